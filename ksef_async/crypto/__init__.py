@@ -1,0 +1,1 @@
+"""Cryptography: bytes in, bytes out; nothing here waits or knows of KSeF's JSON."""

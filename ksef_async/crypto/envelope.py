@@ -1,0 +1,128 @@
+"""The session key, and its wrapping for the Ministry.
+
+AES-256-CBC with PKCS#7, one key and one initialization vector for the whole session, the vector never put before
+the ciphertext; RSA-OAEP with SHA-256 and MGF1-SHA-256. Source: sesja-interaktywna.md, section 1; what the
+documentation says of a prefix contradicts every client that works.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from ..errors import CryptoError
+
+__all__ = [
+    "IV_SIZE",
+    "KEY_SIZE",
+    "SessionCipher",
+    "encrypted_size",
+    "load_public_key",
+    "new_key",
+    "rsa_decrypt",
+    "rsa_encrypt",
+]
+
+KEY_SIZE = 32
+IV_SIZE = 16
+_BLOCK = 16
+
+_OAEP = padding.OAEP(mgf=padding.MGF1(algorithm=hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
+
+
+def new_key() -> tuple[bytes, bytes]:
+    """A random AES-256 key (32 bytes) and initialization vector (16 bytes)."""
+    return secrets.token_bytes(KEY_SIZE), secrets.token_bytes(IV_SIZE)
+
+
+def encrypted_size(size: int) -> int:
+    """Bytes of the ciphertext of ``size`` plain bytes: PKCS#7 always adds 1 to 16."""
+    return (size // _BLOCK + 1) * _BLOCK
+
+
+class SessionCipher:
+    """Encrypts and decrypts under one session's key; safe to use from many threads.
+
+    Args:
+        key: 32 bytes.
+        iv: 16 bytes.
+
+    Raises:
+        CryptoError: A length is wrong.
+    """
+
+    def __init__(self, key: bytes, iv: bytes) -> None:
+        if len(key) != KEY_SIZE:
+            raise CryptoError(f"An AES-256 key has {KEY_SIZE} bytes, not {len(key)}.")
+        if len(iv) != IV_SIZE:
+            raise CryptoError(f"An initialization vector has {IV_SIZE} bytes, not {len(iv)}.")
+        self._cipher = Cipher(algorithms.AES(key), modes.CBC(iv))
+
+    def encrypt(self, plain: bytes) -> bytes:
+        """The ciphertext: `encrypted_size(len(plain))` bytes."""
+        padding_size = _BLOCK - len(plain) % _BLOCK
+        whole = len(plain) - len(plain) % _BLOCK
+        encryptor = self._cipher.encryptor()
+        out = bytearray(encrypted_size(len(plain)) + _BLOCK)
+        # `update_into` lets other threads run and writes in place; only the last block is copied to be padded.
+        written = encryptor.update_into(memoryview(plain)[:whole], out)
+        written += encryptor.update_into(plain[whole:] + bytes([padding_size]) * padding_size, memoryview(out)[written:])
+        return bytes(memoryview(out)[:written])
+
+    def decrypt(self, ciphertext: bytes) -> bytes:
+        """The plain bytes.
+
+        Raises:
+            CryptoError: Not a ciphertext of this key and vector.
+        """
+        if not ciphertext or len(ciphertext) % _BLOCK:
+            raise CryptoError(f"A ciphertext has a multiple of {_BLOCK} bytes, not {len(ciphertext)}.")
+        decryptor = self._cipher.decryptor()
+        padded = decryptor.update(ciphertext) + decryptor.finalize()
+        padding_size = padded[-1]
+        if not 1 <= padding_size <= _BLOCK or padded[-padding_size:] != bytes([padding_size]) * padding_size:
+            raise CryptoError("The ciphertext does not fit the key: its padding is wrong.")
+        return padded[:-padding_size]
+
+
+def load_public_key(certificate: bytes) -> rsa.RSAPublicKey:
+    """The RSA key in a DER certificate.
+
+    Raises:
+        CryptoError: Not a certificate, or not of an RSA key.
+    """
+    try:
+        key = x509.load_der_x509_certificate(certificate).public_key()
+    except ValueError as error:
+        raise CryptoError("KSeF's public key certificate cannot be read.") from error
+    if not isinstance(key, rsa.RSAPublicKey):
+        raise CryptoError(f"KSeF's public key is a {type(key).__name__}; only RSA is specified.")
+    return key
+
+
+def rsa_encrypt(key: rsa.RSAPublicKey, plain: bytes) -> bytes:
+    """RSA-OAEP; as many bytes as the key's modulus (256 for a 2048-bit key).
+
+    Raises:
+        CryptoError: ``plain`` is too long for the key.
+    """
+    try:
+        return key.encrypt(plain, _OAEP)
+    except ValueError as error:
+        raise CryptoError(f"{len(plain)} bytes are too many for a {key.key_size}-bit RSA key.") from error
+
+
+def rsa_decrypt(key: rsa.RSAPrivateKey, ciphertext: bytes) -> bytes:
+    """The other direction of `rsa_encrypt`.
+
+    Raises:
+        CryptoError: Not encrypted for this key, or by another method.
+    """
+    try:
+        return key.decrypt(ciphertext, _OAEP)
+    except ValueError as error:
+        raise CryptoError("The ciphertext does not fit the RSA key.") from error

@@ -1,0 +1,253 @@
+"""Every error this library raises. Catch `KsefError` for all of them, or the branch you can act on.
+
+KsefError
+├── LocalProtocolError      you asked for something KSeF forbids; nothing was sent
+├── RemoteProtocolError     KSeF answered something its own specification does not allow
+├── TransportError          no answer arrived (`maybe_delivered` tells whether KSeF may have acted)
+│   ├── ConnectError
+│   └── AnswerTimeoutError
+├── ApiError                KSeF said no
+│   ├── BadRequestError 400, UnauthorizedError 401, ForbiddenError 403, GoneError 410
+│   ├── RateLimitedError 429
+│   └── ServerError 5xx, or a gateway's HTML page in place of an answer
+├── ProcessingError         KSeF took it in and later reported failure
+│   ├── LoginFailedError, SessionFailedError
+│   └── InvoiceRejectedError ── DuplicateInvoiceError
+├── WaitTimeoutError        still in progress when the time ran out
+└── CryptoError             a key, certificate or ciphertext that cannot be used
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+__all__ = [
+    "AnswerTimeoutError",
+    "ApiError",
+    "BadRequestError",
+    "ConnectError",
+    "CryptoError",
+    "DuplicateInvoiceError",
+    "ForbiddenError",
+    "GoneError",
+    "InvoiceRejectedError",
+    "KsefError",
+    "LocalProtocolError",
+    "LoginFailedError",
+    "ProcessingError",
+    "RateLimitedError",
+    "RemoteProtocolError",
+    "ServerError",
+    "SessionFailedError",
+    "Status",
+    "TransportError",
+    "UnauthorizedError",
+    "WaitTimeoutError",
+    "describe",
+]
+
+
+class Status(Protocol):
+    """What every KSeF status has: `models.StatusInfo` and `models.InvoiceStatusInfo` both fit."""
+
+    @property
+    def code(self) -> int: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def details(self) -> tuple[str, ...]: ...
+
+
+class KsefError(Exception):
+    """Base of all errors of this library."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions with keyword arguments do not survive pickling (process pools, task queues) by themselves.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(cls: type[KsefError], args: tuple[object, ...], state: dict[str, object]) -> KsefError:
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error
+
+
+class LocalProtocolError(KsefError):
+    """You asked for something KSeF forbids, or used an object out of its turn; nothing was sent."""
+
+
+class RemoteProtocolError(KsefError):
+    """KSeF answered something its own specification does not allow."""
+
+    def __init__(self, message: str, *, operation: str | None = None, path: str | None = None) -> None:
+        super().__init__(message)
+        #: Name of the operation that was called, e.g. ``"open_online_session"``.
+        self.operation = operation
+        #: Where in the answer, e.g. ``"$.invoices[0].referenceNumber"``; None when the whole answer is wrong.
+        self.path = path
+
+
+class TransportError(KsefError):
+    """No answer arrived: the connection failed, or broke before the answer was complete."""
+
+    def __init__(self, message: str, *, maybe_delivered: bool) -> None:
+        super().__init__(message)
+        #: True when the request may have reached KSeF and taken effect.
+        self.maybe_delivered = maybe_delivered
+
+
+class ConnectError(TransportError):
+    """No connection could be made; KSeF has not seen the request."""
+
+
+class AnswerTimeoutError(TransportError):
+    """The connection stood, but the answer did not come in time."""
+
+
+class ApiError(KsefError):
+    """KSeF answered with an error status."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str,
+        http_status: int,
+        code: int | None = None,
+        details: tuple[str, ...] = (),
+        trace_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        #: Name of the operation that was called, e.g. ``"open_online_session"``.
+        self.operation = operation
+        #: HTTP status of the answer.
+        self.http_status = http_status
+        #: KSeF's exception code (protocol: table of exception codes), None where the answer had none.
+        self.code = code
+        #: KSeF's explanations, mostly in Polish: for people, never to branch on.
+        self.details = details
+        #: What the Ministry's help desk asks for: 32 hex digits, None where the answer had none.
+        self.trace_id = trace_id
+
+
+class BadRequestError(ApiError):
+    """400: the request was understood and refused; ``code`` says why."""
+
+
+class UnauthorizedError(ApiError):
+    """401: the bearer token is missing, expired or malformed."""
+
+
+class ForbiddenError(ApiError):
+    """403: the bearer is valid but may not do this."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str | None = None,
+        security: Mapping[str, object] | None = None,
+        **kwargs: Any,  # those of ApiError
+    ) -> None:
+        super().__init__(message, **kwargs)
+        #: ``missing-permissions``, ``ip-not-allowed``, ...; KSeF sometimes leaves it out.
+        self.reason = reason
+        #: What KSeF adds to the reason, e.g. the permissions required and present.
+        self.security = dict(security or {})
+
+
+class GoneError(ApiError):
+    """410: the operation is too old to be asked about."""
+
+
+class RateLimitedError(ApiError):
+    """429: a request budget of the context is spent."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        #: Seconds to wait before the next call of the same rate group; None where KSeF did not say.
+        self.retry_after = retry_after
+
+
+class ServerError(ApiError):
+    """5xx, or an HTML page of a gateway or firewall: the call may or may not have taken effect."""
+
+
+class ProcessingError(KsefError):
+    """KSeF took the request in and later reported failure in a status."""
+
+    def __init__(self, message: str, *, status: Status) -> None:
+        super().__init__(f"{message}: {describe(status)}")
+        #: What KSeF reported.
+        self.status = status
+
+    @property
+    def code(self) -> int:
+        """The status code."""
+        return self.status.code
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """KSeF's explanations, mostly in Polish: for people, never to branch on."""
+        return self.status.details
+
+
+class LoginFailedError(ProcessingError):
+    """The login was refused: 415 no permissions, 425 revoked, 450 token, 460 certificate, 480 blocked, ..."""
+
+
+class SessionFailedError(ProcessingError):
+    """The session ended without a receipt: 415 key, 440 cancelled, 445 no valid invoice, ..."""
+
+    def __init__(self, message: str, *, status: Status, reference_number: str) -> None:
+        super().__init__(message, status=status)
+        #: The session's reference number.
+        self.reference_number = reference_number
+
+
+class InvoiceRejectedError(ProcessingError):
+    """KSeF rejected the invoice."""
+
+    def __init__(
+        self, message: str, *, status: Status, reference_number: str, session_reference_number: str, invoice_hash: bytes
+    ) -> None:
+        super().__init__(message, status=status)
+        #: The invoice's reference number.
+        self.reference_number = reference_number
+        #: The reference number of the session it was sent in.
+        self.session_reference_number = session_reference_number
+        #: SHA-256 of the invoice (32 bytes); what a technical correction names.
+        self.invoice_hash = invoice_hash
+
+
+class DuplicateInvoiceError(InvoiceRejectedError):
+    """440: an invoice with the same seller, kind and number is already in KSeF."""
+
+    def __init__(
+        self, message: str, *, original_ksef_number: str | None, original_session: str | None, **kwargs: Any
+    ) -> None:
+        super().__init__(message, **kwargs)
+        #: KSeF number of the invoice that came first; None where KSeF did not say.
+        self.original_ksef_number = original_ksef_number
+        #: Reference number of the session it came in; None where KSeF did not say.
+        self.original_session = original_session
+
+
+class WaitTimeoutError(KsefError):
+    """Still in progress when the time to wait ran out; asking again later is safe."""
+
+    def __init__(self, message: str, *, last_status: Status | None = None) -> None:
+        super().__init__(message if last_status is None else f"{message}; last seen: {describe(last_status)}")
+        #: The status seen last; None when none was seen.
+        self.last_status = last_status
+
+
+class CryptoError(KsefError):
+    """A key, certificate or ciphertext cannot be used."""
+
+
+def describe(status: Status) -> str:
+    """One line for people: ``440 Sesja anulowana (Nie przesłano faktur)``."""
+    details = f" ({'; '.join(status.details)})" if status.details else ""
+    return f"{status.code} {status.description}{details}"

@@ -1,0 +1,129 @@
+"""Login and tokens. Source: POST /auth/challenge, /auth/ksef-token, /auth/token/*; uwierzytelnianie.md."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import attrs
+
+from .common import Context, OpenStrEnum, StatusInfo
+
+__all__ = [
+    "AccessTokenResponse",
+    "AllowedIps",
+    "AuthenticationMethodCategory",
+    "AuthenticationMethodInfo",
+    "AuthorizationPolicy",
+    "Challenge",
+    "LoginStarted",
+    "LoginStatus",
+    "TokenInfo",
+    "TokenLoginRequest",
+    "TokenPair",
+]
+
+
+@attrs.frozen(kw_only=True)
+class Challenge:
+    """What a login has to answer, within 10 minutes."""
+
+    challenge: str
+    timestamp: datetime
+    #: Milliseconds since 1970, truncated from ``timestamp`` by KSeF: to be used as given, never recomputed.
+    timestamp_ms: int
+    #: The caller's address as KSeF sees it.
+    client_ip: str
+
+
+@attrs.frozen(kw_only=True)
+class AllowedIps:
+    """IPv4 addresses from which the tokens of a login may be used; at most 10 in each list."""
+
+    #: ``"10.0.0.1"``
+    ip4_addresses: tuple[str, ...] = ()
+    #: ``"10.0.0.1-10.0.0.9"``
+    ip4_ranges: tuple[str, ...] = ()
+    #: ``"10.0.0.0/24"``
+    ip4_masks: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class AuthorizationPolicy:
+    """Limits the login asks for itself."""
+
+    allowed_ips: AllowedIps | None = None
+
+
+@attrs.frozen(kw_only=True)
+class TokenLoginRequest:
+    """Login with a KSeF token."""
+
+    challenge: str
+    context_identifier: Context
+    #: RSA-OAEP of ``token|timestampMs`` (256 bytes for a 2048-bit key).
+    encrypted_token: bytes = attrs.field(repr=False)
+    public_key_id: str | None = None
+    authorization_policy: AuthorizationPolicy | None = None
+
+
+@attrs.frozen
+class TokenInfo:
+    """A JWT and when it ends."""
+
+    token: str = attrs.field(repr=False)
+    valid_until: datetime
+
+
+@attrs.frozen
+class LoginStarted:
+    """A login under way: to be polled with the operation's own token."""
+
+    reference_number: str
+    authentication_token: TokenInfo
+
+
+class AuthenticationMethodCategory(OpenStrEnum):
+    """How the login was proved."""
+
+    XADES_SIGNATURE = "XadesSignature"
+    NATIONAL_NODE = "NationalNode"
+    TOKEN = "Token"
+    OTHER = "Other"
+
+
+@attrs.frozen
+class AuthenticationMethodInfo:
+    """How the login was proved, in detail."""
+
+    category: AuthenticationMethodCategory
+    code: str
+    display_name: str
+
+
+@attrs.frozen(kw_only=True)
+class LoginStatus:
+    """How far a login is."""
+
+    start_date: datetime
+    #: Deprecated by KSeF (removal announced for 2026-11-16), so it may be absent.
+    authentication_method: str | None = None
+    authentication_method_info: AuthenticationMethodInfo | None = None
+    status: StatusInfo
+    is_token_redeemed: bool | None = None
+    last_token_refresh_date: datetime | None = None
+    refresh_token_valid_until: datetime | None = None
+
+
+@attrs.frozen
+class TokenPair:
+    """What a successful login is redeemed for, once."""
+
+    access_token: TokenInfo
+    refresh_token: TokenInfo
+
+
+@attrs.frozen
+class AccessTokenResponse:
+    """What a refresh gives; the refresh token stays as it was."""
+
+    access_token: TokenInfo

@@ -1,0 +1,310 @@
+"""Sessions and the invoices in them. Source: /sessions/*; sesja-interaktywna.md, faktury/sesja-sprawdzenie-stanu.md."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Self
+
+import attrs
+
+from .common import OpenStrEnum, StatusInfo, wire_name
+from .keys import EncryptionInfo
+
+__all__ = [
+    "UPO",
+    "FormCode",
+    "InvoiceStatusCode",
+    "InvoiceStatusInfo",
+    "InvoicingMode",
+    "OpenOnlineSessionRequest",
+    "OpenOnlineSessionResponse",
+    "SendInvoiceRequest",
+    "SendInvoiceResponse",
+    "SessionFilter",
+    "SessionInvoice",
+    "SessionInvoicePage",
+    "SessionOutcome",
+    "SessionPage",
+    "SessionStatus",
+    "SessionSummary",
+    "SessionType",
+    "StatusCode",
+    "UPOPage",
+]
+
+
+class FormCode(enum.Enum):
+    """The document forms KSeF takes; one session takes one of them.
+
+    ``FormCode("FA (3)")`` finds one by its system code; the blank before the parenthesis is KSeF's.
+    """
+
+    #: The VAT invoice of KSeF 1; TEST only.
+    FA2 = ("FA (2)", "1-0E", "FA")
+    #: The VAT invoice.
+    FA3 = ("FA (3)", "1-0E", "FA")
+    #: The Peppol invoice; online sessions only.
+    PEF3 = ("PEF (3)", "2-1", "PEF")
+    #: The Peppol correction; online sessions only.
+    PEF_KOR3 = ("PEF_KOR (3)", "2-1", "PEF")
+    #: The flat-rate farmer's invoice.
+    FA_RR1 = ("FA_RR (1)", "1-1E", "FA_RR")
+
+    def __init__(self, system_code: str, schema_version: str, form: str) -> None:
+        #: What stands in the document as ``kodSystemowy``, e.g. ``"FA (3)"``.
+        self.system_code = system_code
+        #: What stands in the document as ``wersjaSchemy``, e.g. ``"1-0E"``.
+        self.schema_version = schema_version
+        #: The form's short name, e.g. ``"FA"``.
+        self.form = form
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        return next((code for code in cls if code.system_code == value), None)
+
+
+class SessionType(OpenStrEnum):
+    """How invoices are handed over."""
+
+    ONLINE = "Online"
+    BATCH = "Batch"
+
+
+class StatusCode(enum.IntEnum):
+    """The known status codes of a session; `protocol.lifecycle` has the transitions between them."""
+
+    #: Takes invoices.
+    OPENED = 100
+    #: Batch: closed by the client, being processed.
+    PROCESSING = 150
+    #: Online: closed; invoices are being finished and the UPO made.
+    CLOSED = 170
+    #: At least one invoice was accepted; the UPO is ready.
+    PROCESSED_OK = 200
+    #: Batch: a part is not what was declared.
+    PART_ERROR = 405
+    #: The session key could not be decrypted.
+    DECRYPTION_ERROR = 415
+    #: Batch: too many invoices.
+    TOO_MANY_INVOICES = 420
+    #: Batch: the archive cannot be unpacked, or is not what was declared.
+    ARCHIVE_ERROR = 430
+    #: Batch: a part cannot be decrypted.
+    PART_DECRYPTION_ERROR = 435
+    #: No invoice was sent in time.
+    CANCELLED = 440
+    #: Every invoice was rejected.
+    VALIDATION_ERROR = 445
+    #: KSeF failed.
+    UNKNOWN_ERROR = 500
+
+
+class InvoiceStatusCode(enum.IntEnum):
+    """The known status codes of an invoice in a session."""
+
+    RECEIVED = 100
+    PROCESSING = 150
+    ACCEPTED = 200
+    #: The session failed before the invoice was processed.
+    SESSION_FAILED = 405
+    #: The context may not issue invoices for this seller.
+    NOT_PERMITTED = 410
+    #: Attachments are not allowed here.
+    ATTACHMENT_REFUSED = 415
+    #: Size, hash or encoding are not what was declared or allowed.
+    FILE_ERROR = 430
+    DECRYPTION_ERROR = 435
+    #: Seller, kind and number are already in KSeF.
+    DUPLICATE = 440
+    #: The document breaks its schema or a rule of meaning.
+    INVALID_DOCUMENT = 450
+    UNKNOWN_ERROR = 500
+    #: KSeF gave up for reasons of its own; the invoice may be sent again.
+    CANCELLED_BY_SYSTEM = 550
+
+
+class InvoicingMode(OpenStrEnum):
+    """How KSeF regards the invoice as issued."""
+
+    ONLINE = "Online"
+    OFFLINE = "Offline"
+
+
+class SessionOutcome(OpenStrEnum):
+    """The coarse state by which sessions can be filtered."""
+
+    #: 100, 150, 170
+    IN_PROGRESS = "InProgress"
+    #: 200
+    SUCCEEDED = "Succeeded"
+    #: 440
+    CANCELLED = "Cancelled"
+    #: every other code
+    FAILED = "Failed"
+
+
+@attrs.frozen
+class OpenOnlineSessionRequest:
+    """Opens an online session."""
+
+    form_code: FormCode
+    encryption: EncryptionInfo
+
+
+@attrs.frozen
+class OpenOnlineSessionResponse:
+    """A session KSeF has opened."""
+
+    reference_number: str
+    #: 12 hours after the opening; activity does not move it.
+    valid_until: datetime
+
+
+@attrs.frozen(kw_only=True)
+class SendInvoiceRequest:
+    """One encrypted invoice."""
+
+    #: SHA-256 of the plain invoice (32 bytes).
+    invoice_hash: bytes
+    #: Bytes of the plain invoice.
+    invoice_size: int
+    #: SHA-256 of the ciphertext (32 bytes).
+    encrypted_invoice_hash: bytes
+    #: Bytes of the ciphertext.
+    encrypted_invoice_size: int
+    #: AES-256-CBC with PKCS#7, under the session's key and initialization vector.
+    encrypted_invoice_content: bytes = attrs.field(repr=False)
+    #: True for an invoice issued in an offline mode.
+    offline_mode: bool = False
+    #: SHA-256 of the rejected offline invoice that this one corrects technically (32 bytes).
+    hash_of_corrected_invoice: bytes | None = None
+
+
+@attrs.frozen
+class SendInvoiceResponse:
+    """KSeF has taken the invoice in."""
+
+    reference_number: str
+
+
+@attrs.frozen
+class UPOPage:
+    """Where one page of a session's UPO can be fetched; a page holds up to 10,000 invoices."""
+
+    reference_number: str
+    #: A signed link: whoever has it can read the page, so it is kept out of ``repr``.
+    download_url: str = attrs.field(repr=False)
+    expires_at: datetime = attrs.field(metadata=wire_name("downloadUrlExpirationDate"))
+
+
+@attrs.frozen
+class UPO:
+    """The official receipt of a session, as links; `OnlineSession.upo()` fetches and verifies it."""
+
+    pages: tuple[UPOPage, ...]
+
+
+@attrs.frozen(kw_only=True)
+class SessionStatus:
+    """How far a session is."""
+
+    status: StatusInfo
+    date_created: datetime
+    date_updated: datetime
+    #: When KSeF closes the session by itself.
+    valid_until: datetime | None = None
+    #: Only at 200.
+    upo: UPO | None = None
+    #: KSeF leaves the counters out while they are zero.
+    invoice_count: int = 0
+    successful_invoice_count: int = 0
+    failed_invoice_count: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class SessionFilter:
+    """Which sessions to list; times are aware, both ends inclusive."""
+
+    session_type: SessionType
+    reference_number: str | None = None
+    date_created_from: datetime | None = None
+    date_created_to: datetime | None = None
+    date_closed_from: datetime | None = None
+    date_closed_to: datetime | None = None
+    date_modified_from: datetime | None = None
+    date_modified_to: datetime | None = None
+    statuses: tuple[SessionOutcome, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class SessionSummary:
+    """A session in a list."""
+
+    reference_number: str
+    status: StatusInfo
+    date_created: datetime
+    date_updated: datetime
+    valid_until: datetime | None = None
+    total_invoice_count: int
+    successful_invoice_count: int
+    failed_invoice_count: int
+
+
+@attrs.frozen
+class SessionPage:
+    """One page of sessions, newest first."""
+
+    sessions: tuple[SessionSummary, ...]
+    continuation_token: str | None = None
+
+
+@attrs.frozen
+class InvoiceStatusInfo:
+    """A status as KSeF reports it, of an invoice."""
+
+    #: Below 200 in progress, 200 accepted, above 200 rejected; see `InvoiceStatusCode`.
+    code: int
+    #: For people, in Polish.
+    description: str
+    #: For people, mostly in Polish.
+    details: tuple[str, ...] = ()
+    #: For 440: ``originalSessionReferenceNumber`` and ``originalKsefNumber``; KSeF sometimes leaves them out.
+    extensions: dict[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class SessionInvoice:
+    """How far an invoice is."""
+
+    #: From 1, in the order KSeF took them in.
+    ordinal_number: int
+    #: The seller's number (P_2), once KSeF has read the document.
+    invoice_number: str | None = None
+    #: Only for an accepted invoice.
+    ksef_number: str | None = None
+    reference_number: str
+    #: SHA-256 of the plain invoice (32 bytes).
+    invoice_hash: bytes
+    #: Batch sessions only.
+    invoice_file_name: str | None = None
+    #: When the KSeF number was given.
+    acquisition_date: datetime | None = None
+    #: Online: when the invoice was sent. Batch: when the session was opened.
+    invoicing_date: datetime
+    #: Set some time after acceptance; from then on the invoice can be queried and downloaded.
+    permanent_storage_date: datetime | None = None
+    #: A signed link: whoever has it can read the invoice's UPO, so it is kept out of ``repr``.
+    upo_download_url: str | None = attrs.field(default=None, repr=False)
+    upo_download_url_expiration_date: datetime | None = None
+    #: Only for an accepted invoice.
+    invoicing_mode: InvoicingMode | None = None
+    status: InvoiceStatusInfo
+
+
+@attrs.frozen
+class SessionInvoicePage:
+    """One page of a session's invoices, in the order KSeF took them in."""
+
+    invoices: tuple[SessionInvoice, ...]
+    continuation_token: str | None = None

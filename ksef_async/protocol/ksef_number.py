@@ -1,0 +1,72 @@
+"""KSeF numbers, reference numbers and tax numbers: how they are built and checked.
+
+The check digits of KSeF numbers and reference numbers are CRC-8 (polynomial 0x07, start 0, not reflected) of the
+ASCII text before the last hyphen, as two upper-case hex digits. Source: faktury/numer-ksef.md, and the samples of
+the specification.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+import attrs
+
+__all__ = ["KsefNumber", "check_digits", "is_nip", "is_reference_number", "with_check_digits"]
+
+_NIP = re.compile(r"[1-9](\d[1-9]|[1-9]\d)\d{7}")
+_REFERENCE_NUMBER = re.compile(r"20\d{6}-[0-9A-Z]{2}-[0-9A-F]{10}-[0-9A-F]{10}-[0-9A-F]{2}")
+_KSEF_NUMBER = re.compile(r"([1-9](?:\d[1-9]|[1-9]\d)\d{7})-(\d{8})-([0-9A-F]{6})(-?)([0-9A-F]{6})-([0-9A-F]{2})")
+
+
+def check_digits(text: str) -> str:
+    """CRC-8 of ``text`` as two hex digits: ``check_digits("5265877635-20250826-0100001AF629") == "AF"``."""
+    crc = 0
+    for byte in text.encode("ascii"):
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x07 if crc & 0x80 else crc << 1) & 0xFF
+    return f"{crc:02X}"
+
+
+def with_check_digits(text: str) -> str:
+    """``text`` with a hyphen and its check digits."""
+    return f"{text}-{check_digits(text)}"
+
+
+def is_nip(text: str) -> bool:
+    """True when ``text`` has the form KSeF demands of a NIP (10 digits; the check digit is not looked at)."""
+    return _NIP.fullmatch(text) is not None
+
+
+def is_reference_number(text: str) -> bool:
+    """True when ``text`` has the form of a reference number; the check digits are not looked at."""
+    return _REFERENCE_NUMBER.fullmatch(text) is not None
+
+
+@attrs.frozen
+class KsefNumber:
+    """A KSeF number, taken apart."""
+
+    seller_nip: str
+    #: When KSeF took the invoice in for processing.
+    accepted_on: date
+    #: 12 hex digits.
+    technical_part: str
+    check_digits: str
+
+    @classmethod
+    def parse(cls, text: str) -> KsefNumber:
+        """Take ``text`` apart.
+
+        Raises:
+            ValueError: Not a KSeF number, or its check digits are wrong.
+        """
+        match = _KSEF_NUMBER.fullmatch(text)
+        if not match:
+            raise ValueError(f"{text!r} is not a KSeF number")
+        nip, day, first, hyphen, second, digits = match.groups()
+        # Numbers given by KSeF 1.0 have 36 characters and follow another checksum.
+        if not hyphen and check_digits(text[:-3]) != digits:
+            raise ValueError(f"{text!r} has the wrong check digits: expected {check_digits(text[:-3])}")
+        return cls(nip, date(int(day[:4]), int(day[4:6]), int(day[6:])), first + second, digits)

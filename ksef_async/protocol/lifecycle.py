@@ -1,0 +1,144 @@
+"""Every state and every transition of a login, an online session and an invoice is in this file.
+
+The rule for codes, known or not: below 200 in progress, 200 success, from 201 failure for good.
+Source: OpenAPI 2.9.0 (status tables in the descriptions); uwierzytelnianie.md; sesja-interaktywna.md.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+
+from ..models.sessions import InvoiceStatusCode, SessionOutcome, StatusCode
+
+__all__ = [
+    "INVOICE_STATES",
+    "LOGIN_STATES",
+    "ONLINE_SESSION_STATES",
+    "LoginStatusCode",
+    "State",
+    "is_success",
+    "is_terminal",
+    "session_outcome",
+]
+
+
+class LoginStatusCode(enum.IntEnum):
+    """The known status codes of a login."""
+
+    IN_PROGRESS = 100
+    SUCCEEDED = 200
+    NO_PERMISSIONS = 415
+    REVOKED = 425
+    INVALID_TOKEN = 450
+    INVALID_CERTIFICATE = 460
+    DECEASED_PERSON = 470
+    BLOCKED = 480
+    UNKNOWN_ERROR = 500
+    CANCELLED_BY_SYSTEM = 550
+
+
+@attrs.frozen
+class State:
+    """A state, and what can follow it."""
+
+    #: What KSeF calls it.
+    description: str
+    #: Codes that can follow.
+    next: frozenset[int] = frozenset()
+    #: The details KSeF always gives with it.
+    details: tuple[str, ...] = ()
+
+
+def is_terminal(code: int) -> bool:
+    """True when the state will not change any more (a login's 200 can still be revoked)."""
+    return code >= 200
+
+
+def is_success(code: int) -> bool:
+    """True for the one code that means success."""
+    return code == 200
+
+
+def session_outcome(code: int) -> SessionOutcome:
+    """The coarse state by which ``GET /sessions`` filters."""
+    if not is_terminal(code):
+        return SessionOutcome.IN_PROGRESS
+    if is_success(code):
+        return SessionOutcome.SUCCEEDED
+    return SessionOutcome.CANCELLED if code == StatusCode.CANCELLED else SessionOutcome.FAILED
+
+
+_CANCELLED_BY_SYSTEM = State(
+    "Operacja została anulowana przez system",
+    details=("Przetwarzanie zostało przerwane z przyczyn wewnętrznych systemu. Spróbuj ponownie",),
+)
+
+LOGIN_STATES: Final[Mapping[int, State]] = {
+    LoginStatusCode.IN_PROGRESS: State(
+        "Uwierzytelnianie w toku", next=frozenset({200, 415, 450, 460, 470, 480, 500, 550})
+    ),
+    LoginStatusCode.SUCCEEDED: State("Uwierzytelnianie zakończone sukcesem", next=frozenset({425})),
+    LoginStatusCode.NO_PERMISSIONS: State(
+        "Uwierzytelnianie zakończone niepowodzeniem", details=("Brak przypisanych uprawnień",)
+    ),
+    LoginStatusCode.REVOKED: State(
+        "Uwierzytelnienie unieważnione",
+        details=("Uwierzytelnienie i powiązane refresh tokeny zostały unieważnione przez użytkownika",),
+    ),
+    LoginStatusCode.INVALID_TOKEN: State("Uwierzytelnianie zakończone niepowodzeniem z powodu błędnego tokenu"),
+    LoginStatusCode.INVALID_CERTIFICATE: State(
+        "Uwierzytelnianie zakończone niepowodzeniem z powodu błędu certyfikatu"
+    ),
+    LoginStatusCode.DECEASED_PERSON: State(
+        "Uwierzytelnianie zakończone niepowodzeniem",
+        details=("Próba wykorzystania metod autoryzacyjnych osoby zmarłej",),
+    ),
+    LoginStatusCode.BLOCKED: State(
+        "Uwierzytelnienie zablokowane",
+        details=(
+            "Podejrzenie incydentu bezpieczeństwa. Skontaktuj się z Ministerstwem Finansów przez formularz zgłoszeniowy.",
+        ),
+    ),
+    LoginStatusCode.UNKNOWN_ERROR: State("Nieznany błąd"),
+    LoginStatusCode.CANCELLED_BY_SYSTEM: _CANCELLED_BY_SYSTEM,
+}
+
+# (none) ──open──► 100 ──close, or 12 hours──► 170 ──┬─► 200  at least one invoice accepted, UPO ready
+#                   │                               ├─► 440  no invoice was sent
+#                   └──key cannot be decrypted      └─► 445  invoices sent, none valid
+#                          (asynchronously)──► 415
+ONLINE_SESSION_STATES: Final[Mapping[int, State]] = {
+    # Closing an empty session shows 440 at once, without a visible 170.
+    StatusCode.OPENED: State("Sesja interaktywna otwarta", next=frozenset({170, 415, 440})),
+    StatusCode.CLOSED: State("Sesja interaktywna zamknięta", next=frozenset({200, 440, 445})),
+    StatusCode.PROCESSED_OK: State("Sesja interaktywna przetworzona pomyślnie"),
+    StatusCode.DECRYPTION_ERROR: State(
+        "Błąd odszyfrowania dostarczonego klucza",
+        details=("Rozszyfrowania klucza symetrycznego zakończone błędem",),
+    ),
+    StatusCode.CANCELLED: State("Sesja anulowana", details=("Nie przesłano faktur",)),
+    StatusCode.VALIDATION_ERROR: State("Błąd weryfikacji, brak poprawnych faktur"),
+}
+
+_FINAL_INVOICE_CODES = frozenset(code.value for code in InvoiceStatusCode if is_terminal(code))
+
+INVOICE_STATES: Final[Mapping[int, State]] = {
+    InvoiceStatusCode.RECEIVED: State(
+        "Faktura przyjęta do dalszego przetwarzania", next=frozenset({150}) | _FINAL_INVOICE_CODES
+    ),
+    InvoiceStatusCode.PROCESSING: State("Trwa przetwarzanie", next=_FINAL_INVOICE_CODES),
+    InvoiceStatusCode.ACCEPTED: State("Sukces"),
+    InvoiceStatusCode.SESSION_FAILED: State("Przetwarzanie anulowane z powodu błędu sesji"),
+    InvoiceStatusCode.NOT_PERMITTED: State("Nieprawidłowy zakres uprawnień"),
+    InvoiceStatusCode.ATTACHMENT_REFUSED: State("Brak możliwości wysyłania faktury z załącznikiem"),
+    InvoiceStatusCode.FILE_ERROR: State("Błąd weryfikacji pliku faktury"),
+    InvoiceStatusCode.DECRYPTION_ERROR: State("Błąd odszyfrowania pliku"),
+    InvoiceStatusCode.DUPLICATE: State("Duplikat faktury"),
+    InvoiceStatusCode.INVALID_DOCUMENT: State("Błąd weryfikacji semantyki dokumentu faktury"),
+    InvoiceStatusCode.UNKNOWN_ERROR: State("Nieznany błąd"),
+    InvoiceStatusCode.CANCELLED_BY_SYSTEM: _CANCELLED_BY_SYSTEM,
+}

@@ -1,0 +1,36 @@
+"""What crosses the wire, before and after it has a meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+__all__ = ["RawRequest", "RawResponse"]
+
+
+@attrs.frozen(kw_only=True)
+class RawRequest:
+    """An HTTP request, ready to be sent as it stands."""
+
+    #: For error messages; the URL may be a secret (a signed link), this never is.
+    operation: str
+    method: str
+    url: str = attrs.field(repr=False)
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    body: bytes | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class RawResponse:
+    """A complete HTTP answer."""
+
+    status: int
+    #: Names in lower case.
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    body: bytes = attrs.field(default=b"", repr=False)
+
+    @property
+    def content_type(self) -> str:
+        """The media type alone, in lower case: ``application/json``."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()

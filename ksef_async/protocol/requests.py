@@ -1,0 +1,95 @@
+"""Model -> bytes: how a row of the table becomes an HTTP request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import attrs
+
+from ..errors import LocalProtocolError
+from ..operations import Operation
+from .messages import RawRequest
+from .wire import WIRE, camel
+
+__all__ = ["CONTINUATION_HEADER", "build_link_request", "build_request"]
+
+CONTINUATION_HEADER = "x-continuation-token"
+
+_USER_AGENT = {"User-Agent": "ksef_async"}
+# KSeF then answers 400 and 429 as problem details too, as it always does 401, 403 and 410.
+_PROBLEM_DETAILS = {"X-Error-Format": "problem-details"}
+
+
+def build_request(
+    operation: Operation[Any, Any],
+    base_url: str,
+    *,
+    body: object | None = None,
+    path: Mapping[str, str] | None = None,
+    query: object | None = None,
+    headers: Mapping[str, str] | None = None,
+    bearer: str | None = None,
+) -> RawRequest:
+    """The request that calls ``operation``.
+
+    Args:
+        operation: The row.
+        base_url: Up to and including the version.
+        body: An instance of ``operation.request``.
+        path: A value for each placeholder of ``operation.path``.
+        query: An attrs instance, or a mapping with values ready for the wire; None and empty values are left out.
+        headers: Sent besides the usual ones.
+        bearer: The JWT.
+
+    Raises:
+        LocalProtocolError: A placeholder without a value, or with an empty one; an unknown query parameter; a body
+            of the wrong type.
+    """
+    if operation.request is None:
+        if body is not None:
+            raise LocalProtocolError(f"{operation.name} takes no body.")
+    elif not isinstance(body, operation.request):
+        raise LocalProtocolError(f"{operation.name} takes a {operation.request.__name__}, not {type(body).__name__}.")
+    accept = "application/xml" if operation.response is bytes else "application/json"
+    wire_headers = {"Accept": accept, **_PROBLEM_DETAILS, **_USER_AGENT, **(headers or {})}
+    if bearer is not None:
+        wire_headers["Authorization"] = f"Bearer {bearer}"
+    if operation.request is not None:
+        wire_headers["Content-Type"] = "application/json"
+    return RawRequest(
+        operation=operation.name,
+        method=operation.method.value,
+        url=base_url + _fill(operation, path or {}) + _query_string(operation, query),
+        headers=wire_headers,
+        body=None if operation.request is None else WIRE.to_json(body),
+    )
+
+
+def build_link_request(name: str, url: str) -> RawRequest:
+    """The request that follows a signed link: the signature is the only credential, so no bearer goes with it."""
+    return RawRequest(operation=name, method="GET", url=url, headers=_USER_AGENT)
+
+
+def _fill(operation: Operation[Any, Any], values: Mapping[str, str]) -> str:
+    # An empty value would silently name another resource: /sessions//invoices.
+    if any(not value for value in values.values()):
+        raise LocalProtocolError(f"{operation.name}: empty value for the path {operation.path}.")
+    try:
+        return operation.path.format_map({name: quote(value, safe="") for name, value in values.items()})
+    except KeyError as error:
+        raise LocalProtocolError(f"{operation.name}: no value for {error} in the path {operation.path}.") from None
+
+
+def _query_string(operation: Operation[Any, Any], query: object | None) -> str:
+    if query is None:
+        return ""
+    if attrs.has(type(query)):
+        items = {name: getattr(query, name) for name in attrs.fields_dict(type(query))}
+    else:
+        items = dict(query)  # type: ignore[call-overload]  # a mapping, by contract
+    if unknown := items.keys() - set(operation.query):
+        raise LocalProtocolError(f"{operation.name} has no query parameter {', '.join(sorted(unknown))}.")
+    pairs = [(camel(name), WIRE.dump(value)) for name, value in items.items() if value is not None and value != ()]
+    return "?" + urlencode(pairs, doseq=True) if pairs else ""

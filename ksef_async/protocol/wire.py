@@ -1,0 +1,212 @@
+"""JSON <-> attrs, by cattrs: the only place that knows camelCase.
+
+Reading: unknown properties are ignored, ``null`` counts as absent, an unknown enum value reads as itself, and a
+value of the wrong type is an error that names its path, never a silent conversion.
+Writing: what equals its default is left out, so nulls never leave this process.
+`Wire(tolerant=True)` reads as KSeF does: names and enum values in any case.
+"""
+
+from __future__ import annotations
+
+import binascii
+import functools
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, TypeVar, cast
+
+import attrs
+import orjson
+from cattrs import Converter, transform_error
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+
+from ..models.common import OpenStrEnum
+from ..models.sessions import FormCode
+
+__all__ = ["WIRE", "UnreadableJsonError", "Wire", "WireError", "camel", "format_datetime"]
+
+T = TypeVar("T")
+
+
+class UnreadableJsonError(ValueError):
+    """The bytes are not JSON."""
+
+
+class WireError(ValueError):
+    """The JSON does not fit the model."""
+
+    def __init__(self, message: str, path: str) -> None:
+        super().__init__(f"{message} at {path}")
+        #: Where, in KSeF's own names: ``$.invoices[0].referenceNumber``.
+        self.path = path
+
+
+@functools.cache
+def camel(name: str) -> str:
+    """``reference_number`` -> ``referenceNumber``."""
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)
+
+
+def format_datetime(value: datetime) -> str:
+    """ISO 8601 in UTC, as KSeF writes it: trailing zeros of the fraction are left out.
+
+    Raises:
+        ValueError: ``value`` has no time zone.
+    """
+    if value.tzinfo is None:
+        raise ValueError(f"{value!r} has no time zone; KSeF would have to guess one.")
+    utc = value.astimezone(UTC)
+    fraction = f".{utc.microsecond:06d}".rstrip("0") if utc.microsecond else ""
+    return f"{utc:%Y-%m-%dT%H:%M:%S}{fraction}+00:00"
+
+
+class Wire:
+    """Reads and writes models.
+
+    Args:
+        tolerant: Match property names and enum values without regard to case.
+        datetime_format: How to write points in time.
+    """
+
+    def __init__(self, *, tolerant: bool = False, datetime_format: Callable[[datetime], str] = format_datetime) -> None:
+        self._tolerant = tolerant
+        self._converter = converter = Converter()
+        converter.register_structure_hook_factory(attrs.has, self._reader)
+        converter.register_unstructure_hook_factory(attrs.has, self._writer)
+        converter.register_structure_hook(datetime, _read_datetime)
+        converter.register_unstructure_hook(datetime, datetime_format)
+        converter.register_structure_hook(date, lambda value, _: date.fromisoformat(_text(value)))
+        converter.register_unstructure_hook(date, date.isoformat)
+        converter.register_structure_hook(Decimal, lambda value, _: Decimal(str(value)))
+        converter.register_structure_hook(bytes, lambda value, _: _read_base64(value))
+        converter.register_unstructure_hook(bytes, lambda value: b64encode(value).decode("ascii"))
+        converter.register_structure_hook(FormCode, self._read_form_code)
+        converter.register_unstructure_hook(FormCode, _write_form_code)
+        converter.register_structure_hook_func(
+            lambda cls: isinstance(cls, type) and issubclass(cls, OpenStrEnum), self._read_open_enum
+        )
+        # By exact type: a hook on ``str`` would also catch every string enum, and cattrs' own would turn None into
+        # "None" and "false" into True.
+        for primitive in (str, int, bool):
+            converter.register_structure_hook_func(lambda cls, p=primitive: cls is p, _only(primitive))
+
+    def dump(self, model: object) -> Any:
+        """``model`` as JSON-ready objects."""
+        return self._converter.unstructure(model)
+
+    def to_json(self, model: object) -> bytes:
+        """``model`` as JSON."""
+        return orjson.dumps(self.dump(model))
+
+    def load(self, data: object, cls: type[T]) -> T:
+        """JSON-ready objects as a model.
+
+        Raises:
+            WireError: They do not fit.
+        """
+        try:
+            return self._converter.structure(data, cls)
+        except Exception as error:  # cattrs raises groups of whatever the hooks raised
+            message, _, path = transform_error(error)[0].rpartition(" @ ")
+            raise WireError(message, _camel_path(path)) from error
+
+    def from_json(self, data: bytes, cls: type[T]) -> T:
+        """JSON as a model.
+
+        Raises:
+            UnreadableJsonError: Not JSON.
+            WireError: JSON that does not fit.
+        """
+        try:
+            parsed = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise UnreadableJsonError(str(error)) from error
+        return self.load(parsed, cls)
+
+    def _names(self, cls: type[attrs.AttrsInstance]) -> dict[str, Any]:
+        return {
+            field.name: override(
+                rename=self._key(field.metadata.get("wire_name") or camel(field.name)),
+                omit=field.metadata.get("local", False),
+                omit_if_default=field.default is not attrs.NOTHING,
+            )
+            for field in attrs.fields(attrs.resolve_types(cls))
+        }
+
+    def _key(self, name: str) -> str:
+        return name.lower() if self._tolerant else name
+
+    def _reader(self, cls: type[attrs.AttrsInstance]) -> Callable[[Any, Any], Any]:
+        structure = make_dict_structure_fn(cls, self._converter, **self._names(cls))
+
+        def read(value: Any, _: Any) -> Any:
+            if not isinstance(value, Mapping):
+                raise TypeError("expected an object")
+            return structure({self._key(key): item for key, item in value.items() if item is not None}, cls)
+
+        return read
+
+    def _writer(self, cls: type[attrs.AttrsInstance]) -> Callable[[Any], Any]:
+        names = {
+            name: attrs.evolve(rule, rename=attrs.fields_dict(cls)[name].metadata.get("wire_name") or camel(name))
+            for name, rule in self._names(cls).items()
+        }
+        return make_dict_unstructure_fn(cls, self._converter, **names)
+
+    def _read_open_enum(self, value: object, cls: type[OpenStrEnum]) -> OpenStrEnum:
+        text = _text(value)
+        if self._tolerant:
+            return next((member for member in cls if member.lower() == text.lower()), cls(text))
+        return cls(text)
+
+    def _read_form_code(self, value: object, _: object) -> FormCode:
+        if not isinstance(value, Mapping):
+            raise TypeError("expected an object")
+        wanted = {self._key(key): item for key, item in value.items()}
+        for code in FormCode:
+            if {self._key(key): item for key, item in _write_form_code(code).items()}.items() <= wanted.items():
+                return code
+        raise ValueError("unknown form code")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("expected a string")
+    return value
+
+
+def _only(primitive: type[T]) -> Callable[[object, object], T]:
+    def check(value: object, _: object) -> T:
+        if type(value) is not primitive:
+            raise TypeError(f"expected {primitive.__name__}")
+        return cast(T, value)
+
+    return check
+
+
+def _read_datetime(value: object, _: object) -> datetime:
+    # `fromisoformat` cuts what is finer than a microsecond; rounding up would skip invoices at a date border.
+    moment = datetime.fromisoformat(_text(value))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _read_base64(value: object) -> bytes:
+    try:
+        return b64decode(_text(value), validate=True)
+    except binascii.Error as error:
+        raise ValueError("not Base64") from error
+
+
+def _write_form_code(code: FormCode) -> dict[str, str]:
+    return {"systemCode": code.system_code, "schemaVersion": code.schema_version, "value": code.form}
+
+
+def _camel_path(path: str) -> str:
+    return re.sub(r"[a-z]\w*", lambda match: camel(match[0]), path)
+
+
+#: Reads KSeF's answers and writes our requests.
+WIRE = Wire()
