@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from .environment import Environment
 from .errors import LocalProtocolError, RemoteProtocolError
 from .operations import Bearer, Operation
-from .protocol.requests import build_link_request, build_request
+from .protocol.requests import Query, build_link_request, build_request
 from .protocol.responses import decipher_link_response, decipher_response
 from .transport import Transport
 
@@ -27,7 +27,7 @@ class Api(Protocol):
         body: RequestT | None = None,
         *,
         path: Mapping[str, str] | None = None,
-        query: object | None = None,
+        query: Query | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> ResponseT:
         """Call ``operation``; `Caller.call` describes the arguments and errors."""
@@ -56,7 +56,7 @@ class Caller:
         body: RequestT | None = None,
         *,
         path: Mapping[str, str] | None = None,
-        query: object | None = None,
+        query: Query | None = None,
         headers: Mapping[str, str] | None = None,
         bearer: str | None = None,
     ) -> ResponseT:
@@ -82,7 +82,13 @@ class Caller:
         if bearer is None and operation.bearer is not Bearer.NONE:
             raise LocalProtocolError(f"{operation.name} needs a token ({operation.bearer.value}).")
         request = build_request(
-            operation, self.environment.base_url, body=body, path=path, query=query, headers=headers, bearer=bearer
+            operation,
+            self.environment.base_url,
+            body=body,
+            path=path,
+            query=query,
+            headers=headers,
+            bearer=bearer,
         )
         return decipher_response(operation, await self._transport.send(request))
 

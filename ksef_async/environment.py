@@ -24,6 +24,10 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _without_slash(url: str) -> str:
+    return url.rstrip("/")
+
+
 @attrs.frozen
 class Environment:
     """One KSeF installation.
@@ -39,7 +43,7 @@ class Environment:
         LocalProtocolError: The base URL is not absolute, or is plain ``http`` to another machine.
     """
 
-    base_url: str = attrs.field(converter=lambda url: url.rstrip("/"))
+    base_url: str = attrs.field(converter=_without_slash)
     storage_hosts: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     allow_http: bool = attrs.field(default=False, kw_only=True)
 
@@ -50,13 +54,9 @@ class Environment:
     #: Invoices sent here are legally issued.
     PRODUCTION: ClassVar[Environment]
 
-    @base_url.validator
-    def _check(self, _: object, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise LocalProtocolError(f"Base URL {url!r} is not an absolute http(s) address.")
-
     def __attrs_post_init__(self) -> None:
+        if urlsplit(self.base_url).scheme not in ("http", "https") or not self.host:
+            raise LocalProtocolError(f"Base URL {self.base_url!r} is not an absolute http(s) address.")
         if not self.accepts(self.base_url):
             raise LocalProtocolError(
                 f"Base URL {self.base_url!r} would carry tokens over plain http; use https, or allow_http=True."

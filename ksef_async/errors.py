@@ -52,11 +52,19 @@ class Status(Protocol):
     """What every KSeF status has: `models.StatusInfo` and `models.InvoiceStatusInfo` both fit."""
 
     @property
-    def code(self) -> int: ...
+    def code(self) -> int:
+        """Below 200 in progress, 200 success, above 200 failure."""
+        ...
+
     @property
-    def description(self) -> str: ...
+    def description(self) -> str:
+        """For people, in Polish."""
+        ...
+
     @property
-    def details(self) -> tuple[str, ...]: ...
+    def details(self) -> tuple[str, ...]:
+        """For people, mostly in Polish."""
+        ...
 
 
 class KsefError(Exception):
@@ -210,7 +218,13 @@ class InvoiceRejectedError(ProcessingError):
     """KSeF rejected the invoice."""
 
     def __init__(
-        self, message: str, *, status: Status, reference_number: str, session_reference_number: str, invoice_hash: bytes
+        self,
+        message: str,
+        *,
+        status: Status,
+        reference_number: str,
+        session_reference_number: str,
+        invoice_hash: bytes,
     ) -> None:
         super().__init__(message, status=status)
         #: The invoice's reference number.

@@ -29,7 +29,9 @@ class Cadence:
     deadline: float | None = None
 
     def pause(self, looks: int) -> float:
-        """Seconds to wait after the ``looks``-th look (from 1) that brought nothing new."""
+        """Seconds to wait after the ``looks``-th look (from 1) that brought nothing new; none before the first."""
+        if looks == 0:
+            return 0.0
         # The exponent is bounded: a float overflows at 2 ** 1024, and a long wait may look more often than that.
         return min(self.longest, self.interval * self.factor ** min(looks - 1, 64))
 

@@ -70,7 +70,9 @@ class SessionCipher:
         out = bytearray(encrypted_size(len(plain)) + _BLOCK)
         # `update_into` lets other threads run and writes in place; only the last block is copied to be padded.
         written = encryptor.update_into(memoryview(plain)[:whole], out)
-        written += encryptor.update_into(plain[whole:] + bytes([padding_size]) * padding_size, memoryview(out)[written:])
+        written += encryptor.update_into(
+            plain[whole:] + bytes([padding_size]) * padding_size, memoryview(out)[written:]
+        )
         return bytes(memoryview(out)[:written])
 
     def decrypt(self, ciphertext: bytes) -> bytes:

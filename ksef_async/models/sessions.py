@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Self
+from typing import Final
 
 import attrs
 
@@ -13,6 +14,7 @@ from .keys import EncryptionInfo
 
 __all__ = [
     "UPO",
+    "Feature",
     "FormCode",
     "InvoiceStatusCode",
     "InvoiceStatusInfo",
@@ -41,27 +43,46 @@ class FormCode(enum.Enum):
     """
 
     #: The VAT invoice of KSeF 1; TEST only.
-    FA2 = ("FA (2)", "1-0E", "FA")
+    FA2 = "FA (2)"
     #: The VAT invoice.
-    FA3 = ("FA (3)", "1-0E", "FA")
+    FA3 = "FA (3)"
     #: The Peppol invoice; online sessions only.
-    PEF3 = ("PEF (3)", "2-1", "PEF")
+    PEF3 = "PEF (3)"
     #: The Peppol correction; online sessions only.
-    PEF_KOR3 = ("PEF_KOR (3)", "2-1", "PEF")
+    PEF_KOR3 = "PEF_KOR (3)"
     #: The flat-rate farmer's invoice.
-    FA_RR1 = ("FA_RR (1)", "1-1E", "FA_RR")
+    FA_RR1 = "FA_RR (1)"
 
-    def __init__(self, system_code: str, schema_version: str, form: str) -> None:
-        #: What stands in the document as ``kodSystemowy``, e.g. ``"FA (3)"``.
-        self.system_code = system_code
-        #: What stands in the document as ``wersjaSchemy``, e.g. ``"1-0E"``.
-        self.schema_version = schema_version
-        #: The form's short name, e.g. ``"FA"``.
-        self.form = form
+    @property
+    def system_code(self) -> str:
+        """What stands in the document as ``kodSystemowy``, e.g. ``"FA (3)"``."""
+        return self.value
 
-    @classmethod
-    def _missing_(cls, value: object) -> Self | None:
-        return next((code for code in cls if code.system_code == value), None)
+    @property
+    def schema_version(self) -> str:
+        """What stands in the document as ``wersjaSchemy``, e.g. ``"1-0E"``."""
+        return _FORMS[self][0]
+
+    @property
+    def form(self) -> str:
+        """The form's short name, e.g. ``"FA"``."""
+        return _FORMS[self][1]
+
+
+_FORMS: Final[Mapping[FormCode, tuple[str, str]]] = {
+    FormCode.FA2: ("1-0E", "FA"),
+    FormCode.FA3: ("1-0E", "FA"),
+    FormCode.PEF3: ("2-1", "PEF"),
+    FormCode.PEF_KOR3: ("2-1", "PEF"),
+    FormCode.FA_RR1: ("1-1E", "FA_RR"),
+}
+
+
+class Feature(enum.StrEnum):
+    """What can be asked for when a session is opened (header ``X-KSeF-Feature``)."""
+
+    #: Check the NIP and internal identifiers named in the invoices, which production always does.
+    SUBJECT_IDENTIFIER_VALIDATION = "subject-identifier-validation"
 
 
 class SessionType(OpenStrEnum):

@@ -90,9 +90,7 @@ LOGIN_STATES: Final[Mapping[int, State]] = {
         details=("Uwierzytelnienie i powiązane refresh tokeny zostały unieważnione przez użytkownika",),
     ),
     LoginStatusCode.INVALID_TOKEN: State("Uwierzytelnianie zakończone niepowodzeniem z powodu błędnego tokenu"),
-    LoginStatusCode.INVALID_CERTIFICATE: State(
-        "Uwierzytelnianie zakończone niepowodzeniem z powodu błędu certyfikatu"
-    ),
+    LoginStatusCode.INVALID_CERTIFICATE: State("Uwierzytelnianie zakończone niepowodzeniem z powodu błędu certyfikatu"),
     LoginStatusCode.DECEASED_PERSON: State(
         "Uwierzytelnianie zakończone niepowodzeniem",
         details=("Próba wykorzystania metod autoryzacyjnych osoby zmarłej",),
@@ -100,7 +98,10 @@ LOGIN_STATES: Final[Mapping[int, State]] = {
     LoginStatusCode.BLOCKED: State(
         "Uwierzytelnienie zablokowane",
         details=(
-            "Podejrzenie incydentu bezpieczeństwa. Skontaktuj się z Ministerstwem Finansów przez formularz zgłoszeniowy.",
+            (
+                "Podejrzenie incydentu bezpieczeństwa. Skontaktuj się z Ministerstwem Finansów "
+                "przez formularz zgłoszeniowy."
+            ),
         ),
     ),
     LoginStatusCode.UNKNOWN_ERROR: State("Nieznany błąd"),

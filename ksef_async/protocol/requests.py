@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote, urlencode
 
 import attrs
@@ -13,7 +13,10 @@ from ..operations import Operation
 from .messages import RawRequest
 from .wire import WIRE, camel
 
-__all__ = ["CONTINUATION_HEADER", "build_link_request", "build_request"]
+__all__ = ["CONTINUATION_HEADER", "Query", "build_link_request", "build_request"]
+
+#: Query parameters: a model, or a mapping by the names of `Operation.query`.
+Query: TypeAlias = Mapping[str, object] | attrs.AttrsInstance
 
 CONTINUATION_HEADER = "x-continuation-token"
 
@@ -28,7 +31,7 @@ def build_request(
     *,
     body: object | None = None,
     path: Mapping[str, str] | None = None,
-    query: object | None = None,
+    query: Query | None = None,
     headers: Mapping[str, str] | None = None,
     bearer: str | None = None,
 ) -> RawRequest:
@@ -82,13 +85,10 @@ def _fill(operation: Operation[Any, Any], values: Mapping[str, str]) -> str:
         raise LocalProtocolError(f"{operation.name}: no value for {error} in the path {operation.path}.") from None
 
 
-def _query_string(operation: Operation[Any, Any], query: object | None) -> str:
+def _query_string(operation: Operation[Any, Any], query: Query | None) -> str:
     if query is None:
         return ""
-    if attrs.has(type(query)):
-        items = {name: getattr(query, name) for name in attrs.fields_dict(type(query))}
-    else:
-        items = dict(query)  # type: ignore[call-overload]  # a mapping, by contract
+    items = dict(query) if isinstance(query, Mapping) else attrs.asdict(query, recurse=False)
     if unknown := items.keys() - set(operation.query):
         raise LocalProtocolError(f"{operation.name} has no query parameter {', '.join(sorted(unknown))}.")
     pairs = [(camel(name), WIRE.dump(value)) for name, value in items.items() if value is not None and value != ()]

@@ -51,9 +51,9 @@ def decipher_response(operation: Operation[Any, ResponseT], response: RawRespons
     if response.status != operation.success or _is_html(response):
         raise decipher_error(operation.name, response)
     if operation.response is None:
-        return cast(ResponseT, None)
+        return cast("ResponseT", None)
     if operation.response is bytes:
-        return cast(ResponseT, _check_hash(operation.name, response))
+        return cast("ResponseT", _check_hash(operation.name, response))
     try:
         return WIRE.from_json(response.body, operation.response)
     except WireError as error:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import binascii
 import functools
+import operator
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import attrs
 import orjson
@@ -91,7 +92,7 @@ class Wire:
         # By exact type: a hook on ``str`` would also catch every string enum, and cattrs' own would turn None into
         # "None" and "false" into True.
         for primitive in (str, int, bool):
-            converter.register_structure_hook_func(lambda cls, p=primitive: cls is p, _only(primitive))
+            converter.register_structure_hook_func(functools.partial(operator.is_, primitive), _only(primitive))
 
     def dump(self, model: object) -> Any:
         """``model`` as JSON-ready objects."""
@@ -182,7 +183,7 @@ def _only(primitive: type[T]) -> Callable[[object, object], T]:
     def check(value: object, _: object) -> T:
         if type(value) is not primitive:
             raise TypeError(f"expected {primitive.__name__}")
-        return cast(T, value)
+        return value
 
     return check
 

@@ -1,0 +1,133 @@
+"""The asyncio-native client for KSeF 2.0, Poland's national e-invoicing system.
+
+The map of the house; a room imports rooms on lines above it:
+
+    errors  environment
+    models  crypto                     data; bytes in, bytes out
+    operations                         the API as a table
+    protocol                           the rules of KSeF, without input or output
+    transport  polling  paging         the socket; the waiting loop; lists
+    sandbox                            a KSeF in this process
+    caller                             calling one operation
+    keys                               the Ministry's public keys
+    auth                               a bearer that is always fresh
+    sessions                           sending invoices: the heart
+    client                             KsefClient
+
+The sandbox is not imported here: ``from ksef_async.sandbox import Sandbox``.
+"""
+
+from __future__ import annotations
+
+from .auth.credentials import KsefToken
+from .caller import Caller
+from .client import KsefClient
+from .environment import Environment
+from .errors import (
+    AnswerTimeoutError,
+    ApiError,
+    BadRequestError,
+    ConnectError,
+    CryptoError,
+    DuplicateInvoiceError,
+    ForbiddenError,
+    GoneError,
+    InvoiceRejectedError,
+    KsefError,
+    LocalProtocolError,
+    LoginFailedError,
+    ProcessingError,
+    RateLimitedError,
+    RemoteProtocolError,
+    ServerError,
+    SessionFailedError,
+    TransportError,
+    UnauthorizedError,
+    WaitTimeoutError,
+)
+from .models.auth import AllowedIps, AuthorizationPolicy
+from .models.common import Context, ContextType, StatusInfo
+from .models.keys import EncryptionInfo
+from .models.sessions import (
+    UPO,
+    Feature,
+    FormCode,
+    InvoiceStatusCode,
+    InvoicingMode,
+    SessionFilter,
+    SessionInvoice,
+    SessionOutcome,
+    SessionStatus,
+    SessionSummary,
+    SessionType,
+    StatusCode,
+    UPOPage,
+)
+from .models.upo import UPODocument, UPOEntry
+from .polling import Cadence
+from .sessions.manager import SessionManager
+from .sessions.online import OnlineSession
+from .sessions.tracking import AcceptedInvoice, SentInvoice
+from .sessions.transitions import Transition, Transitions
+from .sessions.upo import SessionUPO
+from .transport import AiohttpTransport, Transport
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "UPO",
+    "AcceptedInvoice",
+    "AiohttpTransport",
+    "AllowedIps",
+    "AnswerTimeoutError",
+    "ApiError",
+    "AuthorizationPolicy",
+    "BadRequestError",
+    "Cadence",
+    "Caller",
+    "ConnectError",
+    "Context",
+    "ContextType",
+    "CryptoError",
+    "DuplicateInvoiceError",
+    "EncryptionInfo",
+    "Environment",
+    "Feature",
+    "ForbiddenError",
+    "FormCode",
+    "GoneError",
+    "InvoiceRejectedError",
+    "InvoiceStatusCode",
+    "InvoicingMode",
+    "KsefClient",
+    "KsefError",
+    "KsefToken",
+    "LocalProtocolError",
+    "LoginFailedError",
+    "OnlineSession",
+    "ProcessingError",
+    "RateLimitedError",
+    "RemoteProtocolError",
+    "SentInvoice",
+    "ServerError",
+    "SessionFailedError",
+    "SessionFilter",
+    "SessionInvoice",
+    "SessionManager",
+    "SessionOutcome",
+    "SessionStatus",
+    "SessionSummary",
+    "SessionType",
+    "SessionUPO",
+    "StatusCode",
+    "StatusInfo",
+    "Transition",
+    "Transitions",
+    "Transport",
+    "TransportError",
+    "UPODocument",
+    "UPOEntry",
+    "UPOPage",
+    "UnauthorizedError",
+    "WaitTimeoutError",
+]

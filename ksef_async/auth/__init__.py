@@ -1,0 +1,1 @@
+"""From credentials to a bearer token that is always fresh."""

@@ -1,0 +1,192 @@
+"""A bearer token that is always fresh: logged in lazily, refreshed once for everybody, logged in again when dead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, TypeVar
+
+import anyio
+
+from ..caller import Caller
+from ..errors import BadRequestError, ForbiddenError, UnauthorizedError
+from ..keys import PublicKeys
+from ..models.auth import TokenInfo, TokenPair
+from ..operations import REFRESH_ACCESS_TOKEN, REVOKE_CURRENT_LOGIN, Bearer, Operation
+from ..polling import Cadence
+from ..protocol.requests import Query
+from .credentials import KsefToken
+from .login import LOGIN_CADENCE, log_in
+
+__all__ = ["AccessTokens", "AuthorizedCaller", "BearerSource", "FixedToken"]
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+#: A token is replaced this long before it ends, so that no call starts with one that dies on the way.
+REFRESH_MARGIN = timedelta(seconds=60)
+
+
+class BearerSource(Protocol):
+    """Where an `AuthorizedCaller` gets its access token from."""
+
+    @property
+    def current(self) -> str | None:
+        """The access token used last; None before the first."""
+        ...
+
+    async def get(self) -> str:
+        """An access token to call with."""
+        ...
+
+    async def replace(self, refused: str) -> str | None:
+        """Another access token, after KSeF refused this one; None when there is no way to get one."""
+        ...
+
+
+class FixedToken:
+    """An access token of the caller's, used as it is."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    @property
+    def current(self) -> str:
+        """The token."""
+        return self._token
+
+    async def get(self) -> str:
+        """The token."""
+        return self._token
+
+    async def replace(self, refused: str) -> None:
+        """Nothing: whoever brought the token has to bring another."""
+
+
+class AccessTokens:
+    """The tokens of one login; safe to use from many tasks, which all wait for one refresh.
+
+    Args:
+        caller: How to reach KSeF.
+        keys: The Ministry's public keys.
+        credentials: Who logs in, and how.
+        cadence: How often to look at a login, and for how long.
+    """
+
+    def __init__(
+        self, caller: Caller, keys: PublicKeys, credentials: KsefToken, *, cadence: Cadence = LOGIN_CADENCE
+    ) -> None:
+        self._caller = caller
+        self._keys = keys
+        self._credentials = credentials
+        self._cadence = cadence
+        self._lock = anyio.Lock()
+        self._tokens: TokenPair | None = None
+
+    def __repr__(self) -> str:
+        state = f"until {self._tokens.access_token.valid_until:%H:%M:%S}" if self._tokens else "not logged in"
+        return f"<AccessTokens {self._credentials.context}, {state}>"
+
+    @property
+    def current(self) -> str | None:
+        """The access token as it is now; None before the first login."""
+        return self._tokens.access_token.token if self._tokens else None
+
+    async def get(self) -> str:
+        """An access token that is good for a while; logs in or refreshes where needed.
+
+        Raises:
+            KsefError: As `log_in`.
+        """
+        if self._tokens is None or _ends_soon(self._tokens.access_token):
+            async with self._lock:
+                if self._tokens is None or _ends_soon(self._tokens.access_token):
+                    self._tokens = await self._renewed()
+        return self._tokens.access_token.token
+
+    async def replace(self, refused: str) -> str:
+        """Another access token, after KSeF refused ``refused``: one refresh serves all who were refused.
+
+        Raises:
+            KsefError: As `log_in`.
+        """
+        async with self._lock:
+            if self._tokens is None or self._tokens.access_token.token == refused:
+                self._tokens = await self._renewed()
+            return self._tokens.access_token.token
+
+    async def revoke(self) -> None:
+        """End the login at KSeF: its refresh token dies at once, its access token when its time is up.
+
+        Raises:
+            TransportError, ApiError: The call failed.
+
+        Source: DELETE /auth/sessions/current.
+        """
+        async with self._lock:
+            tokens, self._tokens = self._tokens, None
+            if tokens is not None:
+                await self._caller.call(REVOKE_CURRENT_LOGIN, bearer=tokens.refresh_token.token)
+
+    async def _renewed(self) -> TokenPair:
+        if self._tokens is not None and not _ends_soon(self._tokens.refresh_token):
+            refresh_token = self._tokens.refresh_token
+            try:
+                response = await self._caller.call(REFRESH_ACCESS_TOKEN, bearer=refresh_token.token)
+                return TokenPair(response.access_token, refresh_token)
+            except (BadRequestError, UnauthorizedError, ForbiddenError):
+                pass  # The refresh token is expired or revoked: the credentials may still be good.
+        return await log_in(self._caller, self._keys, self._credentials, cadence=self._cadence)
+
+
+def _ends_soon(token: TokenInfo) -> bool:
+    return datetime.now(UTC) >= token.valid_until - REFRESH_MARGIN
+
+
+class AuthorizedCaller:
+    """Calls operations with an access token; a refused one is replaced once and the call repeated.
+
+    Args:
+        caller: How to reach KSeF.
+        bearer: Where the access token comes from.
+    """
+
+    def __init__(self, caller: Caller, bearer: BearerSource) -> None:
+        self.caller = caller
+        self._bearer = bearer
+
+    @property
+    def access_token(self) -> str | None:
+        """The access token used last; None before the first call."""
+        return self._bearer.current
+
+    async def call(
+        self,
+        operation: Operation[RequestT, ResponseT],
+        body: RequestT | None = None,
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Query | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ResponseT:
+        """Call one row of the table; see `Caller.call`.
+
+        Raises:
+            LoginFailedError: KSeF refused a login that the call needed.
+            KsefError: As `Caller.call`.
+        """
+        if operation.bearer is Bearer.NONE:
+            return await self.caller.call(operation, body, path=path, query=query, headers=headers)
+        token = await self._bearer.get()
+        try:
+            return await self.caller.call(operation, body, path=path, query=query, headers=headers, bearer=token)
+        except UnauthorizedError:
+            # 401 is answered before KSeF looks at the request, so repeating it is safe even for an invoice.
+            replacement = await self._bearer.replace(token)
+            if replacement is None:
+                raise
+        return await self.caller.call(operation, body, path=path, query=query, headers=headers, bearer=replacement)
+
+    async def download(self, name: str, url: str) -> bytes:
+        """Fetch what is behind a signed link, without the token; see `Caller.download`."""
+        return await self.caller.download(name, url)

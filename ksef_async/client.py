@@ -1,0 +1,135 @@
+"""The client: one environment, one identity, one connection pool."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, Self, TypeVar
+
+import anyio
+
+from .auth.access import AccessTokens, AuthorizedCaller
+from .auth.credentials import KsefToken
+from .auth.login import LOGIN_CADENCE
+from .caller import Caller
+from .environment import Environment
+from .errors import KsefError, LocalProtocolError, WaitTimeoutError
+from .keys import PublicKeys
+from .operations import Operation
+from .polling import Cadence
+from .protocol.requests import Query
+from .sessions.manager import SessionManager
+from .transport import AiohttpTransport
+
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = ["KsefClient"]
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+#: Seconds that leaving the client may take to revoke its login.
+REVOKE_TIMEOUT: Final = 5.0
+
+
+class KsefClient(anyio.AsyncContextManagerMixin):
+    """KSeF, for one company: ``async with KsefClient(Environment.TEST, KsefToken(nip=..., token=...)) as client:``.
+
+    Logs in at the first call that needs it, and keeps the login fresh. Safe to use from many tasks of one event
+    loop. Runs on asyncio (aiohttp), not on trio.
+
+    Args:
+        environment: Where KSeF is.
+        credentials: Who logs in, and how.
+        session: An aiohttp session to borrow; it stays open. By default the client opens and closes its own.
+        connect_timeout: Seconds for a connection to stand.
+        answer_timeout: Seconds from then on for an answer.
+        login_cadence: How often to look at a login, and for how long.
+        revoke_on_exit: End the login at KSeF when the client is left; otherwise it lives on for up to 7 days,
+            unused.
+
+    Raises:
+        LocalProtocolError: ``session`` would send credentials of its own.
+    """
+
+    #: Opening, following and listing sessions.
+    sessions: SessionManager
+
+    def __init__(
+        self,
+        environment: Environment,
+        credentials: KsefToken,
+        *,
+        session: aiohttp.ClientSession | None = None,
+        connect_timeout: float = 10.0,
+        answer_timeout: float = 60.0,
+        login_cadence: Cadence = LOGIN_CADENCE,
+        revoke_on_exit: bool = False,
+    ) -> None:
+        self.environment = environment
+        self._credentials = credentials
+        self._transport = AiohttpTransport(session, connect_timeout=connect_timeout, answer_timeout=answer_timeout)
+        caller = Caller(environment, self._transport)
+        keys = PublicKeys(caller)
+        self._tokens = AccessTokens(caller, keys, credentials, cadence=login_cadence)
+        self._api = AuthorizedCaller(caller, self._tokens)
+        self._revoke_on_exit = revoke_on_exit
+        self._entered = False
+        self.sessions = SessionManager(self._api, keys)
+
+    def __repr__(self) -> str:
+        return f"<KsefClient {self.environment.base_url} {self._credentials.context}>"
+
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        if self._entered:
+            raise LocalProtocolError("This KsefClient was entered before; make a new one.")
+        self._entered = True
+        try:
+            yield self
+            if self._revoke_on_exit:
+                await self._revoke()
+        except BaseException as error:
+            if self._revoke_on_exit:
+                try:
+                    await self._revoke()
+                except KsefError as revoke_error:
+                    error.add_note(f"Revoking the login failed as well: {revoke_error}")
+            raise
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._transport.aclose()
+
+    async def _revoke(self) -> None:
+        with anyio.move_on_after(REVOKE_TIMEOUT, shield=True) as scope:
+            await self._tokens.revoke()
+        if scope.cancelled_caught:
+            raise WaitTimeoutError(f"KSeF did not confirm within {REVOKE_TIMEOUT:g} s that the login is revoked")
+
+    async def log_in(self) -> None:
+        """Log in now rather than at the first call; does nothing while a login is good.
+
+        Raises:
+            LoginFailedError: KSeF refused; ``code`` and ``details`` say why.
+            WaitTimeoutError: KSeF has not decided yet.
+            CryptoError, TransportError, ApiError, RemoteProtocolError: A call failed.
+        """
+        await self._tokens.get()
+
+    async def call(
+        self,
+        operation: Operation[RequestT, ResponseT],
+        body: RequestT | None = None,
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Query | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ResponseT:
+        """Call any row of `ksef_async.operations` directly; see `Caller.call`.
+
+        Raises:
+            LoginFailedError: KSeF refused a login that the call needed.
+            LocalProtocolError, TransportError, ApiError, RemoteProtocolError: As `Caller.call`.
+        """
+        return await self._api.call(operation, body, path=path, query=query, headers=headers)

@@ -1,0 +1,95 @@
+"""The Ministry's public keys: fetched, chosen, kept for some hours, fetched again when KSeF rotates them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import attrs
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from .caller import Api
+from .crypto.envelope import load_public_key, new_key, rsa_encrypt
+from .errors import CryptoError
+from .models.keys import EncryptionInfo, PublicKeyCertificate, PublicKeyUsage
+from .operations import LIST_PUBLIC_KEYS
+
+__all__ = ["PublicKey", "PublicKeys", "choose_certificate"]
+
+#: KSeF announces a planned rotation long before; an emergency shows as 21470.
+MAX_AGE = timedelta(hours=6)
+
+
+@attrs.frozen
+class PublicKey:
+    """A key of the Ministry, ready for use."""
+
+    #: What requests name it by, so that KSeF tries this key and no other.
+    public_key_id: str
+    key: rsa.RSAPublicKey = attrs.field(repr=False)
+
+
+def choose_certificate(
+    certificates: Sequence[PublicKeyCertificate], usage: PublicKeyUsage, now: datetime
+) -> PublicKeyCertificate:
+    """The certificate to encrypt with: right usage, valid now, newest ``valid_from``.
+
+    Raises:
+        CryptoError: There is none.
+    """
+    valid = [c for c in certificates if usage in c.usage and c.valid_from <= now <= c.valid_to]
+    if not valid:
+        raise CryptoError(
+            f"None of KSeF's {len(certificates)} certificates serves {usage} at {now:%Y-%m-%d %H:%M} UTC."
+        )
+    return max(valid, key=lambda c: c.valid_from)
+
+
+class PublicKeys:
+    """The keys of one environment; safe to use from many tasks.
+
+    Args:
+        api: Where to ask; no login is needed.
+    """
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._lock = anyio.Lock()
+        self._certificates: tuple[PublicKeyCertificate, ...] = ()
+        self._fetched_at = datetime.min.replace(tzinfo=UTC)
+
+    async def get(self, usage: PublicKeyUsage) -> PublicKey:
+        """The key to encrypt with for ``usage``.
+
+        Raises:
+            CryptoError: KSeF offers no usable key.
+            TransportError, ApiError, RemoteProtocolError: The keys could not be fetched.
+        """
+        async with self._lock:
+            now = datetime.now(UTC)
+            if now - self._fetched_at > MAX_AGE:
+                self._certificates = await self._api.call(LIST_PUBLIC_KEYS)
+                self._fetched_at = now
+        certificate = choose_certificate(self._certificates, usage, now)
+        return PublicKey(certificate.public_key_id, load_public_key(certificate.certificate))
+
+    def forget(self) -> None:
+        """Fetch the keys anew when they are wanted next: KSeF has withdrawn one (21470)."""
+        self._fetched_at = datetime.min.replace(tzinfo=UTC)
+
+    async def new_encryption(self) -> EncryptionInfo:
+        """A fresh session key (AES-256, 32 bytes; vector 16 bytes), wrapped for the Ministry.
+
+        Raises:
+            CryptoError: KSeF offers no usable key.
+            TransportError, ApiError, RemoteProtocolError: The keys could not be fetched.
+        """
+        public_key = await self.get(PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION)
+        key, iv = new_key()
+        return EncryptionInfo(
+            encrypted_symmetric_key=rsa_encrypt(public_key.key, key),
+            initialization_vector=iv,
+            public_key_id=public_key.public_key_id,
+            symmetric_key=key,
+        )

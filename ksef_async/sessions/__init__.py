@@ -1,0 +1,1 @@
+"""Sending invoices: the heart of the house."""

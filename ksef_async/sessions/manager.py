@@ -1,0 +1,203 @@
+"""Opening sessions, finding them again, and listing them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any
+from weakref import WeakValueDictionary
+
+import anyio
+import attrs
+
+from ..auth.access import AuthorizedCaller, FixedToken
+from ..caller import Caller
+from ..crypto.envelope import SessionCipher
+from ..errors import BadRequestError, KsefError, LocalProtocolError
+from ..keys import PublicKeys
+from ..models.keys import EncryptionInfo
+from ..models.sessions import (
+    Feature,
+    FormCode,
+    OpenOnlineSessionRequest,
+    SessionFilter,
+    SessionStatus,
+    SessionSummary,
+)
+from ..operations import LIST_SESSIONS, OPEN_ONLINE_SESSION
+from ..paging import TokenPages
+from ..polling import Cadence
+from ..protocol.error_codes import ErrorCode
+from .online import ACTIVATION_CADENCE, OnlineSession
+from .session import LARGEST_PAGE, Session, token_pages
+from .transitions import TRANSITION_CADENCE, SessionHistory, Transitions
+
+__all__ = ["OPEN_GRACE", "SessionManager"]
+
+#: Seconds that a cancelled opening may take to hear which session it opened, so that it can be closed.
+OPEN_GRACE = 10.0
+
+
+class SessionManager:
+    """Opens sessions. `KsefClient.sessions` is one; this is the low-level way to another.
+
+    Args:
+        api: How to call KSeF: a `Caller` when every call brings its own ``access_token``.
+        keys: The Ministry's public keys; by default fetched through ``api``.
+    """
+
+    def __init__(self, api: Caller | AuthorizedCaller, keys: PublicKeys | None = None) -> None:
+        self._api = api
+        self._keys = keys or PublicKeys(api)
+        # Weak: what nobody listens to any more need not be remembered.
+        self._histories: WeakValueDictionary[str, SessionHistory] = WeakValueDictionary()
+
+    async def open_online(
+        self,
+        form_code: FormCode | str,
+        *,
+        encryption: EncryptionInfo | None = None,
+        access_token: str | None = None,
+        features: Iterable[Feature | str] = (),
+        activation: Cadence = ACTIVATION_CADENCE,
+    ) -> OnlineSession:
+        """Open an online session: one POST, then it exists at KSeF. Enter it to wait until it takes invoices.
+
+        When this is cancelled while KSeF is opening the session, it waits up to `OPEN_GRACE` for KSeF's answer and
+        closes the session again, so that none stays open unknown.
+
+        Args:
+            form_code: What kind of document the session will take; a string is a system code, e.g. ``"FA (3)"``.
+            encryption: The session key; by default a fresh one, wrapped for the Ministry.
+            access_token: A JWT to use throughout; by default the login's, refreshed as needed.
+            features: Asked for in ``X-KSeF-Feature``.
+            activation: How often to look for activation on entering, and for how long.
+
+        Raises:
+            LocalProtocolError: Unknown form code, or no access token to call with; nothing was sent.
+            CryptoError: The session key has the wrong length, or KSeF offers no usable public key.
+            LoginFailedError: KSeF refused the login.
+            TransportError, ApiError, RemoteProtocolError: A call failed. After a `TransportError` with
+                ``maybe_delivered`` a session may exist that nobody knows; it takes no invoices and expires by itself
+                after 12 hours, or can be found with `list` and closed by `attach`.
+
+        Source: POST /sessions/online; sesja-interaktywna.md, section 1.
+        """
+        try:
+            form_code = FormCode(form_code)
+        except ValueError:
+            known = ", ".join(code.system_code for code in FormCode)
+            raise LocalProtocolError(f"Unknown form code {form_code!r}; KSeF takes {known}.") from None
+        api = self._authorized(access_token)
+        wanted = ",".join(features)
+        headers = {"X-KSeF-Feature": wanted} if wanted else None
+
+        async def open_with(encryption: EncryptionInfo) -> OnlineSession:
+            SessionCipher(encryption.symmetric_key, encryption.initialization_vector)  # refuses wrong lengths
+            opened = await api.call(
+                OPEN_ONLINE_SESSION, OpenOnlineSessionRequest(form_code, encryption), headers=headers
+            )
+            return OnlineSession(
+                api,
+                opened.reference_number,
+                self._history(api, opened.reference_number),
+                valid_until=opened.valid_until,
+                form_code=form_code,
+                encryption=encryption,
+                activation=activation,
+            )
+
+        if encryption is not None:
+            return await _finish_or_close(open_with(encryption))
+        try:
+            return await _finish_or_close(open_with(await self._keys.new_encryption()))
+        except BadRequestError as error:
+            if error.code != ErrorCode.UNKNOWN_PUBLIC_KEY:
+                raise
+        # KSeF has withdrawn the key since it was fetched; nothing was opened.
+        self._keys.forget()
+        return await _finish_or_close(open_with(await self._keys.new_encryption()))
+
+    async def attach(
+        self,
+        reference_number: str,
+        *,
+        encryption: EncryptionInfo | None = None,
+        access_token: str | None = None,
+        activation: Cadence = ACTIVATION_CADENCE,
+    ) -> OnlineSession:
+        """A session that was opened elsewhere: to follow, close, or fetch the UPO of; with its key, to send in.
+
+        Args:
+            reference_number: 36 characters, given by KSeF at the opening.
+            encryption: The session's key, as it was given or made at the opening.
+            access_token: A JWT to use throughout; by default the login's, refreshed as needed.
+            activation: How often to look for activation on entering, and for how long.
+
+        Raises:
+            BadRequestError: KSeF does not know the session (21173).
+            ForbiddenError: It belongs to somebody else.
+            CryptoError: ``encryption`` holds a key of the wrong length.
+            LoginFailedError, TransportError, ApiError, RemoteProtocolError: A call failed.
+
+        Source: GET /sessions/{referenceNumber}.
+        """
+        api = self._authorized(access_token)
+        history = self._history(api, reference_number)
+        status = await history.look()
+        return OnlineSession(
+            api,
+            reference_number,
+            history,
+            valid_until=status.valid_until,
+            encryption=encryption,
+            activation=activation,
+        )
+
+    async def status(self, reference_number: str) -> SessionStatus:
+        """Ask KSeF how far a session is; see `Session.status`."""
+        return await self._session(reference_number).status()
+
+    def transitions(self, reference_number: str, cadence: Cadence = TRANSITION_CADENCE) -> Transitions:
+        """A session's changes of state as an async iterator; see `Session.transitions`."""
+        return self._session(reference_number).transitions(cadence)
+
+    def list(self, session_filter: SessionFilter) -> TokenPages[SessionSummary]:
+        """The context's sessions that fit ``session_filter``, newest first, 1,000 a page.
+
+        Source: GET /sessions.
+        """
+        query = attrs.asdict(session_filter, recurse=False) | {"page_size": LARGEST_PAGE}
+        return token_pages(self._authorized(None), LIST_SESSIONS, lambda page: page.sessions, query=query)
+
+    def _session(self, reference_number: str) -> Session:
+        api = self._authorized(None)
+        return Session(api, reference_number, self._history(api, reference_number))
+
+    def _history(self, api: AuthorizedCaller, reference_number: str) -> SessionHistory:
+        history = self._histories.get(reference_number)
+        if history is None:
+            history = self._histories[reference_number] = Session.new_history(api, reference_number)
+        return history
+
+    def _authorized(self, access_token: str | None) -> AuthorizedCaller:
+        if isinstance(self._api, AuthorizedCaller):
+            return AuthorizedCaller(self._api.caller, FixedToken(access_token)) if access_token else self._api
+        if access_token is None:
+            raise LocalProtocolError("A SessionManager on a bare Caller needs an access_token for each session.")
+        return AuthorizedCaller(self._api, FixedToken(access_token))
+
+
+async def _finish_or_close(opening: Coroutine[Any, Any, OnlineSession]) -> OnlineSession:
+    """Await ``opening``; when cancelled meanwhile, close the session that KSeF may be opening all the same."""
+    task = asyncio.ensure_future(opening)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError as cancelled:
+        try:
+            with anyio.move_on_after(OPEN_GRACE, shield=True):
+                session = await task
+                await session.terminate()
+        except KsefError as error:
+            cancelled.add_note(f"The session being opened when this was cancelled: {error}")
+        raise

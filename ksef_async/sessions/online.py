@@ -1,0 +1,300 @@
+"""An online session: enter awaits activation, exit terminates.
+
+Rules: exit always tries to close, however the block ended, within `CLOSE_TIMEOUT` and shielded from cancellation;
+the block's own error wins; closing what is closed (21180) is success, and KSeF's status is believed.
+Source: sesja-interaktywna.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Final, Self
+
+import anyio
+import anyio.to_thread
+
+from ..auth.access import AuthorizedCaller
+from ..crypto.envelope import SessionCipher
+from ..errors import BadRequestError, KsefError, LocalProtocolError, SessionFailedError, WaitTimeoutError
+from ..models.keys import EncryptionInfo
+from ..models.sessions import FormCode, SendInvoiceRequest, SessionStatus, StatusCode
+from ..operations import CLOSE_ONLINE_SESSION, SEND_INVOICE
+from ..polling import Cadence, wait_until
+from ..protocol.error_codes import ErrorCode
+from ..protocol.invoices import check_invoice_file
+from ..protocol.lifecycle import is_success, is_terminal
+from .session import UPO_CADENCE, Session
+from .tracking import SentInvoice
+from .transitions import SessionHistory
+from .upo import SessionUPO
+
+__all__ = ["ACTIVATION_CADENCE", "CLOSE_TIMEOUT", "OnlineSession"]
+
+#: 200, 400, 800, ... ms; KSeF mostly answers 100 at once.
+ACTIVATION_CADENCE = Cadence(interval=0.2, factor=2.0, longest=3.2, deadline=10.0)
+
+#: Seconds that leaving a block may take to close the session.
+CLOSE_TIMEOUT: Final = 10.0
+
+#: Encrypting and hashing more than this leaves the event loop (64 kB take a quarter of a millisecond).
+_LARGE = 64_000
+
+#: Ends of a session that a close brings about; any other is a death.
+_NOT_CLOSABLE = frozenset(StatusCode) - {StatusCode.OPENED}
+_ENDS_OF_CLOSED = frozenset({StatusCode.PROCESSED_OK, StatusCode.CANCELLED, StatusCode.VALIDATION_ERROR})
+
+
+class OnlineSession(Session, anyio.AsyncContextManagerMixin):
+    """An online session; get one from `SessionManager.open_online`. Safe to use from many tasks.
+
+    ``async with session:`` waits until KSeF takes invoices, and closes the session on the way out, whatever happens
+    in the block. Exit returns once the close is accepted; waiting for the UPO is the caller's choice.
+    """
+
+    def __init__(
+        self,
+        api: AuthorizedCaller,
+        reference_number: str,
+        history: SessionHistory,
+        *,
+        valid_until: datetime | None,
+        form_code: FormCode | None = None,
+        encryption: EncryptionInfo | None = None,
+        activation: Cadence = ACTIVATION_CADENCE,
+    ) -> None:
+        super().__init__(api, reference_number, history)
+        #: When KSeF closes the session by itself; None where it did not say.
+        self.valid_until = valid_until
+        #: None for an attached session.
+        self.form_code = form_code
+        self._authorized = api
+        self._encryption = encryption
+        self._cipher = None
+        if encryption is not None:
+            self._cipher = SessionCipher(encryption.symmetric_key, encryption.initialization_vector)
+        self._activation = activation
+        self._entered = False
+        self._close_lock = anyio.Lock()
+        self._closing = False
+        self._closed = False
+        self._sent = 0
+
+    def __repr__(self) -> str:
+        return f"<OnlineSession {self.reference_number} {self._state}, {self._sent} sent>"
+
+    @property
+    def _state(self) -> str:
+        last = self._history.last
+        if last is not None and last.status.code != StatusCode.OPENED:
+            code = last.status.code
+            return StatusCode(code).name if code in {*StatusCode} else str(code)
+        return "CLOSING" if self._closing else "OPENED" if last else "OPENING"
+
+    @property
+    def aes_key(self) -> bytes | None:
+        """The plain AES-256 key (32 bytes) of the session; None for one attached without it."""
+        return self._encryption.symmetric_key if self._encryption else None
+
+    @property
+    def iv(self) -> bytes | None:
+        """The initialization vector (16 bytes) of the session; None for one attached without it."""
+        return self._encryption.initialization_vector if self._encryption else None
+
+    @property
+    def access_token(self) -> str | None:
+        """The JWT the session is used with; it is replaced as needed, so read it anew each time."""
+        return self._authorized.access_token
+
+    # --- lifecycle ----------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        if self._entered:
+            raise LocalProtocolError(f"Session {self.reference_number} was entered before; open a new one.")
+        self._entered = True
+        try:
+            await self.wait_until_active()
+            yield self
+        except BaseException as error:
+            try:
+                await self._close_in_time()
+            except KsefError as close_error:
+                error.add_note(f"Closing session {self.reference_number} failed as well: {close_error}")
+            raise
+        await self._close_in_time()
+        self._raise_if_dead()
+
+    async def wait_until_active(self, cadence: Cadence | None = None) -> SessionStatus:
+        """Wait until KSeF reports 100; entering the session does it.
+
+        100 does not prove the key right: KSeF looks at it later, and a wrong one ends the session with 415.
+
+        Args:
+            cadence: How often to look, and for how long; by default with exponential backoff for 10 s.
+
+        Raises:
+            SessionFailedError: The session has failed (415, 440, 445, or any other code above 200).
+            LocalProtocolError: It is closed or processed already.
+            WaitTimeoutError: It is still neither active nor failed.
+            TransportError, ApiError, RemoteProtocolError: A look failed.
+        """
+        return await wait_until(
+            self.status,
+            self._is_active,
+            cadence or self._activation,
+            what=f"Activation of session {self.reference_number}",
+            status=lambda status: status.status,
+        )
+
+    def _is_active(self, status: SessionStatus) -> bool:
+        code = status.status.code
+        if code == StatusCode.CLOSED or is_success(code):
+            raise LocalProtocolError(f"Session {self.reference_number} is closed ({code}); open a new one.")
+        if is_terminal(code):
+            raise SessionFailedError(
+                f"Session {self.reference_number} did not become active",
+                status=status.status,
+                reference_number=self.reference_number,
+            )
+        return code == StatusCode.OPENED
+
+    async def terminate(self) -> SessionStatus:
+        """Close the session and return its status straight afterwards (mostly 170; 440 when nothing was sent).
+
+        Closing a session that is closed already is success.
+
+        Raises:
+            TransportError, ApiError, RemoteProtocolError: The close, or reading the status after it, failed; both
+                may be tried again.
+
+        Source: POST /sessions/online/{referenceNumber}/close.
+        """
+        await self._close()
+        return await self.status()
+
+    async def _close(self) -> None:
+        async with self._close_lock:
+            last = self._history.last
+            if self._closed or (last is not None and last.status.code in _NOT_CLOSABLE):
+                return
+            self._closing = True
+            try:
+                await self._close_at_ksef()
+                self._closed = True
+            finally:
+                self._closing = self._closed
+
+    async def _close_at_ksef(self) -> None:
+        try:
+            await self._api.call(CLOSE_ONLINE_SESSION, path=self._path)
+        except BadRequestError as error:
+            # "Not open" mostly means that somebody closed it, or that it died; KSeF's status is believed.
+            if error.code != ErrorCode.SESSION_NOT_OPEN or (await self.status()).status.code == StatusCode.OPENED:
+                raise
+
+    async def _close_in_time(self) -> None:
+        with anyio.move_on_after(CLOSE_TIMEOUT, shield=True) as scope:
+            await self._close()
+        if scope.cancelled_caught:
+            raise WaitTimeoutError(
+                f"KSeF did not confirm within {CLOSE_TIMEOUT:g} s that session {self.reference_number} is closed; "
+                f"it closes by itself at {self.valid_until}"
+            )
+
+    def _raise_if_dead(self) -> None:
+        last = self._history.last
+        if last is not None and is_terminal(last.status.code) and last.status.code not in _ENDS_OF_CLOSED:
+            raise SessionFailedError(
+                f"Session {self.reference_number} died; send its {self._sent} invoices again in a new one",
+                status=last.status,
+                reference_number=self.reference_number,
+            )
+
+    # --- sending ------------------------------------------------------------------------------------------
+
+    async def send(self, invoice: bytes, *, offline: bool = False, corrects: bytes | None = None) -> SentInvoice:
+        """Encrypt one invoice and hand it to KSeF; returns once KSeF has taken it in.
+
+        Args:
+            invoice: Invoice XML, UTF-8 without BOM, at most 1,000,000 bytes (3,000,000 with an attachment).
+            offline: True for an invoice issued in an offline mode.
+            corrects: For a technical correction: SHA-256 (32 bytes) of the rejected offline invoice.
+
+        Returns:
+            The reference number to follow, and the SHA-256 of ``invoice`` (32 bytes).
+
+        Raises:
+            LocalProtocolError: The session is not open, or its key is not known here; the file is not fit to be
+                sent; ``corrects`` without ``offline``.
+            SessionFailedError: The session has died, e.g. because KSeF could not decrypt its key (415).
+            RateLimitedError: The ``invoiceSend`` budget is spent; ``retry_after`` is in seconds.
+            TransportError: No answer came; ``maybe_delivered`` tells whether KSeF may have the invoice.
+            ApiError, RemoteProtocolError: KSeF refused, or answered nonsense.
+
+        Source: POST /sessions/online/{referenceNumber}/invoices; sesja-interaktywna.md, section 2.
+        """
+        cipher = self._check_can_send(invoice, offline=offline, corrects=corrects)
+        if len(invoice) <= _LARGE:
+            request = _seal(cipher, invoice, offline, corrects)
+        else:
+            request = await anyio.to_thread.run_sync(_seal, cipher, invoice, offline, corrects)
+        try:
+            response = await self._api.call(SEND_INVOICE, request, path=self._path)
+        except BadRequestError as error:
+            if error.code == ErrorCode.SESSION_NOT_OPEN:
+                await self.status()
+                self._raise_if_dead()
+            raise
+        self._sent += 1
+        return SentInvoice(
+            self._api,
+            session_reference_number=self.reference_number,
+            reference_number=response.reference_number,
+            invoice_hash=request.invoice_hash,
+        )
+
+    def _check_can_send(self, invoice: bytes, *, offline: bool, corrects: bytes | None) -> SessionCipher:
+        check_invoice_file(invoice)
+        if corrects is not None and not offline:
+            raise LocalProtocolError("A technical correction is an offline invoice: send it with offline=True.")
+        if corrects is not None and len(corrects) != hashlib.sha256().digest_size:
+            raise LocalProtocolError(f"corrects is the SHA-256 of the rejected invoice: 32 bytes, not {len(corrects)}.")
+        if self._closing or self._state not in ("OPENED", "OPENING"):
+            raise LocalProtocolError(
+                f"Session {self.reference_number} is {self._state}; open a new session to send more invoices."
+            )
+        if self._cipher is None:
+            raise LocalProtocolError(
+                f"Session {self.reference_number} was attached without its key; attach it with encryption=... to send."
+            )
+        return self._cipher
+
+    async def upo(self, cadence: Cadence = UPO_CADENCE) -> SessionUPO:
+        """Wait until the session is processed, and fetch its receipt; see `Session.upo`.
+
+        Raises:
+            LocalProtocolError: This object's own block still holds the session open: KSeF makes the receipt after
+                the close.
+        """
+        if self._entered and not self._closing and self._state == "OPENED":
+            raise LocalProtocolError(
+                f"Session {self.reference_number} is open, and the UPO comes after it is closed: "
+                "leave the block or call terminate() first."
+            )
+        return await super().upo(cadence)
+
+
+def _seal(cipher: SessionCipher, invoice: bytes, offline: bool, corrects: bytes | None) -> SendInvoiceRequest:
+    ciphertext = cipher.encrypt(invoice)
+    return SendInvoiceRequest(
+        invoice_hash=hashlib.sha256(invoice).digest(),
+        invoice_size=len(invoice),
+        encrypted_invoice_hash=hashlib.sha256(ciphertext).digest(),
+        encrypted_invoice_size=len(ciphertext),
+        encrypted_invoice_content=ciphertext,
+        offline_mode=offline,
+        hash_of_corrected_invoice=corrects,
+    )

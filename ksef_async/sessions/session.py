@@ -1,0 +1,162 @@
+"""What can be asked of any session by its reference number: its status, its invoices, its UPO."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..caller import Api
+from ..errors import RemoteProtocolError, SessionFailedError
+from ..models.sessions import SessionInvoice, SessionInvoicePage, SessionStatus, UPOPage
+from ..models.upo import UPODocument
+from ..operations import (
+    GET_SESSION_STATUS,
+    LIST_FAILED_SESSION_INVOICES,
+    LIST_SESSION_INVOICES,
+    Operation,
+)
+from ..paging import TokenPages
+from ..polling import Cadence
+from ..protocol.lifecycle import is_success
+from ..protocol.requests import CONTINUATION_HEADER
+from .transitions import TRANSITION_CADENCE, SessionHistory, Transitions
+from .upo import SessionUPO, verify_upo
+
+__all__ = ["UPO_CADENCE", "Session", "token_pages"]
+
+#: How long `Session.upo` waits by default. KSeF mostly takes seconds, at times much longer.
+UPO_CADENCE = Cadence(interval=0.2, factor=1.5, longest=5.0, deadline=300.0)
+
+#: The most KSeF gives at once: a budget counts pages, not rows.
+LARGEST_PAGE = 1000
+
+
+def token_pages(
+    api: Api,
+    operation: Operation[None, Any],
+    rows: Callable[[Any], tuple[Any, ...]],
+    *,
+    path: Mapping[str, str] | None = None,
+    query: Mapping[str, object],
+) -> TokenPages[Any]:
+    """The list that ``operation`` gives page by page; ``rows`` takes them out of a page."""
+
+    async def fetch(token: str | None) -> tuple[tuple[Any, ...], str | None]:
+        headers = {CONTINUATION_HEADER: token} if token else None
+        page = await api.call(operation, path=path, query=query, headers=headers)
+        return rows(page), page.continuation_token
+
+    return TokenPages(fetch)
+
+
+class Session:
+    """A session at KSeF, known by its reference number.
+
+    Args:
+        api: How to call KSeF.
+        reference_number: 36 characters, given by KSeF.
+        history: What this process has seen of it.
+    """
+
+    def __init__(self, api: Api, reference_number: str, history: SessionHistory) -> None:
+        self._api = api
+        self.reference_number = reference_number
+        self._history = history
+
+    @staticmethod
+    def new_history(api: Api, reference_number: str) -> SessionHistory:
+        """A history in which nothing has been seen yet."""
+
+        async def look() -> SessionStatus:
+            return await api.call(GET_SESSION_STATUS, path={"reference_number": reference_number})
+
+        return SessionHistory(look)
+
+    @property
+    def _path(self) -> dict[str, str]:
+        return {"reference_number": self.reference_number}
+
+    async def status(self) -> SessionStatus:
+        """Ask KSeF how far the session is.
+
+        Raises:
+            BadRequestError: KSeF does not know the session (21173).
+            ForbiddenError: It belongs to somebody else.
+            TransportError, ApiError, RemoteProtocolError: The call failed.
+
+        Source: GET /sessions/{referenceNumber}.
+        """
+        return await self._history.look()
+
+    def transitions(self, cadence: Cadence = TRANSITION_CADENCE) -> Transitions:
+        """The session's changes of state, from the first one seen to the terminal one, as an async iterator.
+
+        Args:
+            cadence: How often to look, and for how long (by default without end).
+        """
+        return Transitions(self._history, self.reference_number, cadence)
+
+    def invoices(self) -> TokenPages[SessionInvoice]:
+        """The session's invoices in the order KSeF took them in, 1,000 a page.
+
+        Source: GET /sessions/{referenceNumber}/invoices.
+        """
+        return self._invoice_pages(LIST_SESSION_INVOICES)
+
+    def failed_invoices(self) -> TokenPages[SessionInvoice]:
+        """The rejected ones among `invoices`.
+
+        Source: GET /sessions/{referenceNumber}/invoices/failed.
+        """
+        return self._invoice_pages(LIST_FAILED_SESSION_INVOICES)
+
+    def _invoice_pages(self, operation: Operation[None, SessionInvoicePage]) -> TokenPages[SessionInvoice]:
+        return token_pages(
+            self._api, operation, lambda page: page.invoices, path=self._path, query={"page_size": LARGEST_PAGE}
+        )
+
+    async def upo(self, cadence: Cadence = UPO_CADENCE) -> SessionUPO:
+        """Wait until the session is processed, and fetch its receipt.
+
+        Args:
+            cadence: How often to look at the session, and for how long.
+
+        Returns:
+            Every page, as KSeF issued it and as read from it.
+
+        Raises:
+            SessionFailedError: The session ended without a receipt.
+            WaitTimeoutError: It is still being processed; ask again later.
+            RemoteProtocolError: The receipt is not what KSeF vouches for, or not about this session.
+            TransportError, ApiError: A call failed.
+
+        Source: GET /sessions/{referenceNumber}, then the signed links in it.
+        """
+        status = await self._processed(cadence)
+        return SessionUPO(self.reference_number, await self._fetch_pages(status))
+
+    async def _processed(self, cadence: Cadence) -> SessionStatus:
+        async for transition in self.transitions(cadence):
+            if is_success(transition.current):
+                # The links in an earlier answer may have expired; every answer signs new ones.
+                return await self.status()
+            if transition.is_terminal:
+                raise SessionFailedError(
+                    f"Session {self.reference_number} ended without a UPO",
+                    status=transition.status.status,
+                    reference_number=self.reference_number,
+                )
+        raise AssertionError("transitions end with a terminal status")
+
+    async def _fetch_pages(self, status: SessionStatus) -> tuple[UPODocument, ...]:
+        if status.upo is None or not status.upo.pages:
+            raise RemoteProtocolError(
+                f"Session {self.reference_number} is processed, but KSeF names no UPO.",
+                operation=GET_SESSION_STATUS.name,
+                path="$.upo",
+            )
+        return tuple([await self._fetch_page(page) for page in status.upo.pages])
+
+    async def _fetch_page(self, page: UPOPage) -> UPODocument:
+        xml = await self._api.download("session_upo", page.download_url)
+        return await verify_upo(xml, session_reference_number=self.reference_number)

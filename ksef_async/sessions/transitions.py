@@ -1,0 +1,133 @@
+"""The poller: a session's changes of state as an async iterator.
+
+It pulls: KSeF is asked only while somebody listens (120 looks a minute and 1,200 an hour, shared by the whole
+context). All listeners of a session share one history and one look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Self
+
+import anyio
+import attrs
+
+from ..errors import WaitTimeoutError
+from ..models.sessions import SessionStatus
+from ..polling import Cadence
+from ..protocol.lifecycle import is_terminal
+
+__all__ = ["TRANSITION_CADENCE", "SessionHistory", "Transition", "Transitions"]
+
+#: Brisk at first, for sessions that finish in a second; a long one costs 12 looks a minute of the 120.
+TRANSITION_CADENCE = Cadence(interval=0.2, factor=1.5, longest=5.0)
+
+
+@attrs.frozen(kw_only=True)
+class Transition:
+    """A session's change from one status code to another."""
+
+    #: None for the first status seen.
+    previous: int | None
+    current: int
+    #: When this process saw it (UTC); `status.date_updated` is KSeF's own time.
+    seen_at: datetime
+    #: Everything KSeF said, counters included.
+    status: SessionStatus
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when no other will follow."""
+        return is_terminal(self.current)
+
+    def __str__(self) -> str:
+        return f"{self.previous or '---'} -> {self.current} {self.status.status.description}"
+
+
+class SessionHistory:
+    """Every status of one session that this process has seen, whoever asked for it.
+
+    Args:
+        look: Asks KSeF for the status once.
+    """
+
+    def __init__(self, look: Callable[[], Awaitable[SessionStatus]]) -> None:
+        self._look = look
+        self.lock = anyio.Lock()
+        self.transitions: list[Transition] = []
+        #: The status seen last.
+        self.last: SessionStatus | None = None
+        self._looks_unchanged = 0
+        self._looked_at = float("-inf")
+
+    @property
+    def is_complete(self) -> bool:
+        """True when a terminal status has been seen."""
+        return bool(self.transitions) and self.transitions[-1].is_terminal
+
+    async def look(self) -> SessionStatus:
+        """Ask KSeF, and remember the answer."""
+        status = await self._look()
+        self._looked_at = anyio.current_time()
+        self._looks_unchanged += 1
+        previous = self.transitions[-1].current if self.transitions else None
+        code = status.status.code
+        # A session's codes only grow; parallel answers may overtake each other, and an old one must not undo a new.
+        if previous is not None and (code < previous or self.is_complete):
+            return status
+        self.last = status
+        if code != previous:
+            self._looks_unchanged = 1
+            self.transitions.append(
+                Transition(previous=previous, current=code, seen_at=datetime.now(UTC), status=status)
+            )
+        return status
+
+    async def look_when_due(self, cadence: Cadence) -> None:
+        """Wait until the next look is due by ``cadence``, then look."""
+        await anyio.sleep(self._looked_at + cadence.pause(self._looks_unchanged) - anyio.current_time())
+        await self.look()
+
+
+class Transitions:
+    """Yields each change of a session's status once, from the first seen to the terminal one, then stops.
+
+    Every listener sees all of them, however late it comes. An error of a look is raised to the listener that
+    looked, which may simply go on iterating.
+
+    Raises (from ``async for``):
+        WaitTimeoutError: ``cadence.deadline`` passed without a terminal status.
+        TransportError, ApiError, RemoteProtocolError: A look failed.
+    """
+
+    def __init__(self, history: SessionHistory, reference_number: str, cadence: Cadence = TRANSITION_CADENCE) -> None:
+        self._history = history
+        self._reference_number = reference_number
+        self._cadence = cadence
+        self._next = 0
+        self._give_up_at: float | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Transition:
+        history = self._history
+        if self._give_up_at is None:
+            self._give_up_at = anyio.current_time() + (self._cadence.deadline or float("inf"))
+        while self._next == len(history.transitions):
+            if history.is_complete:
+                raise StopAsyncIteration
+            with anyio.CancelScope(deadline=self._give_up_at):
+                async with history.lock:
+                    # Another listener may have looked while this one waited for the lock.
+                    if self._next == len(history.transitions):
+                        await history.look_when_due(self._cadence)
+            if self._next == len(history.transitions) and anyio.current_time() >= self._give_up_at:
+                raise WaitTimeoutError(
+                    f"Session {self._reference_number} is still in progress after {self._cadence.deadline} s; "
+                    "it may be asked about again later",
+                    last_status=history.last.status if history.last else None,
+                )
+        self._next += 1
+        return history.transitions[self._next - 1]

@@ -1,0 +1,126 @@
+"""The UPO: fetched by its signed links, verified, and read.
+
+What is verified: the SHA-256 the storage vouches for (``x-ms-meta-hash``), that the document is about this session,
+and the check digits of every KSeF number. The Ministry's signature in it is kept as it is: its certificate is
+published nowhere. Source: XSD http://upo.schematy.mf.gov.pl/KSeF/v4-3.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Final
+
+import anyio.to_thread
+import attrs
+
+from ..errors import RemoteProtocolError
+from ..models.common import Context, ContextType
+from ..models.sessions import InvoicingMode
+from ..models.upo import UPODocument, UPOEntry
+from ..protocol.ksef_number import KsefNumber
+from ..protocol.xml import ET, local_name, parse_xml
+
+__all__ = ["SessionUPO", "parse_upo", "verify_upo"]
+
+#: Reading more than this leaves the event loop; a page of 10,000 invoices has some 6 MB.
+_LARGE = 64_000
+
+_CONTEXT_TYPES: Final = {
+    "Nip": ContextType.NIP,
+    "IdWewnetrzny": ContextType.INTERNAL_ID,
+    "IdZlozonyVatUE": ContextType.NIP_VAT_UE,
+    "IdDostawcyUslugPeppol": ContextType.PEPPOL_ID,
+}
+
+
+@attrs.frozen
+class SessionUPO:
+    """The verified receipt of a session."""
+
+    session_reference_number: str
+    #: In order; what an archive must keep is each page's ``xml``.
+    pages: tuple[UPODocument, ...]
+
+    @property
+    def entries(self) -> Iterator[UPOEntry]:
+        """Every accepted invoice, page by page."""
+        return (entry for page in self.pages for entry in page.entries)
+
+
+async def verify_upo(xml: bytes, *, session_reference_number: str) -> UPODocument:
+    """Read a UPO and check that it is what was asked for.
+
+    Raises:
+        RemoteProtocolError: It is not a UPO, is about another session, or holds a broken KSeF number.
+    """
+    try:
+        document = parse_upo(xml) if len(xml) <= _LARGE else await anyio.to_thread.run_sync(parse_upo, xml)
+    except ValueError as error:
+        raise RemoteProtocolError(
+            f"KSeF's UPO of session {session_reference_number} cannot be read: {error}.", operation="upo"
+        ) from error
+    if document.session_reference_number != session_reference_number:
+        raise RemoteProtocolError(
+            f"KSeF's UPO is about session {document.session_reference_number}, not {session_reference_number}.",
+            operation="upo",
+            path="NumerReferencyjnySesji",
+        )
+    return document
+
+
+def parse_upo(xml: bytes) -> UPODocument:
+    """Read a UPO of version 4-2 or 4-3.
+
+    Args:
+        xml: The document as KSeF issued it.
+
+    Raises:
+        ValueError: Not a UPO; names the element that is missing or wrong.
+    """
+    root = parse_xml(xml)
+    if local_name(root) != "Potwierdzenie":
+        raise ValueError(f"the root element is {local_name(root)}, not Potwierdzenie")
+    namespace = root.tag.rpartition("}")[0][1:]
+    names = {"": namespace}
+
+    def text(element: ET.Element, path: str) -> str:
+        found = element.findtext(path, namespaces=names)
+        if not found:
+            raise ValueError(f"{path} is missing")
+        return found
+
+    context = root.find("Uwierzytelnienie/IdKontekstu/*", names)
+    if context is None or local_name(context) not in _CONTEXT_TYPES:
+        raise ValueError("Uwierzytelnienie/IdKontekstu is missing or of an unknown kind")
+    description = root.find("OpisPotwierdzenia", names)
+    return UPODocument(
+        xml=xml,
+        session_reference_number=text(root, "NumerReferencyjnySesji"),
+        context=Context(_CONTEXT_TYPES[local_name(context)], context.text or ""),
+        issuer=text(root, "NazwaPodmiotuPrzyjmujacego"),
+        form=text(root, "KodFormularza"),
+        page=1 if description is None else int(text(description, "Strona")),
+        page_count=1 if description is None else int(text(description, "LiczbaStron")),
+        entries=tuple(_entry(element) for element in root.iterfind("Dokument", names)),
+    )
+
+
+def _entry(element: ET.Element) -> UPOEntry:
+    fields = {local_name(child): child.text or "" for child in element}
+    try:
+        KsefNumber.parse(fields["NumerKSeFDokumentu"])
+        mode = fields.get("TrybWysylki")
+        return UPOEntry(
+            seller_nip=fields["NipSprzedawcy"],
+            ksef_number=fields["NumerKSeFDokumentu"],
+            invoice_number=fields["NumerFaktury"],
+            issue_date=date.fromisoformat(fields["DataWystawieniaFaktury"]),
+            invoicing_date=datetime.fromisoformat(fields["DataPrzeslaniaDokumentu"]),
+            acquisition_date=datetime.fromisoformat(fields["DataNadaniaNumeruKSeF"]),
+            invoice_hash=b64decode(fields["SkrotDokumentu"], validate=True),
+            invoicing_mode=InvoicingMode(mode) if mode else None,
+        )
+    except KeyError as error:
+        raise ValueError(f"Dokument/{error.args[0]} is missing") from None
