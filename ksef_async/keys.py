@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 import anyio
 import attrs
@@ -11,11 +12,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from .caller import Api
 from .crypto.envelope import load_public_key, new_key, rsa_encrypt
-from .errors import CryptoError
+from .errors import BadRequestError, CryptoError
 from .models.keys import EncryptionInfo, PublicKeyCertificate, PublicKeyUsage
 from .operations import LIST_PUBLIC_KEYS
+from .protocol.error_codes import ErrorCode
 
-__all__ = ["PublicKey", "PublicKeys", "choose_certificate"]
+__all__ = ["PublicKey", "PublicKeys", "choose_certificate", "wrap_new_key"]
+
+T = TypeVar("T")
 
 #: KSeF announces a planned rotation long before; an emergency shows as 21470.
 MAX_AGE = timedelta(hours=6)
@@ -74,22 +78,31 @@ class PublicKeys:
         certificate = choose_certificate(self._certificates, usage, now)
         return PublicKey(certificate.public_key_id, load_public_key(certificate.certificate))
 
+    async def use(self, usage: PublicKeyUsage, request: Callable[[PublicKey], Awaitable[T]]) -> T:
+        """Make ``request`` with a key; when KSeF has withdrawn the key since it was fetched (21470), once more.
+
+        Raises:
+            KsefError: As `get`, and whatever ``request`` raises.
+        """
+        try:
+            return await request(await self.get(usage))
+        except BadRequestError as error:
+            if error.code != ErrorCode.UNKNOWN_PUBLIC_KEY:
+                raise
+        self.forget()
+        return await request(await self.get(usage))
+
     def forget(self) -> None:
         """Fetch the keys anew when they are wanted next: KSeF has withdrawn one (21470)."""
         self._fetched_at = datetime.min.replace(tzinfo=UTC)
 
-    async def new_encryption(self) -> EncryptionInfo:
-        """A fresh session key (AES-256, 32 bytes; vector 16 bytes), wrapped for the Ministry.
 
-        Raises:
-            CryptoError: KSeF offers no usable key.
-            TransportError, ApiError, RemoteProtocolError: The keys could not be fetched.
-        """
-        public_key = await self.get(PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION)
-        key, iv = new_key()
-        return EncryptionInfo(
-            encrypted_symmetric_key=rsa_encrypt(public_key.key, key),
-            initialization_vector=iv,
-            public_key_id=public_key.public_key_id,
-            symmetric_key=key,
-        )
+def wrap_new_key(public_key: PublicKey) -> EncryptionInfo:
+    """A fresh session key (AES-256, 32 bytes; vector 16 bytes), wrapped for the Ministry."""
+    key, iv = new_key()
+    return EncryptionInfo(
+        encrypted_symmetric_key=rsa_encrypt(public_key.key, key),
+        initialization_vector=iv,
+        public_key_id=public_key.public_key_id,
+        symmetric_key=key,
+    )

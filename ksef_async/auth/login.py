@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..caller import Caller
 from ..crypto.envelope import rsa_encrypt
 from ..errors import LoginFailedError
-from ..keys import PublicKeys
+from ..keys import PublicKey, PublicKeys
 from ..models.auth import LoginStarted, LoginStatus, TokenLoginRequest, TokenPair
 from ..models.keys import PublicKeyUsage
 from ..operations import GET_CHALLENGE, GET_LOGIN_STATUS, LOG_IN_WITH_TOKEN, REDEEM_TOKENS
@@ -61,14 +61,16 @@ async def log_in(
 
 
 async def _prove(caller: Caller, keys: PublicKeys, credentials: KsefToken) -> LoginStarted:
-    public_key = await keys.get(PublicKeyUsage.KSEF_TOKEN_ENCRYPTION)
-    challenge = await caller.call(GET_CHALLENGE)
-    proof = f"{credentials.token}|{challenge.timestamp_ms}".encode()
-    request = TokenLoginRequest(
-        challenge=challenge.challenge,
-        context_identifier=credentials.context,
-        encrypted_token=rsa_encrypt(public_key.key, proof),
-        public_key_id=public_key.public_key_id,
-        authorization_policy=credentials.policy,
-    )
-    return await caller.call(LOG_IN_WITH_TOKEN, request)
+    async def prove_with(public_key: PublicKey) -> LoginStarted:
+        challenge = await caller.call(GET_CHALLENGE)
+        proof = f"{credentials.token}|{challenge.timestamp_ms}".encode()
+        request = TokenLoginRequest(
+            challenge=challenge.challenge,
+            context_identifier=credentials.context,
+            encrypted_token=rsa_encrypt(public_key.key, proof),
+            public_key_id=public_key.public_key_id,
+            authorization_policy=credentials.policy,
+        )
+        return await caller.call(LOG_IN_WITH_TOKEN, request)
+
+    return await keys.use(PublicKeyUsage.KSEF_TOKEN_ENCRYPTION, prove_with)

@@ -37,7 +37,7 @@ class PublicKeyCertificate:
 class EncryptionInfo:
     """A session's AES key: as KSeF gets it, and as we use it.
 
-    `keys.PublicKeys.new_encryption()` makes one; it can also be brought along.
+    `SessionManager.new_encryption()` makes one; it can also be brought along.
     """
 
     #: The AES key, RSA-OAEP (SHA-256, MGF1-SHA-256) for the Ministry (256 bytes for a 2048-bit key).

@@ -13,9 +13,9 @@ import attrs
 from ..auth.access import AuthorizedCaller, FixedToken
 from ..caller import Caller
 from ..crypto.envelope import SessionCipher
-from ..errors import BadRequestError, KsefError, LocalProtocolError
-from ..keys import PublicKeys
-from ..models.keys import EncryptionInfo
+from ..errors import KsefError, LocalProtocolError
+from ..keys import PublicKeys, wrap_new_key
+from ..models.keys import EncryptionInfo, PublicKeyUsage
 from ..models.sessions import (
     Feature,
     FormCode,
@@ -27,7 +27,6 @@ from ..models.sessions import (
 from ..operations import LIST_SESSIONS, OPEN_ONLINE_SESSION
 from ..paging import TokenPages
 from ..polling import Cadence
-from ..protocol.error_codes import ErrorCode
 from .online import ACTIVATION_CADENCE, OnlineSession
 from .session import LARGEST_PAGE, Session, token_pages
 from .transitions import TRANSITION_CADENCE, SessionHistory, Transitions
@@ -109,14 +108,18 @@ class SessionManager:
 
         if encryption is not None:
             return await _finish_or_close(open_with(encryption))
-        try:
-            return await _finish_or_close(open_with(await self._keys.new_encryption()))
-        except BadRequestError as error:
-            if error.code != ErrorCode.UNKNOWN_PUBLIC_KEY:
-                raise
-        # KSeF has withdrawn the key since it was fetched; nothing was opened.
-        self._keys.forget()
-        return await _finish_or_close(open_with(await self._keys.new_encryption()))
+        return await self._keys.use(
+            PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION, lambda key: _finish_or_close(open_with(wrap_new_key(key)))
+        )
+
+    async def new_encryption(self) -> EncryptionInfo:
+        """A fresh session key, for those who open a session here and send in it elsewhere.
+
+        Raises:
+            CryptoError: KSeF offers no usable key.
+            TransportError, ApiError, RemoteProtocolError: The keys could not be fetched.
+        """
+        return wrap_new_key(await self._keys.get(PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION))
 
     async def attach(
         self,
