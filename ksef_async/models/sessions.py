@@ -291,7 +291,7 @@ class InvoiceStatusInfo:
     #: For people, mostly in Polish.
     details: tuple[str, ...] = ()
     #: For 440: ``originalSessionReferenceNumber`` and ``originalKsefNumber``; KSeF sometimes leaves them out.
-    extensions: dict[str, str] = attrs.field(factory=dict)
+    extensions: dict[str, str | None] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)

@@ -12,11 +12,22 @@ from datetime import date
 
 import attrs
 
-__all__ = ["KsefNumber", "check_digits", "is_nip", "is_reference_number", "with_check_digits"]
+__all__ = [
+    "KsefNumber",
+    "check_digits",
+    "has_valid_check_digit",
+    "has_valid_internal_id",
+    "is_nip",
+    "is_reference_number",
+    "with_check_digits",
+]
 
-_NIP = re.compile(r"[1-9](\d[1-9]|[1-9]\d)\d{7}")
-_REFERENCE_NUMBER = re.compile(r"20\d{6}-[0-9A-Z]{2}-[0-9A-F]{10}-[0-9A-F]{10}-[0-9A-F]{2}")
-_KSEF_NUMBER = re.compile(r"([1-9](?:\d[1-9]|[1-9]\d)\d{7})-(\d{8})-([0-9A-F]{6})(-?)([0-9A-F]{6})-([0-9A-F]{2})")
+# ASCII: elsewhere \d takes the digits of every script.
+_NIP = re.compile(r"[1-9](\d[1-9]|[1-9]\d)\d{7}", re.ASCII)
+_REFERENCE_NUMBER = re.compile(r"20\d{6}-[0-9A-Z]{2}-[0-9A-F]{10}-[0-9A-F]{10}-[0-9A-F]{2}", re.ASCII)
+_KSEF_NUMBER = re.compile(
+    r"([1-9](?:\d[1-9]|[1-9]\d)\d{7})-(\d{8})-([0-9A-F]{6})(-?)([0-9A-F]{6})-([0-9A-F]{2})", re.ASCII
+)
 
 
 def check_digits(text: str) -> str:
@@ -70,3 +81,20 @@ class KsefNumber:
         if not hyphen and check_digits(text[:-3]) != digits:
             raise ValueError(f"{text!r} has the wrong check digits: expected {check_digits(text[:-3])}")
         return cls(nip, date(int(day[:4]), int(day[4:6]), int(day[6:])), first + second, digits)
+
+
+def has_valid_check_digit(nip: str) -> bool:
+    """True when the last digit of a NIP is the weighted sum of the others modulo 11 (10 is no digit)."""
+    if not is_nip(nip):
+        return False
+    weights = (6, 5, 7, 2, 3, 4, 5, 6, 7)
+    return sum(int(digit) * weight for digit, weight in zip(nip, weights, strict=False)) % 11 == int(nip[9])
+
+
+def has_valid_internal_id(text: str) -> bool:
+    """True when ``text`` is a NIP, a hyphen and five digits, the last of them the check digit."""
+    nip, _, rest = text.partition("-")
+    digits = nip + rest
+    if not is_nip(nip) or len(rest) != 5 or not (rest.isascii() and rest.isdecimal()):
+        return False
+    return sum(int(digit) * (1, 3)[place % 2] for place, digit in enumerate(digits[:14])) % 10 == int(digits[14])

@@ -47,8 +47,8 @@ def build_request(
         bearer: The JWT.
 
     Raises:
-        LocalProtocolError: A placeholder without a value, or with an empty one; an unknown query parameter; a body
-            of the wrong type.
+        LocalProtocolError: A placeholder without a value, or with an empty one; an unknown query parameter, or a
+            time without its zone; a body of the wrong type.
     """
     if operation.request is None:
         if body is not None:
@@ -76,9 +76,9 @@ def build_link_request(name: str, url: str) -> RawRequest:
 
 
 def _fill(operation: Operation[Any, Any], values: Mapping[str, str]) -> str:
-    # An empty value would silently name another resource: /sessions//invoices.
-    if any(not value for value in values.values()):
-        raise LocalProtocolError(f"{operation.name}: empty value for the path {operation.path}.")
+    # These would silently name another resource: /sessions//invoices, /sessions/../invoices.
+    if unusable := {"", ".", ".."} & set(values.values()):
+        raise LocalProtocolError(f"{operation.name}: {unusable.pop()!r} is no value for the path {operation.path}.")
     try:
         return operation.path.format_map({name: quote(value, safe="") for name, value in values.items()})
     except KeyError as error:
@@ -91,5 +91,8 @@ def _query_string(operation: Operation[Any, Any], query: Query | None) -> str:
     items = dict(query) if isinstance(query, Mapping) else attrs.asdict(query, recurse=False)
     if unknown := items.keys() - set(operation.query):
         raise LocalProtocolError(f"{operation.name} has no query parameter {', '.join(sorted(unknown))}.")
-    pairs = [(camel(name), WIRE.dump(value)) for name, value in items.items() if value is not None and value != ()]
+    try:
+        pairs = [(camel(name), WIRE.dump(value)) for name, value in items.items() if value is not None and value != ()]
+    except ValueError as error:
+        raise LocalProtocolError(f"{operation.name}: {error}") from None
     return "?" + urlencode(pairs, doseq=True) if pairs else ""

@@ -181,7 +181,7 @@ def _trace_id(body: dict[str, Any]) -> str | None:
 
 def _retry_after(response: RawResponse) -> float | None:
     value = response.headers.get("retry-after", "").strip()
-    return float(value) if value.isdigit() else None
+    return float(value) if value.isascii() and value.isdigit() else None
 
 
 def _describe_body(response: RawResponse) -> str:

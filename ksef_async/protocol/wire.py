@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import binascii
 import functools
-import operator
-import re
+import types
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import attrs
 import orjson
-from cattrs import Converter, transform_error
+from cattrs import ClassValidationError, Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from ..models.common import OpenStrEnum
@@ -61,7 +60,8 @@ def format_datetime(value: datetime) -> str:
         raise ValueError(f"{value!r} has no time zone; KSeF would have to guess one.")
     utc = value.astimezone(UTC)
     fraction = f".{utc.microsecond:06d}".rstrip("0") if utc.microsecond else ""
-    return f"{utc:%Y-%m-%dT%H:%M:%S}{fraction}+00:00"
+    # Not `strftime`: its %Y writes the year 1, KSeF's "no date", with one digit.
+    return f"{utc.replace(tzinfo=None, microsecond=0).isoformat()}{fraction}+00:00"
 
 
 class Wire:
@@ -86,13 +86,11 @@ class Wire:
         converter.register_unstructure_hook(bytes, lambda value: b64encode(value).decode("ascii"))
         converter.register_structure_hook(FormCode, self._read_form_code)
         converter.register_unstructure_hook(FormCode, _write_form_code)
-        converter.register_structure_hook_func(
-            lambda cls: isinstance(cls, type) and issubclass(cls, OpenStrEnum), self._read_open_enum
-        )
-        # By exact type: a hook on ``str`` would also catch every string enum, and cattrs' own would turn None into
-        # "None" and "false" into True.
+        converter.register_structure_hook(OpenStrEnum, self._read_open_enum)
+        # In place of cattrs' own, which turn None into "None", "false" into True and "abc" into ("a", "b", "c").
         for primitive in (str, int, bool):
-            converter.register_structure_hook_func(functools.partial(operator.is_, primitive), _only(primitive))
+            converter.register_structure_hook(primitive, _only(primitive))
+        converter.register_structure_hook_factory(_is_array, self._array_reader)
 
     def dump(self, model: object) -> Any:
         """``model`` as JSON-ready objects."""
@@ -112,7 +110,7 @@ class Wire:
             return self._converter.structure(data, cls)
         except Exception as error:  # cattrs raises groups of whatever the hooks raised
             message, _, path = transform_error(error)[0].rpartition(" @ ")
-            raise WireError(message, _camel_path(path)) from error
+            raise WireError(message, path) from error
 
     def from_json(self, data: bytes, cls: type[T]) -> T:
         """JSON as a model.
@@ -130,7 +128,7 @@ class Wire:
     def _names(self, cls: type[attrs.AttrsInstance]) -> dict[str, Any]:
         return {
             field.name: override(
-                rename=self._key(field.metadata.get("wire_name") or camel(field.name)),
+                rename=self._key(_wire_name(field)),
                 omit=field.metadata.get("local", False),
                 omit_if_default=field.default is not attrs.NOTHING,
             )
@@ -146,13 +144,29 @@ class Wire:
         def read(value: Any, _: Any) -> Any:
             if not isinstance(value, Mapping):
                 raise TypeError("expected an object")
-            return structure({self._key(key): item for key, item in value.items() if item is not None}, cls)
+            try:
+                return structure({self._key(key): item for key, item in value.items() if item is not None}, cls)
+            except ClassValidationError as error:
+                for _, note in error.group_exceptions()[0]:
+                    note.name = _wire_name(attrs.fields_dict(cls)[note.name])
+                raise
+
+        return read
+
+    def _array_reader(self, cls: Any) -> Callable[[object, Any], tuple[Any, ...]]:
+        items = types.GenericAlias(list, get_args(cls)[:1])
+        structure = self._converter.get_structure_hook(items)
+
+        def read(value: object, _: object) -> tuple[Any, ...]:
+            if not isinstance(value, list | tuple):
+                raise TypeError("expected an array")
+            return tuple(structure(value, items))
 
         return read
 
     def _writer(self, cls: type[attrs.AttrsInstance]) -> Callable[[Any], Any]:
         names = {
-            name: attrs.evolve(rule, rename=attrs.fields_dict(cls)[name].metadata.get("wire_name") or camel(name))
+            name: attrs.evolve(rule, rename=_wire_name(attrs.fields_dict(cls)[name]))
             for name, rule in self._names(cls).items()
         }
         return make_dict_unstructure_fn(cls, self._converter, **names)
@@ -171,6 +185,14 @@ class Wire:
             if {self._key(key): item for key, item in _write_form_code(code).items()}.items() <= wanted.items():
                 return code
         raise ValueError("unknown form code")
+
+
+def _is_array(cls: Any) -> bool:
+    return get_origin(cls) is tuple
+
+
+def _wire_name(field: attrs.Attribute[Any]) -> str:
+    return field.metadata.get("wire_name") or camel(field.name)
 
 
 def _text(value: object) -> str:
@@ -203,10 +225,6 @@ def _read_base64(value: object) -> bytes:
 
 def _write_form_code(code: FormCode) -> dict[str, str]:
     return {"systemCode": code.system_code, "schemaVersion": code.schema_version, "value": code.form}
-
-
-def _camel_path(path: str) -> str:
-    return re.sub(r"[a-z]\w*", lambda match: camel(match[0]), path)
 
 
 #: Reads KSeF's answers and writes our requests.

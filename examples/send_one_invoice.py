@@ -1,0 +1,29 @@
+"""Send one invoice, wait for its KSeF number, and fetch the session's UPO."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ksef_async import FormCode
+from ksef_async.demo import connect
+from ksef_async.sandbox import sample_invoice
+
+
+async def main() -> None:
+    # KSEF_ENV, KSEF_NIP and KSEF_TOKEN name a real environment; without them an embedded sandbox is started.
+    # Of your own: async with KsefClient(Environment.TEST, KsefToken(nip="5265877635", token=secret)) as client:
+    async with connect() as (client, nip):
+        session = await client.sessions.open_online(FormCode.FA3)
+        async with session:
+            sent = await session.send(sample_invoice(nip))
+            invoice = await sent.outcome()
+            print(f"accepted as {invoice.ksef_number}")
+        upo = await session.upo()
+        print(f"UPO with {len(upo.pages[0].xml)} bytes confirms {[entry.ksef_number for entry in upo.entries]}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+
+# accepted as 5265877635-20261124-0100001AF629-2C
+# UPO with 1236 bytes confirms ['5265877635-20261124-0100001AF629-2C']

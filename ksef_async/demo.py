@@ -1,0 +1,119 @@
+"""The main job, start to finish, with a timeline: what ``python -m ksef_async demo`` runs.
+
+`connect` decides where: the environment named by KSEF_ENV (TEST, DEMO, PRODUCTION or a base URL), KSEF_NIP and
+KSEF_TOKEN, or an embedded sandbox where these are not set.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+
+from .auth.credentials import KsefToken
+from .client import KsefClient
+from .environment import Environment, is_loopback
+from .errors import LocalProtocolError, RemoteProtocolError
+from .models.sessions import FormCode
+from .protocol.xml import parse_xml
+from .sandbox import Sandbox, sample_invoice
+from .sessions.tracking import AcceptedInvoice
+from .sessions.upo import SessionUPO
+
+__all__ = ["check_receipt", "connect", "run_demo"]
+
+_NAMED = {"TEST": Environment.TEST, "DEMO": Environment.DEMO, "PRODUCTION": Environment.PRODUCTION}
+
+
+@asynccontextmanager
+async def connect(nip: str | None = None) -> AsyncIterator[tuple[KsefClient, str]]:
+    """A client, and the NIP it is logged in for.
+
+    Args:
+        nip: Which company the sandbox is to know; made up by default. A real environment takes KSEF_NIP.
+
+    Raises:
+        LocalProtocolError: KSEF_ENV is set, but KSEF_NIP or KSEF_TOKEN is not.
+    """
+    if not (name := os.environ.get("KSEF_ENV")):
+        async with (
+            Sandbox(nip=nip) as sandbox,
+            KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token)) as client,
+        ):
+            yield client, sandbox.nip
+        return
+    try:
+        credentials = KsefToken(nip=os.environ["KSEF_NIP"], token=os.environ["KSEF_TOKEN"])
+    except KeyError as error:
+        raise LocalProtocolError(f"KSEF_ENV is set, so {error} has to be set too.") from None
+    environment = _NAMED.get(name) or Environment(name)
+    async with KsefClient(environment, credentials, revoke_on_exit=True) as client:
+        yield client, os.environ["KSEF_NIP"]
+
+
+def check_receipt(upo: SessionUPO, accepted: Sequence[AcceptedInvoice]) -> None:
+    """Check that the UPO confirms exactly the accepted invoices, by SHA-256 and KSeF number.
+
+    Raises:
+        RemoteProtocolError: It does not.
+    """
+    confirmed = {entry.invoice_hash: entry.ksef_number for entry in upo.entries}
+    expected = {invoice.invoice_hash: invoice.ksef_number for invoice in accepted}
+    if confirmed != expected:
+        raise RemoteProtocolError(
+            f"The UPO of session {upo.session_reference_number} confirms {len(confirmed)} invoices, "
+            f"which are not the {len(expected)} accepted ones.",
+            operation="session_upo",
+        )
+
+
+async def run_demo(paths: Sequence[Path] = ()) -> None:
+    """Send invoices through one session and print what happens; one of our own where no file is named."""
+    started = time.monotonic()
+
+    def say(what: str, text: str) -> None:
+        print(f"{time.monotonic() - started:6.2f} s  {what:<9} {text}")
+
+    files = [(path.name, await anyio.Path(path).read_bytes()) for path in paths]
+    nip = _seller_nip(files[0][1]) if files else None
+    async with connect(nip) as (client, nip):
+        say("KSeF", f"{client.environment.base_url}{_simulator_note(client.environment)}")
+        await client.log_in()
+        say("login", f"NIP {nip}, by KSeF token")
+
+        session = await client.sessions.open_online(FormCode.FA3)
+        say("open", f"session {session.reference_number}, valid until {session.valid_until:%Y-%m-%d %H:%M} UTC")
+        async with session:
+            accepted = []
+            for name, invoice in files or [("FV/1", sample_invoice(nip))]:
+                sent = await session.send(invoice)
+                say("sent", f"{name}, {len(invoice):,} bytes, as {sent.reference_number}")
+                outcome = await sent.outcome()
+                accepted.append(outcome)
+                say("accepted", f"{name}: KSeF number {outcome.ksef_number}")
+        say("closed", "session terminated")
+
+        async for transition in session.transitions():
+            say("status", f"{transition}")
+        upo = await session.upo()
+        check_receipt(upo, accepted)
+        for page in upo.pages:
+            say("UPO", f"page {page.page} of {page.page_count}: {len(page.xml):,} bytes, issued by {page.issuer}")
+        say("verified", f"SHA-256 of the UPO, and of each of its {len(accepted)} invoice(s), match what was sent")
+
+
+def _seller_nip(invoice: bytes) -> str | None:
+    """The seller's NIP in an invoice; None where it cannot be found."""
+    try:
+        root = parse_xml(invoice)
+    except ValueError:
+        return None
+    return root.findtext("{*}Podmiot1/{*}DaneIdentyfikacyjne/{*}NIP")
+
+
+def _simulator_note(environment: Environment) -> str:
+    return " (embedded sandbox: a simulator without legal effect)" if is_loopback(environment.host) else ""

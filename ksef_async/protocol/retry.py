@@ -1,0 +1,73 @@
+"""When a failed call is tried again, and after how long.
+
+The rule: a call is repeated only when that cannot issue anything twice. 429 and a connection that was never made
+prove that KSeF did not act; a lost answer and a 5xx prove nothing, so they are repeated only where the operation's
+row says ``repeat_safe``. Source: limity-api.md; the Ministry's advice on 5xx (issue 786 of its documentation).
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import attrs
+
+from ..errors import ConnectError, KsefError, RateLimitedError, ServerError, TransportError
+from ..operations import Operation
+
+__all__ = ["RetryPolicy", "delay_before_retry", "may_be_repeated"]
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """How hard to try; all times are in seconds."""
+
+    #: How often a call is made in all, not counting answers of 429.
+    attempts: int = 5
+    #: The first pause is random between 0 and this; each further one may be twice as long ...
+    first_pause: float = 0.5
+    #: ... up to this.
+    longest_pause: float = 15.0
+    #: The longest ``Retry-After`` that is waited out; a longer one raises `RateLimitedError` at once.
+    patience: float = 60.0
+    #: No attempt starts later than this after the first.
+    deadline: float = 180.0
+
+
+def may_be_repeated(error: KsefError, operation: Operation[Any, Any]) -> bool:
+    """True when calling again after ``error`` cannot make anything happen twice."""
+    if isinstance(error, RateLimitedError | ConnectError):
+        return True
+    return operation.repeat_safe and isinstance(error, ServerError | TransportError)
+
+
+def delay_before_retry(
+    policy: RetryPolicy,
+    error: KsefError,
+    operation: Operation[Any, Any],
+    *,
+    attempt: int,
+    elapsed: float,
+    chance: random.Random,
+) -> float | None:
+    """Seconds to wait before the next attempt; None when there is none.
+
+    Args:
+        policy: How hard to try.
+        error: What the attempt ended with.
+        operation: What was called.
+        attempt: Which attempt it was, from 1, not counting those that ended with 429.
+        elapsed: Seconds since the first attempt started.
+        chance: The source of jitter.
+    """
+    if not may_be_repeated(error, operation):
+        return None
+    jitter = chance.random()
+    if isinstance(error, RateLimitedError) and error.retry_after is not None:
+        # A moment later than told, and not all at the same moment.
+        delay = error.retry_after + jitter
+        too_long = error.retry_after > policy.patience
+    else:
+        delay = jitter * min(policy.longest_pause, policy.first_pause * 2.0 ** min(attempt - 1, 64))
+        too_long = attempt >= policy.attempts
+    return None if too_long or elapsed + delay > policy.deadline else delay

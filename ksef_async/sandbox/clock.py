@@ -1,0 +1,73 @@
+"""The sandbox's time: all its states are functions of this clock, so tests move it instead of sleeping."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import attrs
+
+__all__ = ["Clock", "Timings"]
+
+
+class Clock:
+    """What time it is in the sandbox.
+
+    Args:
+        start: Aware; now by default.
+        ticking: Run in real time from there; otherwise stand still until advanced.
+    """
+
+    def __init__(self, start: datetime | None = None, *, ticking: bool = True) -> None:
+        self._now = (start or datetime.now(UTC)).astimezone(UTC)
+        self._ticking = ticking
+        self._started = time.monotonic()
+
+    def __repr__(self) -> str:
+        return f"<Clock {self.now():%Y-%m-%d %H:%M:%S} UTC, {'ticking' if self._ticking else 'standing still'}>"
+
+    def now(self) -> datetime:
+        """The time (UTC)."""
+        return self._now + timedelta(seconds=time.monotonic() - self._started) if self._ticking else self._now
+
+    def advance(self, duration: timedelta | float) -> None:
+        """Move on by ``duration`` (a number is seconds).
+
+        Raises:
+            ValueError: ``duration`` is negative: what has happened cannot be undone.
+        """
+        step = duration if isinstance(duration, timedelta) else timedelta(seconds=duration)
+        if step < timedelta():
+            raise ValueError("The sandbox's clock only moves forward.")
+        self._now += step
+
+
+def _ms(milliseconds: float) -> timedelta:
+    return timedelta(milliseconds=milliseconds)
+
+
+@attrs.frozen(kw_only=True)
+class Timings:
+    """How long things take in the sandbox; shorter than at KSeF where nothing depends on it."""
+
+    challenge_lifetime: timedelta = timedelta(minutes=10)
+    #: From the login call to its decision.
+    login_delay: timedelta = _ms(20)
+    login_token_lifetime: timedelta = timedelta(minutes=45)
+    access_token_lifetime: timedelta = timedelta(minutes=15)
+    refresh_token_lifetime: timedelta = timedelta(days=7)
+    #: How long a login can be asked about.
+    login_retention: timedelta = timedelta(days=7)
+    session_lifetime: timedelta = timedelta(hours=12)
+    #: KSeF closes expired sessions in sweeps, half an hour late and more.
+    expiry_lag: timedelta = timedelta()
+    #: From the opening until a session with a bad key turns 415.
+    key_check_delay: timedelta = _ms(50)
+    #: From sending until the invoice is being processed (150), and from there to its verdict.
+    invoice_queue_delay: timedelta = _ms(20)
+    invoice_processing_delay: timedelta = _ms(50)
+    #: From acceptance to permanent storage.
+    storage_lag: timedelta = _ms(100)
+    #: From the close, or the last verdict, until the session is final.
+    session_closing_delay: timedelta = _ms(50)
+    link_lifetime: timedelta = timedelta(days=3)

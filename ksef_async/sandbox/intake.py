@@ -1,0 +1,205 @@
+"""What KSeF checks in an invoice, in its order: file, XML, schema, dates, permission, attachment.
+
+Source: faktury/weryfikacja-faktury.md; the order is inferred from the codes [INF]. Duplicates are the world's
+business: they need its memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from ..models.common import Context, ContextType
+from ..models.sessions import FormCode, InvoiceStatusCode
+from ..protocol.invoices import size_limit
+from ..protocol.ksef_number import has_valid_check_digit, has_valid_internal_id
+from ..protocol.xml import ET, local_name, parse_xml
+
+__all__ = ["WARSAW", "Document", "Rejected", "examine"]
+
+WARSAW: Final = ZoneInfo("Europe/Warsaw")
+
+#: Control characters and non-characters that KSeF refuses, as UTF-8 text.
+_DISCOURAGED: Final = re.compile(
+    "[\x7f-\x84\x86-\x9f\ufdd0-\ufdef"
+    + "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(1, 17))
+    + "]"
+)
+_ENCODING: Final = re.compile(rb"""^<\?xml[^>]*encoding\s*=\s*["']([^"']+)["']""")
+
+#: Who issues invoices for the seller themselves: the buyer of a flat-rate farmer [INF].
+_ISSUED_BY_BUYER: Final = frozenset({FormCode.FA_RR1})
+
+#: Where the Peppol documents (UBL) have what we need.
+_UBL_SELLER: Final = "{*}AccountingSupplierParty/{*}Party/{*}PartyTaxScheme/{*}CompanyID"
+
+
+class Rejected(Exception):  # noqa: N818  # it is a verdict, not a failure of the sandbox
+    """KSeF's verdict on an invoice it does not accept."""
+
+    def __init__(self, code: InvoiceStatusCode, *details: str, invoice_number: str | None = None) -> None:
+        super().__init__(code, *details)
+        self.code = code
+        self.details = details
+        self.invoice_number = invoice_number
+
+
+@attrs.frozen(kw_only=True)
+class Document:
+    """What KSeF remembers of an invoice it has read."""
+
+    seller_nip: str
+    invoice_number: str
+    #: VAT, KOR, ZAL, ...: part of what must be unique.
+    kind: str
+    issued_on: date
+    has_attachment: bool
+
+
+def examine(
+    invoice: bytes,
+    *,
+    form_code: FormCode,
+    context: Context,
+    received_at: datetime,
+    declared_size: int,
+    declared_hash: bytes,
+    is_correction: bool,
+    check_identifiers: bool,
+    validate: Callable[[bytes], tuple[str, ...]] | None,
+) -> Document:
+    """Check an invoice.
+
+    Args:
+        invoice: The decrypted file.
+        form_code: What the session takes.
+        context: On whose behalf the session was opened.
+        received_at: When it was sent.
+        declared_size: What the request said.
+        declared_hash: What the request said.
+        is_correction: Sent as a technical correction, which may have attachments.
+        check_identifiers: Asked for by ``subject-identifier-validation``.
+        validate: Validates against the form's schema and returns what it found; None where there is no schema.
+
+    Raises:
+        Rejected: With the code and details of KSeF.
+    """
+    _check_file(invoice, declared_size, declared_hash)
+    root = _parse(invoice)
+    document = _read_ubl(root) if form_code.form == "PEF" else _read(root, form_code)
+    number = document.invoice_number
+    if validate is not None and (problems := validate(invoice)):
+        raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, *problems, invoice_number=number)
+    if document.issued_on > received_at.astimezone(WARSAW).date():
+        raise Rejected(
+            InvoiceStatusCode.INVALID_DOCUMENT,
+            "Data wystawienia (P_1) nie może być późniejsza niż data przyjęcia faktury.",
+            invoice_number=number,
+        )
+    if check_identifiers and (problems := _wrong_identifiers(root)):
+        raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, *problems, invoice_number=number)
+    if not _may_issue(context, root, document, form_code):
+        raise Rejected(InvoiceStatusCode.NOT_PERMITTED, "Brak uprawnienia fakturowego", invoice_number=number)
+    if document.has_attachment and not is_correction:
+        raise Rejected(InvoiceStatusCode.ATTACHMENT_REFUSED, invoice_number=number)
+    return document
+
+
+def _check_file(invoice: bytes, declared_size: int, declared_hash: bytes) -> None:
+    problem = None
+    if len(invoice) != declared_size:
+        problem = f"Rozmiar przesłanego pliku faktury nie zgadza się z zadeklarowaną wartością: {declared_size}."
+    elif hashlib.sha256(invoice).digest() != declared_hash:
+        problem = "Skrót przesłanego pliku faktury nie zgadza się z zadeklarowaną wartością."
+    elif invoice.startswith(b"\xef\xbb\xbf"):
+        problem = "Plik faktury zawiera znacznik BOM."
+    elif len(invoice) > (limit := size_limit(invoice)):
+        problem = f"Rozmiar pliku faktury przekracza dozwolony limit: {limit} bajtów."
+    if problem:
+        raise Rejected(InvoiceStatusCode.FILE_ERROR, problem)
+
+
+def _parse(invoice: bytes) -> ET.Element:
+    declared = _ENCODING.match(invoice)
+    if declared and declared[1].lower() != b"utf-8":
+        raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, "Nieprawidłowy XML", "Wymagane kodowanie to UTF-8.")
+    try:
+        text = invoice.decode("utf-8")
+        root = parse_xml(invoice)
+    except ValueError as error:
+        raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, "Nieprawidłowy XML", str(error)) from error
+    if _DISCOURAGED.search(text):
+        raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, "Plik faktury zawiera niedozwolone znaki Unicode.")
+    return root
+
+
+def _read(root: ET.Element, form_code: FormCode) -> Document:
+    form = root.find("{*}Naglowek/{*}KodFormularza")
+    if local_name(root) != "Faktura" or form is None:
+        raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, "The element 'Faktura' with 'KodFormularza' was expected.")
+    for attribute, expected in (("kodSystemowy", form_code.system_code), ("wersjaSchemy", form_code.schema_version)):
+        if form.get(attribute) != expected:
+            raise Rejected(
+                InvoiceStatusCode.INVALID_DOCUMENT,
+                f"The value of the '{attribute}' attribute does not equal its fixed value.",
+            )
+    # FA_RR has other names for number and date of issue [INF]; FA has one of each only.
+    body = "{*}FakturaRR" if form_code is FormCode.FA_RR1 else "{*}Fa"
+    return Document(
+        seller_nip=_required(root, "{*}Podmiot1/{*}DaneIdentyfikacyjne/{*}NIP"),
+        invoice_number=_required(root, f"{body}/{{*}}P_4C" if form_code is FormCode.FA_RR1 else f"{body}/{{*}}P_2"),
+        kind=_required(root, f"{body}/{{*}}RodzajFaktury"),
+        issued_on=_date(_required(root, f"{body}/{{*}}P_4B" if form_code is FormCode.FA_RR1 else f"{body}/{{*}}P_1")),
+        has_attachment=root.find("{*}Zalacznik") is not None,
+    )
+
+
+def _read_ubl(root: ET.Element) -> Document:
+    if local_name(root) not in ("Invoice", "CreditNote"):
+        raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, "The element 'Invoice' or 'CreditNote' was expected.")
+    return Document(
+        seller_nip=_required(root, _UBL_SELLER).removeprefix("PL"),
+        invoice_number=_required(root, "{*}ID"),
+        kind=local_name(root),
+        issued_on=_date(_required(root, "{*}IssueDate")),
+        has_attachment=False,
+    )
+
+
+def _required(root: ET.Element, path: str) -> str:
+    text = (root.findtext(path) or "").strip()
+    if not text:
+        name = path.replace("{*}", "")
+        raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, f"The element '{name}' is missing or empty.")
+    return text
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Rejected(
+            InvoiceStatusCode.INVALID_DOCUMENT, f"The string '{text}' is not a valid Date value."
+        ) from None
+
+
+def _wrong_identifiers(root: ET.Element) -> list[str]:
+    subjects = ("Podmiot1", "Podmiot2", "Podmiot3", "PodmiotUpowazniony")
+    found = [(subject, nip.text or "") for subject in subjects for nip in root.iterfind(f"{{*}}{subject}//{{*}}NIP")]
+    problems = [f"Niepoprawny NIP: {subject}." for subject, nip in found if not has_valid_check_digit(nip)]
+    internal_ids = (element.text or "" for element in root.iterfind("{*}Podmiot3//{*}IDWew"))
+    return problems + ["Niepoprawny IDWew: Podmiot3." for text in internal_ids if not has_valid_internal_id(text)]
+
+
+def _may_issue(context: Context, root: ET.Element, document: Document, form_code: FormCode) -> bool:
+    # Self-invoicing and the other relations need permissions, which this sandbox does not know yet.
+    nip = context.value[:10] if context.type in (ContextType.NIP, ContextType.INTERNAL_ID) else None
+    if form_code in _ISSUED_BY_BUYER:
+        return nip == root.findtext("{*}Podmiot2/{*}DaneIdentyfikacyjne/{*}NIP")
+    return nip == document.seller_nip

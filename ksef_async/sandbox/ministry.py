@@ -1,0 +1,172 @@
+"""The pretend Ministry's secrets: RSA keys with certificates, JWT, signed links. Real cryptography throughout."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import hmac
+import json
+import secrets
+from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import attrs
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from ..models.keys import PublicKeyCertificate, PublicKeyUsage
+from ..operations import Bearer
+
+__all__ = ["JWT_KINDS", "KeyPair", "Ministry", "make_key_pair"]
+
+#: KSeF's names for the kinds of JWT.
+JWT_KINDS: Final = {
+    Bearer.LOGIN: "AuthenticationToken",
+    Bearer.ACCESS: "ContextToken",
+    Bearer.REFRESH: "RefreshToken",
+}
+
+_ISSUER: Final = "ksef-api-te"
+
+
+@attrs.frozen
+class KeyPair:
+    """A private key, and the certificate that publishes it."""
+
+    private_key: rsa.RSAPrivateKey = attrs.field(repr=False)
+    certificate: PublicKeyCertificate
+
+
+def make_key_pair(usage: PublicKeyUsage) -> KeyPair:
+    """A new RSA-2048 key with a self-made certificate for two years."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COUNTRY_NAME, "PL"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "ksef_async sandbox"),
+            x509.NameAttribute(NameOID.COMMON_NAME, "SYMULATOR - nie Ministerstwo Finansów"),
+        ]
+    )
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+    end = start + timedelta(days=730)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(end)
+        .sign(key, hashes.SHA256())
+    )
+    der = certificate.public_bytes(serialization.Encoding.DER)
+    spki = key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    published = PublicKeyCertificate(
+        certificate=der,
+        certificate_id=_b64_sha256(der),
+        public_key_id=_b64_sha256(spki),
+        valid_from=start,
+        valid_to=end,
+        usage=(usage,),
+    )
+    return KeyPair(key, published)
+
+
+@functools.cache
+def _first_key_pair(usage: PublicKeyUsage) -> KeyPair:
+    # Making a key takes a tenth of a second, and all sandboxes of a process may start with the same.
+    return make_key_pair(usage)
+
+
+class Ministry:
+    """What only the Ministry can do: decrypt, issue tokens, sign links."""
+
+    def __init__(self) -> None:
+        self._key_pairs = {usage: _first_key_pair(usage) for usage in PublicKeyUsage}
+        self._secret = secrets.token_bytes(32)
+
+    @property
+    def certificates(self) -> tuple[PublicKeyCertificate, ...]:
+        """What is published."""
+        return tuple(pair.certificate for pair in self._key_pairs.values())
+
+    def rotate(self) -> None:
+        """Withdraw all keys at once and publish new ones, as in an emergency."""
+        self._key_pairs = {usage: make_key_pair(usage) for usage in PublicKeyUsage}
+
+    def private_key(self, usage: PublicKeyUsage, public_key_id: str | None) -> rsa.RSAPrivateKey | None:
+        """The key that a request names, or the current one; None when the named one is unknown for this usage."""
+        pair = self._key_pairs[usage]
+        return pair.private_key if public_key_id in (None, pair.certificate.public_key_id) else None
+
+    # --- tokens -------------------------------------------------------------------------------------------
+
+    def issue_jwt(self, kind: Bearer, claims: dict[str, Any], now: datetime, lifetime: timedelta) -> str:
+        """A JWT (HS256) of KSeF's shape."""
+        header = {"alg": "HS256", "typ": "JWT"}
+        payload = {
+            "typ": JWT_KINDS[kind],
+            **claims,
+            # Two tokens issued in one second would otherwise be the same.
+            "jti": secrets.token_hex(8),
+            "iat": int(now.timestamp()),
+            "exp": int((now + lifetime).timestamp()),
+            "iss": _ISSUER,
+            "aud": _ISSUER,
+        }
+        signed = ".".join(_b64url(json.dumps(part, ensure_ascii=False).encode()) for part in (header, payload))
+        return f"{signed}.{_b64url(self._mac(signed))}"
+
+    def read_jwt(self, token: str, now: datetime) -> dict[str, Any] | None:
+        """The claims of a JWT of ours that has not expired; None for any other."""
+        signed, _, signature = token.rpartition(".")
+        try:
+            if not hmac.compare_digest(_b64url(self._mac(signed)).encode(), signature.encode()):
+                return None
+            payload = signed.split(".")[1]
+            claims: dict[str, Any] = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        except (ValueError, IndexError):
+            return None
+        return claims if claims["exp"] > now.timestamp() else None
+
+    # --- signed links -------------------------------------------------------------------------------------
+
+    def sign_link(self, path: str, now: datetime, lifetime: timedelta) -> tuple[str, datetime]:
+        """``path`` with a signature in its query, to read it without a token, and until when."""
+        end = (now + lifetime).replace(microsecond=0)
+        start = now - timedelta(minutes=5)
+        query = {"sv": "2025-01-05", "st": _sas_time(start), "se": _sas_time(end), "sr": "b", "sp": "r"}
+        return f"{path}?{urlencode({**query, 'sig': self._link_signature(path, query)})}", end
+
+    def is_signed(self, path: str, query: Mapping[str, str], now: datetime) -> bool:
+        """True when ``query`` has our signature for ``path`` and its time has not run out."""
+        fields = {name: value for name, value in query.items() if name != "sig"}
+        if not hmac.compare_digest(self._link_signature(path, fields).encode(), query.get("sig", "").encode()):
+            return False
+        return now <= datetime.fromisoformat(fields["se"])
+
+    def _link_signature(self, path: str, query: Mapping[str, str]) -> str:
+        # Over the decoded fields: clients differ in what they escape.
+        return b64encode(self._mac("\n".join([path, *(f"{name}={value}" for name, value in query.items())]))).decode()
+
+    def _mac(self, text: str) -> bytes:
+        return hmac.digest(self._secret, text.encode(), "sha256")
+
+
+def _sas_time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _b64url(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def _b64_sha256(data: bytes) -> str:
+    return b64encode(hashlib.sha256(data).digest()).decode("ascii")

@@ -1,0 +1,66 @@
+"""``nox -l`` lists what can be run; ``nox`` alone runs what ``.ci/run`` runs, and the tests on every Python."""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["lint", "types", "tests"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def group(name: str) -> list[str]:
+    return nox.project.dependency_groups(PROJECT, name)
+
+
+@nox.session(python=["3.11", "3.12", "3.13"])
+def tests(session: nox.Session) -> None:
+    """The test suite, with branch coverage."""
+    session.install("-e", ".", *group("test"))
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report", *(() if session.posargs else ("--fail-under=95",)))
+
+
+@nox.session(python="3.11")
+def lowest(session: nox.Session) -> None:
+    """The test suite on the oldest versions of the dependencies that pyproject.toml allows."""
+    oldest = [
+        requirement.replace(">=", "==")
+        for requirement in PROJECT["project"]["dependencies"]
+        if "sys_platform" not in requirement
+    ]
+    session.install("-e", ".", *oldest, *group("test"))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and formatting."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy --strict and pyright."""
+    session.install("-e", ".", *group("types"))
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session(python="3.12")
+def interop(session: nox.Session) -> None:
+    """Independent clients, as their users install them, against the sandbox."""
+    session.install("-e", ".", *group("interop"))
+    session.run("python", "-m", "pytest", "tests/interop", "-s", *session.posargs)
+
+
+@nox.session(python="3.12")
+def bench(session: nox.Session) -> None:
+    """Ratios against a hand-written loop, in one run."""
+    session.install("-e", ".")
+    session.run("python", "tests/benchmarks/bench_online.py", *session.posargs)

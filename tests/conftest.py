@@ -1,0 +1,53 @@
+"""What all tests share: asyncio as the backend, a loop that must not be blocked, a sandbox and a client."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+from ksef_async import KsefClient, KsefToken
+from ksef_async.sandbox import Clock, Sandbox
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[BlockBuster]:
+    """Fail a test whose event loop is blocked by a call of this library."""
+    with blockbuster_ctx("ksef_async") as blockbuster:
+        yield blockbuster
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A sandbox in real time."""
+    async with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def still_sandbox() -> AsyncIterator[Sandbox]:
+    """A sandbox whose clock stands still until a test advances it."""
+    async with Sandbox(clock=Clock(ticking=False)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def client(sandbox: Sandbox) -> AsyncIterator[KsefClient]:
+    """Logged in at the sandbox for its first company."""
+    async with KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token)) as client:
+        yield client
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

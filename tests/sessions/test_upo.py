@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ksef_async import (
+    BadRequestError,
+    Context,
+    ContextType,
+    FormCode,
+    KsefClient,
+    KsefToken,
+    RemoteProtocolError,
+)
+from ksef_async.sandbox import Sandbox, sample_invoice
+from ksef_async.sessions.upo import parse_upo, verify_upo
+
+OFFICIAL = Path(__file__).parents[2] / ".." / "shared" / "ksef" / "samples" / "upo"
+
+UPO = """<?xml version="1.0" encoding="utf-8"?>
+<Potwierdzenie xmlns="http://upo.schematy.mf.gov.pl/KSeF/v4-3">
+  <NazwaPodmiotuPrzyjmujacego>Ministerstwo Finansów</NazwaPodmiotuPrzyjmujacego>
+  <NumerReferencyjnySesji>20250625-SO-2C3E6C8000-B675CF5D68-07</NumerReferencyjnySesji>
+  <Uwierzytelnienie>
+    <IdKontekstu><Nip>5265877635</Nip></IdKontekstu>
+    <NumerReferencyjnyTokenaKSeF>20250819-EC-1ECDD12000-5EE71AE5E3-B7</NumerReferencyjnyTokenaKSeF>
+  </Uwierzytelnienie>
+  <NazwaStrukturyLogicznej>Schemat_FA(3)_v1-0E.xsd</NazwaStrukturyLogicznej>
+  <KodFormularza>FA (3)</KodFormularza>
+  <Dokument>
+    <NipSprzedawcy>5265877635</NipSprzedawcy>
+    <NumerKSeFDokumentu>5265877635-20250826-0100001AF629-AF</NumerKSeFDokumentu>
+    <NumerFaktury>FV/1</NumerFaktury>
+    <DataWystawieniaFaktury>2025-08-26</DataWystawieniaFaktury>
+    <DataPrzeslaniaDokumentu>2025-08-26T11:02:41.584+02:00</DataPrzeslaniaDokumentu>
+    <DataNadaniaNumeruKSeF>2025-08-26T11:02:42.084+02:00</DataNadaniaNumeruKSeF>
+    <SkrotDokumentu>jli86Kp2Kw7jppX59P8VmjWRcwLTvsPK3DcPEB87mNk=</SkrotDokumentu>
+    <TrybWysylki>Online</TrybWysylki>
+  </Dokument>
+</Potwierdzenie>
+"""
+SESSION = "20250625-SO-2C3E6C8000-B675CF5D68-07"
+
+
+@pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the Ministry's sample UPO are not here")
+def test_official_samples_are_read() -> None:
+    documents = {path.name: parse_upo(path.read_bytes()) for path in sorted(OFFICIAL.glob("*/*.xml"))}
+
+    assert len(documents) == 6
+    assert {document.form for document in documents.values()} == {"FA (3)"}
+    session = documents["upo-sesja-kontekst-id-nip.xml"]
+    assert session.context == Context(ContextType.NIP, "5265877635")
+    assert [entry.invoice_number for entry in session.entries] == [
+        "FA/SIGTF-3388125147/11/2025",
+        "FA/XVQUD-9997622510/04/2027",
+    ]
+    assert documents["upo-faktura-internal-id.xml"].context.type is ContextType.INTERNAL_ID
+    assert documents["upo-sesja-id-zlozony-vat-ue.xml"].context.type is ContextType.NIP_VAT_UE
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        pytest.param("Potwierdzenie", "Faktura", "not Potwierdzenie", id="another document"),
+        pytest.param("<KodFormularza>FA (3)</KodFormularza>", "", "KodFormularza is missing", id="no form"),
+        pytest.param("<Nip>5265877635</Nip>", "<Inny>1</Inny>", "IdKontekstu", id="unknown context"),
+        pytest.param("<NumerFaktury>FV/1</NumerFaktury>", "", "Dokument/NumerFaktury is missing", id="no number"),
+        pytest.param("0100001AF629-AF", "0100001AF629-AE", "wrong check digits", id="broken KSeF number"),
+        pytest.param("2025-08-26<", "26.08.2025<", "26.08.2025", id="broken date"),
+        pytest.param("mNk=", "mNk", "padding", id="broken hash"),
+        pytest.param(
+            '<?xml version="1.0" encoding="utf-8"?>', '<!DOCTYPE p [<!ENTITY e "x">]>', "DTD is not allowed", id="dtd"
+        ),
+        pytest.param("</Potwierdzenie>", "", "not well-formed", id="cut off"),
+    ],
+)
+async def test_document_that_is_no_upo_is_refused(old: str, new: str, message: str) -> None:
+    with pytest.raises(RemoteProtocolError, match=message):
+        await verify_upo(UPO.replace(old, new).encode(), session_reference_number=SESSION)
+
+
+async def test_upo_of_another_session_is_refused() -> None:
+    with pytest.raises(RemoteProtocolError, match="is about session"):
+        await verify_upo(UPO.encode(), session_reference_number=SESSION.replace("SO", "SB"))
+
+
+async def test_older_upo_without_mode_is_read() -> None:
+    old = UPO.replace("v4-3", "v4-2").replace("<TrybWysylki>Online</TrybWysylki>", "")
+
+    document = await verify_upo(old.encode(), session_reference_number=SESSION)
+
+    assert document.entries[0].invoicing_mode is None
+
+
+async def test_large_upo_is_read_off_the_event_loop() -> None:
+    head, entry, tail = UPO.partition("  <Dokument>")[0], UPO[UPO.index("  <Dokument>") :], "</Potwierdzenie>"
+    entry = entry.removesuffix("</Potwierdzenie>\n")
+
+    document = await verify_upo((head + entry * 2000 + tail).encode(), session_reference_number=SESSION)
+
+    assert len(document.entries) == 2000
+
+
+async def test_invoice_has_its_own_upo_while_the_session_is_open(client: KsefClient, sandbox: Sandbox) -> None:
+    async with await client.sessions.open_online(FormCode.FA3) as session:
+        sent = await session.send(sample_invoice(sandbox.nip))
+        accepted = await sent.outcome()
+
+        document = await sent.upo()
+
+    assert [entry.ksef_number for entry in document.entries] == [accepted.ksef_number]
+    assert b"Potwierdzenie" in document.xml
+
+
+async def test_invoice_that_is_not_accepted_has_no_upo(still_sandbox: Sandbox) -> None:
+    sandbox = still_sandbox
+    async with KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token)) as client:
+        async with await client.sessions.open_online(FormCode.FA3) as session:
+            sent = await session.send(sample_invoice(sandbox.nip))
+
+            with pytest.raises(BadRequestError) as caught:
+                await sent.upo()
+
+    assert caught.value.code == 21178
