@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import types
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import attrs
 import orjson
@@ -9,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ksef_async import operations
-from ksef_async.models.auth import AllowedIps, AuthorizationPolicy, LoginStatus, TokenLoginRequest, TokenPair
-from ksef_async.models.common import Context, ContextType
+from ksef_async.models.auth import AllowedIps, AuthorizationPolicy, TokenInfo, TokenLoginRequest, TokenPair
+from ksef_async.models.common import Context, ContextType, OpenStrEnum, StatusInfo
 from ksef_async.models.keys import EncryptionInfo, PublicKeyUsage
 from ksef_async.models.sessions import (
     UPO,
@@ -19,14 +20,23 @@ from ksef_async.models.sessions import (
     InvoiceStatusInfo,
     OpenOnlineSessionRequest,
     SendInvoiceRequest,
+    SessionFilter,
     SessionStatus,
+    SessionType,
     UPOPage,
 )
+from ksef_async.operations import OPERATIONS
 from ksef_async.protocol.wire import WIRE, UnreadableJsonError, Wire, WireError, camel, format_datetime
 
 TOLERANT = Wire(tolerant=True)
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 NOON_JSON = "2026-07-01T12:00:00+00:00"
+#: Every model that crosses the wire.
+MODELS: list[Any] = [
+    model
+    for model in dict.fromkeys(model for row in OPERATIONS for model in (row.request, row.response))
+    if model not in (None, bytes)
+]
 
 WRITTEN = [
     pytest.param(
@@ -108,13 +118,13 @@ def test_what_is_written_is_read(wire: Wire, model: object, json: object) -> Non
             InvoiceStatusInfo,
             {"code": 200, "description": "Sukces", "details": None, "extensions": None, "novelty": {"a": [1]}},
             InvoiceStatusInfo(200, "Sukces"),
-            id="null counts as absent; unknown properties are ignored",
+            id="null counts as absent and unknown properties are ignored",
         ),
         pytest.param(
             InvoiceStatusInfo,
             {"code": 440, "description": "d", "extensions": {"originalKsefNumber": None, "snake_key": "v"}},
             InvoiceStatusInfo(440, "d", extensions={"originalKsefNumber": None, "snake_key": "v"}),
-            id="keys of a map are left as they are, its values may be null",
+            id="keys of a map are left as they are and its values may be null",
         ),
         pytest.param(
             tuple[PublicKeyUsage, ...],
@@ -125,18 +135,166 @@ def test_what_is_written_is_read(wire: Wire, model: object, json: object) -> Non
         pytest.param(
             SessionStatus,
             {
-                "status": {"code": 100, "description": "d"},
+                "status": {"code": 100, "description": "d", "details": []},
                 "dateCreated": "2026-07-01T14:00:00+02:00",
                 "dateUpdated": "2026-07-01T12:00:00Z",
+                "validUntil": "2026-07-01T12:00:00",
             },
-            SessionStatus(
-                status=operations.SessionStatus.__attrs_attrs__[0].type and WIRE.load({"code": 100, "description": "d"}, Any),
-                date_created=NOON,
-                date_updated=NOON,
-            ),
-            id="absent counters are zero; offset and Z",
+            SessionStatus(status=StatusInfo(100, "d"), date_created=NOON, date_updated=NOON, valid_until=NOON),
+            id="an offset, Z, no zone; absent counters are zero",
         ),
     ],
 )
-def test_reading(cls: Any, json: object, expected: object) -> None:
+def test_answer_is_read(cls: Any, json: object, expected: object) -> None:
     assert WIRE.load(json, cls) == expected
+
+
+def test_unknown_enum_value_reads_as_itself() -> None:
+    usage = WIRE.load("PostQuantum", PublicKeyUsage)
+
+    assert (usage, usage.value, usage.is_known, WIRE.dump(usage)) == (
+        "PostQuantum",
+        "PostQuantum",
+        False,
+        "PostQuantum",
+    )
+    assert WIRE.load("SymmetricKeyEncryption", PublicKeyUsage) is PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION
+    assert "PostQuantum" not in list(PublicKeyUsage)
+
+
+@pytest.mark.parametrize(
+    ("cls", "json", "path"),
+    [
+        (StatusInfo, {"code": "100", "description": "d"}, "$.code"),
+        (StatusInfo, {"code": True, "description": "d"}, "$.code"),
+        (StatusInfo, {"code": 100.0, "description": "d"}, "$.code"),
+        (StatusInfo, {"code": 100, "description": 7}, "$.description"),
+        (StatusInfo, {"code": 100}, "$.description"),
+        (StatusInfo, {"code": None, "description": "d"}, "$.code"),
+        (StatusInfo, {"code": 100, "description": "d", "details": "abc"}, "$.details"),
+        (StatusInfo, {"code": 100, "description": "d", "details": ["a", None]}, "$.details[1]"),
+        (InvoiceStatusInfo, {"code": 1, "description": "d", "extensions": {"a_b": 3}}, "$.extensions['a_b']"),
+        (InvoiceStatusInfo, {"code": 1, "description": "d", "extensions": "abc"}, "$.extensions"),
+        (TokenPair, {"accessToken": {"token": "t", "validUntil": NOON_JSON}, "refreshToken": []}, "$.refreshToken"),
+        (TokenInfo, {"token": "t", "validUntil": 0}, "$.validUntil"),
+        (TokenInfo, {"token": "t", "validUntil": "tomorrow"}, "$.validUntil"),
+        (UPO, {"pages": [{"referenceNumber": "r", "downloadUrl": "u"}]}, "$.pages[0].downloadUrlExpirationDate"),
+        (EncryptionInfo, {"encryptedSymmetricKey": "?", "initializationVector": "aXY="}, "$.encryptedSymmetricKey"),
+        (EncryptionInfo, {"encryptedSymmetricKey": "ą", "initializationVector": "aXY="}, "$.encryptedSymmetricKey"),
+        (tuple[PublicKeyUsage, ...], ["SymmetricKeyEncryption", 5], "$[1]"),
+        (tuple[PublicKeyUsage, ...], {"0": "SymmetricKeyEncryption"}, "$"),
+        (FormCode, {"systemCode": "FA(3)", "schemaVersion": "1-0E", "value": "FA"}, "$"),
+        (FormCode, "FA (3)", "$"),
+        (Context, None, "$"),
+    ],
+)
+def test_wrong_value_is_an_error_that_names_its_path(cls: Any, json: object, path: str) -> None:
+    with pytest.raises(WireError) as caught:
+        WIRE.load(json, cls)
+
+    assert caught.value.path == path
+    assert str(caught.value).endswith(f" at {path}")
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"<html>", b"\xff\xfe", b"NaN", b"[" * 2000])
+def test_what_is_not_json_is_said_to_be_unreadable(data: bytes) -> None:
+    with pytest.raises(UnreadableJsonError):
+        WIRE.from_json(data, StatusInfo)
+
+
+def test_tolerant_wire_reads_names_and_enum_values_in_any_case() -> None:
+    json = {"TYPE": "internalid", "Value": "As It Is"}
+
+    assert TOLERANT.load(json, Context) == Context(ContextType.INTERNAL_ID, "As It Is")
+    assert not TOLERANT.load({"type": "Galaxy", "value": "v"}, Context).type.is_known
+    assert TOLERANT.load({"SYSTEMCODE": "FA (3)", "schemaversion": "1-0E", "Value": "FA"}, FormCode) is FormCode.FA3
+    with pytest.raises(WireError, match=r"\$\.type$"):
+        WIRE.load(json, Context)
+
+
+@pytest.mark.parametrize(
+    ("ours", "wire"),
+    [("nip", "nip"), ("reference_number", "referenceNumber"), ("ip4_addresses", "ip4Addresses"), ("a_b_c", "aBC")],
+)
+def test_camel(ours: str, wire: str) -> None:
+    assert camel(ours) == wire
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (NOON, NOON_JSON),
+        (NOON.replace(microsecond=120_000), "2026-07-01T12:00:00.12+00:00"),
+        (NOON.replace(microsecond=1), "2026-07-01T12:00:00.000001+00:00"),
+        (NOON.astimezone(timezone(timedelta(hours=-7))), NOON_JSON),
+        (datetime(1, 1, 1, tzinfo=UTC), "0001-01-01T00:00:00+00:00"),
+    ],
+)
+def test_datetime_is_written_in_utc_without_trailing_zeros(moment: datetime, text: str) -> None:
+    assert format_datetime(moment) == text
+
+
+def test_datetime_without_zone_is_not_written() -> None:
+    with pytest.raises(ValueError, match="no time zone"):
+        WIRE.dump(SessionFilter(session_type=SessionType.ONLINE, date_created_from=NOON.replace(tzinfo=None)))
+
+
+@settings(deadline=None)
+@given(st.datetimes(), st.text("0123456789", max_size=7), st.sampled_from(["Z", "+00:00"]))
+def test_datetime_is_read_with_up_to_seven_digits_and_cut_to_six(moment: datetime, digits: str, zone: str) -> None:
+    text = moment.replace(microsecond=0).isoformat() + (f".{digits}" if digits else "") + zone
+
+    expected = moment.replace(microsecond=int(f"{digits:0<6}"[:6]), tzinfo=UTC)
+    assert WIRE.load(text, datetime) == expected
+    assert WIRE.load(format_datetime(expected), datetime) == expected
+
+
+def instances(annotation: Any) -> st.SearchStrategy[Any]:
+    """Anything the annotation allows and JSON can carry."""
+    simple: dict[Any, Callable[[], st.SearchStrategy[Any]]] = {
+        datetime: lambda: st.datetimes(timezones=st.just(UTC)),
+        int: lambda: st.integers(-(2**63), 2**63 - 1),
+        types.NoneType: st.none,
+    }
+    if annotation in simple:
+        return simple[annotation]()
+    if attrs.has(annotation):
+        fields = attrs.fields(attrs.resolve_types(annotation))
+        return st.builds(annotation, **{f.name: instances(f.type) for f in fields if not f.metadata.get("local")})
+    arguments = [instances(argument) for argument in get_args(annotation) if argument is not ...]
+    if get_origin(annotation) is tuple:
+        return st.lists(arguments[0], max_size=2).map(tuple)
+    if get_origin(annotation) is dict:
+        return st.dictionaries(*arguments, max_size=2)
+    if get_origin(annotation) is types.UnionType:
+        return st.one_of(arguments)
+    if issubclass(annotation, OpenStrEnum):
+        return st.sampled_from(annotation) | st.text().map(annotation)
+    return st.from_type(annotation)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_every_model_comes_back_as_it_was_written(model: Any) -> None:
+    @settings(deadline=None, max_examples=25)
+    @given(instances(model))
+    def round_trip(instance: object) -> None:
+        assert WIRE.from_json(WIRE.to_json(instance), model) == instance
+
+    round_trip()
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["status", "pages", "code"]), inner),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(MODELS), ANY_JSON)
+def test_whatever_json_arrives_is_a_model_or_a_wire_error(model: Any, json: object) -> None:
+    try:
+        loaded = WIRE.load(json, model)
+    except WireError:
+        return
+    assert isinstance(loaded, get_origin(model) or model)

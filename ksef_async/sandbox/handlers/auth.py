@@ -1,0 +1,190 @@
+"""Login, tokens and public keys. Source: uwierzytelnianie.md."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ...crypto.envelope import rsa_decrypt
+from ...errors import CryptoError
+from ...models.auth import (
+    AccessTokenResponse,
+    AuthenticationMethodCategory,
+    AuthenticationMethodInfo,
+    Challenge,
+    LoginStarted,
+    LoginStatus,
+    TokenInfo,
+    TokenLoginRequest,
+    TokenPair,
+)
+from ...models.keys import PublicKeyUsage
+from ...operations import Bearer
+from ...protocol.error_codes import ErrorCode
+from ...protocol.lifecycle import LoginStatusCode
+from ..refusals import Gone, Refusal
+from ..router import Call, Handler
+from ..world import Login, StoredToken, new_reference_number
+
+__all__ = ["HANDLERS", "OWNER_PERMISSIONS"]
+
+#: Everything an owner may do in its context.
+OWNER_PERMISSIONS = (
+    "CredentialsManage", "CredentialsRead", "InvoiceWrite", "InvoiceRead", "Introspection", "SubunitManage",
+    "CollectiveIdentifierManage",
+)  # fmt: skip
+
+
+async def list_public_keys(call: Call) -> object:
+    """GET /security/public-key-certificates."""
+    return call.sandbox.ministry.certificates
+
+
+async def get_challenge(call: Call) -> Challenge:
+    """POST /auth/challenge."""
+    challenge = new_reference_number("CR", call.now)
+    milliseconds = int(call.now.timestamp() * 1000)
+    call.world.challenges[challenge] = (milliseconds, call.now)
+    return Challenge(
+        challenge=challenge, timestamp=call.now, timestamp_ms=milliseconds, client_ip=call.client_ip or "127.0.0.1"
+    )
+
+
+async def log_in_with_token(call: Call) -> LoginStarted:
+    """POST /auth/ksef-token; a bad token shows only in the status."""
+    request: TokenLoginRequest = call.body
+    issued = call.world.challenges.pop(request.challenge, None)
+    if issued is None or call.now > issued[1] + call.world.timings.challenge_lifetime:
+        raise Refusal(ErrorCode.INVALID_CHALLENGE)
+    key = call.sandbox.ministry.private_key(PublicKeyUsage.KSEF_TOKEN_ENCRYPTION, request.public_key_id)
+    if key is None:
+        raise Refusal(ErrorCode.UNKNOWN_PUBLIC_KEY, f"Klucz o identyfikatorze {request.public_key_id} nie jest wspierany.")
+    token, problem = None, None
+    try:
+        plain = rsa_decrypt(key, request.encrypted_token).decode()
+    except CryptoError:
+        problem = "Nieprawidłowe szyfrowanie tokena"
+    except UnicodeDecodeError:
+        problem = "Nieprawidłowe kodowanie tokena"
+    else:
+        token, problem = _check_token(call, request, plain, issued[0])
+    login = Login(
+        reference_number=new_reference_number("AU", call.now),
+        context=request.context_identifier,
+        token=token,
+        policy=request.authorization_policy,
+        client_ip=call.client_ip,
+        started_at=call.now,
+        decided_at=call.now + call.world.timings.login_delay,
+        code=LoginStatusCode.INVALID_TOKEN if problem else LoginStatusCode.SUCCEEDED,
+        details=(problem,) if problem else (),
+    )
+    call.world.logins[login.reference_number] = login
+    return LoginStarted(login.reference_number, _jwt(call, login, Bearer.LOGIN))
+
+
+def _check_token(
+    call: Call, request: TokenLoginRequest, plain: str, timestamp_ms: int
+) -> tuple[StoredToken | None, str | None]:
+    # The token itself has vertical bars in it.
+    secret, separator, timestamp = plain.rpartition("|")
+    if not separator or not timestamp.isdigit():
+        return None, "Nieprawidłowe kodowanie tokena"
+    if int(timestamp) != timestamp_ms:
+        return None, "Nieprawidłowy czas tokena"
+    token = call.world.tokens.get(secret)
+    if token is None:
+        return None, "Nieprawidłowy token"
+    if token.context != request.context_identifier:
+        return None, f"Token nie może być użyty w kontekście {request.context_identifier.value}"
+    return token, None
+
+
+async def get_login_status(call: Call) -> LoginStatus:
+    """GET /auth/{referenceNumber}."""
+    reference_number = call.path["reference_number"]
+    login = call.world.logins.get(reference_number)
+    if login is None or login is not call.caller:
+        raise _unknown_login(reference_number)
+    if call.now > login.started_at + call.world.timings.login_retention:
+        raise Gone
+    return LoginStatus(
+        start_date=login.started_at,
+        authentication_method="Token",
+        authentication_method_info=AuthenticationMethodInfo(
+            AuthenticationMethodCategory.TOKEN, "token.ksef", "Token KSeF"
+        ),
+        status=login.status_at(call.now),
+        is_token_redeemed=login.is_redeemed,
+        last_token_refresh_date=login.refreshed_at,
+        refresh_token_valid_until=login.refresh_until,
+    )
+
+
+async def redeem_tokens(call: Call) -> TokenPair:
+    """POST /auth/token/redeem; once."""
+    login = call.caller
+    code = login.status_at(call.now).code
+    if code != LoginStatusCode.SUCCEEDED:
+        detail = f"Status uwierzytelniania ({code}) nie pozwala na pobranie tokenów."
+        raise Refusal(ErrorCode.NOT_AUTHORIZED, detail)
+    if login.is_redeemed:
+        detail = f"Tokeny dla operacji uwierzytelniania {login.reference_number} zostały już pobrane."
+        raise Refusal(ErrorCode.NOT_AUTHORIZED, detail)
+    login.is_redeemed = True
+    login.refresh_until = call.now + call.world.timings.refresh_token_lifetime
+    return TokenPair(_jwt(call, login, Bearer.ACCESS), _jwt(call, login, Bearer.REFRESH))
+
+
+async def refresh_access_token(call: Call) -> AccessTokenResponse:
+    """POST /auth/token/refresh."""
+    login = call.caller
+    code = login.status_at(call.now).code
+    if code != LoginStatusCode.SUCCEEDED:
+        detail = f"Status uwierzytelniania ({code}) nie pozwala na odświeżenie tokenu dostępowego."
+        raise Refusal(ErrorCode.NOT_AUTHORIZED, detail)
+    login.refreshed_at = call.now
+    return AccessTokenResponse(_jwt(call, login, Bearer.ACCESS))
+
+
+async def revoke_current_login(call: Call) -> None:
+    """DELETE /auth/sessions/current; issued access tokens live on."""
+    call.caller.is_revoked = True
+
+
+def _unknown_login(reference_number: str) -> Refusal:
+    detail = f"Operacja uwierzytelniania o numerze referencyjnym {reference_number} nie została znaleziona."
+    return Refusal(ErrorCode.UNKNOWN_LOGIN, detail)
+
+
+def _jwt(call: Call, login: Login, kind: Bearer) -> TokenInfo:
+    timings = call.world.timings
+    lifetime = {
+        Bearer.LOGIN: timings.login_token_lifetime,
+        Bearer.ACCESS: timings.access_token_lifetime,
+        Bearer.REFRESH: timings.refresh_token_lifetime,
+    }[kind]
+    permissions = login.token.permissions if login.token else ()
+    claims: dict[str, Any] = {
+        "cit": login.context.type,
+        "civ": login.context.value,
+        "aum": "Token",
+        "arn": login.reference_number,
+        # KSeF writes these as JSON within JSON.
+        "sud": json.dumps({"subjectIdentifier": {"type": login.context.type, "value": login.context.value}}),
+        "per": json.dumps(permissions),
+        "pec": json.dumps(permissions),
+        "rol": json.dumps(["Owner"]),
+        "pep": json.dumps([]),
+        "iop": json.dumps([]),
+    }
+    return TokenInfo(call.sandbox.ministry.issue_jwt(kind, claims, call.now, lifetime), call.now + lifetime)
+
+
+HANDLERS: dict[str, Handler] = {
+    handler.__name__: handler
+    for handler in (
+        list_public_keys, get_challenge, log_in_with_token, get_login_status, redeem_tokens, refresh_access_token,
+        revoke_current_login,
+    )
+}  # fmt: skip

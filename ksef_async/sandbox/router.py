@@ -1,0 +1,192 @@
+"""The table of operations -> routes: who calls, what with, and how the answer is written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import orjson
+from aiohttp import web
+
+from ..operations import OPERATIONS, Bearer, Operation
+from ..protocol.error_codes import ErrorCode
+from ..protocol.wire import UnreadableJsonError, Wire, WireError, camel, format_datetime
+from .ministry import JWT_KINDS
+from .refusals import Forbidden, InvalidInput, Refusal, Unauthorized, internal_error
+from .world import Login, World
+
+if TYPE_CHECKING:
+    from .server import Sandbox
+
+__all__ = ["SIMULATOR_HEADER", "Call", "Document", "Handler", "add_routes"]
+
+_log = logging.getLogger("ksef_async.sandbox")
+
+SIMULATOR_HEADER: Final = {"X-KSeF-Simulator": "ksef_async sandbox, no legal effect"}
+_PERMISSION_DETAIL: Final = "Brak wymaganych uprawnień do wykonania operacji w bieżącym kontekście."
+
+
+def _seven_digits(moment: datetime) -> str:
+    # .NET writes ticks of 100 ns; the seventh digit lets clients prove that they can read it.
+    text = format_datetime(moment)
+    return text.replace("+00:00", "7+00:00") if moment.microsecond else text
+
+
+WIRE = Wire(tolerant=True, datetime_format=_seven_digits)
+
+
+@attrs.frozen
+class Document:
+    """An XML answer, with the hash KSeF vouches with."""
+
+    xml: bytes
+    sha256: str
+
+
+@attrs.frozen(kw_only=True)
+class Call:
+    """One call of an operation, as its handler sees it."""
+
+    sandbox: Sandbox
+    now: datetime
+    path: Mapping[str, str]
+    query: Mapping[str, Any]
+    body: Any
+    login: Login | None
+    features: frozenset[str]
+    client_ip: str
+    continuation_token: str | None
+
+    @property
+    def world(self) -> World:
+        """What the Ministry remembers."""
+        return self.sandbox.world
+
+    @property
+    def caller(self) -> Login:
+        """Whose token the call came with."""
+        if self.login is None:
+            raise Unauthorized
+        return self.login
+
+
+Handler = Callable[[Call], Awaitable[object]]
+
+
+def add_routes(app: web.Application, sandbox: Sandbox, handlers: Mapping[str, Handler]) -> None:
+    """Route every operation to its handler, under ``/v2`` and the older ``/api/v2``.
+
+    Raises:
+        LookupError: An operation has no handler.
+    """
+    if missing := [operation.name for operation in OPERATIONS if operation.name not in handlers]:
+        raise LookupError(f"no handler for {', '.join(missing)}")
+    # /sessions/{r}/invoices/{i} would otherwise shadow /sessions/{r}/invoices/failed.
+    for operation in sorted(OPERATIONS, key=lambda row: row.path.count("{")):
+        endpoint = _endpoint(operation, sandbox, handlers[operation.name])
+        for prefix in ("/v2", "/api/v2"):
+            app.router.add_route(operation.method.value, prefix + operation.path, endpoint)
+
+
+def _endpoint(
+    operation: Operation[Any, Any], sandbox: Sandbox, handler: Handler
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def endpoint(request: web.Request) -> web.Response:
+        now = sandbox.clock.now()
+        try:
+            call = await _read_call(operation, sandbox, request, now)
+            response = _write(operation, await handler(call))
+        except Refusal as refusal:
+            problem_details = request.headers.get("X-Error-Format", "").lower() == "problem-details"
+            response = refusal.response(instance=request.path, now=now, problem_details=problem_details)
+        except Exception:  # a bug in the sandbox must look like one of KSeF's, and be seen
+            _log.exception("%s failed", operation.name)
+            response = internal_error(now)
+        response.headers.update(SIMULATOR_HEADER)
+        if response.status < 300 and (warning := request.headers.get("X-Test-System-Warning")):
+            response.headers["X-System-Warning"] = warning
+        return response
+
+    return endpoint
+
+
+async def _read_call(
+    operation: Operation[Any, Any], sandbox: Sandbox, request: web.Request, now: datetime
+) -> Call:
+    client_ip = request.remote or ""
+    login = None if operation.bearer is Bearer.NONE else _authorize(operation, sandbox, request, now)
+    body = _read_body(operation, await request.read()) if operation.request else None
+    if wrong := [name for name, value in request.match_info.items() if "reference" in name and len(value) != 36]:
+        raise InvalidInput(*(f"'{camel(name)}' must be 36 characters in length." for name in wrong))
+    return Call(
+        sandbox=sandbox,
+        now=now,
+        path=dict(request.match_info),
+        query=_read_query(operation, request),
+        body=body,
+        login=login,
+        features=frozenset(
+            feature.strip() for line in request.headers.getall("X-KSeF-Feature", []) for feature in line.split(",")
+        ),
+        client_ip=client_ip,
+        continuation_token=request.headers.get("x-continuation-token") or None,
+    )
+
+
+def _authorize(operation: Operation[Any, Any], sandbox: Sandbox, request: web.Request, now: datetime) -> Login:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    claims = sandbox.ministry.read_jwt(token, now) if scheme.lower() == "bearer" else None
+    if claims is None or claims.get("arn") not in sandbox.world.logins:
+        raise Unauthorized
+    wanted = {JWT_KINDS[operation.bearer]}
+    if operation.name == "revoke_current_login":
+        wanted.add(JWT_KINDS[Bearer.ACCESS])
+    if claims["typ"] not in wanted:
+        raise Forbidden("missing-permissions", "Dostęp zabroniony.")
+    login = sandbox.world.logins[claims["arn"]]
+    if login.policy is not None and login.policy.allowed_ips is not None:
+        allowed = login.policy.allowed_ips.ip4_addresses
+        if allowed and (request.remote or "") not in allowed:
+            raise Forbidden("ip-not-allowed", "Dostęp zabroniony.", {"clientIp": request.remote or ""})
+    present = orjson.loads(claims.get("pec", "[]"))
+    if operation.permissions and not set(operation.permissions) & set(present):
+        security = {"requiredAnyOfPermissions": list(operation.permissions), "presentPermissions": present}
+        raise Forbidden("missing-permissions", _PERMISSION_DETAIL, security)
+    return login
+
+
+def _read_body(operation: Operation[Any, Any], body: bytes) -> object:
+    try:
+        return WIRE.from_json(body, operation.request or dict)
+    except UnreadableJsonError as error:
+        raise Refusal(ErrorCode.UNREADABLE_CONTENT, str(error)) from error
+    except WireError as error:
+        if "form code" in str(error):
+            raise InvalidInput("Wskazany kod formularza nie jest wspierany.") from error
+        raise InvalidInput(f"'{error.path.removeprefix('$.')}' is invalid: {error}.") from error
+
+
+def _read_query(operation: Operation[Any, Any], request: web.Request) -> dict[str, Any]:
+    names = {camel(name).lower(): name for name in operation.query}
+    query: dict[str, Any] = {}
+    for key in request.query:
+        if name := names.get(key.lower()):
+            query[name] = request.query.getall(key) if name == "statuses" else request.query[key]
+    if "page_size" in operation.query:
+        size = str(query.get("page_size", "10"))
+        if not size.isdigit() or not 10 <= int(size) <= 1000:
+            raise InvalidInput(f"'pageSize' must be between 10 and 1000. You entered {size}.")
+        query["page_size"] = int(size)
+    return query
+
+
+def _write(operation: Operation[Any, Any], answer: object) -> web.Response:
+    if isinstance(answer, Document):
+        headers = {"x-ms-meta-hash": answer.sha256}
+        return web.Response(status=operation.success, body=answer.xml, content_type="application/xml", headers=headers)
+    if answer is None:
+        return web.Response(status=operation.success)
+    return web.Response(status=operation.success, body=WIRE.to_json(answer), content_type="application/json")

@@ -1,0 +1,145 @@
+"""The sandbox itself: a KSeF on 127.0.0.1 while its block lasts."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from base64 import b64encode
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Self
+
+import anyio
+import anyio.to_thread
+from aiohttp import web
+
+from ..environment import Environment
+from ..models.common import Context, ContextType
+from ..protocol.ksef_number import has_valid_check_digit
+from .clock import Clock, Timings
+from .handlers import HANDLERS
+from .handlers.auth import OWNER_PERMISSIONS
+from .ministry import Ministry
+from .refusals import Refusal, StorageRefusal
+from .router import SIMULATOR_HEADER, add_routes
+from .world import StoredToken, World, new_reference_number
+
+__all__ = ["Sandbox"]
+
+#: A 3 MB invoice, encrypted, in Base64, in JSON.
+_LARGEST_REQUEST = 16_000_000
+
+
+class Sandbox(anyio.AsyncContextManagerMixin):
+    """A simulated KSeF without legal effect: ``async with Sandbox() as sandbox:``.
+
+    Args:
+        port: Of 127.0.0.1; any free one by default.
+        nip: The company that can log in; made up by default.
+        token: Its KSeF token; made up by default.
+        clock: What time it is; real time by default.
+        timings: How long things take.
+        public_url: Where clients reach it, for the signed links; ``http://127.0.0.1:port`` by default.
+        max_invoices: How many invoices a session takes.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        nip: str | None = None,
+        token: str | None = None,
+        clock: Clock | None = None,
+        timings: Timings | None = None,
+        public_url: str | None = None,
+        max_invoices: int = 10_000,
+    ) -> None:
+        self._port = port
+        self.clock = clock or Clock()
+        self.world = World(timings or Timings())
+        self.max_invoices = max_invoices
+        self.public_url = public_url or ""
+        #: What signed links lead to, by path.
+        self.blobs: dict[str, bytes] = {}
+        self.nip = nip or _make_up_nip()
+        self.token = self.issue_token(self.nip, token)
+        self._runner: web.AppRunner | None = None
+
+    def __repr__(self) -> str:
+        state = f"serving {self.public_url}" if self._runner else "not serving"
+        return f"<Sandbox {state}, {len(self.world.sessions)} sessions>"
+
+    @property
+    def environment(self) -> Environment:
+        """What a client is pointed at."""
+        return Environment(f"{self.public_url}/v2")
+
+    def issue_token(self, nip: str, token: str | None = None) -> str:
+        """Let a company log in.
+
+        Args:
+            nip: Of the company.
+            token: Its KSeF token; made up by default.
+
+        Returns:
+            The KSeF token.
+        """
+        reference_number = new_reference_number("EC", self.clock.now())
+        secret = token or f"{reference_number}|nip-{nip}|{secrets.token_hex(32)}"
+        self.world.tokens[secret] = StoredToken(
+            reference_number=reference_number, context=Context(ContextType.NIP, nip), permissions=OWNER_PERMISSIONS
+        )
+        return secret
+
+    def rotate_keys(self) -> None:
+        """Withdraw the public keys at once and publish new ones, as in an emergency."""
+        self.ministry.rotate()
+
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        self.ministry = await anyio.to_thread.run_sync(Ministry)
+        app = web.Application(client_max_size=_LARGEST_REQUEST)
+        add_routes(app, self, HANDLERS)
+        app.router.add_get("/storage/{path:.*}", self._read_storage)
+        app.router.add_route("*", "/{path:.*}", _not_found)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
+        try:
+            await self._runner.setup()
+            await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+            self.public_url = self.public_url or f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+            yield self
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop serving; leaving the block does it."""
+        with anyio.CancelScope(shield=True):
+            if self._runner is not None:
+                runner, self._runner = self._runner, None
+                await runner.cleanup()
+
+    async def _read_storage(self, request: web.Request) -> web.Response:
+        now = self.clock.now()
+        try:
+            if "Authorization" in request.headers:
+                raise StorageRefusal(400, "InvalidAuthenticationInfo", "A signed link takes no Authorization header.")
+            if not self.ministry.is_signed(request.path, request.query, now):
+                raise StorageRefusal(403, "AuthenticationFailed", "The signature is wrong or has expired.")
+        except Refusal as refusal:
+            return refusal.response(instance=request.path, now=now, problem_details=False)
+        body = self.blobs[request.path]
+        digest = b64encode(hashlib.sha256(body).digest()).decode("ascii")
+        headers = {"x-ms-meta-hash": digest, **SIMULATOR_HEADER}
+        return web.Response(body=body, content_type="application/xml", headers=headers)
+
+
+async def _not_found(_: web.Request) -> web.Response:
+    # KSeF answers 404 without a body.
+    return web.Response(status=404, headers=SIMULATOR_HEADER)
+
+
+def _make_up_nip() -> str:
+    while True:
+        nip = str(secrets.randbelow(8_000_000_000) + 1_000_000_000)
+        if has_valid_check_digit(nip):
+            return nip

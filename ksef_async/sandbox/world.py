@@ -1,0 +1,236 @@
+"""Everything the pretend Ministry remembers. States are pure functions of the clock, never of how often one looks."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from datetime import datetime
+
+import attrs
+
+from ..crypto.envelope import SessionCipher
+from ..models.auth import AuthorizationPolicy
+from ..models.common import Context, StatusInfo
+from ..models.sessions import FormCode, InvoiceStatusCode, InvoicingMode, StatusCode
+from ..protocol.ksef_number import with_check_digits
+from ..protocol.lifecycle import INVOICE_STATES, LOGIN_STATES, ONLINE_SESSION_STATES, LoginStatusCode
+from .clock import Timings
+from .intake import WARSAW, Document
+
+__all__ = ["Invoice", "Login", "OnlineSession", "StoredToken", "Verdict", "World", "new_reference_number"]
+
+
+def new_reference_number(kind: str, now: datetime) -> str:
+    """A reference number with valid check digits; the two groups carry no meaning here."""
+    return with_check_digits(
+        f"{now:%Y%m%d}-{kind}-{secrets.token_hex(5).upper()}-{secrets.token_hex(5).upper()}"
+    )
+
+
+@attrs.define(kw_only=True)
+class StoredToken:
+    """A KSeF token that was issued."""
+
+    reference_number: str
+    context: Context
+    permissions: tuple[str, ...]
+
+
+@attrs.define(kw_only=True)
+class Login:
+    """A login and, once redeemed, its auth session."""
+
+    reference_number: str
+    context: Context
+    token: StoredToken | None
+    policy: AuthorizationPolicy | None
+    client_ip: str
+    started_at: datetime
+    decided_at: datetime
+    code: LoginStatusCode
+    details: tuple[str, ...]
+    is_redeemed: bool = False
+    is_revoked: bool = False
+    refreshed_at: datetime | None = None
+    refresh_until: datetime | None = None
+
+    def status_at(self, now: datetime) -> StatusInfo:
+        """How far it is."""
+        code = self.code if now >= self.decided_at else LoginStatusCode.IN_PROGRESS
+        if self.is_revoked:
+            code = LoginStatusCode.REVOKED
+        state = LOGIN_STATES[code]
+        return StatusInfo(code, state.description, self.details or state.details)
+
+
+@attrs.frozen(kw_only=True)
+class Verdict:
+    """What an invoice's status will be once it is final."""
+
+    code: InvoiceStatusCode
+    details: tuple[str, ...] = ()
+    extensions: dict[str, str] = attrs.field(factory=dict)
+    invoice_number: str | None = None
+    ksef_number: str | None = None
+    mode: InvoicingMode | None = None
+    document: Document | None = None
+
+
+@attrs.define(kw_only=True)
+class Invoice:
+    """An invoice that was sent."""
+
+    reference_number: str
+    ordinal_number: int
+    invoice_hash: bytes
+    received_at: datetime
+    processing_at: datetime
+    final_at: datetime
+    verdict: Verdict
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether it is, or will be, accepted."""
+        return self.verdict.code is InvoiceStatusCode.ACCEPTED
+
+    def code_at(self, now: datetime) -> InvoiceStatusCode:
+        """How far it is."""
+        if now >= self.final_at:
+            return self.verdict.code
+        return InvoiceStatusCode.PROCESSING if now >= self.processing_at else InvoiceStatusCode.RECEIVED
+
+    def details_at(self, now: datetime) -> tuple[str, ...]:
+        """What is said of its status."""
+        if now < self.final_at:
+            return ()
+        return self.verdict.details or INVOICE_STATES[self.verdict.code].details
+
+
+@attrs.define(kw_only=True)
+class OnlineSession:
+    """An online session."""
+
+    reference_number: str
+    login: Login
+    form_code: FormCode
+    #: None when the key it came with cannot be decrypted.
+    cipher: SessionCipher | None
+    check_identifiers: bool
+    opened_at: datetime
+    valid_until: datetime
+    timings: Timings
+    closed_at: datetime | None = None
+    invoices: list[Invoice] = attrs.field(factory=list)
+    upo_pages: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def context(self) -> Context:
+        """On whose behalf it was opened."""
+        return self.login.context
+
+    @property
+    def key_fails_at(self) -> datetime:
+        """When a bad key shows."""
+        return self.opened_at + self.timings.key_check_delay
+
+    def closed_since(self, now: datetime) -> datetime | None:
+        """When it was closed, by its owner or by KSeF; None while it is open."""
+        if self.closed_at is not None:
+            return self.closed_at
+        expired_at = self.valid_until + self.timings.expiry_lag
+        return expired_at if now >= expired_at else None
+
+    def final_since(self, now: datetime) -> datetime | None:
+        """When it became final; None before."""
+        closed = self.closed_since(now)
+        if self.cipher is None and (closed is None or self.invoices or closed >= self.key_fails_at):
+            return self.key_fails_at if now >= self.key_fails_at else None
+        if closed is None or not self.invoices:
+            return closed
+        final = max(closed, *(invoice.final_at for invoice in self.invoices)) + self.timings.session_closing_delay
+        return final if now >= final else None
+
+    def code_at(self, now: datetime) -> StatusCode:
+        """How far it is."""
+        if (final := self.final_since(now)) is None:
+            return StatusCode.OPENED if self.closed_since(now) is None else StatusCode.CLOSED
+        if self.cipher is None and final == self.key_fails_at:
+            return StatusCode.DECRYPTION_ERROR
+        if not self.invoices:
+            return StatusCode.CANCELLED
+        accepted = any(invoice.is_accepted for invoice in self.invoices)
+        return StatusCode.PROCESSED_OK if accepted else StatusCode.VALIDATION_ERROR
+
+    def status_at(self, now: datetime) -> StatusInfo:
+        """How far it is, in KSeF's words."""
+        code = self.code_at(now)
+        state = ONLINE_SESSION_STATES[code]
+        return StatusInfo(code, state.description, state.details)
+
+    def updated_at(self, now: datetime) -> datetime:
+        """When something happened last; KSeF gives whole seconds."""
+        moments = [self.opened_at, self.closed_since(now), self.final_since(now)]
+        moments += [invoice.received_at for invoice in self.invoices[-1:]]
+        return max(moment for moment in moments if moment is not None).replace(microsecond=0)
+
+    def counts_at(self, now: datetime) -> tuple[int, int, int]:
+        """Invoices taken in, accepted, rejected."""
+        final = [invoice for invoice in self.invoices if now >= invoice.final_at]
+        accepted = sum(invoice.is_accepted for invoice in final)
+        return len(self.invoices), accepted, len(final) - accepted
+
+
+class World:
+    """The memory of one sandbox.
+
+    Args:
+        timings: How long things take.
+    """
+
+    def __init__(self, timings: Timings) -> None:
+        self.timings = timings
+        #: By their secret.
+        self.tokens: dict[str, StoredToken] = {}
+        #: When each was issued, in milliseconds and as a time; gone once used.
+        self.challenges: dict[str, tuple[int, datetime]] = {}
+        self.logins: dict[str, Login] = {}
+        self.sessions: dict[str, OnlineSession] = {}
+        #: The accepted (or to be accepted) invoice for each seller, kind and number, and its session.
+        self._originals: dict[tuple[str, str, str], tuple[Verdict, str]] = {}
+        #: SHA-256 of accepted invoices, and of those an accepted technical correction has corrected.
+        self.accepted_hashes: set[bytes] = set()
+        self.corrected_hashes: set[bytes] = set()
+
+    def invoices(self) -> Iterator[Invoice]:
+        """Every invoice of every session."""
+        return (invoice for session in self.sessions.values() for invoice in session.invoices)
+
+    def decide(self, document: Document, session_reference_number: str, received_at: datetime, *, offline: bool) -> Verdict:
+        """Give a sound document its KSeF number, unless seller, kind and number have come before."""
+        key = (document.seller_nip, document.kind, document.invoice_number)
+        if original := self._originals.get(key):
+            verdict, session = original
+            return Verdict(
+                code=InvoiceStatusCode.DUPLICATE,
+                details=(
+                    f"Duplikat faktury. Faktura o numerze KSeF: {verdict.ksef_number} została już prawidłowo "
+                    f"przesłana do systemu w sesji: {session}",
+                ),
+                extensions={
+                    "originalSessionReferenceNumber": session,
+                    "originalKsefNumber": verdict.ksef_number or "",
+                },
+                invoice_number=document.invoice_number,
+            )
+        today = received_at.astimezone(WARSAW).date()
+        verdict = Verdict(
+            code=InvoiceStatusCode.ACCEPTED,
+            invoice_number=document.invoice_number,
+            ksef_number=with_check_digits(
+                f"{document.seller_nip}-{received_at:%Y%m%d}-01{secrets.token_hex(5).upper()}"
+            ),
+            mode=InvoicingMode.OFFLINE if offline or document.issued_on < today else InvoicingMode.ONLINE,
+            document=document,
+        )
+        self._originals[key] = (verdict, session_reference_number)
+        return verdict

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+
+from ksef_async import LocalProtocolError, operations
+from ksef_async.models.keys import EncryptionInfo
+from ksef_async.models.sessions import FormCode, OpenOnlineSessionRequest, SessionFilter, SessionOutcome, SessionType
+from ksef_async.protocol.requests import build_link_request, build_request
+
+BASE = "https://ksef.example/v2"
+NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
+OPENING = OpenOnlineSessionRequest(
+    FormCode.FA3, EncryptionInfo(encrypted_symmetric_key=b"abc", initialization_vector=b"iv")
+)
+USUAL = {"Accept": "application/json", "X-Error-Format": "problem-details", "User-Agent": "ksef_async"}
+ONLINE = SessionFilter(session_type=SessionType.ONLINE)
+FILTER = SessionFilter(
+    session_type=SessionType.ONLINE,
+    date_created_from=NOON,
+    statuses=(SessionOutcome.FAILED, SessionOutcome.CANCELLED),
+)
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments", "sent", "headers"),
+    [
+        pytest.param(operations.GET_CHALLENGE, {}, "POST /auth/challenge", {}, id="anonymous"),
+        pytest.param(
+            operations.REDEEM_TOKENS,
+            {"bearer": "jwt"},
+            "POST /auth/token/redeem",
+            {"Authorization": "Bearer jwt"},
+            id="bearer",
+        ),
+        pytest.param(
+            operations.GET_INVOICE_UPO,
+            {"path": {"reference_number": "S-1", "invoice_reference_number": "a/b?c=ą"}},
+            "GET /sessions/S-1/invoices/a%2Fb%3Fc%3D%C4%85/upo",
+            {"Accept": "application/xml"},
+            id="document; values are quoted into the path",
+        ),
+        pytest.param(
+            operations.LIST_SESSIONS,
+            {"query": FILTER, "headers": {"x-continuation-token": "W3s="}},
+            "GET /sessions?sessionType=Online&dateCreatedFrom=2026-07-01T12%3A00%3A00%2B00%3A00"
+            "&statuses=Failed&statuses=Cancelled",
+            {"x-continuation-token": "W3s="},
+            id="query from a model, repeated for several values; continuation",
+        ),
+        pytest.param(
+            operations.LIST_SESSIONS,
+            {"query": {"page_size": 100, "session_type": "Batch", "reference_number": None, "statuses": ()}},
+            "GET /sessions?pageSize=100&sessionType=Batch",
+            {},
+            id="query from a mapping, empty values left out",
+        ),
+        pytest.param(
+            operations.LIST_SESSIONS, {"query": {"reference_number": None}}, "GET /sessions", {}, id="nothing to ask"
+        ),
+        pytest.param(
+            operations.OPEN_ONLINE_SESSION,
+            {"body": OPENING, "headers": {"X-KSeF-Feature": "f"}},
+            "POST /sessions/online",
+            {"X-KSeF-Feature": "f", "Content-Type": "application/json"},
+            id="body",
+        ),
+    ],
+)
+def test_request_is_built_from_the_row(
+    operation: operations.Operation[Any, Any], arguments: dict[str, Any], sent: str, headers: dict[str, str]
+) -> None:
+    request = build_request(operation, BASE, **arguments)
+
+    assert f"{request.method} {request.url}" == sent.replace("/", f"{BASE}/", 1)
+    assert request.headers == {**USUAL, **headers}
+    assert request.operation == operation.name
+    assert (request.body is None) == ("body" not in arguments)
+
+
+def test_body_is_the_models_json() -> None:
+    request = build_request(operations.OPEN_ONLINE_SESSION, BASE, body=OPENING)
+
+    assert request.body is not None
+    assert orjson.loads(request.body)["encryption"] == {"encryptedSymmetricKey": "YWJj", "initializationVector": "aXY="}
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments", "said"),
+    [
+        (operations.GET_CHALLENGE, {"body": OPENING}, "get_challenge takes no body"),
+        (operations.OPEN_ONLINE_SESSION, {}, "takes a OpenOnlineSessionRequest, not NoneType"),
+        (operations.OPEN_ONLINE_SESSION, {"body": ONLINE}, "takes a OpenOnlineSessionRequest, not SessionFilter"),
+        (operations.GET_SESSION_STATUS, {}, "no value for 'reference_number'"),
+        (operations.GET_SESSION_STATUS, {"path": {"reference_number": ""}}, "'' is no value"),
+        (operations.GET_SESSION_STATUS, {"path": {"reference_number": ".."}}, r"'\.\.' is no value"),
+        (operations.LIST_SESSIONS, {"query": {"sort": "asc", "page": 2}}, "no query parameter page, sort"),
+        (operations.GET_SESSION_STATUS, {"path": {"reference_number": "r"}, "query": ONLINE}, "no query parameter"),
+        (operations.LIST_SESSIONS, {"query": {"date_created_to": NOON.replace(tzinfo=None)}}, "no time zone"),
+    ],
+)
+def test_request_that_does_not_fit_the_row_is_refused(
+    operation: operations.Operation[Any, Any], arguments: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(LocalProtocolError, match=said):
+        build_request(operation, BASE, **arguments)
+
+
+def test_signed_link_is_followed_verbatim_and_without_a_bearer() -> None:
+    link = "https://ksef.example/storage/01/x.xml?sv=2025&sig=%2Ba%3D"
+
+    request = build_link_request("UPO page", link)
+
+    assert (request.method, request.url, request.body) == ("GET", link, None)
+    assert request.headers == {"User-Agent": "ksef_async"}
