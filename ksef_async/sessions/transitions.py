@@ -86,7 +86,7 @@ class SessionHistory:
 
     async def look_when_due(self, cadence: Cadence) -> None:
         """Wait until the next look is due by ``cadence``, then look."""
-        await anyio.sleep(self._looked_at + cadence.pause(self._looks_unchanged) - anyio.current_time())
+        await anyio.sleep_until(self._looked_at + cadence.pause(self._looks_unchanged))
         await self.look()
 
 
