@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import codecs
+
+import pytest
+
+from ksef_async import LocalProtocolError
+from ksef_async.protocol.invoices import MAX_SIZE, MAX_SIZE_WITH_ATTACHMENT, check_invoice_file
+
+ATTACHMENT = b"<Zalacznik/>"
+
+
+@pytest.mark.parametrize(
+    "invoice",
+    [
+        pytest.param("<Faktura>Zażółć</Faktura>".encode(), id="small"),
+        pytest.param(b"x" * MAX_SIZE, id="largest"),
+        pytest.param(ATTACHMENT.ljust(MAX_SIZE_WITH_ATTACHMENT), id="largest with attachment"),
+    ],
+)
+def test_invoice_file_that_ksef_takes(invoice: bytes) -> None:
+    check_invoice_file(invoice)
+
+
+@pytest.mark.parametrize(
+    ("invoice", "said"),
+    [
+        pytest.param("<Faktura/>", "as bytes, not str", id="text"),
+        pytest.param(bytearray(b"<Faktura/>"), "as bytes, not bytearray", id="bytes that may change"),
+        pytest.param(b"", "is empty", id="empty"),
+        pytest.param(b"x" * (MAX_SIZE + 1), "1,000,001 bytes; KSeF takes at most 1,000,000", id="too large"),
+        pytest.param(
+            ATTACHMENT.ljust(MAX_SIZE_WITH_ATTACHMENT + 1), "at most 3,000,000", id="too large with attachment"
+        ),
+        pytest.param(codecs.BOM_UTF8 + b"<Faktura/>", "byte order mark", id="utf-8 mark"),
+        pytest.param("<Faktura/>".encode("utf-16"), "byte order mark", id="utf-16"),
+        pytest.param("<Faktura>ż</Faktura>".encode("iso-8859-2"), "not UTF-8: .* at byte 9", id="iso-8859-2"),
+        pytest.param("<Faktura>ż".encode()[:-1], "not UTF-8: unexpected end of data at byte 9", id="cut short"),
+    ],
+)
+def test_invoice_file_that_ksef_would_reject_is_refused(invoice: bytes, said: str) -> None:
+    with pytest.raises(LocalProtocolError, match=said):
+        check_invoice_file(invoice)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+
+from ksef_async.protocol.xml import local_name, parse_xml
+
+BOMB = '<!DOCTYPE b [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><b>&b;</b>'  # the first step of a billion
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        pytest.param(BOMB.encode(), "DTD", id="entity bomb"),
+        pytest.param(b"<!DOCTYPE a><a/>", "DTD", id="empty dtd"),
+        pytest.param(b'<!DOCTYPE a SYSTEM "http://127.0.0.1:1/a.dtd"><a/>', "DTD", id="external dtd"),
+        pytest.param(b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>', "DTD", id="external entity"),
+        pytest.param(b"<a>&x;</a>", "not well-formed", id="undeclared entity"),
+        pytest.param(b"<?php 1?><a/>", "processing instruction", id="instruction before the root"),
+        pytest.param(b"<a><?php 1?></a>", "processing instruction", id="instruction inside"),
+        pytest.param(b"<a/><?php 1?>", "processing instruction", id="instruction after the root"),
+        pytest.param(b"<a><b></a>", "not well-formed", id="unbalanced"),
+        pytest.param(b"<a/><b/>", "not well-formed", id="two roots"),
+        pytest.param(b"", "not well-formed", id="empty"),
+        pytest.param(b"<a>\xff</a>", "not well-formed", id="not utf-8"),
+        pytest.param(b"<a>\x01</a>", "not well-formed", id="control character"),
+        pytest.param(b'<?xml version="1.0" encoding="klingon"?><a/>', "not well-formed", id="unknown encoding"),
+        pytest.param(
+            b'<?xml version="1.0" encoding="utf-16"?><a/>', "not well-formed", id="not as declared"
+        ),
+        pytest.param(b'<?xml version="1.0" encoding="cp932"?><a/>', "", id="multi-byte encoding"),
+    ],
+)
+def test_document_is_refused(document: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse_xml(document)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param('<?xml version="1.0" encoding="UTF-8"?><a>ż</a>'.encode(), id="utf-8"),
+        pytest.param("<a>ż</a>".encode(), id="no prolog"),
+        pytest.param("\ufeff<a>ż</a>".encode(), id="byte order mark"),
+        pytest.param('<?xml version="1.0" encoding="iso-8859-2"?><a>ż</a>'.encode("iso-8859-2"), id="iso-8859-2"),
+        pytest.param("<a>ż</a>".encode("utf-16"), id="utf-16"),
+        pytest.param("<!-- c --><a><![CDATA[ż]]></a>".encode(), id="comment and cdata"),
+        pytest.param(b"<a>&#380;</a>", id="character reference"),
+    ],
+)
+def test_document_is_read(document: bytes) -> None:
+    assert parse_xml(document).text == "ż"
+
+
+def test_deep_nesting_does_not_overflow_the_stack() -> None:
+    root = parse_xml(b"<a>" * 20_000 + b"</a>" * 20_000)
+
+    assert sum(1 for _ in root.iter()) == 20_000
+
+
+@pytest.mark.parametrize("document", [b"<a/>", b'<a xmlns="urn:x"/>', b'<p:a xmlns:p="urn:x"/>'])
+def test_local_name(document: bytes) -> None:
+    assert local_name(parse_xml(document)) == "a"
