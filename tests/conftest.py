@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
 from ksef_async import KsefClient, KsefToken
-from ksef_async.sandbox import Clock, Sandbox
+from ksef_async.sandbox import Clock, Sandbox, Timings
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +35,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 @pytest.fixture
 async def still_sandbox() -> AsyncIterator[Sandbox]:
     """A sandbox whose clock stands still until a test advances it."""
-    async with Sandbox(clock=Clock(ticking=False)) as sandbox:
+    async with Sandbox(clock=Clock(ticking=False), timings=Timings(login_delay=timedelta())) as sandbox:
         yield sandbox
 
 
