@@ -5,6 +5,7 @@ Every failure of aiohttp becomes a `TransportError` that says whether KSeF may h
 
 from __future__ import annotations
 
+import io
 from typing import Protocol
 
 import aiohttp
@@ -13,6 +14,8 @@ from .errors import AnswerTimeoutError, ConnectError, LocalProtocolError, Transp
 from .protocol.messages import RawRequest, RawResponse
 
 __all__ = ["AiohttpTransport", "Transport"]
+
+_LARGE = 2**20
 
 
 class Transport(Protocol):
@@ -72,7 +75,7 @@ class AiohttpTransport:
             async with self._session.request(
                 request.method,
                 request.url,
-                data=request.body,
+                data=_payload(request.body),
                 headers=request.headers,
                 allow_redirects=False,
                 raise_for_status=False,
@@ -102,3 +105,8 @@ class AiohttpTransport:
         if self._owned and self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    # aiohttp writes a large body in pieces, so that the event loop stays free, only from a file-like object.
+    return io.BytesIO(body) if body is not None and len(body) > _LARGE else body

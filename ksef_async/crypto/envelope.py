@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -99,7 +100,7 @@ def load_public_key(certificate: bytes) -> rsa.RSAPublicKey:
     """
     try:
         key = x509.load_der_x509_certificate(certificate).public_key()
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise CryptoError("KSeF's public key certificate cannot be read.") from error
     if not isinstance(key, rsa.RSAPublicKey):
         raise CryptoError(f"KSeF's public key is a {type(key).__name__}; only RSA is specified.")

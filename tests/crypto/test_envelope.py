@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,12 +52,12 @@ def private_key() -> rsa.RSAPrivateKey:
 
 
 @pytest.fixture
-def key_file(private_key: rsa.RSAPrivateKey, tmp_path: Path) -> Iterator[Path]:
+def key_file(private_key: rsa.RSAPrivateKey, tmp_path: Path) -> Path:
     pem = private_key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     (path := tmp_path / "key.pem").write_bytes(pem)
-    yield path
+    return path
 
 
 def certificate(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:

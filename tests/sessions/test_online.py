@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
+from typing import Any
 
 import anyio
 import pytest
@@ -89,42 +90,45 @@ async def test_session_refuses_a_second_entry(client: KsefClient) -> None:
 # --- however the block ends, the session is closed --------------------------------------------------------
 
 
-async def cancelled_by_scope(body: Callable[[], Awaitable[None]]) -> None:
+Body = Callable[[], Coroutine[Any, Any, None]]
+
+
+async def cancelled_by_scope(body: Body, entered: asyncio.Event) -> None:
     with anyio.CancelScope() as scope:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(body)
-            await anyio.wait_all_tasks_blocked()
+            await entered.wait()
             scope.cancel()
 
 
-async def cancelled_by_task(body: Callable[[], Awaitable[None]]) -> None:
+async def cancelled_by_task(body: Body, entered: asyncio.Event) -> None:
     task = asyncio.ensure_future(body())
-    await anyio.wait_all_tasks_blocked()
+    await entered.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
-async def cancelled_by_timeout(body: Callable[[], Awaitable[None]]) -> None:
+async def cancelled_by_timeout(body: Body, entered: asyncio.Event) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):
             await body()
 
 
-async def cancelled_by_sibling(body: Callable[[], Awaitable[None]]) -> None:
+async def cancelled_by_sibling(body: Body, entered: asyncio.Event) -> None:
     async def fail() -> None:
-        await anyio.wait_all_tasks_blocked()
+        await entered.wait()
         raise ZeroDivisionError
 
     with pytest.raises(ExceptionGroup):
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(body())  # type: ignore[arg-type]
+            tasks.create_task(body())
             tasks.create_task(fail())
 
 
 @pytest.mark.parametrize("cancel", [cancelled_by_scope, cancelled_by_task, cancelled_by_timeout, cancelled_by_sibling])
 async def test_cancelled_block_still_closes_the_session(
-    client: KsefClient, cancel: Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+    client: KsefClient, cancel: Callable[[Body, asyncio.Event], Awaitable[None]]
 ) -> None:
     session = await client.sessions.open_online(FormCode.FA3)
     entered = asyncio.Event()
@@ -134,10 +138,7 @@ async def test_cancelled_block_still_closes_the_session(
             entered.set()
             await anyio.sleep_forever()
 
-    async def entered_body() -> None:
-        await body()
-
-    await cancel(entered_body)
+    await cancel(body, entered)
 
     assert entered.is_set()
     assert await status_at_sandbox(client, session) == StatusCode.CANCELLED
