@@ -11,7 +11,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 
 
 def group(name: str) -> list[str]:
-    return nox.project.dependency_groups(PROJECT, name)
+    return [*nox.project.dependency_groups(PROJECT, name)]
 
 
 @nox.session(python=["3.11", "3.12", "3.13"])

@@ -2,7 +2,8 @@
 
 The map of the house; a room imports rooms on lines above it:
 
-    errors  environment
+    errors                             everything that can go wrong
+    environment                        where KSeF is
     models  crypto                     data; bytes in, bytes out
     operations                         the API as a table
     protocol                           the rules of KSeF, without input or output

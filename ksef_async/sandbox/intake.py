@@ -184,17 +184,15 @@ def _date(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise Rejected(
-            InvoiceStatusCode.INVALID_DOCUMENT, f"The string '{text}' is not a valid Date value."
-        ) from None
+        raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, f"The string '{text}' is not a valid Date value.") from None
 
 
-def _wrong_identifiers(root: ET.Element) -> list[str]:
+def _wrong_identifiers(root: ET.Element) -> tuple[str, ...]:
     subjects = ("Podmiot1", "Podmiot2", "Podmiot3", "PodmiotUpowazniony")
     found = [(subject, nip.text or "") for subject in subjects for nip in root.iterfind(f"{{*}}{subject}//{{*}}NIP")]
     problems = [f"Niepoprawny NIP: {subject}." for subject, nip in found if not has_valid_check_digit(nip)]
     internal_ids = (element.text or "" for element in root.iterfind("{*}Podmiot3//{*}IDWew"))
-    return problems + ["Niepoprawny IDWew: Podmiot3." for text in internal_ids if not has_valid_internal_id(text)]
+    return (*problems, *("Niepoprawny IDWew: Podmiot3." for text in internal_ids if not has_valid_internal_id(text)))
 
 
 def _may_issue(context: Context, root: ET.Element, document: Document, form_code: FormCode) -> bool:

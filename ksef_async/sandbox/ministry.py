@@ -65,9 +65,7 @@ def make_key_pair(usage: PublicKeyUsage) -> KeyPair:
         .sign(key, hashes.SHA256())
     )
     der = certificate.public_bytes(serialization.Encoding.DER)
-    spki = key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    spki = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     published = PublicKeyCertificate(
         certificate=der,
         certificate_id=_b64_sha256(der),

@@ -47,7 +47,7 @@ class Unauthorized(Refusal):
     def __init__(self) -> None:
         Exception.__init__(self, "401")
 
-    def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:  # noqa: ARG002
+    def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:
         """Always problem details."""
         return _json(
             401,
@@ -65,7 +65,7 @@ class Forbidden(Refusal):
         self._detail = detail
         self._security = security
 
-    def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:  # noqa: ARG002
+    def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:
         """Always problem details."""
         body = _problem("Forbidden", 403, self._detail, instance, now)
         body |= _present(reasonCode=self._reason, security=self._security)
@@ -78,7 +78,7 @@ class Gone(Refusal):
     def __init__(self) -> None:
         Exception.__init__(self, "410")
 
-    def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:  # noqa: ARG002
+    def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:
         """Always problem details."""
         body = _problem("Gone", 410, "Operacja wygasła i nie jest już dostępna.", instance, now)
         return _json(410, body, "application/problem+json")
@@ -90,9 +90,11 @@ class StorageRefusal(Refusal):
     def __init__(self, status: int, code: str, message: str) -> None:
         Exception.__init__(self, f"{status} {code}")
         self._status = status
-        self._body = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+        self._body = (
+            f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+        )
 
-    def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:  # noqa: ARG002
+    def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:
         """Azure's error document."""
         return web.Response(status=self._status, text=self._body, content_type="application/xml")
 

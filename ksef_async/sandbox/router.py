@@ -102,7 +102,7 @@ def _endpoint(
         except Refusal as refusal:
             problem_details = request.headers.get("X-Error-Format", "").lower() == "problem-details"
             response = refusal.response(instance=request.path, now=now, problem_details=problem_details)
-        except Exception:  # a bug in the sandbox must look like one of KSeF's, and be seen
+        except Exception:  # noqa: BLE001  # a bug in the sandbox must look like one of KSeF's, and be seen
             _log.exception("%s failed", operation.name)
             response = internal_error(now)
         response.headers.update(SIMULATOR_HEADER)
@@ -113,9 +113,7 @@ def _endpoint(
     return endpoint
 
 
-async def _read_call(
-    operation: Operation[Any, Any], sandbox: Sandbox, request: web.Request, now: datetime
-) -> Call:
+async def _read_call(operation: Operation[Any, Any], sandbox: Sandbox, request: web.Request, now: datetime) -> Call:
     client_ip = request.remote or ""
     login = None if operation.bearer is Bearer.NONE else _authorize(operation, sandbox, request, now)
     body = _read_body(operation, await request.read()) if operation.request else None

@@ -46,7 +46,8 @@ def sample_invoice(
     _add(body, RodzajFaktury="VAT")
     line = ET.SubElement(body, "FaWiersz")
     _add(line, NrWierszaFa="1", P_7="Usługa przykładowa", P_8A="szt.", P_8B="1", P_9A=_NET, P_11=_NET, P_12="23")
-    return ET.tostring(root, encoding="UTF-8", xml_declaration=True)
+    xml: bytes = ET.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return xml
 
 
 def _add_party(root: ET.Element, role: str, nip: str, name: str, address: str) -> ET.Element:

@@ -44,9 +44,7 @@ def invoice_upo(session: OnlineSession, invoice: Invoice) -> bytes:
     return _document(session, [invoice], None)
 
 
-def _document(
-    session: OnlineSession, invoices: Sequence[Invoice], page: tuple[int, int, int, int] | None
-) -> bytes:
+def _document(session: OnlineSession, invoices: Sequence[Invoice], page: tuple[int, int, int, int] | None) -> bytes:
     root = ET.Element("Potwierdzenie", xmlns=_NAMESPACE)
     _add(root, NazwaPodmiotuPrzyjmujacego=ISSUER, NumerReferencyjnySesji=session.reference_number)
     proof = ET.SubElement(root, "Uwierzytelnienie")
@@ -63,7 +61,8 @@ def _document(
     _add(root, NazwaStrukturyLogicznej=structure, KodFormularza=form.system_code)
     for invoice in invoices:
         _add_invoice(root, invoice)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    xml: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return xml
 
 
 def _add_invoice(root: ET.Element, invoice: Invoice) -> None:

@@ -22,9 +22,7 @@ __all__ = ["Invoice", "Login", "OnlineSession", "StoredToken", "Verdict", "World
 
 def new_reference_number(kind: str, now: datetime) -> str:
     """A reference number with valid check digits; the two groups carry no meaning here."""
-    return with_check_digits(
-        f"{now:%Y%m%d}-{kind}-{secrets.token_hex(5).upper()}-{secrets.token_hex(5).upper()}"
-    )
+    return with_check_digits(f"{now:%Y%m%d}-{kind}-{secrets.token_hex(5).upper()}-{secrets.token_hex(5).upper()}")
 
 
 @attrs.define(kw_only=True)
@@ -205,17 +203,20 @@ class World:
         """Every invoice of every session."""
         return (invoice for session in self.sessions.values() for invoice in session.invoices)
 
-    def decide(self, document: Document, session_reference_number: str, received_at: datetime, *, offline: bool) -> Verdict:
+    def decide(
+        self, document: Document, session_reference_number: str, received_at: datetime, *, offline: bool
+    ) -> Verdict:
         """Give a sound document its KSeF number, unless seller, kind and number have come before."""
         key = (document.seller_nip, document.kind, document.invoice_number)
         if original := self._originals.get(key):
             verdict, session = original
+            detail = (
+                f"Duplikat faktury. Faktura o numerze KSeF: {verdict.ksef_number} została już prawidłowo "
+                f"przesłana do systemu w sesji: {session}"
+            )
             return Verdict(
                 code=InvoiceStatusCode.DUPLICATE,
-                details=(
-                    f"Duplikat faktury. Faktura o numerze KSeF: {verdict.ksef_number} została już prawidłowo "
-                    f"przesłana do systemu w sesji: {session}",
-                ),
+                details=(detail,),
                 extensions={
                     "originalSessionReferenceNumber": session,
                     "originalKsefNumber": verdict.ksef_number or "",

@@ -93,7 +93,7 @@ def test_credentials_hide_their_token() -> None:
     ],
 )
 async def test_refused_login_carries_code_and_details(sandbox: Sandbox, change: dict[str, str], detail: str) -> None:
-    credentials = KsefToken(**{"nip": sandbox.nip, "token": sandbox.token, **change})
+    credentials = KsefToken(nip=change.get("nip", sandbox.nip), token=change.get("token", sandbox.token))
 
     async with KsefClient(sandbox.environment, credentials) as client:
         with pytest.raises(LoginFailedError) as caught:

@@ -107,7 +107,10 @@ async def compare(base_url: str, options: argparse.Namespace) -> None:
                     for name, send in senders.items():
                         batch = list(itertools.islice(source, options.invoices))
                         results[name].append(await measure(send, batch, concurrency))
-            medians = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in results.items()}
+            medians = {
+                name: [statistics.median(column) for column in zip(*rows, strict=True)]
+                for name, rows in results.items()
+            }
             for name, (rate, cpu, stall) in medians.items():
                 print(f"c={concurrency:<3} {name:<13} {rate:8.0f}/s  {cpu:.3f} CPU ms  longest stall {stall:5.1f} ms")
             ratio = medians["session.send"][0] / medians["bare aiohttp"][0]

@@ -58,7 +58,9 @@ async def log_in_with_token(call: Call) -> LoginStarted:
         raise Refusal(ErrorCode.INVALID_CHALLENGE)
     key = call.sandbox.ministry.private_key(PublicKeyUsage.KSEF_TOKEN_ENCRYPTION, request.public_key_id)
     if key is None:
-        raise Refusal(ErrorCode.UNKNOWN_PUBLIC_KEY, f"Klucz o identyfikatorze {request.public_key_id} nie jest wspierany.")
+        raise Refusal(
+            ErrorCode.UNKNOWN_PUBLIC_KEY, f"Klucz o identyfikatorze {request.public_key_id} nie jest wspierany."
+        )
     token, problem = None, None
     try:
         plain = rsa_decrypt(key, request.encrypted_token).decode()

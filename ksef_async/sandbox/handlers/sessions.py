@@ -55,10 +55,13 @@ async def open_online_session(call: Call) -> OpenOnlineSessionResponse:
     request: OpenOnlineSessionRequest = call.body
     encryption = request.encryption
     if len(iv := encryption.initialization_vector) != IV_SIZE:
-        raise InvalidInput(f"Nieprawidłowa długość wektora inicjującego (IV). Oczekiwano {IV_SIZE} bajtów, otrzymano {len(iv)}.")
+        raise InvalidInput(
+            f"Nieprawidłowa długość wektora inicjującego (IV). Oczekiwano {IV_SIZE} bajtów, otrzymano {len(iv)}."
+        )
     private_key = call.sandbox.ministry.private_key(PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION, encryption.public_key_id)
     if private_key is None:
-        raise Refusal(ErrorCode.UNKNOWN_PUBLIC_KEY, f"Klucz o identyfikatorze {encryption.public_key_id} nie jest wspierany.")
+        detail = f"Klucz o identyfikatorze {encryption.public_key_id} nie jest wspierany."
+        raise Refusal(ErrorCode.UNKNOWN_PUBLIC_KEY, detail)
     try:
         key = rsa_decrypt(private_key, encryption.encrypted_symmetric_key)
     except CryptoError:

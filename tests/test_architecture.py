@@ -1,0 +1,145 @@
+"""The map of the house, held to the code: who may import whom, and what every room owes its readers."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import ksef_async
+
+#: A room imports rooms on lines above it, and itself; rooms on one line do not import each other.
+LAYERS = (
+    ("errors",),
+    ("environment",),
+    ("models", "crypto"),
+    ("operations",),
+    ("protocol",),
+    ("transport", "polling", "paging"),
+    ("sandbox",),
+    ("caller",),
+    ("keys",),
+    ("auth",),
+    ("sessions",),
+    ("client",),
+)
+#: What stands outside of the house: the public names, and the commands.
+OUTSIDE = (("",), ("demo",), ("__main__",))
+LEVELS = {room: level for level, rooms in enumerate(LAYERS + OUTSIDE) for room in rooms}
+#: The sandbox stands beside the client's rooms: both meet only in the table, the models and the rules.
+BESIDE = {"sandbox": {"transport", "polling", "paging"}}
+
+ROOT = Path(ksef_async.__file__).parent
+
+
+def dotted(path: Path) -> str:
+    """The module's name below the package: ``sessions.online``; of a package itself: ``sessions``."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {dotted(path): path for path in sorted(ROOT.rglob("*.py"))}
+every_module = pytest.mark.parametrize("module", [pytest.param(name, id=name or "ksef_async") for name in MODULES])
+
+
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text("utf-8"))
+
+
+def imports(module: str) -> Iterator[str]:
+    """Every module of ours that ``module`` imports, those under TYPE_CHECKING and inside functions included."""
+    package = module.split(".") if MODULES[module].name == "__init__.py" else module.split(".")[:-1]
+    package = [part for part in package if part]
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            assert not any(name.name.partition(".")[0] == "ksef_async" for name in node.names), "relative imports only"
+        elif isinstance(node, ast.ImportFrom):
+            assert (node.module or "").partition(".")[0] != "ksef_async", "relative imports only"
+            if node.level:
+                base = package[: len(package) - node.level + 1] + ([node.module] if node.module else [])
+                for name in node.names:
+                    full = ".".join([*base, name.name])
+                    yield full if full in MODULES else ".".join(base)
+
+
+def test_every_room_is_on_the_map() -> None:
+    assert {module.partition(".")[0] for module in MODULES} == set(LEVELS)
+
+
+def test_map_in_the_docstring_is_the_map_above() -> None:
+    drawn = (ksef_async.__doc__ or "").partition("lines above it:\n\n")[2].partition("\n\n")[0]
+    lines = [line.strip() for line in drawn.splitlines()]
+
+    assert [tuple(line.split("   ")[0].split()) for line in lines] == [tuple(rooms) for rooms in LAYERS]
+
+
+@every_module
+def test_room_imports_only_rooms_above_it(module: str) -> None:
+    room = module.partition(".")[0]
+
+    for imported in imports(module):
+        other = imported.partition(".")[0]
+        assert other == room or LEVELS[other] < LEVELS[room], f"{module or 'ksef_async'} imports {imported}"
+        assert other not in BESIDE.get(room, ()), f"{module} imports {imported}"
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    # A package's modules load the package first; that is Python's doing, not an import of ours.
+    TopologicalSorter({module: set(imports(module)) - {module} for module in MODULES}).prepare()
+
+
+@every_module
+def test_module_is_small_and_says_what_it_is(module: str) -> None:
+    source = MODULES[module].read_text("utf-8")
+
+    assert len(source.splitlines()) <= 400
+    assert ast.get_docstring(tree(module))
+
+
+@every_module
+def test_public_names_are_in_all(module: str) -> None:
+    body = tree(module).body[1:]
+    if not body:
+        return  # a package that is nothing but its docstring
+    public = {
+        node.name
+        for node in body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_")
+    }
+    loaded = importlib.import_module(f"ksef_async.{module}".rstrip("."))
+
+    assert public <= set(loaded.__all__)
+    assert all(hasattr(loaded, name) for name in loaded.__all__)
+    assert len(loaded.__all__) == len(set(loaded.__all__))
+
+
+def test_public_names_of_the_library_are_sorted_and_documented() -> None:
+    # Ruff's order: constants, classes, functions; each in alphabetical order.
+    names = ksef_async.__all__
+
+    assert names == sorted(names, key=lambda name: (not name.isupper(), name))
+    assert all(inspect.getdoc(getattr(ksef_async, name)) for name in names)
+
+
+def test_import_is_light_and_leaves_logging_alone() -> None:
+    program = """
+import logging, sys
+before = logging.root.level, list(logging.root.handlers)
+import ksef_async
+assert before == (logging.root.level, logging.root.handlers), "the root logger was touched"
+heavy = ("ksef_async.sandbox", "ksef_async.demo", "aiohttp.web", "lxml", "pytest", "fastapi", "zoneinfo")
+print(*(name for name in heavy if name in sys.modules))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT.parent
+    )
+
+    assert result.stdout.strip() == ""
+    assert result.stderr == ""
