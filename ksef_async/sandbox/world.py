@@ -67,7 +67,7 @@ class Verdict:
 
     code: InvoiceStatusCode
     details: tuple[str, ...] = ()
-    extensions: dict[str, str] = attrs.field(factory=dict)
+    extensions: dict[str, str | None] = attrs.field(factory=dict)
     invoice_number: str | None = None
     ksef_number: str | None = None
     mode: InvoicingMode | None = None
