@@ -42,7 +42,7 @@ WIRE = Wire(tolerant=True, datetime_format=_seven_digits)
 class Document:
     """An XML answer, with the hash KSeF vouches with."""
 
-    xml: bytes
+    xml: bytes = attrs.field(repr=False)
     sha256: str
 
 
