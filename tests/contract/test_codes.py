@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from ksef_async.models.sessions import InvoiceStatusCode, StatusCode
+from ksef_async.protocol.error_codes import DESCRIPTIONS, ErrorCode
+from ksef_async.protocol.lifecycle import (
+    INVOICE_STATES,
+    LOGIN_STATES,
+    ONLINE_SESSION_STATES,
+    LoginStatusCode,
+    State,
+)
+
+Row = tuple[int, str, str]
+
+
+def rows(text: str) -> set[Row]:
+    """Code, description and details of each line of a table; '' where there are no details."""
+    found = re.findall(r"^\|\s*(\d+)\s*\|([^|]*)\|([^|]*)", text, re.MULTILINE)
+    return {(int(code), description.strip(), details.strip().strip("-")) for code, description, details in found}
+
+
+def status_table(spec: dict[str, Any], schema: str, heading: str = "") -> set[Row]:
+    text: str = spec["components"]["schemas"][schema]["properties"]["status"]["description"]
+    return rows(text.partition(heading)[2] if heading else text)
+
+
+@pytest.mark.parametrize("code", ErrorCode, ids=lambda code: code.name)
+def test_error_code_is_described_as_in_the_specification(spec: dict[str, Any], code: ErrorCode) -> None:
+    documented = {
+        description
+        for path in spec["paths"].values()
+        for endpoint in path.values()
+        for number, description, _ in rows(endpoint["responses"].get("400", {}).get("description", ""))
+        if number == code
+    }
+
+    assert DESCRIPTIONS[code] in documented
+
+
+@pytest.mark.parametrize(
+    ("states", "schema", "heading"),
+    [
+        pytest.param(LOGIN_STATES, "AuthenticationOperationStatusResponse", "", id="login"),
+        pytest.param(ONLINE_SESSION_STATES, "SessionStatusResponse", "Sesja interaktywna:", id="session"),
+        pytest.param(INVOICE_STATES, "SessionInvoiceStatusResponse", "", id="invoice"),
+    ],
+)
+def test_states_are_those_of_the_specification(
+    spec: dict[str, Any], states: Mapping[int, State], schema: str, heading: str
+) -> None:
+    table = status_table(spec, schema, heading)
+    # The number that KSeF puts in is not part of the description.
+    assert {(code, description.replace(" ({statusCode})", "")) for code, description, _ in table} == {
+        (code, state.description) for code, state in states.items()
+    }
+
+    for code, state in states.items():
+        documented = {details for number, _, details in table if number == code}
+        # A state with several possible details has none of its own; for 415 the table has none, though KSeF gives one.
+        if len(documented) == 1 and documented != {""}:
+            assert state.details == tuple(documented), code
+
+
+@pytest.mark.parametrize(
+    ("codes", "schema"),
+    [
+        pytest.param(LoginStatusCode, "AuthenticationOperationStatusResponse", id="login"),
+        pytest.param(StatusCode, "SessionStatusResponse", id="online and batch session"),
+        pytest.param(InvoiceStatusCode, "SessionInvoiceStatusResponse", id="invoice"),
+    ],
+)
+def test_every_documented_status_code_has_a_name(spec: dict[str, Any], codes: Any, schema: str) -> None:
+    assert {int(code) for code in codes} == {code for code, _, _ in status_table(spec, schema)}

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import attrs
+
+from ksef_async.models.sessions import SessionFilter
+from ksef_async.operations import LIST_SESSIONS, OPERATIONS, Bearer, Operation, RateGroup
+from ksef_async.protocol.pacing import DEFAULT_LIMITS, RateLimit
+from ksef_async.protocol.wire import camel
+
+#: What production grants, by group (limity-api.md): calls per second, minute and hour.
+LIMITS: dict[str, dict[str, int]] = {
+    "onlineSession": {"perSecond": 10, "perMinute": 30, "perHour": 120},
+    "onlineSessionClose": {"perSecond": 20, "perMinute": 60, "perHour": 240},
+    "invoiceSend": {"perSecond": 10, "perMinute": 30, "perHour": 180},
+    "invoiceStatus": {"perSecond": 30, "perMinute": 120, "perHour": 1200},
+    "sessionList": {"perSecond": 5, "perMinute": 10, "perHour": 60},
+    "sessionInvoiceList": {"perSecond": 10, "perMinute": 20, "perHour": 200},
+    "sessionMisc": {"perSecond": 10, "perMinute": 120, "perHour": 1200},
+    "other": {"perSecond": 10, "perMinute": 30, "perHour": 120},
+    "anonymous": {"perSecond": 60},
+}
+
+
+def media_type(content: dict[str, Any]) -> str | None:
+    assert len(content) <= 1
+    return next(iter(content), None)
+
+
+def test_row_agrees_with_the_specification(operation: Operation[Any, Any], endpoint: dict[str, Any]) -> None:
+    parameters: dict[str, list[str]] = {"path": [], "query": [], "header": []}
+    for parameter in endpoint.get("parameters", []):
+        parameters[parameter["in"]].append(parameter["name"])
+    successes = [status for status in endpoint["responses"] if status.startswith("2")]
+    answer = endpoint["responses"][successes[0]].get("content", {})
+    group = endpoint["responses"]["429"]["description"].strip().rpartition("|")[2].strip()
+
+    assert {
+        "success": [str(operation.success)],
+        "query": sorted(camel(name) for name in operation.query),
+        "path": sorted(camel(name) for name in re.findall(r"{(\w+)}", operation.path)),
+        "header": ["x-continuation-token"] * operation.continued,
+        "permissions": list(operation.permissions),
+        "limits": LIMITS[operation.rate_group],
+        "group": "-" if operation.rate_group is RateGroup.ANONYMOUS else operation.rate_group,
+        "security": [] if operation.bearer is Bearer.NONE else [{"Bearer": []}],
+        "request": "application/json" if operation.request else None,
+        "response": {None: None, bytes: "application/xml"}.get(operation.response, "application/json"),
+    } == {
+        "success": successes,
+        "query": sorted(parameters["query"]),
+        "path": sorted(parameters["path"]),
+        "header": parameters["header"],
+        "permissions": endpoint.get("x-required-permissions", []),
+        "limits": endpoint["x-rate-limits"],
+        "group": group,
+        "security": endpoint.get("security", []),
+        "request": media_type(endpoint.get("requestBody", {}).get("content", {})),
+        "response": media_type(answer),
+    }
+
+
+def test_pacing_starts_from_the_published_limits() -> None:
+    published = {
+        RateGroup(group): RateLimit(*(limits.get(window, -1) for window in ("perSecond", "perMinute", "perHour")))
+        for group, limits in LIMITS.items()
+    }
+
+    assert published == DEFAULT_LIMITS
+
+
+def test_every_row_has_a_name_and_a_path_of_its_own() -> None:
+    assert len({row.name for row in OPERATIONS}) == len({(row.method, row.path) for row in OPERATIONS}) == len(OPERATIONS)
+
+
+def test_session_filter_has_the_query_parameters_of_its_list() -> None:
+    assert {field.name for field in attrs.fields(SessionFilter)} == set(LIST_SESSIONS.query) - {"page_size"}
