@@ -87,8 +87,12 @@ class Ministry:
     """What only the Ministry can do: decrypt, issue tokens, sign links."""
 
     def __init__(self) -> None:
-        self._key_pairs = {usage: _first_key_pair(usage) for usage in PublicKeyUsage}
+        self._key_pairs: dict[PublicKeyUsage, KeyPair] = {}
         self._secret = secrets.token_bytes(32)
+
+    def publish_first_keys(self) -> None:
+        """Make the first keys; takes a fraction of a second, once in a process."""
+        self._key_pairs = {usage: _first_key_pair(usage) for usage in PublicKeyUsage}
 
     @property
     def certificates(self) -> tuple[PublicKeyCertificate, ...]:
@@ -96,7 +100,7 @@ class Ministry:
         return tuple(pair.certificate for pair in self._key_pairs.values())
 
     def rotate(self) -> None:
-        """Withdraw all keys at once and publish new ones, as in an emergency."""
+        """Withdraw all keys at once and publish new ones, as in an emergency; takes a fraction of a second."""
         self._key_pairs = {usage: make_key_pair(usage) for usage in PublicKeyUsage}
 
     def private_key(self, usage: PublicKeyUsage, public_key_id: str | None) -> rsa.RSAPrivateKey | None:

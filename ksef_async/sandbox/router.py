@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 import orjson
@@ -17,9 +17,6 @@ from ..protocol.wire import UnreadableJsonError, Wire, WireError, camel, format_
 from .ministry import JWT_KINDS
 from .refusals import Forbidden, InvalidInput, Refusal, Unauthorized, internal_error
 from .world import Login, World
-
-if TYPE_CHECKING:
-    from .server import Sandbox
 
 __all__ = ["SIMULATOR_HEADER", "Call", "Document", "Handler", "add_routes"]
 
@@ -50,7 +47,7 @@ class Document:
 class Call:
     """One call of an operation, as its handler sees it."""
 
-    sandbox: Sandbox
+    world: World
     now: datetime
     path: Mapping[str, str]
     query: Mapping[str, Any]
@@ -59,11 +56,6 @@ class Call:
     features: frozenset[str]
     client_ip: str
     continuation_token: str | None
-
-    @property
-    def world(self) -> World:
-        """What the Ministry remembers."""
-        return self.sandbox.world
 
     @property
     def caller(self) -> Login:
@@ -76,7 +68,7 @@ class Call:
 Handler = Callable[[Call], Awaitable[object]]
 
 
-def add_routes(app: web.Application, sandbox: Sandbox, handlers: Mapping[str, Handler]) -> None:
+def add_routes(app: web.Application, world: World, handlers: Mapping[str, Handler]) -> None:
     """Route every operation to its handler, under ``/v2`` and the older ``/api/v2``.
 
     Raises:
@@ -86,18 +78,18 @@ def add_routes(app: web.Application, sandbox: Sandbox, handlers: Mapping[str, Ha
         raise LookupError(f"no handler for {', '.join(missing)}")
     # /sessions/{r}/invoices/{i} would otherwise shadow /sessions/{r}/invoices/failed.
     for operation in sorted(OPERATIONS, key=lambda row: row.path.count("{")):
-        endpoint = _endpoint(operation, sandbox, handlers[operation.name])
+        endpoint = _endpoint(operation, world, handlers[operation.name])
         for prefix in ("/v2", "/api/v2"):
             app.router.add_route(operation.method.value, prefix + operation.path, endpoint)
 
 
 def _endpoint(
-    operation: Operation[Any, Any], sandbox: Sandbox, handler: Handler
+    operation: Operation[Any, Any], world: World, handler: Handler
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def endpoint(request: web.Request) -> web.Response:
-        now = sandbox.clock.now()
+        now = world.clock.now()
         try:
-            call = await _read_call(operation, sandbox, request, now)
+            call = await _read_call(operation, world, request, now)
             response = _write(operation, await handler(call))
         except Refusal as refusal:
             problem_details = request.headers.get("X-Error-Format", "").lower() == "problem-details"
@@ -113,14 +105,14 @@ def _endpoint(
     return endpoint
 
 
-async def _read_call(operation: Operation[Any, Any], sandbox: Sandbox, request: web.Request, now: datetime) -> Call:
+async def _read_call(operation: Operation[Any, Any], world: World, request: web.Request, now: datetime) -> Call:
     client_ip = request.remote or ""
-    login = None if operation.bearer is Bearer.NONE else _authorize(operation, sandbox, request, now)
+    login = None if operation.bearer is Bearer.NONE else _authorize(operation, world, request, now)
     body = _read_body(operation, await request.read()) if operation.request else None
     if wrong := [name for name, value in request.match_info.items() if "reference" in name and len(value) != 36]:
         raise InvalidInput(*(f"'{camel(name)}' must be 36 characters in length." for name in wrong))
     return Call(
-        sandbox=sandbox,
+        world=world,
         now=now,
         path=dict(request.match_info),
         query=_read_query(operation, request),
@@ -134,17 +126,17 @@ async def _read_call(operation: Operation[Any, Any], sandbox: Sandbox, request: 
     )
 
 
-def _authorize(operation: Operation[Any, Any], sandbox: Sandbox, request: web.Request, now: datetime) -> Login:
+def _authorize(operation: Operation[Any, Any], world: World, request: web.Request, now: datetime) -> Login:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    claims = sandbox.ministry.read_jwt(token, now) if scheme.lower() == "bearer" else None
-    if claims is None or claims.get("arn") not in sandbox.world.logins:
+    claims = world.ministry.read_jwt(token, now) if scheme.lower() == "bearer" else None
+    if claims is None or claims.get("arn") not in world.logins:
         raise Unauthorized
     wanted = {JWT_KINDS[operation.bearer]}
     if operation.name == "revoke_current_login":
         wanted.add(JWT_KINDS[Bearer.ACCESS])
     if claims["typ"] not in wanted:
         raise Forbidden("missing-permissions", "Dostęp zabroniony.")
-    login = sandbox.world.logins[claims["arn"]]
+    login = world.logins[claims["arn"]]
     if login.policy is not None and login.policy.allowed_ips is not None:
         allowed = login.policy.allowed_ips.ip4_addresses
         if allowed and (request.remote or "") not in allowed:

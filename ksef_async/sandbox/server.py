@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from base64 import b64encode
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Self
 
 import anyio
@@ -18,11 +17,10 @@ from ..models.common import Context, ContextType
 from ..protocol.ksef_number import has_valid_check_digit
 from .clock import Clock, Timings
 from .handlers import HANDLERS
-from .handlers.auth import OWNER_PERMISSIONS
-from .ministry import Ministry
-from .refusals import Refusal, StorageRefusal
 from .router import SIMULATOR_HEADER, add_routes
-from .world import StoredToken, World, new_reference_number
+from .schemas import Schemas
+from .storage import add_storage
+from .world import OWNER_PERMISSIONS, StoredToken, World, new_reference_number
 
 __all__ = ["Sandbox"]
 
@@ -41,6 +39,12 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         timings: How long things take.
         public_url: Where clients reach it, for the signed links; ``http://127.0.0.1:port`` by default.
         max_invoices: How many invoices a session takes.
+        schema_folder: With the Ministry's schemas (``*.xsd``), to validate invoices in full; needs the extra
+            ``xsd``.
+
+    Raises:
+        ModuleNotFoundError: ``schema_folder`` is given, but lxml is not installed.
+        ValueError: ``schema_folder`` has no schema, or one that cannot be used.
     """
 
     def __init__(
@@ -53,26 +57,30 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         timings: Timings | None = None,
         public_url: str | None = None,
         max_invoices: int = 10_000,
+        schema_folder: Path | None = None,
     ) -> None:
         self._port = port
+        self._public_url = public_url
+        self._own_url = ""
         self.clock = clock or Clock()
-        self.world = World(timings or Timings())
-        self.max_invoices = max_invoices
-        self.public_url = public_url or ""
-        #: What signed links lead to, by path.
-        self.blobs: dict[str, bytes] = {}
+        self.world = World(
+            self.clock,
+            timings or Timings(),
+            max_invoices=max_invoices,
+            schemas=Schemas(schema_folder) if schema_folder else None,
+        )
         self.nip = nip or _make_up_nip()
         self.token = self.issue_token(self.nip, token)
         self._runner: web.AppRunner | None = None
 
     def __repr__(self) -> str:
-        state = f"serving {self.public_url}" if self._runner else "not serving"
+        state = f"serving {self.world.public_url}" if self._runner else "not serving"
         return f"<Sandbox {state}, {len(self.world.sessions)} sessions>"
 
     @property
     def environment(self) -> Environment:
         """What a client is pointed at."""
-        return Environment(f"{self.public_url}/v2")
+        return Environment(f"{self._own_url}/v2")
 
     def issue_token(self, nip: str, token: str | None = None) -> str:
         """Let a company log in.
@@ -91,22 +99,23 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         )
         return secret
 
-    def rotate_keys(self) -> None:
+    async def rotate_keys(self) -> None:
         """Withdraw the public keys at once and publish new ones, as in an emergency."""
-        self.ministry.rotate()
+        await anyio.to_thread.run_sync(self.world.ministry.rotate)
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
-        self.ministry = await anyio.to_thread.run_sync(Ministry)
+        await anyio.to_thread.run_sync(self.world.ministry.publish_first_keys)
         app = web.Application(client_max_size=_LARGEST_REQUEST)
-        add_routes(app, self, HANDLERS)
-        app.router.add_get("/storage/{path:.*}", self._read_storage)
+        add_routes(app, self.world, HANDLERS)
+        add_storage(app, self.world)
         app.router.add_route("*", "/{path:.*}", _not_found)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         try:
             await self._runner.setup()
             await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
-            self.public_url = self.public_url or f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+            self._own_url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+            self.world.public_url = self._public_url or self._own_url
             yield self
         finally:
             await self.aclose()
@@ -117,20 +126,6 @@ class Sandbox(anyio.AsyncContextManagerMixin):
             if self._runner is not None:
                 runner, self._runner = self._runner, None
                 await runner.cleanup()
-
-    async def _read_storage(self, request: web.Request) -> web.Response:
-        now = self.clock.now()
-        try:
-            if "Authorization" in request.headers:
-                raise StorageRefusal(400, "InvalidAuthenticationInfo", "A signed link takes no Authorization header.")
-            if not self.ministry.is_signed(request.path, request.query, now):
-                raise StorageRefusal(403, "AuthenticationFailed", "The signature is wrong or has expired.")
-        except Refusal as refusal:
-            return refusal.response(instance=request.path, now=now, problem_details=False)
-        body = self.blobs[request.path]
-        digest = b64encode(hashlib.sha256(body).digest()).decode("ascii")
-        headers = {"x-ms-meta-hash": digest, **SIMULATOR_HEADER}
-        return web.Response(body=body, content_type="application/xml", headers=headers)
 
 
 async def _not_found(_: web.Request) -> web.Response:

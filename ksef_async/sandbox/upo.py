@@ -31,7 +31,7 @@ _CONTEXT_ELEMENTS: Final = {
 
 def session_upo_pages(session: OnlineSession) -> list[bytes]:
     """The receipt of a session: its accepted invoices, 10,000 a page."""
-    accepted = [invoice for invoice in session.invoices if invoice.is_accepted]
+    accepted = [invoice for invoice in session.invoices.values() if invoice.is_accepted]
     starts = range(0, len(accepted), PAGE_SIZE)
     return [
         _document(session, accepted[start : start + PAGE_SIZE], (number, len(starts), start + 1, len(accepted)))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Final
 
+import anyio
 import attrs
 
 from ..crypto.envelope import SessionCipher
@@ -14,10 +16,27 @@ from ..models.common import Context, StatusInfo
 from ..models.sessions import FormCode, InvoiceStatusCode, InvoicingMode, StatusCode
 from ..protocol.ksef_number import with_check_digits
 from ..protocol.lifecycle import INVOICE_STATES, LOGIN_STATES, ONLINE_SESSION_STATES, LoginStatusCode
-from .clock import Timings
+from .clock import Clock, Timings
 from .intake import WARSAW, Document
+from .ministry import Ministry
+from .schemas import Schemas
 
-__all__ = ["Invoice", "Login", "OnlineSession", "StoredToken", "Verdict", "World", "new_reference_number"]
+__all__ = [
+    "OWNER_PERMISSIONS",
+    "Invoice",
+    "Login",
+    "OnlineSession",
+    "StoredToken",
+    "Verdict",
+    "World",
+    "new_reference_number",
+]
+
+#: Everything an owner may do in its context.
+OWNER_PERMISSIONS: Final = (
+    "CredentialsManage", "CredentialsRead", "InvoiceWrite", "InvoiceRead", "Introspection", "SubunitManage",
+    "CollectiveIdentifierManage",
+)  # fmt: skip
 
 
 def new_reference_number(kind: str, now: datetime) -> str:
@@ -118,7 +137,10 @@ class OnlineSession:
     valid_until: datetime
     timings: Timings
     closed_at: datetime | None = None
-    invoices: list[Invoice] = attrs.field(factory=list)
+    #: By their reference numbers, in the order they were taken in.
+    invoices: dict[str, Invoice] = attrs.field(factory=dict)
+    #: Taking in is one at a time, so that order and limits hold while the work is in a thread.
+    lock: anyio.Lock = attrs.field(factory=anyio.Lock, repr=False)
     upo_pages: tuple[tuple[str, bytes], ...] = ()
 
     @property
@@ -145,7 +167,9 @@ class OnlineSession:
             return self.key_fails_at if now >= self.key_fails_at else None
         if closed is None or not self.invoices:
             return closed
-        final = max(closed, *(invoice.final_at for invoice in self.invoices)) + self.timings.session_closing_delay
+        final = (
+            max(closed, *(invoice.final_at for invoice in self.invoices.values())) + self.timings.session_closing_delay
+        )
         return final if now >= final else None
 
     def code_at(self, now: datetime) -> StatusCode:
@@ -156,7 +180,7 @@ class OnlineSession:
             return StatusCode.DECRYPTION_ERROR
         if not self.invoices:
             return StatusCode.CANCELLED
-        accepted = any(invoice.is_accepted for invoice in self.invoices)
+        accepted = any(invoice.is_accepted for invoice in self.invoices.values())
         return StatusCode.PROCESSED_OK if accepted else StatusCode.VALIDATION_ERROR
 
     def status_at(self, now: datetime) -> StatusInfo:
@@ -168,12 +192,13 @@ class OnlineSession:
     def updated_at(self, now: datetime) -> datetime:
         """When something happened last; KSeF gives whole seconds."""
         moments = [self.opened_at, self.closed_since(now), self.final_since(now)]
-        moments += [invoice.received_at for invoice in self.invoices[-1:]]
+        if self.invoices:
+            moments.append(next(reversed(self.invoices.values())).received_at)
         return max(moment for moment in moments if moment is not None).replace(microsecond=0)
 
     def counts_at(self, now: datetime) -> tuple[int, int, int]:
         """Invoices taken in, accepted, rejected."""
-        final = [invoice for invoice in self.invoices if now >= invoice.final_at]
+        final = [invoice for invoice in self.invoices.values() if now >= invoice.final_at]
         accepted = sum(invoice.is_accepted for invoice in final)
         return len(self.invoices), accepted, len(final) - accepted
 
@@ -182,11 +207,20 @@ class World:
     """The memory of one sandbox.
 
     Args:
+        clock: What time it is.
         timings: How long things take.
+        max_invoices: How many invoices a session takes.
+        schemas: What invoices are validated against; None for the checks that need no schema.
     """
 
-    def __init__(self, timings: Timings) -> None:
+    def __init__(self, clock: Clock, timings: Timings, *, max_invoices: int, schemas: Schemas | None) -> None:
+        self.clock = clock
         self.timings = timings
+        self.max_invoices = max_invoices
+        self.schemas = schemas
+        self.ministry = Ministry()
+        #: Where clients reach the storage, without a final slash.
+        self.public_url = ""
         #: By their secret.
         self.tokens: dict[str, StoredToken] = {}
         #: When each was issued, in milliseconds and as a time; gone once used.
@@ -201,7 +235,7 @@ class World:
 
     def invoices(self) -> Iterator[Invoice]:
         """Every invoice of every session."""
-        return (invoice for session in self.sessions.values() for invoice in session.invoices)
+        return (invoice for session in self.sessions.values() for invoice in session.invoices.values())
 
     def decide(
         self, document: Document, session_reference_number: str, received_at: datetime, *, offline: bool

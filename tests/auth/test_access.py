@@ -218,7 +218,7 @@ async def test_public_keys_are_fetched_once(sandbox: Sandbox) -> None:
 
 async def test_withdrawn_key_is_fetched_anew(client: KsefClient, sandbox: Sandbox) -> None:
     await (await client.sessions.open_online(FormCode.FA3)).terminate()
-    sandbox.rotate_keys()
+    await sandbox.rotate_keys()
 
     async with await client.sessions.open_online(FormCode.FA3) as session:
         await (await session.send(sample_invoice(sandbox.nip))).outcome()
@@ -226,7 +226,7 @@ async def test_withdrawn_key_is_fetched_anew(client: KsefClient, sandbox: Sandbo
 
 async def test_withdrawn_key_of_the_callers_own_encryption_is_an_error(client: KsefClient, sandbox: Sandbox) -> None:
     encryption = await client.sessions.new_encryption()
-    sandbox.rotate_keys()
+    await sandbox.rotate_keys()
 
     with pytest.raises(BadRequestError) as caught:
         await client.sessions.open_online(FormCode.FA3, encryption=encryption)
@@ -239,7 +239,7 @@ async def test_withdrawn_key_at_login_is_fetched_anew(sandbox: Sandbox) -> None:
     keys = PublicKeys(parts.api.caller)
     credentials = KsefToken(nip=sandbox.nip, token=sandbox.token)
     await log_in(parts.api.caller, keys, credentials)
-    sandbox.rotate_keys()
+    await sandbox.rotate_keys()
 
     assert (await log_in(parts.api.caller, keys, credentials)).access_token.token
     await parts.transport.aclose()

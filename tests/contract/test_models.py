@@ -13,7 +13,7 @@ import pytest
 from ksef_async.models.common import OpenStrEnum
 from ksef_async.models.sessions import FormCode, SessionOutcome, SessionType
 from ksef_async.operations import OPERATIONS, Operation
-from ksef_async.protocol.wire import WIRE, camel
+from ksef_async.protocol.wire import WIRE, WireError, camel
 
 #: Where the models differ from the specification, and why.
 DIFFERENCES = {
@@ -24,6 +24,12 @@ DIFFERENCES = {
     "EncryptionInfo.publicKeyId: str, not bytes": "a name of a key: compared and shown, never decoded",
     "PublicKeyCertificate.publicKeyId: str, not bytes": "a name of a key: compared and shown, never decoded",
     "PublicKeyCertificate.certificateId: str, not bytes": "a name of a certificate: compared and shown, never decoded",
+}
+
+#: Fields that the specification requires and that an example of its own lacks.
+LACKING = {
+    "list_sessions": "$.sessions[0].failedInvoiceCount",
+    "get_session_invoice": "$.invoiceHash",
 }
 
 SCALARS: dict[tuple[str, str | None], type] = {
@@ -141,7 +147,12 @@ def test_examples_of_the_specification_survive_reading_and_writing(
         assert examples
         for example in examples:
             expected = comparable(example)
-            assert comparable(WIRE.dump(WIRE.load(expected, model))) == expected
+            if operation.name in LACKING:
+                with pytest.raises(WireError) as caught:
+                    WIRE.load(expected, model)
+                assert caught.value.path == LACKING[operation.name]
+            else:
+                assert comparable(WIRE.dump(WIRE.load(expected, model))) == expected
 
 
 def comparable(value: Any) -> Any:
@@ -151,8 +162,8 @@ def comparable(value: Any) -> Any:
         return {name: item for name, item in items.items() if item not in (None, False, 0, [], {})}
     if isinstance(value, list):
         return [comparable(item) for item in value]
-    if value == "...":
-        return "Li4u"
+    if isinstance(value, str) and value.endswith("..."):
+        return value[: len(value) // 4 * 4 - 4] + "Li4u"
     if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\dT", value):
         return WIRE.dump(WIRE.load(value, datetime))
     return value

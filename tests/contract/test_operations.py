@@ -72,7 +72,9 @@ def test_pacing_starts_from_the_published_limits() -> None:
 
 
 def test_every_row_has_a_name_and_a_path_of_its_own() -> None:
-    assert len({row.name for row in OPERATIONS}) == len({(row.method, row.path) for row in OPERATIONS}) == len(OPERATIONS)
+    assert (
+        len({row.name for row in OPERATIONS}) == len({(row.method, row.path) for row in OPERATIONS}) == len(OPERATIONS)
+    )
 
 
 def test_session_filter_has_the_query_parameters_of_its_list() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from .auth import HANDLERS as AUTH
-from .sessions import HANDLERS as SESSIONS
+from ..router import Handler
+from . import auth, session_invoices, sessions, upo
 
 __all__ = ["HANDLERS"]
 
-HANDLERS = AUTH | SESSIONS
+HANDLERS: dict[str, Handler] = {
+    name: getattr(module, name) for module in (auth, sessions, session_invoices, upo) for name in module.__all__
+}

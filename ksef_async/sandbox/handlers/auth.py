@@ -23,21 +23,23 @@ from ...operations import Bearer
 from ...protocol.error_codes import ErrorCode
 from ...protocol.lifecycle import LoginStatusCode
 from ..refusals import Gone, Refusal
-from ..router import Call, Handler
+from ..router import Call
 from ..world import Login, StoredToken, new_reference_number
 
-__all__ = ["HANDLERS", "OWNER_PERMISSIONS"]
-
-#: Everything an owner may do in its context.
-OWNER_PERMISSIONS = (
-    "CredentialsManage", "CredentialsRead", "InvoiceWrite", "InvoiceRead", "Introspection", "SubunitManage",
-    "CollectiveIdentifierManage",
-)  # fmt: skip
+__all__ = [
+    "get_challenge",
+    "get_login_status",
+    "list_public_keys",
+    "log_in_with_token",
+    "redeem_tokens",
+    "refresh_access_token",
+    "revoke_current_login",
+]
 
 
 async def list_public_keys(call: Call) -> object:
     """GET /security/public-key-certificates."""
-    return call.sandbox.ministry.certificates
+    return call.world.ministry.certificates
 
 
 async def get_challenge(call: Call) -> Challenge:
@@ -56,7 +58,7 @@ async def log_in_with_token(call: Call) -> LoginStarted:
     issued = call.world.challenges.pop(request.challenge, None)
     if issued is None or call.now > issued[1] + call.world.timings.challenge_lifetime:
         raise Refusal(ErrorCode.INVALID_CHALLENGE)
-    key = call.sandbox.ministry.private_key(PublicKeyUsage.KSEF_TOKEN_ENCRYPTION, request.public_key_id)
+    key = call.world.ministry.private_key(PublicKeyUsage.KSEF_TOKEN_ENCRYPTION, request.public_key_id)
     if key is None:
         raise Refusal(
             ErrorCode.UNKNOWN_PUBLIC_KEY, f"Klucz o identyfikatorze {request.public_key_id} nie jest wspierany."
@@ -180,13 +182,4 @@ def _jwt(call: Call, login: Login, kind: Bearer) -> TokenInfo:
         "pep": json.dumps([]),
         "iop": json.dumps([]),
     }
-    return TokenInfo(call.sandbox.ministry.issue_jwt(kind, claims, call.now, lifetime), call.now + lifetime)
-
-
-HANDLERS: dict[str, Handler] = {
-    handler.__name__: handler
-    for handler in (
-        list_public_keys, get_challenge, log_in_with_token, get_login_status, redeem_tokens, refresh_access_token,
-        revoke_current_login,
-    )
-}  # fmt: skip
+    return TokenInfo(call.world.ministry.issue_jwt(kind, claims, call.now, lifetime), call.now + lifetime)

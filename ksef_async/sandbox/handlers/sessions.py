@@ -1,13 +1,11 @@
-"""Online sessions, their invoices and receipts. Source: sesja-interaktywna.md, faktury/sesja-sprawdzenie-stanu.md."""
+"""Sessions: opened, sent to, closed, asked about. Source: sesja-interaktywna.md, faktury/sesja-sprawdzenie-stanu.md."""
 
 from __future__ import annotations
 
-import binascii
 import hashlib
-from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import anyio.to_thread
 
@@ -18,14 +16,11 @@ from ...models.sessions import (
     UPO,
     Feature,
     InvoiceStatusCode,
-    InvoiceStatusInfo,
     OpenOnlineSessionRequest,
     OpenOnlineSessionResponse,
     SendInvoiceRequest,
     SendInvoiceResponse,
     SessionFilter,
-    SessionInvoice,
-    SessionInvoicePage,
     SessionPage,
     SessionStatus,
     SessionSummary,
@@ -34,17 +29,16 @@ from ...models.sessions import (
     UPOPage,
 )
 from ...protocol.error_codes import ErrorCode
-from ...protocol.lifecycle import INVOICE_STATES, is_terminal, session_outcome
+from ...protocol.lifecycle import session_outcome
 from ...protocol.wire import WireError
-from ..intake import Rejected, examine
-from ..refusals import Forbidden, InvalidInput, Refusal
-from ..router import WIRE, Call, Document, Handler
-from ..upo import invoice_upo, session_upo_pages
+from ..intake import Document, Rejected, examine
+from ..lookup import find_session, page_of
+from ..refusals import InvalidInput, Refusal
+from ..router import WIRE, Call
+from ..storage import session_upo_link, upo_pages
 from ..world import Invoice, OnlineSession, Verdict, new_reference_number
 
-__all__ = ["HANDLERS"]
-
-T = TypeVar("T")
+__all__ = ["close_online_session", "get_session_status", "list_sessions", "open_online_session", "send_invoice"]
 
 #: Work on more bytes than this leaves the event loop.
 _LARGE: Final = 64_000
@@ -58,7 +52,7 @@ async def open_online_session(call: Call) -> OpenOnlineSessionResponse:
         raise InvalidInput(
             f"Nieprawidłowa długość wektora inicjującego (IV). Oczekiwano {IV_SIZE} bajtów, otrzymano {len(iv)}."
         )
-    private_key = call.sandbox.ministry.private_key(PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION, encryption.public_key_id)
+    private_key = call.world.ministry.private_key(PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION, encryption.public_key_id)
     if private_key is None:
         detail = f"Klucz o identyfikatorze {encryption.public_key_id} nie jest wspierany."
         raise Refusal(ErrorCode.UNKNOWN_PUBLIC_KEY, detail)
@@ -82,34 +76,36 @@ async def open_online_session(call: Call) -> OpenOnlineSessionResponse:
 
 async def send_invoice(call: Call) -> SendInvoiceResponse:
     """POST /sessions/online/{referenceNumber}/invoices."""
-    session = _find(call, "odnaleziona")
-    request: SendInvoiceRequest = call.body
+    session = find_session(call, "odnaleziona")
+    async with session.lock:
+        return await _take_in(call, session, call.body)
+
+
+async def _take_in(call: Call, session: OnlineSession, request: SendInvoiceRequest) -> SendInvoiceResponse:
+    world = call.world
     if (code := session.code_at(call.now)) != StatusCode.OPENED:
         raise Refusal(ErrorCode.SESSION_NOT_OPEN, f"Status sesji ({code.value}) uniemożliwia wysyłkę faktur.")
     _check_request(request)
-    if len(session.invoices) >= call.sandbox.max_invoices:
+    if len(session.invoices) >= world.max_invoices:
         detail = (
             f"Sesja o numerze referencyjnym {session.reference_number} osiągnęła dozwolony limit liczby faktur "
-            f"{call.sandbox.max_invoices}."
+            f"{world.max_invoices}."
         )
         raise Refusal(ErrorCode.SESSION_FULL, detail)
     _check_correction(call, request)
-    timings = call.world.timings
-    processing_at = call.now + timings.invoice_queue_delay
-    # Its place is taken before the work leaves the event loop, so that order and limits hold.
+    verdict = await _judge(call, session, request)
+    processing_at = call.now + world.timings.invoice_queue_delay
+    final_at = processing_at + world.timings.invoice_processing_delay
     invoice = Invoice(
         reference_number=new_reference_number("EE", call.now),
         ordinal_number=len(session.invoices) + 1,
         invoice_hash=request.invoice_hash,
         received_at=call.now,
         processing_at=processing_at,
-        final_at=processing_at + timings.invoice_processing_delay,
-        verdict=Verdict(code=InvoiceStatusCode.UNKNOWN_ERROR),
+        final_at=final_at if session.cipher else max(call.now, session.key_fails_at),
+        verdict=verdict,
     )
-    session.invoices.append(invoice)
-    invoice.verdict = await _judge(call, session, request)
-    if session.cipher is None:
-        invoice.final_at = max(call.now, session.key_fails_at)
+    session.invoices[invoice.reference_number] = invoice
     return SendInvoiceResponse(invoice.reference_number)
 
 
@@ -150,27 +146,13 @@ def _check_correction(call: Call, request: SendInvoiceRequest) -> None:
 
 
 async def _judge(call: Call, session: OnlineSession, request: SendInvoiceRequest) -> Verdict:
-    cipher = session.cipher
-    if cipher is None:
+    if session.cipher is None:
         return Verdict(code=InvoiceStatusCode.SESSION_FAILED)
-
-    def read() -> Any:
-        plain = cipher.decrypt(request.encrypted_invoice_content)
-        return examine(
-            plain,
-            form_code=session.form_code,
-            context=session.context,
-            received_at=call.now,
-            declared_size=request.invoice_size,
-            declared_hash=request.invoice_hash,
-            is_correction=request.hash_of_corrected_invoice is not None,
-            check_identifiers=session.check_identifiers,
-            validate=None,
-        )
-
+    read = _reader(call, session, session.cipher, request)
+    # A schema takes its time even over a small invoice.
+    in_thread = call.world.schemas is not None or len(request.encrypted_invoice_content) > _LARGE
     try:
-        large = len(request.encrypted_invoice_content) > _LARGE
-        document = await anyio.to_thread.run_sync(read) if large else read()
+        document = await anyio.to_thread.run_sync(read) if in_thread else read()
     except CryptoError:
         return Verdict(code=InvoiceStatusCode.DECRYPTION_ERROR, details=("Plik niepoprawnie zaszyfrowany",))
     except Rejected as rejected:
@@ -183,9 +165,30 @@ async def _judge(call: Call, session: OnlineSession, request: SendInvoiceRequest
     return verdict
 
 
+def _reader(
+    call: Call, session: OnlineSession, cipher: SessionCipher, request: SendInvoiceRequest
+) -> Callable[[], Document]:
+    schemas = call.world.schemas
+
+    def read() -> Document:
+        return examine(
+            cipher.decrypt(request.encrypted_invoice_content),
+            form_code=session.form_code,
+            context=session.context,
+            received_at=call.now,
+            declared_size=request.invoice_size,
+            declared_hash=request.invoice_hash,
+            is_correction=request.hash_of_corrected_invoice is not None,
+            check_identifiers=session.check_identifiers,
+            validate=None if schemas is None else lambda invoice: schemas.validate(session.form_code, invoice),
+        )
+
+    return read
+
+
 async def close_online_session(call: Call) -> None:
     """POST /sessions/online/{referenceNumber}/close."""
-    session = _find(call, "odnaleziona")
+    session = find_session(call, "odnaleziona")
     if (code := session.code_at(call.now)) != StatusCode.OPENED:
         raise Refusal(ErrorCode.SESSION_NOT_OPEN, f"Status sesji ({code.value}) uniemożliwia jej zamknięcie.")
     session.closed_at = call.now
@@ -193,7 +196,7 @@ async def close_online_session(call: Call) -> None:
 
 async def get_session_status(call: Call) -> SessionStatus:
     """GET /sessions/{referenceNumber}."""
-    session = _find(call)
+    session = find_session(call)
     count, accepted, rejected = session.counts_at(call.now)
     return SessionStatus(
         status=session.status_at(call.now),
@@ -209,25 +212,10 @@ async def get_session_status(call: Call) -> SessionStatus:
 
 async def _upo_links(call: Call, session: OnlineSession) -> UPO:
     pages = []
-    for number, (reference_number, _) in enumerate(await _upo_pages(call, session)):
-        path = f"/storage/01/{session.reference_number.lower()}/session-upo/upo_{number:02}.xml"
-        url, end = _link(call, path, session.upo_pages[number][1])
+    for number, (reference_number, _) in enumerate(await upo_pages(session, call.now)):
+        url, end = session_upo_link(call.world, session, number, call.now)
         pages.append(UPOPage(reference_number, url, end))
     return UPO(tuple(pages))
-
-
-async def _upo_pages(call: Call, session: OnlineSession) -> tuple[tuple[str, bytes], ...]:
-    if not session.upo_pages:
-        pages = await anyio.to_thread.run_sync(session_upo_pages, session)
-        if not session.upo_pages:
-            session.upo_pages = tuple((new_reference_number("EU", call.now), page) for page in pages)
-    return session.upo_pages
-
-
-def _link(call: Call, path: str, document: bytes) -> tuple[str, datetime]:
-    call.sandbox.blobs[path] = document
-    signed, end = call.sandbox.ministry.sign_link(path, call.now, call.world.timings.link_lifetime)
-    return call.sandbox.public_url + signed, end
 
 
 async def list_sessions(call: Call) -> SessionPage:
@@ -245,7 +233,7 @@ async def list_sessions(call: Call) -> SessionPage:
         for session in reversed(call.world.sessions.values())
         if session.context == call.caller.context and _fits(session, wanted, call.now)
     ]
-    rows, token = _page(found, call, size)
+    rows, token = page_of(found, call, size)
     return SessionPage(tuple(_summary(session, call.now) for session in rows), token)
 
 
@@ -279,147 +267,3 @@ def _summary(session: OnlineSession, now: datetime) -> SessionSummary:
         successful_invoice_count=accepted,
         failed_invoice_count=rejected,
     )
-
-
-async def list_session_invoices(call: Call) -> SessionInvoicePage:
-    """GET /sessions/{referenceNumber}/invoices."""
-    session = _find(call)
-    return _invoice_page(call, session, session.invoices)
-
-
-async def list_failed_session_invoices(call: Call) -> SessionInvoicePage:
-    """GET /sessions/{referenceNumber}/invoices/failed."""
-    session = _find(call)
-    failed = [i for i in session.invoices if is_terminal(i.code_at(call.now)) and not i.is_accepted]
-    return _invoice_page(call, session, failed)
-
-
-def _invoice_page(call: Call, session: OnlineSession, invoices: Sequence[Invoice]) -> SessionInvoicePage:
-    rows, token = _page(invoices, call, call.query["page_size"])
-    return SessionInvoicePage(tuple(_status(call, session, invoice) for invoice in rows), token)
-
-
-async def get_session_invoice(call: Call) -> SessionInvoice:
-    """GET /sessions/{referenceNumber}/invoices/{invoiceReferenceNumber}."""
-    session = _find(call)
-    return _status(call, session, _find_invoice(call, session))
-
-
-def _status(call: Call, session: OnlineSession, invoice: Invoice) -> SessionInvoice:
-    code = invoice.code_at(call.now)
-    accepted = code is InvoiceStatusCode.ACCEPTED
-    verdict = invoice.verdict
-    stored_at = invoice.final_at + call.world.timings.storage_lag
-    url, url_end = None, None
-    if accepted:
-        path = f"/storage/01/{session.reference_number.lower()}/invoice-upo/upo_{verdict.ksef_number}.xml"
-        url, url_end = _link(call, path, invoice_upo(session, invoice))
-    return SessionInvoice(
-        ordinal_number=invoice.ordinal_number,
-        invoice_number=verdict.invoice_number if is_terminal(code) else None,
-        ksef_number=verdict.ksef_number if accepted else None,
-        reference_number=invoice.reference_number,
-        invoice_hash=invoice.invoice_hash,
-        acquisition_date=invoice.final_at if accepted else None,
-        invoicing_date=invoice.received_at,
-        permanent_storage_date=stored_at if accepted and call.now >= stored_at else None,
-        upo_download_url=url,
-        upo_download_url_expiration_date=url_end,
-        invoicing_mode=verdict.mode if accepted else None,
-        status=InvoiceStatusInfo(
-            code,
-            INVOICE_STATES[code].description,
-            invoice.details_at(call.now),
-            verdict.extensions if is_terminal(code) else {},
-        ),
-    )
-
-
-async def get_invoice_upo(call: Call) -> Document:
-    """GET /sessions/{referenceNumber}/invoices/{invoiceReferenceNumber}/upo."""
-    session = _find(call)
-    return _receipt(call, session, _find_invoice(call, session))
-
-
-async def get_invoice_upo_by_ksef_number(call: Call) -> Document:
-    """GET /sessions/{referenceNumber}/invoices/ksef/{ksefNumber}/upo."""
-    session = _find(call)
-    number = call.path["ksef_number"]
-    for invoice in session.invoices:
-        if invoice.verdict.ksef_number == number:
-            return _receipt(call, session, invoice)
-    raise _no_upo(number, session)
-
-
-def _receipt(call: Call, session: OnlineSession, invoice: Invoice) -> Document:
-    if invoice.code_at(call.now) is not InvoiceStatusCode.ACCEPTED:
-        raise _no_upo(invoice.reference_number, session)
-    return _document(invoice_upo(session, invoice))
-
-
-async def get_session_upo_page(call: Call) -> Document:
-    """GET /sessions/{referenceNumber}/upo/{upoReferenceNumber}."""
-    session = _find(call)
-    wanted = call.path["upo_reference_number"]
-    if session.code_at(call.now) == StatusCode.PROCESSED_OK:
-        for reference_number, page in await _upo_pages(call, session):
-            if reference_number == wanted:
-                return _document(page)
-    raise Refusal(
-        ErrorCode.UNKNOWN_UPO,
-        f"UPO o numerze referencyjnym {wanted} dla sesji {session.reference_number} nie zostało znalezione.",
-    )
-
-
-def _document(xml: bytes) -> Document:
-    return Document(xml, b64encode(hashlib.sha256(xml).digest()).decode("ascii"))
-
-
-def _no_upo(number: str, session: OnlineSession) -> Refusal:
-    return Refusal(
-        ErrorCode.UNKNOWN_UPO,
-        f"UPO o numerze KSeF {number} i numerze referencyjnym sesji {session.reference_number} nie zostało znalezione.",
-    )
-
-
-def _find(call: Call, found: str = "znaleziona") -> OnlineSession:
-    reference_number = call.path["reference_number"]
-    session = call.world.sessions.get(reference_number)
-    if session is None:
-        detail = f"Sesja o numerze referencyjnym {reference_number} nie została {found}."
-        raise Refusal(ErrorCode.UNKNOWN_SESSION, detail)
-    if session.context != call.caller.context:
-        raise Forbidden("insufficient-resource-access", "Brak dostępu do wskazanego zasobu.")
-    return session
-
-
-def _find_invoice(call: Call, session: OnlineSession) -> Invoice:
-    wanted = call.path["invoice_reference_number"]
-    for invoice in session.invoices:
-        if invoice.reference_number == wanted:
-            return invoice
-    raise InvalidInput(f"Faktura o numerze referencyjnym {wanted} nie została znaleziona.")
-
-
-def _page(rows: Sequence[T], call: Call, size: int) -> tuple[Sequence[T], str | None]:
-    start = 0
-    if call.continuation_token is not None:
-        try:
-            start = int(urlsafe_b64decode(call.continuation_token).decode().removeprefix("[").removesuffix("]"))
-        except (binascii.Error, ValueError):
-            raise Refusal(
-                ErrorCode.INVALID_CONTINUATION_TOKEN, "'continuationToken' is not in the correct format."
-            ) from None
-    end = start + size
-    token = urlsafe_b64encode(f"[{end}]".encode()).decode() if end < len(rows) else None
-    return rows[start:end], token
-
-
-HANDLERS: dict[str, Handler] = {
-    handler.__name__: handler
-    for handler in (
-        open_online_session, send_invoice, close_online_session, list_sessions, get_session_status,
-        list_session_invoices, list_failed_session_invoices, get_session_invoice, get_invoice_upo,
-        get_invoice_upo_by_ksef_number, get_session_upo_page,
-    )
-}  # fmt: skip

@@ -1,0 +1,66 @@
+"""The invoices of a session. Source: faktury/sesja-sprawdzenie-stanu.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...models.sessions import InvoiceStatusCode, InvoiceStatusInfo, SessionInvoice, SessionInvoicePage
+from ...protocol.lifecycle import INVOICE_STATES, is_terminal
+from ..lookup import find_invoice, find_session, page_of
+from ..router import Call
+from ..storage import invoice_upo_link
+from ..world import Invoice, OnlineSession
+
+__all__ = ["get_session_invoice", "list_failed_session_invoices", "list_session_invoices"]
+
+
+async def list_session_invoices(call: Call) -> SessionInvoicePage:
+    """GET /sessions/{referenceNumber}/invoices."""
+    session = find_session(call)
+    return _page(call, session, tuple(session.invoices.values()))
+
+
+async def list_failed_session_invoices(call: Call) -> SessionInvoicePage:
+    """GET /sessions/{referenceNumber}/invoices/failed."""
+    session = find_session(call)
+    failed = [i for i in session.invoices.values() if is_terminal(i.code_at(call.now)) and not i.is_accepted]
+    return _page(call, session, failed)
+
+
+async def get_session_invoice(call: Call) -> SessionInvoice:
+    """GET /sessions/{referenceNumber}/invoices/{invoiceReferenceNumber}."""
+    session = find_session(call)
+    return _row(call, session, find_invoice(call, session))
+
+
+def _page(call: Call, session: OnlineSession, invoices: Sequence[Invoice]) -> SessionInvoicePage:
+    rows, token = page_of(invoices, call, call.query["page_size"])
+    return SessionInvoicePage(tuple(_row(call, session, invoice) for invoice in rows), token)
+
+
+def _row(call: Call, session: OnlineSession, invoice: Invoice) -> SessionInvoice:
+    code = invoice.code_at(call.now)
+    accepted = code is InvoiceStatusCode.ACCEPTED
+    final = is_terminal(code)
+    verdict = invoice.verdict
+    stored_at = invoice.final_at + call.world.timings.storage_lag
+    url, url_end = invoice_upo_link(call.world, session, invoice, call.now) if accepted else (None, None)
+    return SessionInvoice(
+        ordinal_number=invoice.ordinal_number,
+        invoice_number=verdict.invoice_number if final else None,
+        ksef_number=verdict.ksef_number if accepted else None,
+        reference_number=invoice.reference_number,
+        invoice_hash=invoice.invoice_hash,
+        acquisition_date=invoice.final_at if accepted else None,
+        invoicing_date=invoice.received_at,
+        permanent_storage_date=stored_at if accepted and call.now >= stored_at else None,
+        upo_download_url=url,
+        upo_download_url_expiration_date=url_end,
+        invoicing_mode=verdict.mode if accepted else None,
+        status=InvoiceStatusInfo(
+            code,
+            INVOICE_STATES[code].description,
+            invoice.details_at(call.now),
+            verdict.extensions if final else {},
+        ),
+    )

@@ -1,0 +1,56 @@
+"""What several handlers look up: a session its caller may see, an invoice in it, a page of a list."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from typing import TypeVar
+
+from ..protocol.error_codes import ErrorCode
+from .refusals import Forbidden, InvalidInput, Refusal
+from .router import Call
+from .world import Invoice, OnlineSession
+
+__all__ = ["find_invoice", "find_session", "page_of"]
+
+T = TypeVar("T")
+
+
+def find_session(call: Call, found: str = "znaleziona") -> OnlineSession:
+    """The session the path names.
+
+    Args:
+        call: With ``reference_number`` in its path.
+        found: KSeF's word for it, which differs between operations.
+    """
+    reference_number = call.path["reference_number"]
+    session = call.world.sessions.get(reference_number)
+    if session is None:
+        detail = f"Sesja o numerze referencyjnym {reference_number} nie została {found}."
+        raise Refusal(ErrorCode.UNKNOWN_SESSION, detail)
+    if session.context != call.caller.context:
+        raise Forbidden("insufficient-resource-access", "Brak dostępu do wskazanego zasobu.")
+    return session
+
+
+def find_invoice(call: Call, session: OnlineSession) -> Invoice:
+    """The session's invoice the path names."""
+    wanted = call.path["invoice_reference_number"]
+    if invoice := session.invoices.get(wanted):
+        return invoice
+    raise InvalidInput(f"Faktura o numerze referencyjnym {wanted} nie została znaleziona.")
+
+
+def page_of(rows: Sequence[T], call: Call, size: int) -> tuple[Sequence[T], str | None]:
+    """The page a call asks for, and the token for the next; none after the last, be it full or not."""
+    start = 0
+    if call.continuation_token is not None:
+        try:
+            start = int(urlsafe_b64decode(call.continuation_token).decode().removeprefix("[").removesuffix("]"))
+        except (binascii.Error, ValueError):
+            detail = "'continuationToken' is not in the correct format."
+            raise Refusal(ErrorCode.INVALID_CONTINUATION_TOKEN, detail) from None
+    end = start + size
+    token = urlsafe_b64encode(f"[{end}]".encode()).decode() if end < len(rows) else None
+    return rows[start:end], token

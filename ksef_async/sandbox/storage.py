@@ -1,0 +1,84 @@
+"""The storage behind signed links: no token, no rate limit, errors as XML. Source: protocol, UPO and storage links."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from base64 import b64encode
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Final
+
+import anyio.to_thread
+from aiohttp import web
+
+from .refusals import StorageRefusal
+from .router import SIMULATOR_HEADER
+from .upo import invoice_upo, session_upo_pages
+from .world import Invoice, OnlineSession, World, new_reference_number
+
+__all__ = ["add_storage", "invoice_upo_link", "session_upo_link", "upo_pages"]
+
+_PATH: Final = re.compile(r"/storage/01/(?P<session>[^/]+)/(?P<kind>session|invoice)-upo/upo_(?P<which>[^/]+)\.xml")
+
+
+def session_upo_link(world: World, session: OnlineSession, number: int, now: datetime) -> tuple[str, datetime]:
+    """A signed link to a page (from 0) of a session's UPO, and until when it works."""
+    return _link(world, f"{session.reference_number.lower()}/session-upo/upo_{number:02}.xml", now)
+
+
+def invoice_upo_link(world: World, session: OnlineSession, invoice: Invoice, now: datetime) -> tuple[str, datetime]:
+    """A signed link to an accepted invoice's UPO, and until when it works."""
+    name = invoice.verdict.ksef_number
+    return _link(world, f"{session.reference_number.lower()}/invoice-upo/upo_{name}.xml", now)
+
+
+def _link(world: World, path: str, now: datetime) -> tuple[str, datetime]:
+    signed, end = world.ministry.sign_link(f"/storage/01/{path}", now, world.timings.link_lifetime)
+    return world.public_url + signed, end
+
+
+async def upo_pages(session: OnlineSession, now: datetime) -> tuple[tuple[str, bytes], ...]:
+    """Reference number and document of each page; made once."""
+    if not session.upo_pages:
+        pages = await anyio.to_thread.run_sync(session_upo_pages, session)
+        if not session.upo_pages:
+            session.upo_pages = tuple((new_reference_number("EU", now), page) for page in pages)
+    return session.upo_pages
+
+
+def add_storage(app: web.Application, world: World) -> None:
+    """Route the paths that signed links lead to."""
+    app.router.add_get("/storage/{path:.*}", _reader(world))
+
+
+def _reader(world: World) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def read(request: web.Request) -> web.Response:
+        now = world.clock.now()
+        try:
+            if "Authorization" in request.headers:
+                raise StorageRefusal(400, "InvalidAuthenticationInfo", "A signed link takes no Authorization header.")
+            if not world.ministry.is_signed(request.path, request.query, now):
+                raise StorageRefusal(403, "AuthenticationFailed", "The signature is wrong or has expired.")
+        except StorageRefusal as refusal:
+            response = refusal.response(instance=request.path, now=now, problem_details=False)
+            response.headers.update(SIMULATOR_HEADER)
+            return response
+        body = await _document(world, request.path, now)
+        digest = b64encode(hashlib.sha256(body).digest()).decode("ascii")
+        headers = {"x-ms-meta-hash": digest, **SIMULATOR_HEADER}
+        return web.Response(body=body, content_type="application/xml", headers=headers)
+
+    return read
+
+
+async def _document(world: World, path: str, now: datetime) -> bytes:
+    # The signature proves that the path was ours, and what it leads to is never removed.
+    match = _PATH.fullmatch(path)
+    if match is None:
+        raise LookupError(f"a signed link to {path}, which leads nowhere")
+    session = world.sessions[match["session"].upper()]
+    if match["kind"] == "session":
+        return (await upo_pages(session, now))[int(match["which"])][1]
+    number = match["which"]
+    return invoice_upo(session, next(i for i in session.invoices.values() if i.verdict.ksef_number == number))
