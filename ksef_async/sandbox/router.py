@@ -137,10 +137,8 @@ def _authorize(operation: Operation[Any, Any], world: World, request: web.Reques
     if claims["typ"] not in wanted:
         raise Forbidden("missing-permissions", "Dostęp zabroniony.")
     login = world.logins[claims["arn"]]
-    if login.policy is not None and login.policy.allowed_ips is not None:
-        allowed = login.policy.allowed_ips.ip4_addresses
-        if allowed and (request.remote or "") not in allowed:
-            raise Forbidden("ip-not-allowed", "Dostęp zabroniony.", {"clientIp": request.remote or ""})
+    if not login.admits(request.remote or ""):
+        raise Forbidden("ip-not-allowed", "Dostęp zabroniony.", {"clientIp": request.remote or ""})
     present = orjson.loads(claims.get("pec", "[]"))
     if operation.permissions and not set(operation.permissions) & set(present):
         security = {"requiredAnyOfPermissions": list(operation.permissions), "presentPermissions": present}

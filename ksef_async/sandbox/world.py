@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from datetime import datetime
+from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
 import anyio
@@ -78,6 +79,23 @@ class Login:
             code = LoginStatusCode.REVOKED
         state = LOGIN_STATES[code]
         return StatusInfo(code, state.description, self.details or state.details)
+
+    def admits(self, address: str) -> bool:
+        """Whether its tokens may be used from ``address`` (IPv4)."""
+        allowed = self.policy.allowed_ips if self.policy else None
+        if allowed is None:
+            return True
+        ip = IPv4Address(address)
+        return (
+            any(ip == IPv4Address(one) for one in allowed.ip4_addresses)
+            or any(IPv4Address(first) <= ip <= IPv4Address(last) for first, last in map(_ends, allowed.ip4_ranges))
+            or any(ip in IPv4Network(mask, strict=False) for mask in allowed.ip4_masks)
+        )
+
+
+def _ends(ip_range: str) -> tuple[str, str]:
+    first, _, last = ip_range.partition("-")
+    return first, last
 
 
 @attrs.frozen(kw_only=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import Any, Final
 
 from ...crypto.envelope import rsa_decrypt
 from ...errors import CryptoError
@@ -11,6 +12,7 @@ from ...models.auth import (
     AccessTokenResponse,
     AuthenticationMethodCategory,
     AuthenticationMethodInfo,
+    AuthorizationPolicy,
     Challenge,
     LoginStarted,
     LoginStatus,
@@ -22,7 +24,7 @@ from ...models.keys import PublicKeyUsage
 from ...operations import Bearer
 from ...protocol.error_codes import ErrorCode
 from ...protocol.lifecycle import LoginStatusCode
-from ..refusals import Gone, Refusal
+from ..refusals import Gone, InvalidInput, Refusal
 from ..router import Call
 from ..world import Login, StoredToken, new_reference_number
 
@@ -35,6 +37,9 @@ __all__ = [
     "refresh_access_token",
     "revoke_current_login",
 ]
+
+_OCTET: Final = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_ADDRESS: Final = rf"({_OCTET}\.){{3}}{_OCTET}"
 
 
 async def list_public_keys(call: Call) -> object:
@@ -55,6 +60,7 @@ async def get_challenge(call: Call) -> Challenge:
 async def log_in_with_token(call: Call) -> LoginStarted:
     """POST /auth/ksef-token; a bad token shows only in the status."""
     request: TokenLoginRequest = call.body
+    _check_policy(request.authorization_policy)
     issued = call.world.challenges.pop(request.challenge, None)
     if issued is None or call.now > issued[1] + call.world.timings.challenge_lifetime:
         raise Refusal(ErrorCode.INVALID_CHALLENGE)
@@ -85,6 +91,25 @@ async def log_in_with_token(call: Call) -> LoginStarted:
     )
     call.world.logins[login.reference_number] = login
     return LoginStarted(login.reference_number, _jwt(call, login, Bearer.LOGIN))
+
+
+def _check_policy(policy: AuthorizationPolicy | None) -> None:
+    allowed = policy.allowed_ips if policy else None
+    if allowed is None:
+        return
+    lists = {
+        "ip4Addresses": (allowed.ip4_addresses, _ADDRESS),
+        "ip4Ranges": (allowed.ip4_ranges, f"{_ADDRESS}-{_ADDRESS}"),
+        "ip4Masks": (allowed.ip4_masks, rf"{_ADDRESS}/(3[0-2]|[12]?\d)"),
+    }
+    problems = [f"'{name}' must contain at most 10 items." for name, (given, _) in lists.items() if len(given) > 10]
+    problems += [
+        f"'{name}' is not in the correct format."
+        for name, (given, pattern) in lists.items()
+        if not all(re.fullmatch(pattern, one) for one in given)
+    ]
+    if problems:
+        raise InvalidInput(*problems)
 
 
 def _check_token(
