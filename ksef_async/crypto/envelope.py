@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -98,6 +97,9 @@ def load_public_key(certificate: bytes) -> rsa.RSAPublicKey:
     Raises:
         CryptoError: Not a certificate, or not of an RSA key.
     """
+    # Importing x509 takes as long as everything else here together, and a key is loaded once in some hours.
+    from cryptography import x509
+
     try:
         key = x509.load_der_x509_certificate(certificate).public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
