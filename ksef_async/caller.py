@@ -1,21 +1,47 @@
-"""Calling one operation: build the request, send it, decipher the answer."""
+"""Calling one operation: wait for the rate budget, send, decipher, and try again where that is safe."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol, TypeVar
+import logging
+import random
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+import anyio
+import anyio.to_thread
 
 from .environment import Environment
-from .errors import LocalProtocolError, RemoteProtocolError
+from .errors import ApiError, LocalProtocolError, RateLimitedError, RemoteProtocolError, TransportError
+from .models.events import (
+    Event,
+    Hook,
+    RequestAnswered,
+    RequestFailed,
+    RequestPaced,
+    RequestRetried,
+    RequestSent,
+    SystemWarning,
+)
 from .operations import Bearer, Operation
+from .protocol.messages import RawRequest, RawResponse
+from .protocol.pacing import Pacer
 from .protocol.requests import Query, build_link_request, build_request
 from .protocol.responses import decipher_link_response, decipher_response
+from .protocol.retry import RetryPolicy, delay_before_retry
+from .protocol.server_time import ServerClock
 from .transport import Transport
 
 __all__ = ["Api", "Caller"]
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+#: Reading a larger answer leaves the event loop; a page of 1,000 invoices has 600 kB and takes some 20 ms.
+_LARGE = 64_000
 
 
 class Api(Protocol):
@@ -37,6 +63,14 @@ class Api(Protocol):
         """Fetch what is behind a signed link; see `Caller.download`."""
         ...
 
+    def now(self) -> datetime:
+        """What time it is at KSeF (UTC)."""
+        ...
+
+    def report(self, event: Event) -> None:
+        """Tell log and hook what happened."""
+        ...
+
 
 class Caller:
     """Calls operations of one environment, with the token it is given.
@@ -44,11 +78,27 @@ class Caller:
     Args:
         environment: Where KSeF is.
         transport: How to get there.
+        retry: How hard to try.
+        pacer: Keeps the calls within KSeF's rate limits; those of production by default.
+        hook: Is told of every event.
     """
 
-    def __init__(self, environment: Environment, transport: Transport) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        transport: Transport,
+        *,
+        retry: RetryPolicy | None = None,
+        pacer: Pacer | None = None,
+        hook: Hook | None = None,
+    ) -> None:
         self.environment = environment
+        self.pacer = pacer or Pacer()
+        self._clock = ServerClock()
         self._transport = transport
+        self._retry = retry or RetryPolicy()
+        self._hook = hook
+        self._chance = random.Random()  # noqa: S311  # jitter, nothing secret
 
     async def call(
         self,
@@ -60,7 +110,7 @@ class Caller:
         headers: Mapping[str, str] | None = None,
         bearer: str | None = None,
     ) -> ResponseT:
-        """Call one row of the table.
+        """Call one row of the table, again where that is safe.
 
         Args:
             operation: The row.
@@ -75,8 +125,10 @@ class Caller:
 
         Raises:
             LocalProtocolError: The arguments do not fit the row; nothing was sent.
-            TransportError: No answer came.
-            ApiError: KSeF said no.
+            TransportError: No answer came; ``maybe_delivered`` tells whether KSeF may have acted.
+            RateLimitedError: The budget is spent for longer than `RetryPolicy.patience`; nothing was sent, or
+                nothing was done. ``retry_after`` is in seconds.
+            ApiError: KSeF said no. After a `ServerError` it may have acted all the same.
             RemoteProtocolError: The answer does not fit the specification.
         """
         if bearer is None and operation.bearer is not Bearer.NONE:
@@ -90,7 +142,12 @@ class Caller:
             headers=headers,
             bearer=bearer,
         )
-        return decipher_response(operation, await self._transport.send(request))
+        return await self._persist(
+            request,
+            lambda response: decipher_response(operation, response),
+            repeat_safe=operation.repeat_safe,
+            operation=operation,
+        )
 
     async def download(self, name: str, url: str) -> bytes:
         """Fetch what is behind a signed link and check its SHA-256; no token goes with it.
@@ -111,4 +168,99 @@ class Caller:
                 "if the host is right, name it in Environment(storage_hosts=...).",
                 operation=name,
             )
-        return decipher_link_response(name, await self._transport.send(build_link_request(name, url)))
+        request = build_link_request(name, url)
+        # The storage has no rate limits.
+        return await self._persist(
+            request, lambda response: decipher_link_response(name, response), repeat_safe=True, operation=None
+        )
+
+    def now(self) -> datetime:
+        """What time it is at KSeF (UTC), to a second or so."""
+        return self._clock.now(anyio.current_time())
+
+    def report(self, event: Event) -> None:
+        """Tell log and hook what happened."""
+        level = logging.WARNING if isinstance(event, SystemWarning) else logging.DEBUG
+        _log.log(level, "%s", event, extra={"ksef_event": event})
+        if self._hook is not None:
+            try:
+                self._hook(event)
+            except Exception:  # noqa: BLE001  # the caller's metrics must not cost an invoice
+                _log.exception("the hook failed on %s", event)
+
+    async def _persist(
+        self,
+        request: RawRequest,
+        decipher: Callable[[RawResponse], T],
+        *,
+        repeat_safe: bool,
+        operation: Operation[Any, Any] | None,
+    ) -> T:
+        attempt = 1
+        started = None
+        while True:
+            if operation is not None:
+                await self._pace(operation)
+            started = started or anyio.current_time()
+            try:
+                return await self._send_once(request, decipher, attempt)
+            except (TransportError, ApiError) as error:
+                now = anyio.current_time()
+                if operation is not None and isinstance(error, RateLimitedError) and error.retry_after:
+                    self.pacer.block(operation, now + error.retry_after)
+                delay = delay_before_retry(
+                    self._retry,
+                    error,
+                    repeat_safe=repeat_safe,
+                    attempt=attempt,
+                    elapsed=now - started,
+                    chance=self._chance,
+                )
+                if delay is None:
+                    raise
+                self.report(RequestRetried(operation=request.operation, attempt=attempt, error=error, delay=delay))
+                attempt += not isinstance(error, RateLimitedError)
+            await anyio.sleep(delay)
+
+    async def _pace(self, operation: Operation[Any, Any]) -> None:
+        now = anyio.current_time()
+        start = self.pacer.reserve(operation, now)
+        delay = start - now
+        if delay <= 0:
+            return
+        if delay > self._retry.patience:
+            self.pacer.release(operation, start)
+            raise RateLimitedError(
+                f"{operation.name}: KSeF's limit for {operation.rate_group.value} is reached for another "
+                f"{delay:.0f} s, longer than the patience of {self._retry.patience:g} s; nothing was sent.",
+                operation=operation.name,
+                http_status=429,
+                retry_after=delay,
+            )
+        self.report(RequestPaced(operation=operation.name, delay=delay))
+        try:
+            await anyio.sleep(delay)
+        except BaseException:
+            self.pacer.release(operation, start)
+            raise
+
+    async def _send_once(self, request: RawRequest, decipher: Callable[[RawResponse], T], attempt: int) -> T:
+        name = request.operation
+        self.report(RequestSent(operation=name, attempt=attempt))
+        started = anyio.current_time()
+        try:
+            response = await self._transport.send(request)
+        except TransportError as error:
+            seconds = anyio.current_time() - started
+            self.report(RequestFailed(operation=name, attempt=attempt, error=error, seconds=seconds))
+            raise
+        now = anyio.current_time()
+        self._clock.observe(response.headers.get("date"), now)
+        self.report(
+            RequestAnswered(operation=name, attempt=attempt, http_status=response.status, seconds=now - started)
+        )
+        if warning := response.headers.get("x-system-warning"):
+            self.report(SystemWarning(operation=name, text=warning))
+        if len(response.body) > _LARGE:
+            return await anyio.to_thread.run_sync(decipher, response)
+        return decipher(response)

@@ -15,22 +15,62 @@ from .caller import Caller
 from .environment import Environment
 from .errors import KsefError, LocalProtocolError, WaitTimeoutError
 from .keys import PublicKeys
-from .operations import Operation
+from .models.events import Hook
+from .models.limits import RateLimit, RateLimits
+from .operations import GET_RATE_LIMITS, Operation, RateGroup
 from .polling import Cadence
+from .protocol.pacing import Pacer
 from .protocol.requests import Query
+from .protocol.retry import RetryPolicy
 from .sessions.manager import SessionManager
 from .transport import AiohttpTransport
 
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["KsefClient"]
+__all__ = ["KsefClient", "Pacing"]
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
 #: Seconds that leaving the client may take to revoke its login.
 REVOKE_TIMEOUT: Final = 5.0
+
+
+class Pacing:
+    """What is left of KSeF's rate limits for this client.
+
+    A client counts its own calls. KSeF counts all that come from its address on behalf of its context: another
+    process beside it shows only as an answer of 429.
+    """
+
+    def __init__(self, caller: Caller, api: AuthorizedCaller) -> None:
+        self._pacer = caller.pacer
+        self._api = api
+
+    def remaining(self, group: RateGroup | str) -> RateLimit:
+        """How many more calls of ``group``, e.g. ``"invoiceSend"``, fit into each window; -1 for any number.
+
+        Raises:
+            LocalProtocolError: There is no such group.
+        """
+        try:
+            return self._pacer.remaining(RateGroup(group), anyio.current_time())
+        except ValueError:
+            known = ", ".join(RateGroup)
+            raise LocalProtocolError(f"Unknown rate group {group!r}; KSeF counts {known}.") from None
+
+    async def adopt_limits(self) -> RateLimits:
+        """Ask KSeF what it grants this context, and keep to that from now on.
+
+        Raises:
+            LoginFailedError, TransportError, ApiError, RemoteProtocolError: The call failed.
+
+        Source: GET /rate-limits.
+        """
+        limits = await self._api.call(GET_RATE_LIMITS)
+        self._pacer.adopt(limits)
+        return limits
 
 
 class KsefClient(anyio.AsyncContextManagerMixin):
@@ -45,6 +85,9 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         session: An aiohttp session to borrow; it stays open. By default the client opens and closes its own.
         connect_timeout: Seconds for a connection to stand.
         answer_timeout: Seconds from then on for an answer.
+        retry: How hard to try, and how long to wait for a rate limit before `RateLimitedError` is raised.
+        pacer: Keeps the calls within KSeF's rate limits; those of production by default.
+        hook: Is told of every request and every change of a session; see `models.events`.
         login_cadence: How often to look at a login, and for how long.
         revoke_on_exit: End the login at KSeF when the client is left; otherwise it lives on for up to 7 days,
             unused.
@@ -55,6 +98,8 @@ class KsefClient(anyio.AsyncContextManagerMixin):
 
     #: Opening, following and listing sessions.
     sessions: SessionManager
+    #: What is left of KSeF's rate limits.
+    pacing: Pacing
 
     def __init__(
         self,
@@ -64,19 +109,23 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         session: aiohttp.ClientSession | None = None,
         connect_timeout: float = 10.0,
         answer_timeout: float = 60.0,
+        retry: RetryPolicy | None = None,
+        pacer: Pacer | None = None,
+        hook: Hook | None = None,
         login_cadence: Cadence = LOGIN_CADENCE,
         revoke_on_exit: bool = False,
     ) -> None:
         self.environment = environment
         self._credentials = credentials
         self._transport = AiohttpTransport(session, connect_timeout=connect_timeout, answer_timeout=answer_timeout)
-        caller = Caller(environment, self._transport)
+        caller = Caller(environment, self._transport, retry=retry, pacer=pacer, hook=hook)
         keys = PublicKeys(caller)
         self._tokens = AccessTokens(caller, keys, credentials, cadence=login_cadence)
         self._api = AuthorizedCaller(caller, self._tokens)
         self._revoke_on_exit = revoke_on_exit
         self._entered = False
         self.sessions = SessionManager(self._api, keys)
+        self.pacing = Pacing(caller, self._api)
 
     def __repr__(self) -> str:
         return f"<KsefClient {self.environment.base_url} {self._credentials.context}>"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import anyio
@@ -61,7 +61,7 @@ class PublicKeys:
         self._api = api
         self._lock = anyio.Lock()
         self._certificates: tuple[PublicKeyCertificate, ...] = ()
-        self._fetched_at = datetime.min.replace(tzinfo=UTC)
+        self._fetched_at: datetime | None = None
 
     async def get(self, usage: PublicKeyUsage) -> PublicKey:
         """The key to encrypt with for ``usage``.
@@ -71,10 +71,10 @@ class PublicKeys:
             TransportError, ApiError, RemoteProtocolError: The keys could not be fetched.
         """
         async with self._lock:
-            now = datetime.now(UTC)
-            if now - self._fetched_at > MAX_AGE:
+            now = self._api.now()
+            if self._fetched_at is None or now - self._fetched_at > MAX_AGE:
                 self._certificates = await self._api.call(LIST_PUBLIC_KEYS)
-                self._fetched_at = now
+                self._fetched_at = now = self._api.now()
         certificate = choose_certificate(self._certificates, usage, now)
         return PublicKey(certificate.public_key_id, load_public_key(certificate.certificate))
 
@@ -94,7 +94,7 @@ class PublicKeys:
 
     def forget(self) -> None:
         """Fetch the keys anew when they are wanted next: KSeF has withdrawn one (21470)."""
-        self._fetched_at = datetime.min.replace(tzinfo=UTC)
+        self._fetched_at = None
 
 
 def wrap_new_key(public_key: PublicKey) -> EncryptionInfo:

@@ -21,6 +21,7 @@ from .models.auth import (
     TokenPair,
 )
 from .models.keys import PublicKeyCertificate
+from .models.limits import RateLimits
 from .models.sessions import (
     OpenOnlineSessionRequest,
     OpenOnlineSessionResponse,
@@ -55,15 +56,24 @@ class RateGroup(enum.StrEnum):
 
     ONLINE_SESSION = "onlineSession"
     ONLINE_SESSION_CLOSE = "onlineSessionClose"
+    BATCH_SESSION = "batchSession"
+    BATCH_SESSION_CLOSE = "batchSessionClose"
     INVOICE_SEND = "invoiceSend"
     INVOICE_STATUS = "invoiceStatus"
     SESSION_LIST = "sessionList"
     SESSION_INVOICE_LIST = "sessionInvoiceList"
     SESSION_MISC = "sessionMisc"
+    INVOICE_METADATA = "invoiceMetadata"
+    INVOICE_EXPORT = "invoiceExport"
+    INVOICE_EXPORT_STATUS = "invoiceExportStatus"
+    INVOICE_DOWNLOAD = "invoiceDownload"
+    COLLECTIVE_IDENTIFIER = "collectiveIdentifier"
     #: Every operation in it is counted on its own.
     OTHER = "other"
     #: Counted by address, without a context.
     ANONYMOUS = "anonymous"
+    #: Every call counts here too, by address.
+    OVERALL = "global"
 
 
 @attrs.frozen(kw_only=True)
@@ -198,6 +208,13 @@ GET_SESSION_UPO_PAGE: Operation[None, bytes] = Operation(
     name="get_session_upo_page", method=GET,
     path="/sessions/{reference_number}/upo/{upo_reference_number}", success=200,
     response=bytes, permissions=_READERS, rate_group=RateGroup.SESSION_MISC, repeat_safe=True,
+)  # fmt: skip
+
+# --- limits -----------------------------------------------------------------------------------------------
+
+GET_RATE_LIMITS: Operation[None, RateLimits] = Operation(
+    name="get_rate_limits", method=GET, path="/rate-limits", success=200, response=RateLimits,
+    rate_group=RateGroup.OTHER, repeat_safe=True,
 )  # fmt: skip
 
 #: Every row above, in the order it stands there.

@@ -8,8 +8,9 @@ from datetime import timedelta
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+from clients import connected
 
-from ksef_async import KsefClient, KsefToken
+from ksef_async import KsefClient
 from ksef_async.sandbox import Clock, Sandbox, Timings
 
 
@@ -27,22 +28,23 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    """A sandbox in real time."""
-    async with Sandbox() as sandbox:
+    """A sandbox in real time, without rate limits."""
+    async with Sandbox(rate_limits=None) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 async def still_sandbox() -> AsyncIterator[Sandbox]:
-    """A sandbox whose clock stands still until a test advances it."""
-    async with Sandbox(clock=Clock(ticking=False), timings=Timings(login_delay=timedelta())) as sandbox:
+    """A sandbox without rate limits whose clock stands still until a test advances it."""
+    timings = Timings(login_delay=timedelta())
+    async with Sandbox(clock=Clock(ticking=False), timings=timings, rate_limits=None) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 async def client(sandbox: Sandbox) -> AsyncIterator[KsefClient]:
-    """Logged in at the sandbox for its first company."""
-    async with KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token)) as client:
+    """At the sandbox, for its first company."""
+    async with connected(sandbox) as client:
         yield client
 
 

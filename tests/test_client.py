@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from canned import serving
+from clients import ONCE
 
 from ksef_async import (
     AnswerTimeoutError,
@@ -73,7 +74,7 @@ async def test_failed_revocation_is_attached_to_the_error_of_the_block(sandbox: 
     credentials = KsefToken(nip=sandbox.nip, token=sandbox.token)
 
     with pytest.raises(ZeroDivisionError) as caught:
-        async with KsefClient(sandbox.environment, credentials, revoke_on_exit=True) as client:
+        async with KsefClient(sandbox.environment, credentials, revoke_on_exit=True, retry=ONCE) as client:
             await client.log_in()
             await sandbox.aclose()
             raise ZeroDivisionError
@@ -82,7 +83,7 @@ async def test_failed_revocation_is_attached_to_the_error_of_the_block(sandbox: 
 
 
 async def test_server_that_is_not_there(unused_port: int) -> None:
-    async with KsefClient(Environment(f"http://127.0.0.1:{unused_port}/v2"), CREDENTIALS) as client:
+    async with KsefClient(Environment(f"http://127.0.0.1:{unused_port}/v2"), CREDENTIALS, retry=ONCE) as client:
         with pytest.raises(ConnectError) as caught:
             await client.log_in()
 
@@ -94,7 +95,10 @@ async def test_server_that_answers_slowly() -> None:
         await asyncio.sleep(5)
         raise AssertionError("the client waited")
 
-    async with serving(answer) as environment, KsefClient(environment, CREDENTIALS, answer_timeout=0.1) as client:
+    async with (
+        serving(answer) as environment,
+        KsefClient(environment, CREDENTIALS, answer_timeout=0.1, retry=ONCE) as client,
+    ):
         with pytest.raises(AnswerTimeoutError) as caught:
             await client.log_in()
 
@@ -110,7 +114,7 @@ async def test_server_that_hangs_up_in_the_middle_of_an_answer() -> None:
         request.transport.close()
         return response
 
-    async with serving(answer) as environment, KsefClient(environment, CREDENTIALS) as client:
+    async with serving(answer) as environment, KsefClient(environment, CREDENTIALS, retry=ONCE) as client:
         with pytest.raises(TransportError) as caught:
             await client.log_in()
 
@@ -143,7 +147,7 @@ async def test_answer_that_is_none_of_ksefs(
     async with serving(answering(response)) as environment:
         transport = AiohttpTransport()
         with pytest.raises(error, match=message):
-            await Caller(environment, transport).call(GET_CHALLENGE)
+            await Caller(environment, transport, retry=ONCE).call(GET_CHALLENGE)
         await transport.aclose()
 
 
@@ -193,7 +197,7 @@ async def test_document_that_nobody_vouches_for_is_refused(headers: dict[str, st
     async with serving(answering(lambda: web.Response(body=b"<upo/>", headers=headers))) as environment:
         transport = AiohttpTransport()
         with pytest.raises(RemoteProtocolError, match=message):
-            await Caller(environment, transport).download("upo", f"{environment.base_url}/x?sig=secret")
+            await Caller(environment, transport, retry=ONCE).download("upo", f"{environment.base_url}/x?sig=secret")
         await transport.aclose()
 
 
@@ -207,7 +211,7 @@ async def test_link_is_followed_without_a_token_and_not_named_in_errors() -> Non
     async with serving(answer) as environment:
         transport = AiohttpTransport()
         with pytest.raises(KsefError) as caught:
-            await Caller(environment, transport).download("upo", f"{environment.base_url}/x?sig=secret")
+            await Caller(environment, transport, retry=ONCE).download("upo", f"{environment.base_url}/x?sig=secret")
         await transport.aclose()
 
     assert "Authorization" not in seen[0]
@@ -219,7 +223,7 @@ async def test_connection_error_does_not_name_the_link(unused_port: int) -> None
     environment = Environment(f"http://127.0.0.1:{unused_port}/v2")
 
     with pytest.raises(ConnectError) as caught:
-        await Caller(environment, transport).download("upo", f"{environment.base_url}/x?sig=secret")
+        await Caller(environment, transport, retry=ONCE).download("upo", f"{environment.base_url}/x?sig=secret")
     await transport.aclose()
 
     assert "secret" not in str(caught.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 import anyio
@@ -12,6 +12,7 @@ from ..caller import Caller
 from ..errors import BadRequestError, ForbiddenError, UnauthorizedError
 from ..keys import PublicKeys
 from ..models.auth import TokenInfo, TokenPair
+from ..models.events import Event
 from ..operations import REFRESH_ACCESS_TOKEN, REVOKE_CURRENT_LOGIN, Bearer, Operation
 from ..polling import Cadence
 from ..protocol.requests import Query
@@ -98,9 +99,9 @@ class AccessTokens:
         Raises:
             KsefError: As `log_in`.
         """
-        if self._tokens is None or _ends_soon(self._tokens.access_token):
+        if self._tokens is None or self._ends_soon(self._tokens.access_token):
             async with self._lock:
-                if self._tokens is None or _ends_soon(self._tokens.access_token):
+                if self._tokens is None or self._ends_soon(self._tokens.access_token):
                     self._tokens = await self._renewed()
         return self._tokens.access_token.token
 
@@ -129,7 +130,7 @@ class AccessTokens:
                 await self._caller.call(REVOKE_CURRENT_LOGIN, bearer=tokens.refresh_token.token)
 
     async def _renewed(self) -> TokenPair:
-        if self._tokens is not None and not _ends_soon(self._tokens.refresh_token):
+        if self._tokens is not None and not self._ends_soon(self._tokens.refresh_token):
             refresh_token = self._tokens.refresh_token
             try:
                 response = await self._caller.call(REFRESH_ACCESS_TOKEN, bearer=refresh_token.token)
@@ -138,9 +139,8 @@ class AccessTokens:
                 pass  # The refresh token is expired or revoked: the credentials may still be good.
         return await log_in(self._caller, self._keys, self._credentials, cadence=self._cadence)
 
-
-def _ends_soon(token: TokenInfo) -> bool:
-    return datetime.now(UTC) >= token.valid_until - REFRESH_MARGIN
+    def _ends_soon(self, token: TokenInfo) -> bool:
+        return self._caller.now() >= token.valid_until - REFRESH_MARGIN
 
 
 class AuthorizedCaller:
@@ -190,3 +190,11 @@ class AuthorizedCaller:
     async def download(self, name: str, url: str) -> bytes:
         """Fetch what is behind a signed link, without the token; see `Caller.download`."""
         return await self.caller.download(name, url)
+
+    def now(self) -> datetime:
+        """What time it is at KSeF (UTC)."""
+        return self.caller.now()
+
+    def report(self, event: Event) -> None:
+        """Tell log and hook what happened."""
+        self.caller.report(event)

@@ -9,49 +9,28 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping
 from typing import Any, Final, Self
 
 import attrs
 
-from ..operations import Operation, RateGroup
+from ..models.limits import PRODUCTION_LIMITS, UNLIMITED, RateLimit, RateLimits
+from ..operations import Bearer, Operation, RateGroup
+from .wire import camel
 
-__all__ = ["DEFAULT_LIMITS", "MARGIN", "UNLIMITED", "Pacer", "RateLimit"]
+__all__ = ["MARGIN", "UNLIMITED_RATES", "Pacer", "limits_by_group"]
 
 #: Seconds added to each window: KSeF counts when calls arrive, we when they leave.
 MARGIN: Final = 0.25
 
-UNLIMITED: Final = -1
+#: Calls a second, of those KSeF grants an address in all, kept free for closing sessions and keeping logins alive.
+RESERVE: Final = 10
 
+#: As many calls as one likes, in every group.
+UNLIMITED_RATES: Final = RateLimits(
+    **{field.name: RateLimit(UNLIMITED, UNLIMITED, UNLIMITED) for field in attrs.fields(RateLimits)}
+)
 
-@attrs.frozen
-class RateLimit:
-    """How many calls fit in each window; -1 for any number."""
-
-    per_second: int = UNLIMITED
-    per_minute: int = UNLIMITED
-    per_hour: int = UNLIMITED
-
-    @property
-    def windows(self) -> Iterator[tuple[int, float]]:
-        """The limited windows: how many calls, and how long in seconds."""
-        for calls, seconds in ((self.per_second, 1.0), (self.per_minute, 60.0), (self.per_hour, 3600.0)):
-            if calls != UNLIMITED:
-                yield calls, seconds
-
-
-#: What production grants (and TEST since version 2.5) unless a context was granted more.
-DEFAULT_LIMITS: Final[Mapping[RateGroup, RateLimit]] = {
-    RateGroup.ONLINE_SESSION: RateLimit(10, 30, 120),
-    RateGroup.ONLINE_SESSION_CLOSE: RateLimit(20, 60, 240),
-    RateGroup.INVOICE_SEND: RateLimit(10, 30, 180),
-    RateGroup.INVOICE_STATUS: RateLimit(30, 120, 1200),
-    RateGroup.SESSION_LIST: RateLimit(5, 10, 60),
-    RateGroup.SESSION_INVOICE_LIST: RateLimit(10, 20, 200),
-    RateGroup.SESSION_MISC: RateLimit(10, 120, 1200),
-    RateGroup.OTHER: RateLimit(10, 30, 120),
-    RateGroup.ANONYMOUS: RateLimit(60),
-}
+_SECONDS: Final = (1.0, 60.0, 3600.0)
 
 
 class _Queue:
@@ -60,7 +39,8 @@ class _Queue:
     def __init__(self, limit: RateLimit, margin: float) -> None:
         self.limit = limit
         self.margin = margin
-        self.starts: deque[float] = deque(maxlen=max((calls for calls, _ in limit.windows), default=1))
+        self.windows = [window for window in zip(attrs.astuple(limit), _SECONDS, strict=True) if window[0] != UNLIMITED]
+        self.starts: deque[float] = deque(maxlen=max((calls for calls, _ in self.windows), default=1))
         self.blocked_until = -math.inf
 
     def earliest(self, now: float) -> float:
@@ -68,7 +48,7 @@ class _Queue:
         earliest = max(now, self.blocked_until)
         if starts:
             earliest = max(earliest, starts[-1])  # first come, first served
-        for calls, seconds in self.limit.windows:
+        for calls, seconds in self.windows:
             if len(starts) >= calls:
                 earliest = max(earliest, starts[-calls] + seconds + self.margin)
         return earliest
@@ -76,7 +56,7 @@ class _Queue:
     def remaining(self, now: float) -> RateLimit:
         left = [
             calls if calls == UNLIMITED else calls - sum(start > now - seconds for start in self.starts)
-            for calls, seconds in zip(attrs.astuple(self.limit), (1.0, 60.0, 3600.0), strict=True)
+            for calls, seconds in zip(attrs.astuple(self.limit), _SECONDS, strict=True)
         ]
         return RateLimit(*left)
 
@@ -84,42 +64,49 @@ class _Queue:
 class Pacer:
     """Hands out the times at which calls may start; it never waits itself, so any clock will do.
 
+    Sends and polls never hold up what keeps sessions and logins in order: closing, redeeming and refreshing have
+    budgets of their own, and of the calls an address has in all, `RESERVE` a second are kept for them.
+
     Args:
-        limits: Calls per window for each group; a group that is missing is not limited.
+        limits: What the context is granted.
         margin: Seconds added to each window.
     """
 
-    def __init__(self, limits: Mapping[RateGroup, RateLimit] = DEFAULT_LIMITS, *, margin: float = MARGIN) -> None:
-        self._limits = dict(limits)
+    def __init__(self, limits: RateLimits = PRODUCTION_LIMITS, *, margin: float = MARGIN) -> None:
+        self._limits = limits_by_group(limits)
         self._margin = margin
         self._queues: dict[str, _Queue] = {}
 
     @classmethod
     def unlimited(cls) -> Self:
         """A pacer that lets every call go at once; a server's ``Retry-After`` still holds."""
-        return cls({})
+        return cls(UNLIMITED_RATES)
 
     def reserve(self, operation: Operation[Any, Any], now: float) -> float:
         """The time, not before ``now``, at which a call may start; it is taken from then on."""
-        queue = self._queue(operation)
-        start = queue.earliest(now)
-        queue.starts.append(start)
+        queues = self._queues_of(operation)
+        start = now
+        # Each queue may push the start to where another is full again; it settles, for both only ever grow.
+        while (later := max(queue.earliest(start) for queue in queues)) > start:
+            start = later
+        for queue in queues:
+            queue.starts.append(start)
         return start
 
     def release(self, operation: Operation[Any, Any], start: float) -> None:
         """Give a reserved time back: the call is not made after all."""
-        queue = self._queue(operation)
-        if start in queue.starts:
-            queue.starts.remove(start)
+        for queue in self._queues_of(operation):
+            if start in queue.starts:
+                queue.starts.remove(start)
 
     def block(self, operation: Operation[Any, Any], until: float) -> None:
         """Let no call of the operation's group start before ``until``: the server said so."""
-        queue = self._queue(operation)
+        queue = self._queue(_key(operation))
         queue.blocked_until = max(queue.blocked_until, until)
 
     def blocked_until(self, operation: Operation[Any, Any]) -> float:
         """Until when the server has forbidden calls of the operation's group."""
-        return self._queue(operation).blocked_until
+        return self._queue(_key(operation)).blocked_until
 
     def remaining(self, group: RateGroup, now: float) -> RateLimit:
         """How many more calls fit into each window ending ``now``; -1 for any number.
@@ -128,24 +115,45 @@ class Pacer:
         """
         queues = [queue for key, queue in self._queues.items() if key.partition(":")[0] == group]
         if not queues:
-            return self._limits.get(group, RateLimit())
+            return self._limits[group]
         left = zip(*(attrs.astuple(queue.remaining(now)) for queue in queues), strict=True)
         return RateLimit(*(min(window) for window in left))
 
-    def adopt(self, limits: Mapping[RateGroup, RateLimit]) -> None:
+    def adopt(self, limits: RateLimits) -> None:
         """Replace the limits by those KSeF grants this context; what was counted so far stays counted."""
-        self._limits = dict(limits)
+        self._limits = limits_by_group(limits)
         for key, queue in self._queues.items():
-            renewed = self._queues[key] = _Queue(self._limit_of(key), self._margin)
+            renewed = self._queues[key] = self._new_queue(key)
             renewed.starts.extend(queue.starts)
             renewed.blocked_until = queue.blocked_until
 
-    def _queue(self, operation: Operation[Any, Any]) -> _Queue:
-        group = operation.rate_group
-        key = f"{group}:{operation.name}" if group is RateGroup.OTHER else group.value
+    def _queues_of(self, operation: Operation[Any, Any]) -> list[_Queue]:
+        keys = [_key(operation)] if _keeps_order(operation) else [_key(operation), RateGroup.OVERALL]
+        return [self._queue(key) for key in keys]
+
+    def _queue(self, key: str) -> _Queue:
         if key not in self._queues:
-            self._queues[key] = _Queue(self._limit_of(key), self._margin)
+            self._queues[key] = self._new_queue(key)
         return self._queues[key]
 
-    def _limit_of(self, key: str) -> RateLimit:
-        return self._limits.get(RateGroup(key.partition(":")[0]), RateLimit())
+    def _new_queue(self, key: str) -> _Queue:
+        limit = self._limits[RateGroup(key.partition(":")[0])]
+        if key == RateGroup.OVERALL and limit.per_second > RESERVE:
+            limit = attrs.evolve(limit, per_second=limit.per_second - RESERVE)
+        return _Queue(limit, self._margin)
+
+
+def _key(operation: Operation[Any, Any]) -> str:
+    group = operation.rate_group
+    return f"{group.value}:{operation.name}" if group is RateGroup.OTHER else group.value
+
+
+def _keeps_order(operation: Operation[Any, Any]) -> bool:
+    closing = (RateGroup.ONLINE_SESSION_CLOSE, RateGroup.BATCH_SESSION_CLOSE)
+    return operation.rate_group in closing or operation.bearer in (Bearer.LOGIN, Bearer.REFRESH)
+
+
+def limits_by_group(limits: RateLimits) -> dict[RateGroup, RateLimit]:
+    """What is granted to each group."""
+    fields = attrs.fields(RateLimits)
+    return {RateGroup(f.metadata.get("wire_name") or camel(f.name)): getattr(limits, f.name) for f in fields}

@@ -8,12 +8,10 @@ row says ``repeat_safe``. Source: limity-api.md; the Ministry's advice on 5xx (i
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import attrs
 
 from ..errors import ConnectError, KsefError, RateLimitedError, ServerError, TransportError
-from ..operations import Operation
 
 __all__ = ["RetryPolicy", "delay_before_retry", "may_be_repeated"]
 
@@ -34,18 +32,18 @@ class RetryPolicy:
     deadline: float = 180.0
 
 
-def may_be_repeated(error: KsefError, operation: Operation[Any, Any]) -> bool:
+def may_be_repeated(error: KsefError, *, repeat_safe: bool) -> bool:
     """True when calling again after ``error`` cannot make anything happen twice."""
     if isinstance(error, RateLimitedError | ConnectError):
         return True
-    return operation.repeat_safe and isinstance(error, ServerError | TransportError)
+    return repeat_safe and isinstance(error, ServerError | TransportError)
 
 
 def delay_before_retry(
     policy: RetryPolicy,
     error: KsefError,
-    operation: Operation[Any, Any],
     *,
+    repeat_safe: bool,
     attempt: int,
     elapsed: float,
     chance: random.Random,
@@ -55,12 +53,12 @@ def delay_before_retry(
     Args:
         policy: How hard to try.
         error: What the attempt ended with.
-        operation: What was called.
+        repeat_safe: Whether calling twice does no harm.
         attempt: Which attempt it was, from 1, not counting those that ended with 429.
         elapsed: Seconds since the first attempt started.
         chance: The source of jitter.
     """
-    if not may_be_repeated(error, operation):
+    if not may_be_repeated(error, repeat_safe=repeat_safe):
         return None
     jitter = chance.random()
     if isinstance(error, RateLimitedError) and error.retry_after is not None:

@@ -7,7 +7,8 @@ softer than KSeF: it decrypts, checks hashes and states, and refuses what KSeF r
 from __future__ import annotations
 
 from .clock import Clock, Timings
+from .faults import Fault
 from .samples import sample_invoice
 from .server import Sandbox
 
-__all__ = ["Clock", "Sandbox", "Timings", "sample_invoice"]
+__all__ = ["Clock", "Fault", "Sandbox", "Timings", "sample_invoice"]

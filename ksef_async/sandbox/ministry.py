@@ -9,7 +9,7 @@ import json
 import secrets
 from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -42,9 +42,8 @@ class KeyPair:
     certificate: PublicKeyCertificate
 
 
-def make_key_pair(usage: PublicKeyUsage) -> KeyPair:
-    """A new RSA-2048 key with a self-made certificate for two years."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+def make_key_pair(usage: PublicKeyUsage, key: rsa.RSAPrivateKey, now: datetime) -> KeyPair:
+    """An RSA key with a self-made certificate for two years."""
     name = x509.Name(
         [
             x509.NameAttribute(NameOID.COUNTRY_NAME, "PL"),
@@ -52,7 +51,7 @@ def make_key_pair(usage: PublicKeyUsage) -> KeyPair:
             x509.NameAttribute(NameOID.COMMON_NAME, "SYMULATOR - nie Ministerstwo Finansów"),
         ]
     )
-    start = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+    start = now.replace(microsecond=0) - timedelta(days=1)
     end = start + timedelta(days=730)
     certificate = (
         x509.CertificateBuilder()
@@ -77,10 +76,14 @@ def make_key_pair(usage: PublicKeyUsage) -> KeyPair:
     return KeyPair(key, published)
 
 
+def _new_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 @functools.cache
-def _first_key_pair(usage: PublicKeyUsage) -> KeyPair:
+def _first_key(_: PublicKeyUsage) -> rsa.RSAPrivateKey:
     # Making a key takes a tenth of a second, and all sandboxes of a process may start with the same.
-    return make_key_pair(usage)
+    return _new_key()
 
 
 class Ministry:
@@ -90,18 +93,18 @@ class Ministry:
         self._key_pairs: dict[PublicKeyUsage, KeyPair] = {}
         self._secret = secrets.token_bytes(32)
 
-    def publish_first_keys(self) -> None:
+    def publish_first_keys(self, now: datetime) -> None:
         """Make the first keys; takes a fraction of a second, once in a process."""
-        self._key_pairs = {usage: _first_key_pair(usage) for usage in PublicKeyUsage}
+        self._key_pairs = {usage: make_key_pair(usage, _first_key(usage), now) for usage in PublicKeyUsage}
 
     @property
     def certificates(self) -> tuple[PublicKeyCertificate, ...]:
         """What is published."""
         return tuple(pair.certificate for pair in self._key_pairs.values())
 
-    def rotate(self) -> None:
+    def rotate(self, now: datetime) -> None:
         """Withdraw all keys at once and publish new ones, as in an emergency; takes a fraction of a second."""
-        self._key_pairs = {usage: make_key_pair(usage) for usage in PublicKeyUsage}
+        self._key_pairs = {usage: make_key_pair(usage, _new_key(), now) for usage in PublicKeyUsage}
 
     def private_key(self, usage: PublicKeyUsage, public_key_id: str | None) -> rsa.RSAPrivateKey | None:
         """The key that a request names, or the current one; None when the named one is unknown for this usage."""

@@ -13,7 +13,16 @@ from aiohttp import web
 from ..protocol.error_codes import DESCRIPTIONS, ErrorCode
 from ..protocol.wire import format_datetime
 
-__all__ = ["Forbidden", "Gone", "InvalidInput", "Refusal", "StorageRefusal", "Unauthorized", "internal_error"]
+__all__ = [
+    "Forbidden",
+    "Gone",
+    "InvalidInput",
+    "Refusal",
+    "StorageRefusal",
+    "TooManyRequests",
+    "Unauthorized",
+    "internal_error",
+]
 
 
 class Refusal(Exception):  # noqa: N818  # it is an answer, not a failure of the sandbox
@@ -82,6 +91,26 @@ class Gone(Refusal):
         """Always problem details."""
         body = _problem("Gone", 410, "Operacja wygasła i nie jest już dostępna.", instance, now)
         return _json(410, body, "application/problem+json")
+
+
+class TooManyRequests(Refusal):
+    """429: a budget is spent."""
+
+    def __init__(self, limit: int, window: str, retry_after: int) -> None:
+        Exception.__init__(self, f"429 for {retry_after} s")
+        self._retry_after = retry_after
+        self._detail = f"Przekroczono limit {limit} żądań na {window}. Spróbuj ponownie po {retry_after} sekundach."
+
+    def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:
+        """As problem details, or with the ``status`` object that only 429 has."""
+        title = "Too Many Requests"
+        if problem_details:
+            response = _json(429, _problem(title, 429, self._detail, instance, now), "application/problem+json")
+        else:
+            body = {"status": {"code": 429, "description": title, "details": [self._detail]}}
+            response = _json(429, body, "application/json")
+        response.headers["Retry-After"] = str(self._retry_after)
+        return response
 
 
 class StorageRefusal(Refusal):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import email.utils
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+import anyio
 import attrs
 import orjson
 from aiohttp import web
@@ -14,6 +16,7 @@ from aiohttp import web
 from ..operations import OPERATIONS, Bearer, Operation
 from ..protocol.error_codes import ErrorCode
 from ..protocol.wire import UnreadableJsonError, Wire, WireError, camel, format_datetime
+from .faults import Faults
 from .ministry import JWT_KINDS
 from .refusals import Forbidden, InvalidInput, Refusal, Unauthorized, internal_error
 from .world import Login, World
@@ -68,7 +71,7 @@ class Call:
 Handler = Callable[[Call], Awaitable[object]]
 
 
-def add_routes(app: web.Application, world: World, handlers: Mapping[str, Handler]) -> None:
+def add_routes(app: web.Application, world: World, faults: Faults, handlers: Mapping[str, Handler]) -> None:
     """Route every operation to its handler, under ``/v2`` and the older ``/api/v2``.
 
     Raises:
@@ -78,19 +81,28 @@ def add_routes(app: web.Application, world: World, handlers: Mapping[str, Handle
         raise LookupError(f"no handler for {', '.join(missing)}")
     # /sessions/{r}/invoices/{i} would otherwise shadow /sessions/{r}/invoices/failed.
     for operation in sorted(OPERATIONS, key=lambda row: row.path.count("{")):
-        endpoint = _endpoint(operation, world, handlers[operation.name])
+        endpoint = _endpoint(operation, world, faults, handlers[operation.name])
         for prefix in ("/v2", "/api/v2"):
             app.router.add_route(operation.method.value, prefix + operation.path, endpoint)
 
 
 def _endpoint(
-    operation: Operation[Any, Any], world: World, handler: Handler
+    operation: Operation[Any, Any], world: World, faults: Faults, handler: Handler
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def endpoint(request: web.Request) -> web.Response:
         now = world.clock.now()
+        fault = faults.next_for(operation)
         try:
-            call = await _read_call(operation, world, request, now)
-            response = _write(operation, await handler(call))
+            response = None
+            if fault is not None:
+                await anyio.sleep(fault.seconds)
+                if not fault.after_effect:
+                    response = fault.response(request, now)
+            if response is None:
+                call = await _read_call(operation, world, request, now)
+                response = _write(operation, await handler(call))
+                if fault is not None and fault.after_effect:
+                    response = fault.response(request, now) or response
         except Refusal as refusal:
             problem_details = request.headers.get("X-Error-Format", "").lower() == "problem-details"
             response = refusal.response(instance=request.path, now=now, problem_details=problem_details)
@@ -98,6 +110,7 @@ def _endpoint(
             _log.exception("%s failed", operation.name)
             response = internal_error(now)
         response.headers.update(SIMULATOR_HEADER)
+        response.headers["Date"] = email.utils.format_datetime(now, usegmt=True)
         if response.status < 300 and (warning := request.headers.get("X-Test-System-Warning")):
             response.headers["X-System-Warning"] = warning
         return response
@@ -108,6 +121,7 @@ def _endpoint(
 async def _read_call(operation: Operation[Any, Any], world: World, request: web.Request, now: datetime) -> Call:
     client_ip = request.remote or ""
     login = None if operation.bearer is Bearer.NONE else _authorize(operation, world, request, now)
+    world.limiter.count(operation, login.context if login else None, client_ip, now)
     body = _read_body(operation, await request.read()) if operation.request else None
     if wrong := [name for name, value in request.match_info.items() if "reference" in name and len(value) != 36]:
         raise InvalidInput(*(f"'{camel(name)}' must be 36 characters in length." for name in wrong))

@@ -14,8 +14,11 @@ from aiohttp import web
 
 from ..environment import Environment
 from ..models.common import Context, ContextType
+from ..models.limits import PRODUCTION_LIMITS, RateLimits
 from ..protocol.ksef_number import has_valid_check_digit
+from ..protocol.pacing import UNLIMITED_RATES
 from .clock import Clock, Timings
+from .faults import Faults
 from .handlers import HANDLERS
 from .router import SIMULATOR_HEADER, add_routes
 from .schemas import Schemas
@@ -39,6 +42,7 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         timings: How long things take.
         public_url: Where clients reach it, for the signed links; ``http://127.0.0.1:port`` by default.
         max_invoices: How many invoices a session takes.
+        rate_limits: What every context is granted; None for as many calls as one likes.
         schema_folder: With the Ministry's schemas (``*.xsd``), to validate invoices in full; needs the extra
             ``xsd``.
 
@@ -57,16 +61,20 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         timings: Timings | None = None,
         public_url: str | None = None,
         max_invoices: int = 10_000,
+        rate_limits: RateLimits | None = PRODUCTION_LIMITS,
         schema_folder: Path | None = None,
     ) -> None:
         self._port = port
         self._public_url = public_url
         self._own_url = ""
         self.clock = clock or Clock()
+        #: What goes wrong on purpose.
+        self.faults = Faults()
         self.world = World(
             self.clock,
             timings or Timings(),
             max_invoices=max_invoices,
+            rate_limits=rate_limits or UNLIMITED_RATES,
             schemas=Schemas(schema_folder) if schema_folder else None,
         )
         self.nip = nip or _make_up_nip()
@@ -101,13 +109,13 @@ class Sandbox(anyio.AsyncContextManagerMixin):
 
     async def rotate_keys(self) -> None:
         """Withdraw the public keys at once and publish new ones, as in an emergency."""
-        await anyio.to_thread.run_sync(self.world.ministry.rotate)
+        await anyio.to_thread.run_sync(self.world.ministry.rotate, self.clock.now())
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
-        await anyio.to_thread.run_sync(self.world.ministry.publish_first_keys)
+        await anyio.to_thread.run_sync(self.world.ministry.publish_first_keys, self.clock.now())
         app = web.Application(client_max_size=_LARGEST_REQUEST)
-        add_routes(app, self.world, HANDLERS)
+        add_routes(app, self.world, self.faults, HANDLERS)
         add_storage(app, self.world)
         app.router.add_route("*", "/{path:.*}", _not_found)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)

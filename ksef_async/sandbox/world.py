@@ -14,11 +14,13 @@ import attrs
 from ..crypto.envelope import SessionCipher
 from ..models.auth import AuthorizationPolicy
 from ..models.common import Context, StatusInfo
+from ..models.limits import RateLimits
 from ..models.sessions import FormCode, InvoiceStatusCode, InvoicingMode, StatusCode
 from ..protocol.ksef_number import with_check_digits
 from ..protocol.lifecycle import INVOICE_STATES, LOGIN_STATES, ONLINE_SESSION_STATES, LoginStatusCode
 from .clock import Clock, Timings
 from .intake import WARSAW, Document
+from .limiter import RateLimiter
 from .ministry import Ministry
 from .schemas import Schemas
 
@@ -228,13 +230,24 @@ class World:
         clock: What time it is.
         timings: How long things take.
         max_invoices: How many invoices a session takes.
+        rate_limits: What every context is granted.
         schemas: What invoices are validated against; None for the checks that need no schema.
     """
 
-    def __init__(self, clock: Clock, timings: Timings, *, max_invoices: int, schemas: Schemas | None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        timings: Timings,
+        *,
+        max_invoices: int,
+        rate_limits: RateLimits,
+        schemas: Schemas | None,
+    ) -> None:
         self.clock = clock
         self.timings = timings
         self.max_invoices = max_invoices
+        self.rate_limits = rate_limits
+        self.limiter = RateLimiter(rate_limits)
         self.schemas = schemas
         self.ministry = Ministry()
         #: Where clients reach the storage, without a final slash.

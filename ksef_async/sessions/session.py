@@ -7,6 +7,7 @@ from typing import Any
 
 from ..caller import Api
 from ..errors import RemoteProtocolError, SessionFailedError
+from ..models.events import SessionChanged
 from ..models.sessions import SessionInvoice, SessionInvoicePage, SessionStatus, UPOPage
 from ..models.upo import UPODocument
 from ..operations import (
@@ -19,7 +20,7 @@ from ..paging import TokenPages
 from ..polling import Cadence
 from ..protocol.lifecycle import is_success
 from ..protocol.requests import CONTINUATION_HEADER
-from .transitions import TRANSITION_CADENCE, SessionHistory, Transitions
+from .transitions import TRANSITION_CADENCE, SessionHistory, Transition, Transitions
 from .upo import SessionUPO, verify_upo
 
 __all__ = ["UPO_CADENCE", "Session", "token_pages"]
@@ -70,7 +71,14 @@ class Session:
         async def look() -> SessionStatus:
             return await api.call(GET_SESSION_STATUS, path={"reference_number": reference_number})
 
-        return SessionHistory(look)
+        def changed(transition: Transition) -> None:
+            api.report(
+                SessionChanged(
+                    reference_number=reference_number, previous=transition.previous, current=transition.current
+                )
+            )
+
+        return SessionHistory(look, changed)
 
     @property
     def _path(self) -> dict[str, str]:

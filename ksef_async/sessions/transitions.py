@@ -50,10 +50,14 @@ class SessionHistory:
 
     Args:
         look: Asks KSeF for the status once.
+        changed: Is told of each change.
     """
 
-    def __init__(self, look: Callable[[], Awaitable[SessionStatus]]) -> None:
+    def __init__(
+        self, look: Callable[[], Awaitable[SessionStatus]], changed: Callable[[Transition], None] = lambda _: None
+    ) -> None:
         self._look = look
+        self._changed = changed
         self.lock = anyio.Lock()
         self.transitions: list[Transition] = []
         #: The status seen last.
@@ -79,9 +83,9 @@ class SessionHistory:
         self.last = status
         if code != previous:
             self._looks_unchanged = 1
-            self.transitions.append(
-                Transition(previous=previous, current=code, seen_at=datetime.now(UTC), status=status)
-            )
+            transition = Transition(previous=previous, current=code, seen_at=datetime.now(UTC), status=status)
+            self.transitions.append(transition)
+            self._changed(transition)
         return status
 
     async def look_when_due(self, cadence: Cadence) -> None:

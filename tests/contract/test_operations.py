@@ -5,22 +5,31 @@ from typing import Any
 
 import attrs
 
+from ksef_async.models.limits import PRODUCTION_LIMITS, RateLimit
 from ksef_async.models.sessions import SessionFilter
 from ksef_async.operations import LIST_SESSIONS, OPERATIONS, Bearer, Operation, RateGroup
-from ksef_async.protocol.pacing import DEFAULT_LIMITS, RateLimit
+from ksef_async.protocol.pacing import limits_by_group
 from ksef_async.protocol.wire import camel
 
 #: What production grants, by group (limity-api.md): calls per second, minute and hour.
 LIMITS: dict[str, dict[str, int]] = {
     "onlineSession": {"perSecond": 10, "perMinute": 30, "perHour": 120},
     "onlineSessionClose": {"perSecond": 20, "perMinute": 60, "perHour": 240},
+    "batchSession": {"perSecond": 10, "perMinute": 20, "perHour": 60},
+    "batchSessionClose": {"perSecond": 20, "perMinute": 40, "perHour": 120},
     "invoiceSend": {"perSecond": 10, "perMinute": 30, "perHour": 180},
     "invoiceStatus": {"perSecond": 30, "perMinute": 120, "perHour": 1200},
     "sessionList": {"perSecond": 5, "perMinute": 10, "perHour": 60},
     "sessionInvoiceList": {"perSecond": 10, "perMinute": 20, "perHour": 200},
     "sessionMisc": {"perSecond": 10, "perMinute": 120, "perHour": 1200},
+    "invoiceMetadata": {"perSecond": 8, "perMinute": 16, "perHour": 20},
+    "invoiceExport": {"perSecond": 8, "perMinute": 16, "perHour": 20},
+    "invoiceExportStatus": {"perSecond": 10, "perMinute": 60, "perHour": 600},
+    "invoiceDownload": {"perSecond": 8, "perMinute": 16, "perHour": 64},
+    "collectiveIdentifier": {"perSecond": 20, "perMinute": 120, "perHour": 240},
     "other": {"perSecond": 10, "perMinute": 30, "perHour": 120},
     "anonymous": {"perSecond": 60},
+    "global": {"perSecond": 75},
 }
 
 
@@ -68,7 +77,7 @@ def test_pacing_starts_from_the_published_limits() -> None:
         for group, limits in LIMITS.items()
     }
 
-    assert published == DEFAULT_LIMITS
+    assert limits_by_group(PRODUCTION_LIMITS) == published
 
 
 def test_every_row_has_a_name_and_a_path_of_its_own() -> None:

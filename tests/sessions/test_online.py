@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from clients import connected
 
 from ksef_async import (
     BadRequestError,
@@ -17,7 +18,6 @@ from ksef_async import (
     FormCode,
     InvoiceRejectedError,
     KsefClient,
-    KsefToken,
     LocalProtocolError,
     OnlineSession,
     SessionFailedError,
@@ -157,7 +157,7 @@ async def test_failing_block_closes_the_session_and_its_error_wins(client: KsefC
 async def test_failed_close_is_attached_to_the_error_of_the_block() -> None:
     async with (
         Sandbox() as sandbox,
-        KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token)) as client,
+        connected(sandbox) as client,
     ):
         session = await client.sessions.open_online(FormCode.FA3)
         with pytest.raises(ZeroDivisionError) as caught:
@@ -173,7 +173,7 @@ async def test_failed_close_is_attached_to_the_error_of_the_block() -> None:
 
 async def test_undecryptable_key_fails_the_activation(still_sandbox: Sandbox) -> None:
     sandbox = still_sandbox
-    async with KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token)) as client:
+    async with connected(sandbox) as client:
         session = await client.sessions.open_online(FormCode.FA3, encryption=broken_key())
         sandbox.clock.advance(1)
 
@@ -187,7 +187,7 @@ async def test_undecryptable_key_fails_the_activation(still_sandbox: Sandbox) ->
 
 async def test_session_that_dies_while_sending_is_an_error_everywhere(still_sandbox: Sandbox) -> None:
     sandbox = still_sandbox
-    async with KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token)) as client:
+    async with connected(sandbox) as client:
         session = await client.sessions.open_online(FormCode.FA3, encryption=broken_key())
 
         with pytest.raises(SessionFailedError) as on_exit:
@@ -235,7 +235,7 @@ async def test_terminating_twice_is_success(client: KsefClient, sandbox: Sandbox
 
 async def test_terminating_what_another_has_closed_is_success(client: KsefClient, sandbox: Sandbox) -> None:
     session = await client.sessions.open_online(FormCode.FA3)
-    other = KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token))
+    other = connected(sandbox)
     async with session, other:
         await session.send(sample_invoice(sandbox.nip))
         await (await other.sessions.attach(session.reference_number)).terminate()
@@ -244,7 +244,7 @@ async def test_terminating_what_another_has_closed_is_success(client: KsefClient
 
 
 async def test_sending_in_a_session_another_has_closed_is_refused_by_ksef(client: KsefClient, sandbox: Sandbox) -> None:
-    other = KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token))
+    other = connected(sandbox)
     async with await client.sessions.open_online(FormCode.FA3) as session, other:
         await session.send(sample_invoice(sandbox.nip))
         await (await other.sessions.attach(session.reference_number)).terminate()
@@ -279,7 +279,7 @@ async def test_upo_of_an_empty_session_does_not_exist(client: KsefClient) -> Non
 
 async def test_session_left_open_is_closed_by_ksef_after_twelve_hours(still_sandbox: Sandbox) -> None:
     sandbox = still_sandbox
-    async with KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token)) as client:
+    async with connected(sandbox) as client:
         async with await client.sessions.open_online(FormCode.FA3) as session:
             sent = await session.send(sample_invoice(sandbox.nip))
             sandbox.clock.advance(timedelta(hours=13))
@@ -369,7 +369,7 @@ async def test_unknown_session_is_refused_by_ksef(client: KsefClient) -> None:
 
 async def test_waiting_for_an_outcome_ends_with_the_last_status_seen(still_sandbox: Sandbox) -> None:
     sandbox = still_sandbox
-    async with KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token)) as client:
+    async with connected(sandbox) as client:
         async with await client.sessions.open_online(FormCode.FA3) as session:
             sent = await session.send(sample_invoice(sandbox.nip))
 

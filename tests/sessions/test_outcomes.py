@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from clients import connected
 
 from ksef_async import (
     DuplicateInvoiceError,
@@ -13,7 +14,6 @@ from ksef_async import (
     InvoiceRejectedError,
     InvoicingMode,
     KsefClient,
-    KsefToken,
     SessionFilter,
     SessionOutcome,
     SessionType,
@@ -35,7 +35,7 @@ async def test_official_sample_invoice_is_accepted(number: int) -> None:
 
     async with (
         Sandbox(nip=nip) as sandbox,
-        KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token)) as client,
+        connected(sandbox) as client,
         await client.sessions.open_online(FormCode.FA3) as session,
     ):
         accepted = await (await session.send(xml)).outcome()

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import anyio
 import anyio.lowlevel
 import pytest
+from clients import connected
 
-from ksef_async import Cadence, FormCode, KsefClient, KsefToken, ServerError, StatusCode, Transition, WaitTimeoutError
+from ksef_async import Cadence, FormCode, KsefClient, ServerError, StatusCode, Transition, WaitTimeoutError
 from ksef_async.models.common import StatusInfo
 from ksef_async.models.sessions import SessionStatus
 from ksef_async.sandbox import Sandbox, sample_invoice
@@ -145,7 +146,7 @@ async def test_session_and_manager_share_one_history(client: KsefClient, sandbox
 
 async def test_every_state_can_be_seen(still_sandbox: Sandbox) -> None:
     sandbox = still_sandbox
-    async with KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token)) as client:
+    async with connected(sandbox) as client:
         async with await client.sessions.open_online(FormCode.FA3) as session:
             await session.send(sample_invoice(sandbox.nip))
         transitions = session.transitions(AT_ONCE)

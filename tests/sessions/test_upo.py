@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from clients import connected
 
 from ksef_async import (
     BadRequestError,
@@ -10,7 +11,6 @@ from ksef_async import (
     ContextType,
     FormCode,
     KsefClient,
-    KsefToken,
     RemoteProtocolError,
 )
 from ksef_async.sandbox import Sandbox, sample_invoice
@@ -115,7 +115,7 @@ async def test_invoice_has_its_own_upo_while_the_session_is_open(client: KsefCli
 
 async def test_invoice_that_is_not_accepted_has_no_upo(still_sandbox: Sandbox) -> None:
     sandbox = still_sandbox
-    async with KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token)) as client:
+    async with connected(sandbox) as client:
         async with await client.sessions.open_online(FormCode.FA3) as session:
             sent = await session.send(sample_invoice(sandbox.nip))
 

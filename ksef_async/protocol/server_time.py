@@ -1,0 +1,33 @@
+"""What time it is at KSeF: whether a token has expired is decided by its clock, not by ours."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+__all__ = ["ServerClock"]
+
+
+class ServerClock:
+    """KSeF's time, from the ``Date`` of its answers (RFC 9110, 6.6.1); the local time until the first.
+
+    Between answers it goes on by a monotonic clock, so a step of the local wall clock does no harm.
+    """
+
+    def __init__(self) -> None:
+        self._seen: tuple[datetime, float] | None = None
+
+    def observe(self, date: str | None, monotonic: float) -> None:
+        """Note the ``Date`` of an answer that came at ``monotonic`` (seconds); a missing or odd one is ignored."""
+        try:
+            moment = parsedate_to_datetime(date or "")
+        except ValueError:
+            return
+        self._seen = (moment.replace(tzinfo=moment.tzinfo or UTC), monotonic)
+
+    def now(self, monotonic: float) -> datetime:
+        """The time at ``monotonic`` (UTC); late by up to a second and the answer's way here."""
+        if self._seen is None:
+            return datetime.now(UTC)
+        moment, at = self._seen
+        return moment + timedelta(seconds=monotonic - at)

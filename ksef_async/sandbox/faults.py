@@ -1,0 +1,162 @@
+"""What can go wrong on purpose: the next calls of an operation, or some of them by chance, end as a fault says.
+
+sandbox.faults.add("send_invoice", Fault.drop_after(), times=3)
+sandbox.faults.add("send_invoice", Fault.html(502), probability=0.05)
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Final, Literal
+
+import attrs
+from aiohttp import web
+
+from ..operations import OPERATIONS, Operation
+from ..protocol.error_codes import ErrorCode
+from .refusals import Refusal, TooManyRequests, internal_error
+
+__all__ = ["Fault", "Faults"]
+
+_PAGE: Final = "<!DOCTYPE html><html><head><title>{status}</title></head><body>Request ID: 00000000</body></html>"
+
+
+@attrs.frozen
+class Fault:
+    """One way for a call to go wrong; made by the class methods."""
+
+    kind: Literal["drop", "answer", "refuse", "wait", "crash"]
+    #: Whether KSeF does what was asked all the same.
+    after_effect: bool = False
+    status: int = 0
+    body: str = ""
+    content_type: str = "text/html"
+    refusal: Refusal | None = None
+    seconds: float = 0.0
+
+    @classmethod
+    def drop_before(cls) -> Fault:
+        """The connection breaks before KSeF has seen the request."""
+        return cls("drop")
+
+    @classmethod
+    def drop_after(cls) -> Fault:
+        """KSeF does what was asked, but its answer is lost."""
+        return cls("drop", after_effect=True)
+
+    @classmethod
+    def server_error(cls, *, after_effect: bool = False) -> Fault:
+        """500 with KSeF's own JSON."""
+        return cls("crash", after_effect=after_effect)
+
+    @classmethod
+    def html(cls, status: int = 502, *, after_effect: bool = False) -> Fault:
+        """A page of a gateway (502, 503) or of a firewall (200) in place of the answer."""
+        return cls("answer", after_effect, status, _PAGE.format(status=status))
+
+    @classmethod
+    def empty(cls, status: int = 401) -> Fault:
+        """An error without a body."""
+        return cls("answer", status=status)
+
+    @classmethod
+    def forbidden(cls) -> Fault:
+        """A 403 that does not say why (``reasonCode`` null)."""
+        body = '{"title":"Forbidden","status":403,"detail":"Dostęp zabroniony.","reasonCode":null}'
+        return cls("answer", status=403, body=body, content_type="application/problem+json")
+
+    @classmethod
+    def too_many_requests(cls, retry_after: int) -> Fault:
+        """429 with ``Retry-After`` in seconds."""
+        return cls("refuse", refusal=TooManyRequests(20, "minutę", retry_after))
+
+    @classmethod
+    def refuse(cls, code: ErrorCode | int, *details: str) -> Fault:
+        """400 with one of KSeF's codes, e.g. 21184 (session temporarily unavailable)."""
+        return cls("refuse", refusal=Refusal(ErrorCode(code), *details))
+
+    @classmethod
+    def wait(cls, seconds: float) -> Fault:
+        """The answer takes its time: ``seconds`` of real time."""
+        return cls("wait", seconds=seconds)
+
+    def response(self, request: web.Request, now: Any) -> web.Response | None:
+        """What is answered in place of KSeF; None when it answers itself.
+
+        Raises:
+            Refusal: KSeF says no.
+        """
+        if self.kind == "refuse" and self.refusal is not None:
+            raise self.refusal
+        if self.kind == "drop" and request.transport is not None:
+            request.transport.abort()
+        if self.kind in ("drop", "crash"):
+            return internal_error(now)
+        if self.kind == "answer":
+            return web.Response(status=self.status, text=self.body or None, content_type=self.content_type)
+        return None
+
+
+@attrs.define
+class _Plan:
+    operation: str | None
+    fault: Fault
+    times: int | None
+    probability: float
+
+
+class Faults:
+    """The faults planned for a sandbox.
+
+    Args:
+        seed: Of the chance with which faults of a probability happen.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._plans: list[_Plan] = []
+        self._chance = random.Random(seed)  # noqa: S311  # nothing secret
+        #: How often each operation has gone wrong on purpose.
+        self.happened: dict[str, int] = {}
+
+    def add(
+        self,
+        operation: Operation[Any, Any] | str | None,
+        fault: Fault,
+        *,
+        times: int | None = None,
+        probability: float = 1.0,
+    ) -> None:
+        """Plan a fault.
+
+        Args:
+            operation: Which calls; None for all.
+            fault: What happens to them.
+            times: To how many of them; by default the next one, and with a probability all from now on.
+            probability: How likely it is for each.
+
+        Raises:
+            ValueError: There is no such operation.
+        """
+        name = operation.name if isinstance(operation, Operation) else operation
+        if name is not None and all(row.name != name for row in OPERATIONS):
+            raise ValueError(f"there is no operation {name}")
+        if times is None and probability == 1.0:
+            times = 1
+        self._plans.append(_Plan(name, fault, times, probability))
+
+    def clear(self) -> None:
+        """Let everything go right from now on."""
+        self._plans.clear()
+
+    def next_for(self, operation: Operation[Any, Any]) -> Fault | None:
+        """The fault that happens to a call, if any; it is used up."""
+        for plan in self._plans:
+            if plan.operation not in (None, operation.name) or self._chance.random() >= plan.probability:
+                continue
+            if plan.times is not None:
+                plan.times -= 1
+                if plan.times == 0:
+                    self._plans.remove(plan)
+            self.happened[operation.name] = self.happened.get(operation.name, 0) + 1
+            return plan.fault
+        return None
