@@ -68,7 +68,8 @@ from .models.upo import UPODocument, UPOEntry
 from .polling import Cadence
 from .sessions.manager import SessionManager
 from .sessions.online import OnlineSession
-from .sessions.tracking import AcceptedInvoice, SentInvoice
+from .sessions.outcomes import AcceptedInvoice, Outcome
+from .sessions.tracking import SentInvoice
 from .sessions.transitions import Transition, Transitions
 from .sessions.upo import SessionUPO
 from .transport import AiohttpTransport, Transport
@@ -106,6 +107,7 @@ __all__ = [
     "LocalProtocolError",
     "LoginFailedError",
     "OnlineSession",
+    "Outcome",
     "ProcessingError",
     "RateLimitedError",
     "RemoteProtocolError",

@@ -12,7 +12,15 @@ import anyio
 import anyio.to_thread
 
 from .environment import Environment
-from .errors import ApiError, LocalProtocolError, RateLimitedError, RemoteProtocolError, TransportError
+from .errors import (
+    ApiError,
+    KsefError,
+    LocalProtocolError,
+    RateLimitedError,
+    RemoteProtocolError,
+    TransportError,
+    UnauthorizedError,
+)
 from .models.events import (
     Event,
     Hook,
@@ -26,13 +34,13 @@ from .models.events import (
 from .operations import Bearer, Operation
 from .protocol.messages import RawRequest, RawResponse
 from .protocol.pacing import Pacer
-from .protocol.requests import Query, build_link_request, build_request
+from .protocol.requests import Query, build_link_request, build_request, with_bearer
 from .protocol.responses import decipher_link_response, decipher_response
 from .protocol.retry import RetryPolicy, delay_before_retry
 from .protocol.server_time import ServerClock
 from .transport import Transport
 
-__all__ = ["Api", "Caller"]
+__all__ = ["Api", "BearerSource", "Caller", "FixedToken"]
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -72,6 +80,42 @@ class Api(Protocol):
         ...
 
 
+class BearerSource(Protocol):
+    """Where an `AuthorizedCaller` gets its access token from."""
+
+    @property
+    def current(self) -> str | None:
+        """The access token used last; None before the first."""
+        ...
+
+    async def get(self) -> str:
+        """An access token to call with."""
+        ...
+
+    async def replace(self, refused: str) -> str | None:
+        """Another access token, after KSeF refused this one; None when there is no way to get one."""
+        ...
+
+
+class FixedToken:
+    """An access token of the caller's, used as it is."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    @property
+    def current(self) -> str:
+        """The token."""
+        return self._token
+
+    async def get(self) -> str:
+        """The token."""
+        return self._token
+
+    async def replace(self, refused: str) -> None:
+        """Nothing: whoever brought the token has to bring another."""
+
+
 class Caller:
     """Calls operations of one environment, with the token it is given.
 
@@ -108,7 +152,7 @@ class Caller:
         path: Mapping[str, str] | None = None,
         query: Query | None = None,
         headers: Mapping[str, str] | None = None,
-        bearer: str | None = None,
+        bearer: BearerSource | str | None = None,
     ) -> ResponseT:
         """Call one row of the table, again where that is safe.
 
@@ -118,7 +162,7 @@ class Caller:
             path: A value for each placeholder of its path.
             query: An attrs instance or a mapping with its query parameters.
             headers: Sent besides the usual ones.
-            bearer: The JWT it is called with.
+            bearer: The JWT it is called with, or where to get one; a refused one (401) is replaced once.
 
         Returns:
             The answer as the row's model, ``bytes`` for an XML document, None where there is none.
@@ -140,13 +184,13 @@ class Caller:
             path=path,
             query=query,
             headers=headers,
-            bearer=bearer,
         )
         return await self._persist(
             request,
             lambda response: decipher_response(operation, response),
             repeat_safe=operation.repeat_safe,
             operation=operation,
+            bearer=FixedToken(bearer) if isinstance(bearer, str) else bearer,
         )
 
     async def download(self, name: str, url: str) -> bytes:
@@ -170,8 +214,22 @@ class Caller:
             )
         request = build_link_request(name, url)
         # The storage has no rate limits.
-        return await self._persist(
-            request, lambda response: decipher_link_response(name, response), repeat_safe=True, operation=None
+        return await self._persist(request, lambda response: decipher_link_response(name, response), repeat_safe=True)
+
+    def delay_before_retry(
+        self, error: KsefError, *, repeat_safe: bool = True, attempt: int, since: float
+    ) -> float | None:
+        """Seconds to wait before trying again what failed with ``error``; None when it is not to be tried again.
+
+        Args:
+            error: What the attempt ended with.
+            repeat_safe: Whether trying again does no harm.
+            attempt: Which attempt it was, from 1.
+            since: When the first attempt began (`anyio.current_time`).
+        """
+        elapsed = anyio.current_time() - since
+        return delay_before_retry(
+            self._retry, error, repeat_safe=repeat_safe, attempt=attempt, elapsed=elapsed, chance=self._chance
         )
 
     def now(self) -> datetime:
@@ -194,28 +252,31 @@ class Caller:
         decipher: Callable[[RawResponse], T],
         *,
         repeat_safe: bool,
-        operation: Operation[Any, Any] | None,
+        operation: Operation[Any, Any] | None = None,
+        bearer: BearerSource | None = None,
     ) -> T:
-        attempt = 1
-        started = None
+        attempt, replacement, started = 1, None, None
         while True:
             if operation is not None:
                 await self._pace(operation)
+            # Only now: a call may wait for its turn longer than a token lives.
+            token = replacement or (await bearer.get() if bearer else None)
             started = started or anyio.current_time()
             try:
-                return await self._send_once(request, decipher, attempt)
+                return await self._send_once(with_bearer(request, token), decipher, attempt)
+            except UnauthorizedError:
+                # 401 is answered before KSeF looks at the request, so repeating it is safe even for an invoice.
+                if bearer is None or token is None or replacement is not None:
+                    raise
+                replacement = await bearer.replace(token)
+                if replacement is None:
+                    raise
+                continue
             except (TransportError, ApiError) as error:
                 now = anyio.current_time()
                 if operation is not None and isinstance(error, RateLimitedError) and error.retry_after:
                     self.pacer.block(operation, now + error.retry_after)
-                delay = delay_before_retry(
-                    self._retry,
-                    error,
-                    repeat_safe=repeat_safe,
-                    attempt=attempt,
-                    elapsed=now - started,
-                    chance=self._chance,
-                )
+                delay = self.delay_before_retry(error, repeat_safe=repeat_safe, attempt=attempt, since=started)
                 if delay is None:
                     raise
                 self.report(RequestRetried(operation=request.operation, attempt=attempt, error=error, delay=delay))

@@ -21,7 +21,7 @@ from .errors import LocalProtocolError, RemoteProtocolError
 from .models.sessions import FormCode
 from .protocol.xml import parse_xml
 from .sandbox import Sandbox, sample_invoice
-from .sessions.tracking import AcceptedInvoice
+from .sessions.outcomes import AcceptedInvoice
 from .sessions.upo import SessionUPO
 
 __all__ = ["check_receipt", "connect", "run_demo"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import anyio
 
-from ..caller import Caller
+from ..caller import BearerSource, Caller
 from ..errors import BadRequestError, ForbiddenError, UnauthorizedError
 from ..keys import PublicKeys
 from ..models.auth import TokenInfo, TokenPair
@@ -19,49 +19,13 @@ from ..protocol.requests import Query
 from .credentials import KsefToken
 from .login import LOGIN_CADENCE, log_in
 
-__all__ = ["AccessTokens", "AuthorizedCaller", "BearerSource", "FixedToken"]
+__all__ = ["AccessTokens", "AuthorizedCaller"]
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
 #: A token is replaced this long before it ends, so that no call starts with one that dies on the way.
 REFRESH_MARGIN = timedelta(seconds=60)
-
-
-class BearerSource(Protocol):
-    """Where an `AuthorizedCaller` gets its access token from."""
-
-    @property
-    def current(self) -> str | None:
-        """The access token used last; None before the first."""
-        ...
-
-    async def get(self) -> str:
-        """An access token to call with."""
-        ...
-
-    async def replace(self, refused: str) -> str | None:
-        """Another access token, after KSeF refused this one; None when there is no way to get one."""
-        ...
-
-
-class FixedToken:
-    """An access token of the caller's, used as it is."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    @property
-    def current(self) -> str:
-        """The token."""
-        return self._token
-
-    async def get(self) -> str:
-        """The token."""
-        return self._token
-
-    async def replace(self, refused: str) -> None:
-        """Nothing: whoever brought the token has to bring another."""
 
 
 class AccessTokens:
@@ -144,7 +108,7 @@ class AccessTokens:
 
 
 class AuthorizedCaller:
-    """Calls operations with an access token; a refused one is replaced once and the call repeated.
+    """Calls operations with an access token; a refused one is replaced, and the call repeated.
 
     Args:
         caller: How to reach KSeF.
@@ -175,17 +139,8 @@ class AuthorizedCaller:
             LoginFailedError: KSeF refused a login that the call needed.
             KsefError: As `Caller.call`.
         """
-        if operation.bearer is Bearer.NONE:
-            return await self.caller.call(operation, body, path=path, query=query, headers=headers)
-        token = await self._bearer.get()
-        try:
-            return await self.caller.call(operation, body, path=path, query=query, headers=headers, bearer=token)
-        except UnauthorizedError:
-            # 401 is answered before KSeF looks at the request, so repeating it is safe even for an invoice.
-            replacement = await self._bearer.replace(token)
-            if replacement is None:
-                raise
-        return await self.caller.call(operation, body, path=path, query=query, headers=headers, bearer=replacement)
+        bearer = None if operation.bearer is Bearer.NONE else self._bearer
+        return await self.caller.call(operation, body, path=path, query=query, headers=headers, bearer=bearer)
 
     async def download(self, name: str, url: str) -> bytes:
         """Fetch what is behind a signed link, without the token; see `Caller.download`."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import anyio
+
 from ..caller import Caller
 from ..crypto.envelope import rsa_encrypt
-from ..errors import LoginFailedError
+from ..errors import LoginFailedError, ServerError, TransportError
 from ..keys import PublicKey, PublicKeys
 from ..models.auth import LoginStarted, LoginStatus, TokenLoginRequest, TokenPair
 from ..models.keys import PublicKeyUsage
@@ -22,7 +24,7 @@ LOGIN_CADENCE = Cadence(interval=0.1, factor=1.6, longest=2.0, deadline=120.0)
 async def log_in(
     caller: Caller, keys: PublicKeys, credentials: KsefToken, *, cadence: Cadence = LOGIN_CADENCE
 ) -> TokenPair:
-    """Log in once.
+    """Log in; from the start again when an answer on the way is lost.
 
     Args:
         caller: How to reach KSeF.
@@ -41,6 +43,20 @@ async def log_in(
 
     Source: POST /auth/challenge, /auth/ksef-token, GET /auth/{referenceNumber}, POST /auth/token/redeem.
     """
+    since, attempt = anyio.current_time(), 1
+    while True:
+        try:
+            return await _log_in_once(caller, keys, credentials, cadence)
+        except (TransportError, ServerError) as error:
+            # A challenge, and what it leads to, can be used once. When an answer is lost, so is all that came before.
+            delay = caller.delay_before_retry(error, attempt=attempt, since=since)
+            if delay is None:
+                raise
+        await anyio.sleep(delay)
+        attempt += 1
+
+
+async def _log_in_once(caller: Caller, keys: PublicKeys, credentials: KsefToken, cadence: Cadence) -> TokenPair:
     started = await _prove(caller, keys, credentials)
     bearer = started.authentication_token.token
 
@@ -56,7 +72,6 @@ async def log_in(
     )
     if not is_success(outcome.status.code):
         raise LoginFailedError(f"KSeF refused the login for {credentials.context}", status=outcome.status)
-    # Once only: if the answer is lost, so are the tokens, and the caller logs in again.
     return await caller.call(REDEEM_TOKENS, bearer=bearer)
 
 

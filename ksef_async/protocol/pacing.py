@@ -14,16 +14,13 @@ from typing import Any, Final, Self
 import attrs
 
 from ..models.limits import PRODUCTION_LIMITS, UNLIMITED, RateLimit, RateLimits
-from ..operations import Bearer, Operation, RateGroup
+from ..operations import Operation, RateGroup
 from .wire import camel
 
 __all__ = ["MARGIN", "UNLIMITED_RATES", "Pacer", "limits_by_group"]
 
 #: Seconds added to each window: KSeF counts when calls arrive, we when they leave.
 MARGIN: Final = 0.25
-
-#: Calls a second, of those KSeF grants an address in all, kept free for closing sessions and keeping logins alive.
-RESERVE: Final = 10
 
 #: As many calls as one likes, in every group.
 UNLIMITED_RATES: Final = RateLimits(
@@ -64,8 +61,9 @@ class _Queue:
 class Pacer:
     """Hands out the times at which calls may start; it never waits itself, so any clock will do.
 
-    Sends and polls never hold up what keeps sessions and logins in order: closing, redeeming and refreshing have
-    budgets of their own, and of the calls an address has in all, `RESERVE` a second are kept for them.
+    Sends and polls never hold up what keeps sessions and logins in order: closing and refreshing have budgets of
+    their own. What KSeF grants an address in all (75 calls a second) is not counted here: one context's budgets for
+    sending and following add up to less.
 
     Args:
         limits: What the context is granted.
@@ -84,20 +82,16 @@ class Pacer:
 
     def reserve(self, operation: Operation[Any, Any], now: float) -> float:
         """The time, not before ``now``, at which a call may start; it is taken from then on."""
-        queues = self._queues_of(operation)
-        start = now
-        # Each queue may push the start to where another is full again; it settles, for both only ever grow.
-        while (later := max(queue.earliest(start) for queue in queues)) > start:
-            start = later
-        for queue in queues:
-            queue.starts.append(start)
+        queue = self._queue(_key(operation))
+        start = queue.earliest(now)
+        queue.starts.append(start)
         return start
 
     def release(self, operation: Operation[Any, Any], start: float) -> None:
         """Give a reserved time back: the call is not made after all."""
-        for queue in self._queues_of(operation):
-            if start in queue.starts:
-                queue.starts.remove(start)
+        queue = self._queue(_key(operation))
+        if start in queue.starts:
+            queue.starts.remove(start)
 
     def block(self, operation: Operation[Any, Any], until: float) -> None:
         """Let no call of the operation's group start before ``until``: the server said so."""
@@ -127,30 +121,18 @@ class Pacer:
             renewed.starts.extend(queue.starts)
             renewed.blocked_until = queue.blocked_until
 
-    def _queues_of(self, operation: Operation[Any, Any]) -> list[_Queue]:
-        keys = [_key(operation)] if _keeps_order(operation) else [_key(operation), RateGroup.OVERALL]
-        return [self._queue(key) for key in keys]
-
     def _queue(self, key: str) -> _Queue:
         if key not in self._queues:
             self._queues[key] = self._new_queue(key)
         return self._queues[key]
 
     def _new_queue(self, key: str) -> _Queue:
-        limit = self._limits[RateGroup(key.partition(":")[0])]
-        if key == RateGroup.OVERALL and limit.per_second > RESERVE:
-            limit = attrs.evolve(limit, per_second=limit.per_second - RESERVE)
-        return _Queue(limit, self._margin)
+        return _Queue(self._limits[RateGroup(key.partition(":")[0])], self._margin)
 
 
 def _key(operation: Operation[Any, Any]) -> str:
     group = operation.rate_group
     return f"{group.value}:{operation.name}" if group is RateGroup.OTHER else group.value
-
-
-def _keeps_order(operation: Operation[Any, Any]) -> bool:
-    closing = (RateGroup.ONLINE_SESSION_CLOSE, RateGroup.BATCH_SESSION_CLOSE)
-    return operation.rate_group in closing or operation.bearer in (Bearer.LOGIN, Bearer.REFRESH)
 
 
 def limits_by_group(limits: RateLimits) -> dict[RateGroup, RateLimit]:

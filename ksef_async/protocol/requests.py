@@ -13,7 +13,7 @@ from ..operations import Operation
 from .messages import RawRequest
 from .wire import WIRE, camel
 
-__all__ = ["CONTINUATION_HEADER", "Query", "build_link_request", "build_request"]
+__all__ = ["CONTINUATION_HEADER", "Query", "build_link_request", "build_request", "with_bearer"]
 
 #: Query parameters: a model, or a mapping by the names of `Operation.query`.
 Query: TypeAlias = Mapping[str, object] | attrs.AttrsInstance
@@ -33,7 +33,6 @@ def build_request(
     path: Mapping[str, str] | None = None,
     query: Query | None = None,
     headers: Mapping[str, str] | None = None,
-    bearer: str | None = None,
 ) -> RawRequest:
     """The request that calls ``operation``.
 
@@ -44,7 +43,6 @@ def build_request(
         path: A value for each placeholder of ``operation.path``.
         query: An attrs instance, or a mapping with values ready for the wire; None and empty values are left out.
         headers: Sent besides the usual ones.
-        bearer: The JWT.
 
     Raises:
         LocalProtocolError: A placeholder without a value, or with an empty one; an unknown query parameter, or a
@@ -57,8 +55,6 @@ def build_request(
         raise LocalProtocolError(f"{operation.name} takes a {operation.request.__name__}, not {type(body).__name__}.")
     accept = "application/xml" if operation.response is bytes else "application/json"
     wire_headers = {"Accept": accept, **_PROBLEM_DETAILS, **_USER_AGENT, **(headers or {})}
-    if bearer is not None:
-        wire_headers["Authorization"] = f"Bearer {bearer}"
     if operation.request is not None:
         wire_headers["Content-Type"] = "application/json"
     return RawRequest(
@@ -68,6 +64,13 @@ def build_request(
         headers=wire_headers,
         body=None if operation.request is None else WIRE.to_json(body),
     )
+
+
+def with_bearer(request: RawRequest, token: str | None) -> RawRequest:
+    """``request`` as it is sent with a JWT; as it is without one."""
+    if token is None:
+        return request
+    return attrs.evolve(request, headers={**request.headers, "Authorization": f"Bearer {token}"})
 
 
 def build_link_request(name: str, url: str) -> RawRequest:

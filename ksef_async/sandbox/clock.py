@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -15,20 +16,28 @@ class Clock:
 
     Args:
         start: Aware; now by default.
-        ticking: Run in real time from there; otherwise stand still until advanced.
+        ticking: Run from there as ``monotonic`` does; otherwise stand still until advanced.
+        monotonic: Seconds from any start; real time by default.
     """
 
-    def __init__(self, start: datetime | None = None, *, ticking: bool = True) -> None:
+    def __init__(
+        self,
+        start: datetime | None = None,
+        *,
+        ticking: bool = True,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._now = (start or datetime.now(UTC)).astimezone(UTC)
         self._ticking = ticking
-        self._started = time.monotonic()
+        self._monotonic = monotonic
+        self._started = monotonic()
 
     def __repr__(self) -> str:
         return f"<Clock {self.now():%Y-%m-%d %H:%M:%S} UTC, {'ticking' if self._ticking else 'standing still'}>"
 
     def now(self) -> datetime:
         """The time (UTC)."""
-        return self._now + timedelta(seconds=time.monotonic() - self._started) if self._ticking else self._now
+        return self._now + timedelta(seconds=self._monotonic() - self._started) if self._ticking else self._now
 
     def advance(self, duration: timedelta | float) -> None:
         """Move on by ``duration`` (a number is seconds).

@@ -10,10 +10,10 @@ from weakref import WeakValueDictionary
 import anyio
 import attrs
 
-from ..auth.access import AuthorizedCaller, FixedToken
-from ..caller import Caller
+from ..auth.access import AuthorizedCaller
+from ..caller import Caller, FixedToken
 from ..crypto.envelope import SessionCipher
-from ..errors import KsefError, LocalProtocolError
+from ..errors import KsefError, LocalProtocolError, ServerError, TransportError
 from ..keys import PublicKeys, wrap_new_key
 from ..models.keys import EncryptionInfo, PublicKeyUsage
 from ..models.sessions import (
@@ -27,8 +27,11 @@ from ..models.sessions import (
 from ..operations import LIST_SESSIONS, OPEN_ONLINE_SESSION
 from ..paging import TokenPages
 from ..polling import Cadence
+from .keeper import SessionKeeper
 from .online import ACTIVATION_CADENCE, OnlineSession
-from .session import LARGEST_PAGE, Session, token_pages
+from .session import Session, token_pages
+from .snapshot import read_snapshot
+from .tracking import LARGEST_PAGE
 from .transitions import TRANSITION_CADENCE, SessionHistory, Transitions
 
 __all__ = ["OPEN_GRACE", "SessionManager"]
@@ -155,7 +158,71 @@ class SessionManager:
             valid_until=status.valid_until,
             encryption=encryption,
             activation=activation,
+            is_resumed=True,
         )
+
+    async def resume(
+        self, snapshot: bytes, key: bytes | str, *, activation: Cadence = ACTIVATION_CADENCE
+    ) -> OnlineSession:
+        """Go on with a session after a crash: what is in it already is found, not sent again.
+
+        A process that simply starts over with all its documents ends with each of them in exactly once.
+
+        Args:
+            snapshot: From `OnlineSession.snapshot`.
+            key: The one it was written with.
+            activation: How often to look for activation on entering, and for how long.
+
+        Raises:
+            CryptoError: The key is another, or the snapshot is damaged.
+            LocalProtocolError: It was written by a later version of this library.
+            BadRequestError: KSeF does not know the session (21173): it is another environment's.
+            ForbiddenError: It belongs to somebody else.
+            LoginFailedError, TransportError, ApiError, RemoteProtocolError: A call failed.
+
+        Source: GET /sessions/{referenceNumber}.
+        """
+        saved = read_snapshot(snapshot, key)
+        api = self._authorized(None)
+        history = self._history(api, saved.reference_number)
+        await history.look()
+        return OnlineSession(
+            api,
+            saved.reference_number,
+            history,
+            valid_until=saved.valid_until,
+            form_code=saved.form_code,
+            encryption=saved.encryption,
+            activation=activation,
+            is_resumed=True,
+        )
+
+    def keep_open(
+        self,
+        form_code: FormCode | str,
+        *,
+        features: Iterable[Feature | str] = (),
+        activation: Cadence = ACTIVATION_CADENCE,
+    ) -> SessionKeeper:
+        """One session that is always open: ``async with client.sessions.keep_open(FormCode.FA3) as sender:``.
+
+        Args:
+            form_code: As for `open_online`.
+            features: As for `open_online`.
+            activation: As for `open_online`.
+        """
+        wanted = tuple(features)
+
+        async def open_session() -> OnlineSession:
+            try:
+                return await self.open_online(form_code, features=wanted, activation=activation)
+            except (TransportError, ServerError) as error:
+                # A session that was opened unheard stays empty, so opening another does no harm.
+                if isinstance(error, TransportError) and not error.maybe_delivered:
+                    raise
+                return await self.open_online(form_code, features=wanted, activation=activation)
+
+        return SessionKeeper(open_session, self._authorized(None).now, self._keys.forget)
 
     async def status(self, reference_number: str) -> SessionStatus:
         """Ask KSeF how far a session is; see `Session.status`."""

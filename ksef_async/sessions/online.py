@@ -8,9 +8,10 @@ Source: sesja-interaktywna.md.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Final, Self
 
 import anyio
@@ -18,15 +19,24 @@ import anyio.to_thread
 
 from ..auth.access import AuthorizedCaller
 from ..crypto.envelope import SessionCipher
-from ..errors import BadRequestError, KsefError, LocalProtocolError, SessionFailedError, WaitTimeoutError
+from ..errors import (
+    BadRequestError,
+    KsefError,
+    LocalProtocolError,
+    SessionFailedError,
+    WaitTimeoutError,
+)
 from ..models.keys import EncryptionInfo
-from ..models.sessions import FormCode, SendInvoiceRequest, SessionStatus, StatusCode
-from ..operations import CLOSE_ONLINE_SESSION, SEND_INVOICE
+from ..models.sessions import FormCode, SessionStatus, StatusCode
+from ..operations import CLOSE_ONLINE_SESSION
 from ..polling import Cadence, wait_until
 from ..protocol.error_codes import ErrorCode
 from ..protocol.invoices import check_invoice_file
 from ..protocol.lifecycle import is_success, is_terminal
+from .delivery import Delivery, seal
+from .sending import send_many
 from .session import UPO_CADENCE, Session
+from .snapshot import Snapshot, write_snapshot
 from .tracking import SentInvoice
 from .transitions import SessionHistory
 from .upo import SessionUPO
@@ -64,6 +74,7 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
         form_code: FormCode | None = None,
         encryption: EncryptionInfo | None = None,
         activation: Cadence = ACTIVATION_CADENCE,
+        is_resumed: bool = False,
     ) -> None:
         super().__init__(api, reference_number, history)
         #: When KSeF closes the session by itself; None where it did not say.
@@ -80,10 +91,10 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
         self._close_lock = anyio.Lock()
         self._closing = False
         self._closed = False
-        self._sent = 0
+        self._delivery = Delivery(api, self._tracker, reference_number, is_resumed=is_resumed)
 
     def __repr__(self) -> str:
-        return f"<OnlineSession {self.reference_number} {self._state}, {self._sent} sent>"
+        return f"<OnlineSession {self.reference_number} {self._state}, {len(self._delivery)} sent>"
 
     @property
     def _state(self) -> str:
@@ -120,11 +131,11 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
             yield self
         except BaseException as error:
             try:
-                await self._close_in_time()
+                await self.close_in_time()
             except KsefError as close_error:
                 error.add_note(f"Closing session {self.reference_number} failed as well: {close_error}")
             raise
-        await self._close_in_time()
+        await self.close_in_time()
         self._raise_if_dead()
 
     async def wait_until_active(self, cadence: Cadence | None = None) -> SessionStatus:
@@ -195,7 +206,13 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
             if error.code != ErrorCode.SESSION_NOT_OPEN or (await self.status()).status.code == StatusCode.OPENED:
                 raise
 
-    async def _close_in_time(self) -> None:
+    async def close_in_time(self) -> None:
+        """Close the session within `CLOSE_TIMEOUT`, shielded from cancellation; leaving the block does it.
+
+        Raises:
+            WaitTimeoutError: KSeF did not confirm in time.
+            TransportError, ApiError, RemoteProtocolError: The close failed.
+        """
         with anyio.move_on_after(CLOSE_TIMEOUT, shield=True) as scope:
             await self._close()
         if scope.cancelled_caught:
@@ -208,20 +225,55 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
         last = self._history.last
         if last is not None and is_terminal(last.status.code) and last.status.code not in _ENDS_OF_CLOSED:
             raise SessionFailedError(
-                f"Session {self.reference_number} died; send its {self._sent} invoices again in a new one",
+                f"Session {self.reference_number} died; send its {len(self._delivery)} invoices again in a new one",
                 status=last.status,
                 reference_number=self.reference_number,
             )
 
     # --- sending ------------------------------------------------------------------------------------------
 
-    async def send(self, invoice: bytes, *, offline: bool = False, corrects: bytes | None = None) -> SentInvoice:
-        """Encrypt one invoice and hand it to KSeF; returns once KSeF has taken it in.
+    @property
+    def takes_invoices(self) -> bool:
+        """False once this process has closed the session, or has seen that it is closed or dead."""
+        return not self._closing and self._state in ("OPENED", "OPENING")
+
+    def snapshot(self, key: bytes | str) -> bytes:
+        """What `SessionManager.resume` needs to go on with this session in another process.
+
+        It may be taken at any time, best right after the opening: what was sent is not in it, KSeF's list tells that.
+
+        Args:
+            key: From ``cryptography.fernet.Fernet.generate_key()``; whoever has it can read the session's AES key.
+
+        Raises:
+            CryptoError: ``key`` is no Fernet key.
+            LocalProtocolError: The session was attached without its key.
+        """
+        if self._encryption is None:
+            raise LocalProtocolError(f"Session {self.reference_number} was attached without its key.")
+        return write_snapshot(
+            Snapshot(
+                reference_number=self.reference_number,
+                valid_until=self.valid_until,
+                form_code=self.form_code,
+                encryption=self._encryption,
+            ),
+            key,
+        )
+
+    async def send(
+        self, invoice: bytes, *, offline: bool = False, corrects: bytes | None = None, again: bool = False
+    ) -> SentInvoice:
+        """Encrypt one invoice and hand it to KSeF, exactly once; returns once KSeF has taken it in.
+
+        When KSeF's answer is lost, its list of the session's invoices tells whether it has this one; only if not is
+        it sent again. A document this session has taken in before is not sent again, but found again.
 
         Args:
             invoice: Invoice XML, UTF-8 without BOM, at most 1,000,000 bytes (3,000,000 with an attachment).
             offline: True for an invoice issued in an offline mode.
             corrects: For a technical correction: SHA-256 (32 bytes) of the rejected offline invoice.
+            again: Send even what this session has taken in before, e.g. after KSeF cancelled its processing (550).
 
         Returns:
             The reference number to follow, and the SHA-256 of ``invoice`` (32 bytes).
@@ -231,30 +283,55 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
                 sent; ``corrects`` without ``offline``.
             SessionFailedError: The session has died, e.g. because KSeF could not decrypt its key (415).
             RateLimitedError: The ``invoiceSend`` budget is spent; ``retry_after`` is in seconds.
-            TransportError: No answer came; ``maybe_delivered`` tells whether KSeF may have the invoice.
+            TransportError, ServerError: No answer came, again and again; ``maybe_delivered`` of a `TransportError`
+                tells whether KSeF may have the invoice. Sending it once more is safe.
             ApiError, RemoteProtocolError: KSeF refused, or answered nonsense.
 
         Source: POST /sessions/online/{referenceNumber}/invoices; sesja-interaktywna.md, section 2.
         """
         cipher = self._check_can_send(invoice, offline=offline, corrects=corrects)
         if len(invoice) <= _LARGE:
-            request = _seal(cipher, invoice, offline, corrects)
+            request = seal(cipher, invoice, offline, corrects)
         else:
-            request = await anyio.to_thread.run_sync(_seal, cipher, invoice, offline, corrects)
+            request = await anyio.to_thread.run_sync(seal, cipher, invoice, offline, corrects)
         try:
-            response = await self._api.call(SEND_INVOICE, request, path=self._path)
+            reference_number = await self._delivery.hand_over(request, again=again)
         except BadRequestError as error:
             if error.code == ErrorCode.SESSION_NOT_OPEN:
                 await self.status()
                 self._raise_if_dead()
             raise
-        self._sent += 1
+        return self._sent_invoice(reference_number, request.invoice_hash)
+
+    def find_sent(self, invoice_hash: bytes) -> SentInvoice | None:
+        """What was sent with this SHA-256 (32 bytes), as far as this process knows; None for nothing."""
+        reference_number = self._delivery.reference_of(invoice_hash)
+        return self._sent_invoice(reference_number, invoice_hash) if reference_number else None
+
+    def _sent_invoice(self, reference_number: str, invoice_hash: bytes) -> SentInvoice:
         return SentInvoice(
             self._api,
+            self._tracker,
             session_reference_number=self.reference_number,
-            reference_number=response.reference_number,
-            invoice_hash=request.invoice_hash,
+            reference_number=reference_number,
+            invoice_hash=invoice_hash,
         )
+
+    def send_many(
+        self, invoices: Iterable[bytes] | AsyncIterable[bytes], *, offline: bool = False, concurrency: int = 16
+    ) -> AsyncIterator[SentInvoice]:
+        """Send many invoices, ``concurrency`` at a time; yields them in order as they are taken in.
+
+        Args:
+            invoices: Each as for `send`; taken from as they are needed, so a generator keeps memory flat.
+            offline: True for invoices issued in an offline mode.
+            concurrency: How many are under way at once; the rate limits hold however many these are.
+
+        Raises:
+            KsefError: As `send`, for the first that failed; those of the same lot that were taken in are yielded
+                before, and a note tells which one it was. Sending all of them once more is safe.
+        """
+        return send_many(partial(self.send, offline=offline), invoices, concurrency)
 
     def _check_can_send(self, invoice: bytes, *, offline: bool, corrects: bytes | None) -> SessionCipher:
         check_invoice_file(invoice)
@@ -262,7 +339,7 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
             raise LocalProtocolError("A technical correction is an offline invoice: send it with offline=True.")
         if corrects is not None and len(corrects) != hashlib.sha256().digest_size:
             raise LocalProtocolError(f"corrects is the SHA-256 of the rejected invoice: 32 bytes, not {len(corrects)}.")
-        if self._closing or self._state not in ("OPENED", "OPENING"):
+        if not self.takes_invoices:
             raise LocalProtocolError(
                 f"Session {self.reference_number} is {self._state}; open a new session to send more invoices."
             )
@@ -285,16 +362,3 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
                 "leave the block or call terminate() first."
             )
         return await super().upo(cadence)
-
-
-def _seal(cipher: SessionCipher, invoice: bytes, offline: bool, corrects: bytes | None) -> SendInvoiceRequest:
-    ciphertext = cipher.encrypt(invoice)
-    return SendInvoiceRequest(
-        invoice_hash=hashlib.sha256(invoice).digest(),
-        invoice_size=len(invoice),
-        encrypted_invoice_hash=hashlib.sha256(ciphertext).digest(),
-        encrypted_invoice_size=len(ciphertext),
-        encrypted_invoice_content=ciphertext,
-        offline_mode=offline,
-        hash_of_corrected_invoice=corrects,
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from ..caller import Api
@@ -20,6 +20,8 @@ from ..paging import TokenPages
 from ..polling import Cadence
 from ..protocol.lifecycle import is_success
 from ..protocol.requests import CONTINUATION_HEADER
+from .outcomes import Outcome
+from .tracking import LARGEST_PAGE, OUTCOME_CADENCE, Tracker
 from .transitions import TRANSITION_CADENCE, SessionHistory, Transition, Transitions
 from .upo import SessionUPO, verify_upo
 
@@ -27,9 +29,6 @@ __all__ = ["UPO_CADENCE", "Session", "token_pages"]
 
 #: How long `Session.upo` waits by default. KSeF mostly takes seconds, at times much longer.
 UPO_CADENCE = Cadence(interval=0.2, factor=1.5, longest=5.0, deadline=300.0)
-
-#: The most KSeF gives at once: a budget counts pages, not rows.
-LARGEST_PAGE = 1000
 
 
 def token_pages(
@@ -63,6 +62,7 @@ class Session:
         self._api = api
         self.reference_number = reference_number
         self._history = history
+        self._tracker = Tracker(api, reference_number)
 
     @staticmethod
     def new_history(api: Api, reference_number: str) -> SessionHistory:
@@ -122,6 +122,27 @@ class Session:
         return token_pages(
             self._api, operation, lambda page: page.invoices, path=self._path, query={"page_size": LARGEST_PAGE}
         )
+
+    def outcomes(self, cadence: Cadence = OUTCOME_CADENCE) -> AsyncIterator[Outcome]:
+        """What became of each of the session's invoices, once, as KSeF decides; ends when none is in progress.
+
+        Invoices that are sent meanwhile are included. Reads the list of the session, 1,000 invoices a request; what
+        is settled is not read again.
+
+        Args:
+            cadence: How often to look, and how long to wait for the next decision.
+
+        Yields:
+            An `AcceptedInvoice`, or the `InvoiceRejectedError` that `SentInvoice.outcome` would raise; both have
+            ``invoice_hash`` (32 bytes) and ``reference_number``.
+
+        Raises:
+            WaitTimeoutError: KSeF decided nothing for as long as ``cadence.deadline``; ask again later.
+            TransportError, ApiError, RemoteProtocolError: A call failed.
+
+        Source: GET /sessions/{referenceNumber}/invoices.
+        """
+        return self._tracker.outcomes(cadence)
 
     async def upo(self, cadence: Cadence = UPO_CADENCE) -> SessionUPO:
         """Wait until the session is processed, and fetch its receipt.

@@ -1,88 +1,222 @@
-"""A sent invoice, and what became of it."""
+"""Following invoices to their end: all that wait in one process share each look, and the cheapest look is taken.
+
+A page of the list shows 1,000 invoices for one request, but KSeF grants six times as many single looks as pages;
+so a few invoices are looked at one by one, and more by the list. Source: limity-api.md.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections import Counter
+from collections.abc import AsyncIterator
 
-import attrs
+import anyio
 
 from ..caller import Api
-from ..errors import DuplicateInvoiceError, InvoiceRejectedError, RemoteProtocolError
-from ..models.sessions import InvoiceStatusCode, InvoicingMode, SessionInvoice
+from ..errors import BadRequestError, DuplicateInvoiceError, ForbiddenError, RemoteProtocolError, WaitTimeoutError
+from ..models.sessions import SessionInvoice, SessionInvoicePage
 from ..models.upo import UPODocument
-from ..operations import GET_INVOICE_UPO, GET_SESSION_INVOICE
-from ..polling import Cadence, wait_until
-from ..protocol.lifecycle import is_success, is_terminal
+from ..operations import (
+    GET_INVOICE_UPO,
+    GET_INVOICE_UPO_BY_KSEF_NUMBER,
+    GET_SESSION_INVOICE,
+    LIST_SESSION_INVOICES,
+)
+from ..polling import Cadence
+from ..protocol.error_codes import ErrorCode
+from ..protocol.lifecycle import is_terminal
+from ..protocol.requests import CONTINUATION_HEADER
+from .ledger import Ledger
+from .outcomes import AcceptedInvoice, Outcome, duplicate_error, judge, original_of
 from .upo import verify_upo
 
-__all__ = ["OUTCOME_CADENCE", "AcceptedInvoice", "SentInvoice", "read_outcome"]
+__all__ = ["LARGEST_PAGE", "OUTCOME_CADENCE", "SentInvoice", "Tracker"]
 
-#: KSeF mostly decides within two seconds, at times much later; 120 looks a minute are allowed to a context.
+#: KSeF mostly decides within two seconds, at times much later.
 OUTCOME_CADENCE = Cadence(interval=0.25, factor=1.5, longest=10.0, deadline=300.0)
 
+#: The most KSeF gives at once: a budget counts pages, not rows.
+LARGEST_PAGE = 1000
 
-@attrs.frozen(kw_only=True)
-class AcceptedInvoice:
-    """An invoice with a KSeF number: it is issued."""
+#: 1,200 single looks an hour are granted, and 200 pages; 120 and 20 a minute.
+_LOOKS_A_PAGE = 6
 
-    ksef_number: str
-    #: The seller's number (P_2).
-    invoice_number: str | None
-    reference_number: str
-    session_reference_number: str
-    #: SHA-256 of the invoice (32 bytes).
-    invoice_hash: bytes
-    #: When it was sent.
-    invoicing_date: datetime
-    #: When the KSeF number was given.
-    acquisition_date: datetime | None
-    #: Whether KSeF regards it as issued online or offline.
-    invoicing_mode: InvoicingMode | None
+#: Seconds before each look for something that KSeF may show a little late.
+LAG = (0.0, 0.5, 1.5)
 
 
-def read_outcome(invoice: SessionInvoice, session_reference_number: str) -> AcceptedInvoice:
-    """What became of an invoice whose status is final.
+class Tracker:
+    """What became of the invoices of one session.
 
-    Raises:
-        DuplicateInvoiceError: 440: seller, kind and number are already in KSeF.
-        InvoiceRejectedError: KSeF rejected it.
-        RemoteProtocolError: It is accepted, but without a KSeF number.
+    Args:
+        api: How to call KSeF.
+        session_reference_number: The session.
     """
-    if is_success(invoice.status.code):
-        if invoice.ksef_number is None:
-            raise RemoteProtocolError(
-                f"Invoice {invoice.reference_number} is accepted, but KSeF gives no KSeF number.",
-                operation=GET_SESSION_INVOICE.name,
-                path="$.ksefNumber",
+
+    def __init__(self, api: Api, session_reference_number: str) -> None:
+        self._api = api
+        self._session = session_reference_number
+        self._lock = anyio.Lock()
+        self._waiting: Counter[str] = Counter()
+        self._looked_at = 0.0
+        self._looks_in_vain = 0
+        self._outcomes: dict[str, Outcome] = {}
+        #: Reference numbers of what this process has sent, whether KSeF lists it already or not.
+        self.sent: set[str] = set()
+        self.ledger = Ledger(self._fetch_page)
+
+    async def _fetch_page(self, token: str | None) -> SessionInvoicePage:
+        headers = {CONTINUATION_HEADER: token} if token else None
+        path, query = {"reference_number": self._session}, {"page_size": LARGEST_PAGE}
+        return await self._api.call(LIST_SESSION_INVOICES, path=path, query=query, headers=headers)
+
+    async def find(self, invoice_hash: bytes, *, but: str | None = None) -> str | None:
+        """The reference number of the invoice with this SHA-256, when KSeF has taken it in; waits out KSeF's lag.
+
+        Args:
+            invoice_hash: 32 bytes.
+            but: A reference number that does not count.
+
+        Raises:
+            TransportError, ApiError, RemoteProtocolError: The list could not be read.
+        """
+        for seconds in LAG:
+            await anyio.sleep(seconds)
+            await self.ledger.read()
+            found = self.ledger.by_hash.get(invoice_hash)
+            if found is not None and found != but:
+                return found
+        return None
+
+    async def outcome(self, reference_number: str, cadence: Cadence) -> Outcome:
+        """Wait until KSeF has decided on one invoice.
+
+        Raises:
+            WaitTimeoutError: It has not when ``cadence.deadline`` passed.
+            TransportError, ApiError, RemoteProtocolError: A call failed.
+        """
+        self._waiting[reference_number] += 1
+        try:
+            with anyio.move_on_after(cadence.deadline):
+                while not self._is_final(reference_number):
+                    async with self._lock:
+                        # Another task may have looked for this one too while it waited for the lock.
+                        if not self._is_final(reference_number):
+                            await self._look_when_due(cadence, self._waiting)
+                return await self._outcome_of(reference_number)
+        finally:
+            self._waiting[reference_number] -= 1
+            self._waiting += Counter()  # drops what nobody waits for any more
+        last = self.ledger.invoices.get(reference_number)
+        raise WaitTimeoutError(
+            f"Invoice {reference_number}: still in progress after {cadence.deadline} s",
+            last_status=last.status if last else None,
+        )
+
+    async def outcomes(self, cadence: Cadence) -> AsyncIterator[Outcome]:
+        """The outcome of each invoice of the session once, as it becomes final, until none is in progress.
+
+        Raises:
+            WaitTimeoutError: None became final for as long as ``cadence.deadline``.
+            TransportError, ApiError, RemoteProtocolError: A call failed.
+        """
+        given: set[str] = set()
+        await self.ledger.read()
+        self._looked_at = anyio.current_time()
+        give_up_at = anyio.current_time() + (cadence.deadline or float("inf"))
+        while True:
+            known = self.sent | self.ledger.invoices.keys()
+            for reference_number in [number for number in self.ledger.invoices if number not in given]:
+                if self._is_final(reference_number):
+                    given.add(reference_number)
+                    yield await self._outcome_of(reference_number)
+                    give_up_at = anyio.current_time() + (cadence.deadline or float("inf"))
+            pending = known - given
+            if not pending and known == self.sent | self.ledger.invoices.keys():
+                return
+            with anyio.CancelScope(deadline=give_up_at) as scope:
+                async with self._lock:
+                    await self._look_when_due(cadence, pending)
+            if scope.cancelled_caught:
+                raise WaitTimeoutError(
+                    f"Session {self._session}: {len(pending)} invoices are still in progress after {cadence.deadline} s"
+                )
+
+    def _is_final(self, reference_number: str) -> bool:
+        invoice = self.ledger.invoices.get(reference_number)
+        return invoice is not None and is_terminal(invoice.status.code)
+
+    async def _look_when_due(self, cadence: Cadence, wanted: Counter[str] | set[str]) -> None:
+        pages = self.ledger.pages_to_read
+        # A look that takes many requests is taken more seldom.
+        await anyio.sleep_until(self._looked_at + pages * cadence.pause(self._looks_in_vain))
+        pending = [number for number in wanted if not self._is_final(number)]
+        if len(pending) <= pages * _LOOKS_A_PAGE:
+            for reference_number in pending:
+                self.ledger.note(await self._look(reference_number))
+        else:
+            await self.ledger.read()
+        self._looked_at = anyio.current_time()
+        in_vain = not any(self._is_final(number) for number in pending)
+        self._looks_in_vain = self._looks_in_vain + 1 if in_vain else 1
+
+    async def _look(self, reference_number: str) -> SessionInvoice:
+        path = {"reference_number": self._session, "invoice_reference_number": reference_number}
+        return await self._api.call(GET_SESSION_INVOICE, path=path)
+
+    async def _outcome_of(self, reference_number: str) -> Outcome:
+        if reference_number not in self._outcomes:
+            invoice = self.ledger.invoices[reference_number]
+            outcome = judge(invoice, self._session)
+            if isinstance(outcome, DuplicateInvoiceError):
+                outcome = await self._look_into(invoice)
+            self._outcomes[reference_number] = outcome
+        return self._outcomes[reference_number]
+
+    async def _look_into(self, duplicate: SessionInvoice) -> Outcome:
+        """Tell whether the original is the same document, by the receipt KSeF gives for it."""
+        ksef_number, session = original_of(duplicate.status)
+        if ksef_number is None or session is None:
+            message = "KSeF calls invoice {number} a duplicate, without naming the original"
+            return duplicate_error(duplicate, self._session, message)
+        receipt = await self._receipt(session, ksef_number)
+        if receipt is None:
+            message = (
+                "KSeF calls invoice {number} a duplicate, but shows no receipt of the original, "
+                "so it may be this document or another under the same number"
             )
+            return duplicate_error(duplicate, self._session, message)
+        (entry,) = receipt.entries
+        if entry.invoice_hash != duplicate.invoice_hash:
+            message = "Another document with the number of invoice {number} was accepted before"
+            return duplicate_error(duplicate, self._session, message)
         return AcceptedInvoice(
-            ksef_number=invoice.ksef_number,
-            invoice_number=invoice.invoice_number,
-            reference_number=invoice.reference_number,
-            session_reference_number=session_reference_number,
-            invoice_hash=invoice.invoice_hash,
-            invoicing_date=invoice.invoicing_date,
-            acquisition_date=invoice.acquisition_date,
-            invoicing_mode=invoice.invoicing_mode,
+            ksef_number=entry.ksef_number,
+            invoice_number=entry.invoice_number,
+            reference_number=duplicate.reference_number,
+            session_reference_number=session,
+            invoice_hash=entry.invoice_hash,
+            invoicing_date=entry.invoicing_date,
+            acquisition_date=entry.acquisition_date,
+            invoicing_mode=entry.invoicing_mode,
+            is_duplicate=True,
         )
-    message = f"KSeF rejected invoice {invoice.invoice_number or invoice.reference_number}"
-    if invoice.status.code == InvoiceStatusCode.DUPLICATE:
-        raise DuplicateInvoiceError(
-            message,
-            status=invoice.status,
-            reference_number=invoice.reference_number,
-            session_reference_number=session_reference_number,
-            invoice_hash=invoice.invoice_hash,
-            original_ksef_number=invoice.status.extensions.get("originalKsefNumber"),
-            original_session=invoice.status.extensions.get("originalSessionReferenceNumber"),
-        )
-    raise InvoiceRejectedError(
-        message,
-        status=invoice.status,
-        reference_number=invoice.reference_number,
-        session_reference_number=session_reference_number,
-        invoice_hash=invoice.invoice_hash,
-    )
+
+    async def _receipt(self, session: str, ksef_number: str) -> UPODocument | None:
+        path = {"reference_number": session, "ksef_number": ksef_number}
+        for seconds in LAG:
+            # The original may be in progress itself.
+            await anyio.sleep(seconds)
+            try:
+                xml = await self._api.call(GET_INVOICE_UPO_BY_KSEF_NUMBER, path=path)
+            except BadRequestError as error:
+                if error.code != ErrorCode.UNKNOWN_UPO:
+                    return None
+            except ForbiddenError:
+                # The session KSeF names has been seen wrong; it may be somebody else's.
+                return None
+            else:
+                return await verify_upo(xml, session_reference_number=session)
+        return None
 
 
 class SentInvoice:
@@ -90,15 +224,19 @@ class SentInvoice:
 
     Args:
         api: How to call KSeF.
+        tracker: What is known of the session's invoices.
         session_reference_number: The session it was sent in.
         reference_number: Given by KSeF (36 characters).
         invoice_hash: SHA-256 of the plain invoice (32 bytes).
     """
 
-    __slots__ = ("_api", "invoice_hash", "reference_number", "session_reference_number")
+    __slots__ = ("_api", "_tracker", "invoice_hash", "reference_number", "session_reference_number")
 
-    def __init__(self, api: Api, *, session_reference_number: str, reference_number: str, invoice_hash: bytes) -> None:
+    def __init__(
+        self, api: Api, tracker: Tracker, *, session_reference_number: str, reference_number: str, invoice_hash: bytes
+    ) -> None:
         self._api = api
+        self._tracker = tracker
         self.session_reference_number = session_reference_number
         self.reference_number = reference_number
         self.invoice_hash = invoice_hash
@@ -123,34 +261,37 @@ class SentInvoice:
         Source: GET /sessions/{referenceNumber}/invoices/{invoiceReferenceNumber}.
         """
         invoice = await self._api.call(GET_SESSION_INVOICE, path=self._path)
-        if invoice.invoice_hash != self.invoice_hash:
-            raise RemoteProtocolError(
-                f"KSeF's status of invoice {self.reference_number} is about a document with another SHA-256.",
-                operation=GET_SESSION_INVOICE.name,
-                path="$.invoiceHash",
-            )
+        self._check(invoice.invoice_hash)
         return invoice
 
     async def outcome(self, cadence: Cadence = OUTCOME_CADENCE) -> AcceptedInvoice:
-        """Wait until KSeF has decided.
+        """Wait until KSeF has decided. However many tasks wait for invoices of one session, they share the looks.
+
+        A duplicate (440) of this very document is an acceptance: it is in KSeF, once.
 
         Args:
             cadence: How often to look, and for how long.
 
         Raises:
-            DuplicateInvoiceError: 440: seller, kind and number are already in KSeF.
+            DuplicateInvoiceError: 440: seller, kind and number are already in KSeF, on another document, or on one
+                that KSeF does not show.
             InvoiceRejectedError: KSeF rejected it; ``status`` says why.
             WaitTimeoutError: KSeF has not decided yet; ask again later.
             TransportError, ApiError, RemoteProtocolError: A call failed.
         """
-        decided = await wait_until(
-            self.status,
-            lambda invoice: is_terminal(invoice.status.code),
-            cadence,
-            what=f"Invoice {self.reference_number}",
-            status=lambda invoice: invoice.status,
-        )
-        return read_outcome(decided, self.session_reference_number)
+        outcome = await self._tracker.outcome(self.reference_number, cadence)
+        self._check(outcome.invoice_hash)
+        if isinstance(outcome, AcceptedInvoice):
+            return outcome
+        raise outcome
+
+    def _check(self, invoice_hash: bytes) -> None:
+        if invoice_hash != self.invoice_hash:
+            raise RemoteProtocolError(
+                f"KSeF's status of invoice {self.reference_number} is about a document with another SHA-256.",
+                operation=GET_SESSION_INVOICE.name,
+                path="$.invoiceHash",
+            )
 
     async def upo(self) -> UPODocument:
         """The receipt of this invoice alone; there is one as soon as it is accepted, even in an open session.

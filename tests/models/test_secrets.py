@@ -12,7 +12,7 @@ import pytest
 
 import ksef_async
 from ksef_async import EncryptionInfo, Environment, KsefClient, KsefToken, SessionStatus, StatusInfo, UPOPage
-from ksef_async.auth.access import FixedToken
+from ksef_async.caller import FixedToken
 from ksef_async.crypto.envelope import SessionCipher
 from ksef_async.models.auth import AccessTokenResponse, LoginStarted, TokenInfo, TokenLoginRequest, TokenPair
 from ksef_async.models.common import Context, ContextType

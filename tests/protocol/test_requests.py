@@ -9,7 +9,7 @@ import pytest
 from ksef_async import LocalProtocolError, operations
 from ksef_async.models.keys import EncryptionInfo
 from ksef_async.models.sessions import FormCode, OpenOnlineSessionRequest, SessionFilter, SessionOutcome, SessionType
-from ksef_async.protocol.requests import build_link_request, build_request
+from ksef_async.protocol.requests import build_link_request, build_request, with_bearer
 
 BASE = "https://ksef.example/v2"
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -29,13 +29,6 @@ FILTER = SessionFilter(
     ("operation", "arguments", "sent", "headers"),
     [
         pytest.param(operations.GET_CHALLENGE, {}, "POST /auth/challenge", {}, id="anonymous"),
-        pytest.param(
-            operations.REDEEM_TOKENS,
-            {"bearer": "jwt"},
-            "POST /auth/token/redeem",
-            {"Authorization": "Bearer jwt"},
-            id="bearer",
-        ),
         pytest.param(
             operations.GET_INVOICE_UPO,
             {"path": {"reference_number": "S-1", "invoice_reference_number": "a/b?c=ą"}},
@@ -107,6 +100,14 @@ def test_request_that_does_not_fit_the_row_is_refused(
 ) -> None:
     with pytest.raises(LocalProtocolError, match=said):
         build_request(operation, BASE, **arguments)
+
+
+def test_bearer_is_added_without_touching_the_request() -> None:
+    request = build_request(operations.REDEEM_TOKENS, BASE)
+
+    assert with_bearer(request, "jwt").headers == {**request.headers, "Authorization": "Bearer jwt"}
+    assert with_bearer(request, None) is request
+    assert "Authorization" not in request.headers
 
 
 def test_signed_link_is_followed_verbatim_and_without_a_bearer() -> None:

@@ -85,17 +85,31 @@ async def test_session_of_rejected_invoices_only_ends_with_445(client: KsefClien
     assert (last.status.invoice_count, last.status.failed_invoice_count) == (1, 1)
 
 
-async def test_duplicate_names_the_original(client: KsefClient, sandbox: Sandbox) -> None:
+async def test_duplicate_of_another_document_names_the_original(client: KsefClient, sandbox: Sandbox) -> None:
+    invoice = sample_invoice(sandbox.nip)
+    async with await client.sessions.open_online(FormCode.FA3) as first:
+        original = await (await first.send(invoice)).outcome()
+
+    async with await client.sessions.open_online(FormCode.FA3) as second:
+        sent = await second.send(invoice + b"<!-- another file -->")
+        with pytest.raises(DuplicateInvoiceError, match="Another document") as caught:
+            await sent.outcome()
+
+    assert caught.value.original_ksef_number == original.ksef_number
+    assert caught.value.original_session == first.reference_number
+
+
+async def test_duplicate_of_the_same_document_is_its_acceptance(client: KsefClient, sandbox: Sandbox) -> None:
     async with await client.sessions.open_online(FormCode.FA3) as first:
         original = await (await first.send(sample_invoice(sandbox.nip))).outcome()
 
     async with await client.sessions.open_online(FormCode.FA3) as second:
         sent = await second.send(sample_invoice(sandbox.nip))
-        with pytest.raises(DuplicateInvoiceError) as caught:
-            await sent.outcome()
+        again = await sent.outcome()
 
-    assert caught.value.original_ksef_number == original.ksef_number
-    assert caught.value.original_session == first.reference_number
+    assert again.is_duplicate
+    assert again.reference_number == sent.reference_number
+    assert (again.ksef_number, again.session_reference_number) == (original.ksef_number, first.reference_number)
 
 
 async def test_offline_invoice_is_issued_offline_and_can_be_corrected(client: KsefClient, sandbox: Sandbox) -> None:

@@ -1,0 +1,131 @@
+"""Handing invoices over exactly once: what is in doubt is looked up at KSeF before it is sent again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from ..auth.access import AuthorizedCaller
+from ..crypto.envelope import SessionCipher
+from ..errors import ApiError, RemoteProtocolError, ServerError, TransportError
+from ..models.sessions import SendInvoiceRequest
+from ..operations import SEND_INVOICE
+from .tracking import Tracker
+
+__all__ = ["Delivery", "seal"]
+
+
+def seal(cipher: SessionCipher, invoice: bytes, offline: bool, corrects: bytes | None) -> SendInvoiceRequest:
+    """Encrypt and hash one invoice."""
+    ciphertext = cipher.encrypt(invoice)
+    return SendInvoiceRequest(
+        invoice_hash=hashlib.sha256(invoice).digest(),
+        invoice_size=len(invoice),
+        encrypted_invoice_hash=hashlib.sha256(ciphertext).digest(),
+        encrypted_invoice_size=len(ciphertext),
+        encrypted_invoice_content=ciphertext,
+        offline_mode=offline,
+        hash_of_corrected_invoice=corrects,
+    )
+
+
+class Delivery:
+    """Hands the invoices of one session over; safe to use from many tasks.
+
+    Args:
+        api: How to call KSeF.
+        tracker: What is known of the session's invoices.
+        session_reference_number: The session.
+        is_resumed: Whether others may have sent in it before: KSeF's list is read before the first invoice is sent.
+    """
+
+    def __init__(
+        self, api: AuthorizedCaller, tracker: Tracker, session_reference_number: str, *, is_resumed: bool
+    ) -> None:
+        self._api = api
+        self._tracker = tracker
+        self._path = {"reference_number": session_reference_number}
+        self._is_resumed = is_resumed
+        self._references: dict[bytes, str] = {}
+        #: SHA-256 of what KSeF may have, or not: the answer was lost, or nobody waited for it.
+        self._in_doubt: set[bytes] = set()
+        self._locks: dict[bytes, anyio.Lock] = {}
+
+    def __len__(self) -> int:
+        return len(self._references)
+
+    def reference_of(self, invoice_hash: bytes) -> str | None:
+        """The reference number of what KSeF took in with this SHA-256, as far as this process knows."""
+        return self._references.get(invoice_hash) or self._tracker.ledger.by_hash.get(invoice_hash)
+
+    async def hand_over(self, request: SendInvoiceRequest, *, again: bool) -> str:
+        """Send an invoice unless KSeF has it; the reference number.
+
+        Args:
+            request: Encrypted and hashed.
+            again: Send it even so.
+
+        Raises:
+            TransportError, ApiError, RemoteProtocolError: KSeF does not have it, or may have it: next time its list
+                is asked first.
+        """
+        digest = request.invoice_hash
+        async with self._alone(digest):
+            if self._is_resumed and not self._tracker.ledger.was_read:
+                await self._tracker.ledger.read()
+            known = self.reference_of(digest)
+            if known is not None and not again:
+                return known
+            reference_number = await self._deliver(request, but=known)
+            self._references[digest] = reference_number
+            self._tracker.sent.add(reference_number)
+            return reference_number
+
+    @asynccontextmanager
+    async def _alone(self, digest: bytes) -> AsyncGenerator[None]:
+        """Let tasks that send the same document wait for each other."""
+        lock = self._locks.setdefault(digest, anyio.Lock())
+        async with lock:
+            try:
+                yield
+            finally:
+                if not lock.statistics().tasks_waiting:
+                    self._locks.pop(digest, None)
+
+    async def _deliver(self, request: SendInvoiceRequest, *, but: str | None) -> str:
+        digest = request.invoice_hash
+        if digest in self._in_doubt and (found := await self._tracker.find(digest, but=but)):
+            return found
+        started, attempt = anyio.current_time(), 1
+        while True:
+            try:
+                return await self._post(request)
+            except (TransportError, ServerError, RemoteProtocolError) as error:
+                if digest not in self._in_doubt:
+                    raise
+                if found := await self._tracker.find(digest, but=but):
+                    self._in_doubt.discard(digest)
+                    return found
+                delay = self._api.caller.delay_before_retry(error, attempt=attempt, since=started)
+                if delay is None:
+                    raise
+            await anyio.sleep(delay)
+            attempt += 1
+
+    async def _post(self, request: SendInvoiceRequest) -> str:
+        digest = request.invoice_hash
+        was_in_doubt = digest in self._in_doubt
+        # From here on, until KSeF has said something: a cancelled task leaves the doubt behind.
+        self._in_doubt.add(digest)
+        try:
+            response = await self._api.call(SEND_INVOICE, request, path=self._path)
+        except (TransportError, ApiError) as error:
+            undelivered = not error.maybe_delivered if isinstance(error, TransportError) else True
+            if undelivered and not isinstance(error, ServerError) and not was_in_doubt:
+                self._in_doubt.discard(digest)
+            raise
+        self._in_doubt.discard(digest)
+        return response.reference_number

@@ -1,0 +1,97 @@
+"""KSeF's own list of a session's invoices: the truth about what was sent, read with as few requests as possible."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+import attrs
+
+from ..errors import BadRequestError
+from ..models.sessions import SessionInvoice, SessionInvoicePage
+from ..protocol.error_codes import ErrorCode
+from ..protocol.lifecycle import is_terminal
+
+__all__ = ["Ledger"]
+
+
+@attrs.define
+class _Page:
+    #: The continuation token it is asked for with; None for the first.
+    continuation: str | None
+    #: Full, and every invoice in it final: it will not change any more.
+    is_settled: bool = False
+
+
+class Ledger:
+    """The invoices of one session, as KSeF lists them.
+
+    The list only grows at its end, so pages in which everything is final are never read again.
+
+    Args:
+        fetch: Asks for the page that a continuation token leads to.
+    """
+
+    def __init__(self, fetch: Callable[[str | None], Awaitable[SessionInvoicePage]]) -> None:
+        self._fetch = fetch
+        self._lock = anyio.Lock()
+        self._pages = [_Page(None)]
+        self._read_at: float | None = None
+        #: By reference number, in KSeF's order.
+        self.invoices: dict[str, SessionInvoice] = {}
+        #: Reference numbers by SHA-256; the last where one document was sent more than once.
+        self.by_hash: dict[bytes, str] = {}
+
+    @property
+    def was_read(self) -> bool:
+        """Whether it has been read to its end."""
+        return self._read_at is not None
+
+    @property
+    def pages_to_read(self) -> int:
+        """How many requests the next reading takes at least."""
+        return max(1, sum(not page.is_settled for page in self._pages))
+
+    def note(self, invoice: SessionInvoice) -> None:
+        """Remember what KSeF said of an invoice elsewhere; what is final stays as it is."""
+        known = self.invoices.get(invoice.reference_number)
+        if known is None or not is_terminal(known.status.code):
+            # A signed link would be kept for as long as the session.
+            self.invoices[invoice.reference_number] = attrs.evolve(invoice, upo_download_url=None)
+            self.by_hash[invoice.invoice_hash] = invoice.reference_number
+
+    async def read(self) -> None:
+        """Read what may have changed; tasks that ask while another waits to read share its reading.
+
+        Raises:
+            TransportError, ApiError, RemoteProtocolError: A call failed; what was read before that is kept.
+        """
+        asked_at = anyio.current_time()
+        async with self._lock:
+            if self._read_at is not None and self._read_at > asked_at:
+                return
+            started_at = anyio.current_time()
+            try:
+                await self._read_pages()
+            except BadRequestError as error:
+                if error.code != ErrorCode.INVALID_CONTINUATION_TOKEN:
+                    raise
+                # The tokens have grown old.
+                self._pages = [_Page(None)]
+                await self._read_pages()
+            self._read_at = started_at
+
+    async def _read_pages(self) -> None:
+        number = 0
+        while number < len(self._pages):
+            page = self._pages[number]
+            number += 1
+            if page.is_settled:
+                continue
+            seen = await self._fetch(page.continuation)
+            for invoice in seen.invoices:
+                self.note(invoice)
+            if seen.continuation_token:
+                page.is_settled = all(is_terminal(invoice.status.code) for invoice in seen.invoices)
+                if number == len(self._pages):
+                    self._pages.append(_Page(seen.continuation_token))

@@ -1,0 +1,108 @@
+"""What became of an invoice: accepted with a KSeF number, or rejected with KSeF's reasons."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import TypeAlias
+
+import attrs
+
+from ..errors import DuplicateInvoiceError, InvoiceRejectedError, RemoteProtocolError
+from ..models.sessions import InvoiceStatusCode, InvoiceStatusInfo, InvoicingMode, SessionInvoice
+from ..operations import GET_SESSION_INVOICE
+from ..protocol.lifecycle import is_success
+
+__all__ = ["AcceptedInvoice", "Outcome", "duplicate_error", "judge", "original_of"]
+
+# Shapes of identifiers, so that the Polish around them does not matter.
+_KSEF_NUMBER = re.compile(r"\b\d{10}-\d{8}-[0-9A-F]{6}-?[0-9A-F]{6}-[0-9A-F]{2}\b", re.ASCII)
+_SESSION_NUMBER = re.compile(r"\b20\d{6}-S[OB]-[0-9A-F]{10}-[0-9A-F]{10}-[0-9A-F]{2}\b", re.ASCII)
+
+
+@attrs.frozen(kw_only=True)
+class AcceptedInvoice:
+    """An invoice with a KSeF number: it is issued."""
+
+    ksef_number: str
+    #: The seller's number (P_2).
+    invoice_number: str | None
+    reference_number: str
+    #: The session whose UPO confirms it.
+    session_reference_number: str
+    #: SHA-256 of the invoice (32 bytes).
+    invoice_hash: bytes
+    #: When it was sent.
+    invoicing_date: datetime
+    #: When the KSeF number was given.
+    acquisition_date: datetime | None
+    #: Whether KSeF regards it as issued online or offline.
+    invoicing_mode: InvoicingMode | None
+    #: True when KSeF called what was sent a duplicate (440) of this very document, accepted before: number, session
+    #: and dates are those of the first.
+    is_duplicate: bool = False
+
+
+#: A rejection is a value here, as one of many outcomes; `SentInvoice.outcome` raises it.
+Outcome: TypeAlias = AcceptedInvoice | InvoiceRejectedError
+
+
+def judge(invoice: SessionInvoice, session_reference_number: str) -> Outcome:
+    """What became of an invoice whose status is final; a duplicate is not looked into.
+
+    Raises:
+        RemoteProtocolError: It is accepted, but without a KSeF number.
+    """
+    if is_success(invoice.status.code):
+        if invoice.ksef_number is None:
+            raise RemoteProtocolError(
+                f"Invoice {invoice.reference_number} is accepted, but KSeF gives no KSeF number.",
+                operation=GET_SESSION_INVOICE.name,
+                path="$.ksefNumber",
+            )
+        return AcceptedInvoice(
+            ksef_number=invoice.ksef_number,
+            invoice_number=invoice.invoice_number,
+            reference_number=invoice.reference_number,
+            session_reference_number=session_reference_number,
+            invoice_hash=invoice.invoice_hash,
+            invoicing_date=invoice.invoicing_date,
+            acquisition_date=invoice.acquisition_date,
+            invoicing_mode=invoice.invoicing_mode,
+        )
+    if invoice.status.code == InvoiceStatusCode.DUPLICATE:
+        return duplicate_error(invoice, session_reference_number, "KSeF rejected invoice {number}")
+    return InvoiceRejectedError(
+        f"KSeF rejected invoice {invoice.invoice_number or invoice.reference_number}",
+        status=invoice.status,
+        reference_number=invoice.reference_number,
+        session_reference_number=session_reference_number,
+        invoice_hash=invoice.invoice_hash,
+    )
+
+
+def duplicate_error(invoice: SessionInvoice, session_reference_number: str, message: str) -> DuplicateInvoiceError:
+    """The error for an invoice that ended with 440; ``{number}`` in ``message`` becomes its number."""
+    ksef_number, session = original_of(invoice.status)
+    return DuplicateInvoiceError(
+        message.format(number=invoice.invoice_number or invoice.reference_number),
+        status=invoice.status,
+        reference_number=invoice.reference_number,
+        session_reference_number=session_reference_number,
+        invoice_hash=invoice.invoice_hash,
+        original_ksef_number=ksef_number,
+        original_session=session,
+    )
+
+
+def original_of(status: InvoiceStatusInfo) -> tuple[str | None, str | None]:
+    """KSeF number and session of the invoice that came first, from the extensions, or else the details."""
+    details = " ".join(status.details)
+    ksef_number = status.extensions.get("originalKsefNumber") or _found(_KSEF_NUMBER, details)
+    session = status.extensions.get("originalSessionReferenceNumber") or _found(_SESSION_NUMBER, details)
+    return ksef_number, session
+
+
+def _found(pattern: re.Pattern[str], text: str) -> str | None:
+    match = pattern.search(text)
+    return match[0] if match else None

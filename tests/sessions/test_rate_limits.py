@@ -1,0 +1,81 @@
+"""Production's limits, in virtual time: over real sockets, and with the sandbox's own limiter watching."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from clients import connected
+from virtual_time import VirtualTimeLoop, mind_threads
+
+from ksef_async import AcceptedInvoice, FormCode, KsefClient
+from ksef_async.models.events import Event, RequestAnswered
+from ksef_async.protocol.pacing import Pacer
+from ksef_async.protocol.retry import RetryPolicy
+from ksef_async.sandbox import Clock, Sandbox, Timings, sample_invoice
+
+PATIENT = RetryPolicy(patience=float("inf"), deadline=float("inf"))
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
+
+
+class Traffic:
+    """Counts what was asked and how it was answered."""
+
+    def __init__(self) -> None:
+        self.answers: Counter[tuple[str, int]] = Counter()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RequestAnswered):
+            self.answers[event.operation, event.http_status] += 1
+
+    def of(self, *operations: str) -> int:
+        return sum(count for (operation, _), count in self.answers.items() if operation in operations)
+
+    @property
+    def refused(self) -> int:
+        return sum(count for (_, status), count in self.answers.items() if status == 429)
+
+
+def client_of(sandbox: Sandbox, traffic: Traffic) -> KsefClient:
+    return connected(sandbox, pacer=Pacer(), retry=PATIENT, hook=traffic, answer_timeout=1e6)
+
+
+@pytest.mark.timeout(240)
+async def test_ten_thousand_invoices_fit_production_limits(capsys: pytest.CaptureFixture[str]) -> None:
+    await mind_threads()
+    loop, traffic = asyncio.get_running_loop(), Traffic()
+    # One session for all of them, which production would not keep open for 56 hours; `keep_open` has its own test.
+    timings = Timings(session_lifetime=timedelta(days=7))
+    async with Sandbox(clock=Clock(monotonic=loop.time), timings=timings) as sandbox:
+
+        def invoices() -> Iterator[bytes]:
+            return (sample_invoice(sandbox.nip, f"FV/{number}") for number in range(10_000))
+
+        async with client_of(sandbox, traffic) as client:
+            async with await client.sessions.open_online(FormCode.FA3) as session:
+                started = loop.time()
+                hashes = {sent.invoice_hash async for sent in session.send_many(invoices())}
+                hours = (loop.time() - started) / 3600
+                before = traffic.of("get_session_invoice", "list_session_invoices")
+                outcomes = [outcome async for outcome in session.outcomes()]
+            followed = traffic.of("get_session_invoice", "list_session_invoices") - before
+
+    ideal = 10_000 // 180 + 3 / 60  # 180 an hour, and the last 100 at 30 a minute
+    with capsys.disabled():
+        print(
+            f"\n10,000 invoices: {hours:.2f} h of {ideal:.2f} h that the limits allow, "
+            f"{followed} requests to follow them, {traffic.refused} answers of 429"
+        )
+    assert len(hashes) == 10_000
+    assert {outcome.invoice_hash for outcome in outcomes if isinstance(outcome, AcceptedInvoice)} == hashes
+    assert traffic.refused == 0
+    assert followed <= 60
+    assert hours <= ideal * 1.02
