@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import binascii
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import TypeVar
@@ -46,11 +46,18 @@ def page_of(rows: Sequence[T], call: Call, size: int) -> tuple[Sequence[T], str 
     """The page a call asks for, and the token for the next; none after the last, be it full or not."""
     start = 0
     if call.continuation_token is not None:
-        try:
-            start = int(urlsafe_b64decode(call.continuation_token).decode().removeprefix("[").removesuffix("]"))
-        except (binascii.Error, ValueError):
-            detail = "'continuationToken' is not in the correct format."
-            raise Refusal(ErrorCode.INVALID_CONTINUATION_TOKEN, detail) from None
+        start = _start(call.continuation_token)
     end = start + size
     token = urlsafe_b64encode(f"[{end}]".encode()).decode() if end < len(rows) else None
     return rows[start:end], token
+
+
+def _start(token: str) -> int:
+    try:
+        match = re.fullmatch(r"\[(\d+)\]", urlsafe_b64decode(token).decode(), re.ASCII)
+    except ValueError:
+        match = None
+    if match is None:
+        detail = "'continuationToken' is not in the correct format."
+        raise Refusal(ErrorCode.INVALID_CONTINUATION_TOKEN, detail)
+    return int(match[1])

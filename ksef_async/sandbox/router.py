@@ -31,8 +31,7 @@ _PERMISSION_DETAIL: Final = "Brak wymaganych uprawnień do wykonania operacji w 
 
 def _seven_digits(moment: datetime) -> str:
     # .NET writes ticks of 100 ns; the seventh digit lets clients prove that they can read it.
-    text = format_datetime(moment)
-    return text.replace("+00:00", "7+00:00") if moment.microsecond else text
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}7+00:00" if moment.microsecond else format_datetime(moment)
 
 
 WIRE = Wire(tolerant=True, datetime_format=_seven_digits)
@@ -179,7 +178,7 @@ def _read_query(operation: Operation[Any, Any], request: web.Request) -> dict[st
             query[name] = request.query.getall(key) if name == "statuses" else request.query[key]
     if "page_size" in operation.query:
         size = str(query.get("page_size", "10"))
-        if not size.isdigit() or not 10 <= int(size) <= 1000:
+        if not (size.isascii() and size.isdecimal()) or not 10 <= int(size) <= 1000:
             raise InvalidInput(f"'pageSize' must be between 10 and 1000. You entered {size}.")
         query["page_size"] = int(size)
     return query

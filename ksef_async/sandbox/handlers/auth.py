@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from ...crypto.envelope import rsa_decrypt
@@ -20,6 +21,7 @@ from ...models.auth import (
     TokenLoginRequest,
     TokenPair,
 )
+from ...models.common import Context, ContextType
 from ...models.keys import PublicKeyUsage
 from ...operations import Bearer
 from ...protocol.error_codes import ErrorCode
@@ -38,6 +40,13 @@ __all__ = [
     "revoke_current_login",
 ]
 
+_NIP: Final = r"[1-9](\d[1-9]|[1-9]\d)\d{7}"
+_CONTEXTS: Final[Mapping[str, str]] = {
+    ContextType.NIP: _NIP,
+    ContextType.INTERNAL_ID: rf"{_NIP}-\d{{5}}",
+    ContextType.NIP_VAT_UE: rf"{_NIP}-[A-Z]{{2}}[A-Z0-9+*]{{1,12}}",
+    ContextType.PEPPOL_ID: r"P[A-Z]{2}\d{6}",
+}
 _OCTET: Final = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _ADDRESS: Final = rf"({_OCTET}\.){{3}}{_OCTET}"
 
@@ -60,6 +69,9 @@ async def get_challenge(call: Call) -> Challenge:
 async def log_in_with_token(call: Call) -> LoginStarted:
     """POST /auth/ksef-token; a bad token shows only in the status."""
     request: TokenLoginRequest = call.body
+    _check_context(request.context_identifier)
+    if request.public_key_id is not None and len(request.public_key_id) != 44:
+        raise InvalidInput("'publicKeyId' must be 44 characters in length.")
     _check_policy(request.authorization_policy)
     issued = call.world.challenges.pop(request.challenge, None)
     if issued is None or call.now > issued[1] + call.world.timings.challenge_lifetime:
@@ -93,6 +105,11 @@ async def log_in_with_token(call: Call) -> LoginStarted:
     return LoginStarted(login.reference_number, _jwt(call, login, Bearer.LOGIN))
 
 
+def _check_context(context: Context) -> None:
+    if not re.fullmatch(_CONTEXTS.get(context.type, "(?!)"), context.value, re.ASCII):
+        raise InvalidInput("'contextIdentifier' is not in the correct format.")
+
+
 def _check_policy(policy: AuthorizationPolicy | None) -> None:
     allowed = policy.allowed_ips if policy else None
     if allowed is None:
@@ -117,7 +134,7 @@ def _check_token(
 ) -> tuple[StoredToken | None, str | None]:
     # The token itself has vertical bars in it.
     secret, separator, timestamp = plain.rpartition("|")
-    if not separator or not timestamp.isdigit():
+    if not separator or not (timestamp.isascii() and timestamp.isdecimal()):
         return None, "Nieprawidłowe kodowanie tokena"
     if int(timestamp) != timestamp_ms:
         return None, "Nieprawidłowy czas tokena"
