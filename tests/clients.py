@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from ksef_async import KsefClient, KsefToken
+from ksef_async.models.events import Event, RequestAnswered
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.protocol.retry import RetryPolicy
 from ksef_async.sandbox import Sandbox
@@ -17,3 +19,21 @@ def connected(sandbox: Sandbox, **options: Any) -> KsefClient:
     """A client of the sandbox's first company; ``options`` are those of `KsefClient`."""
     credentials = KsefToken(nip=sandbox.nip, token=sandbox.token)
     return KsefClient(sandbox.environment, credentials, **{"pacer": Pacer.unlimited(), "retry": QUICK, **options})
+
+
+class Traffic:
+    """Counts what was asked and how it was answered."""
+
+    def __init__(self) -> None:
+        self.answers: Counter[tuple[str, int]] = Counter()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RequestAnswered):
+            self.answers[event.operation, event.http_status] += 1
+
+    def of(self, *operations: str) -> int:
+        return sum(count for (operation, _), count in self.answers.items() if operation in operations)
+
+    @property
+    def refused(self) -> int:
+        return sum(count for (_, status), count in self.answers.items() if status == 429)

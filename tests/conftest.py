@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -9,6 +10,7 @@ from datetime import timedelta
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from clients import connected
+from virtual_time import VirtualTimeLoop, mind_threads
 
 from ksef_async import KsefClient
 from ksef_async.sandbox import Clock, Sandbox, Timings
@@ -28,8 +30,11 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    """A sandbox in real time, without rate limits."""
-    async with Sandbox(rate_limits=None) as sandbox:
+    """A sandbox in the time of the event loop, without rate limits."""
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, VirtualTimeLoop):
+        await mind_threads()
+    async with Sandbox(clock=Clock(monotonic=loop.time), rate_limits=None) as sandbox:
         yield sandbox
 
 

@@ -77,8 +77,8 @@ class Fault:
 
     @classmethod
     def wait(cls, seconds: float) -> Fault:
-        """The answer takes its time: ``seconds`` of real time."""
-        return cls("wait", seconds=seconds)
+        """KSeF acts at once, but its answer takes ``seconds`` of real time."""
+        return cls("wait", after_effect=True, seconds=seconds)
 
     def response(self, request: web.Request, now: Any) -> web.Response | None:
         """What is answered in place of KSeF; None when it answers itself.
@@ -106,15 +106,11 @@ class _Plan:
 
 
 class Faults:
-    """The faults planned for a sandbox.
+    """The faults planned for a sandbox."""
 
-    Args:
-        seed: Of the chance with which faults of a probability happen.
-    """
-
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self) -> None:
         self._plans: list[_Plan] = []
-        self._chance = random.Random(seed)  # noqa: S311  # nothing secret
+        self._chance = random.Random()  # noqa: S311  # nothing secret
         #: How often each operation has gone wrong on purpose.
         self.happened: dict[str, int] = {}
 
@@ -143,6 +139,10 @@ class Faults:
         if times is None and probability == 1.0:
             times = 1
         self._plans.append(_Plan(name, fault, times, probability))
+
+    def seed(self, seed: int) -> None:
+        """Let faults of a probability happen to the same calls each time."""
+        self._chance.seed(seed)
 
     def clear(self) -> None:
         """Let everything go right from now on."""

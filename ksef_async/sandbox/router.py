@@ -89,18 +89,18 @@ def _endpoint(
     operation: Operation[Any, Any], world: World, faults: Faults, handler: Handler
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def endpoint(request: web.Request) -> web.Response:
+        await request.read()  # whole, before anything happens: a caller who goes away meanwhile has asked all the same
         now = world.clock.now()
         fault = faults.next_for(operation)
         try:
             response = None
-            if fault is not None:
-                await anyio.sleep(fault.seconds)
-                if not fault.after_effect:
-                    response = fault.response(request, now)
+            if fault is not None and not fault.after_effect:
+                response = fault.response(request, now)
             if response is None:
                 call = await _read_call(operation, world, request, now)
                 response = _write(operation, await handler(call))
                 if fault is not None and fault.after_effect:
+                    await anyio.sleep(fault.seconds)
                     response = fault.response(request, now) or response
         except Refusal as refusal:
             problem_details = request.headers.get("X-Error-Format", "").lower() == "problem-details"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from clients import connected
+from clients import Traffic, connected
 from virtual_time import VirtualTimeLoop, mind_threads
 
 from ksef_async import AcceptedInvoice, FormCode, KsefClient
-from ksef_async.models.events import Event, RequestAnswered
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.protocol.retry import RetryPolicy
 from ksef_async.sandbox import Clock, Sandbox, Timings, sample_invoice
@@ -24,24 +22,6 @@ PATIENT = RetryPolicy(patience=float("inf"), deadline=float("inf"))
 @pytest.fixture(scope="module")
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "asyncio", {"loop_factory": VirtualTimeLoop}
-
-
-class Traffic:
-    """Counts what was asked and how it was answered."""
-
-    def __init__(self) -> None:
-        self.answers: Counter[tuple[str, int]] = Counter()
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, RequestAnswered):
-            self.answers[event.operation, event.http_status] += 1
-
-    def of(self, *operations: str) -> int:
-        return sum(count for (operation, _), count in self.answers.items() if operation in operations)
-
-    @property
-    def refused(self) -> int:
-        return sum(count for (_, status), count in self.answers.items() if status == 429)
 
 
 def client_of(sandbox: Sandbox, traffic: Traffic) -> KsefClient:
