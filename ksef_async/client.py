@@ -23,6 +23,7 @@ from .protocol.pacing import Pacer
 from .protocol.requests import Query
 from .protocol.retry import RetryPolicy
 from .sessions.manager import SessionManager
+from .shielding import finish
 from .transport import AiohttpTransport
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ __all__ = ["KsefClient", "Pacing"]
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
-#: Seconds that leaving the client may take to revoke its login.
+#: Seconds that leaving the client may take to revoke its login, and to close its connections.
 REVOKE_TIMEOUT: Final = 5.0
 
 
@@ -147,14 +148,14 @@ class KsefClient(anyio.AsyncContextManagerMixin):
                     error.add_note(f"Revoking the login failed as well: {revoke_error}")
             raise
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._transport.aclose()
+            await finish(self._transport.aclose(), REVOKE_TIMEOUT)
 
     async def _revoke(self) -> None:
-        with anyio.move_on_after(REVOKE_TIMEOUT, shield=True) as scope:
-            await self._tokens.revoke()
-        if scope.cancelled_caught:
-            raise WaitTimeoutError(f"KSeF did not confirm within {REVOKE_TIMEOUT:g} s that the login is revoked")
+        try:
+            await finish(self._tokens.revoke(), REVOKE_TIMEOUT)
+        except TimeoutError:
+            message = f"KSeF did not confirm within {REVOKE_TIMEOUT:g} s that the login is revoked"
+            raise WaitTimeoutError(message) from None
 
     async def log_in(self) -> None:
         """Log in now rather than at the first call; does nothing while a login is good.

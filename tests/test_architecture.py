@@ -22,7 +22,7 @@ LAYERS = (
     ("models", "crypto"),
     ("operations",),
     ("protocol",),
-    ("transport", "polling", "paging"),
+    ("transport", "polling", "paging", "shielding"),
     ("sandbox",),
     ("caller",),
     ("keys",),
@@ -34,7 +34,7 @@ LAYERS = (
 OUTSIDE = (("",), ("demo",), ("__main__",))
 LEVELS = {room: level for level, rooms in enumerate(LAYERS + OUTSIDE) for room in rooms}
 #: The sandbox stands beside the client's rooms: both meet only in the table, the models and the rules.
-BESIDE = {"sandbox": {"transport", "polling", "paging"}}
+BESIDE = {"sandbox": {"transport", "polling", "paging", "shielding"}}
 
 ROOT = Path(ksef_async.__file__).parent
 

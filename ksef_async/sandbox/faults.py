@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import attrs
 from aiohttp import web
 
+from ..models.sessions import InvoiceStatusCode
 from ..operations import OPERATIONS, Operation
 from ..protocol.error_codes import ErrorCode
 from .refusals import Refusal, TooManyRequests, internal_error
@@ -25,7 +26,7 @@ _PAGE: Final = "<!DOCTYPE html><html><head><title>{status}</title></head><body>R
 class Fault:
     """One way for a call to go wrong; made by the class methods."""
 
-    kind: Literal["drop", "answer", "refuse", "wait", "crash"]
+    kind: Literal["drop", "answer", "refuse", "wait", "crash", "wrong_key", "stuck", "verdict"]
     #: Whether KSeF does what was asked all the same.
     after_effect: bool = False
     status: int = 0
@@ -33,6 +34,7 @@ class Fault:
     content_type: str = "text/html"
     refusal: Refusal | None = None
     seconds: float = 0.0
+    verdict: InvoiceStatusCode | None = None
 
     @classmethod
     def drop_before(cls) -> Fault:
@@ -79,6 +81,21 @@ class Fault:
     def wait(cls, seconds: float) -> Fault:
         """KSeF acts at once, but its answer takes ``seconds`` of real time."""
         return cls("wait", after_effect=True, seconds=seconds)
+
+    @classmethod
+    def wrong_key(cls) -> Fault:
+        """The session being opened turns out to have a key that KSeF cannot decrypt (415)."""
+        return cls("wrong_key")
+
+    @classmethod
+    def stuck(cls) -> Fault:
+        """The session being opened, or the invoice being sent, stays in progress (170, 150) for a year."""
+        return cls("stuck")
+
+    @classmethod
+    def invoice_ends(cls, code: InvoiceStatusCode | int) -> Fault:
+        """The invoice being sent ends like this, e.g. with 500 or 550, whatever is in it."""
+        return cls("verdict", verdict=InvoiceStatusCode(code))
 
     def response(self, request: web.Request, now: Any) -> web.Response | None:
         """What is answered in place of KSeF; None when it answers itself.

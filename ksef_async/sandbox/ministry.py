@@ -90,26 +90,31 @@ class Ministry:
     """What only the Ministry can do: decrypt, issue tokens, sign links."""
 
     def __init__(self) -> None:
-        self._key_pairs: dict[PublicKeyUsage, KeyPair] = {}
+        #: The newest first; older ones go on being accepted until they are withdrawn.
+        self._key_pairs: dict[PublicKeyUsage, list[KeyPair]] = {}
         self._secret = secrets.token_bytes(32)
 
     def publish_first_keys(self, now: datetime) -> None:
         """Make the first keys; takes a fraction of a second, once in a process."""
-        self._key_pairs = {usage: make_key_pair(usage, _first_key(usage), now) for usage in PublicKeyUsage}
+        self._key_pairs = {usage: [make_key_pair(usage, _first_key(usage), now)] for usage in PublicKeyUsage}
 
     @property
     def certificates(self) -> tuple[PublicKeyCertificate, ...]:
         """What is published."""
-        return tuple(pair.certificate for pair in self._key_pairs.values())
+        return tuple(pair.certificate for pairs in self._key_pairs.values() for pair in pairs)
 
-    def rotate(self, now: datetime) -> None:
-        """Withdraw all keys at once and publish new ones, as in an emergency; takes a fraction of a second."""
-        self._key_pairs = {usage: make_key_pair(usage, _new_key(), now) for usage in PublicKeyUsage}
+    def rotate(self, now: datetime, *, withdraw: bool) -> None:
+        """Publish new keys, and withdraw the old ones if asked to; takes a fraction of a second."""
+        for usage, pairs in self._key_pairs.items():
+            new = make_key_pair(usage, _new_key(), now)
+            self._key_pairs[usage] = [new] if withdraw else [new, *pairs]
 
     def private_key(self, usage: PublicKeyUsage, public_key_id: str | None) -> rsa.RSAPrivateKey | None:
-        """The key that a request names, or the current one; None when the named one is unknown for this usage."""
-        pair = self._key_pairs[usage]
-        return pair.private_key if public_key_id in (None, pair.certificate.public_key_id) else None
+        """The key that a request names, or the newest; None when the named one is unknown for this usage."""
+        for pair in self._key_pairs[usage]:
+            if public_key_id in (None, pair.certificate.public_key_id):
+                return pair.private_key
+        return None
 
     # --- tokens -------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from ..operations import OPERATIONS, Bearer, Operation
 from ..protocol.error_codes import ErrorCode
 from ..protocol.wire import UnreadableJsonError, Wire, WireError, camel, format_datetime
-from .faults import Faults
+from .faults import Fault, Faults
 from .ministry import JWT_KINDS
 from .refusals import Forbidden, InvalidInput, Refusal, Unauthorized, internal_error
 from .world import Login, World
@@ -56,6 +56,8 @@ class Call:
     body: Any
     login: Login | None
     features: frozenset[str]
+    #: What is to go wrong with it on purpose.
+    fault: Fault | None
     client_ip: str
     continuation_token: str | None
 
@@ -97,7 +99,7 @@ def _endpoint(
             if fault is not None and not fault.after_effect:
                 response = fault.response(request, now)
             if response is None:
-                call = await _read_call(operation, world, request, now)
+                call = await _read_call(operation, world, fault, request, now)
                 response = _write(operation, await handler(call))
                 if fault is not None and fault.after_effect:
                     await anyio.sleep(fault.seconds)
@@ -117,7 +119,9 @@ def _endpoint(
     return endpoint
 
 
-async def _read_call(operation: Operation[Any, Any], world: World, request: web.Request, now: datetime) -> Call:
+async def _read_call(
+    operation: Operation[Any, Any], world: World, fault: Fault | None, request: web.Request, now: datetime
+) -> Call:
     client_ip = request.remote or ""
     login = None if operation.bearer is Bearer.NONE else _authorize(operation, world, request, now)
     world.limiter.count(operation, login.context if login else None, client_ip, now)
@@ -134,6 +138,7 @@ async def _read_call(operation: Operation[Any, Any], world: World, request: web.
         features=frozenset(
             feature.strip() for line in request.headers.getall("X-KSeF-Feature", []) for feature in line.split(",")
         ),
+        fault=fault,
         client_ip=client_ip,
         continuation_token=request.headers.get("x-continuation-token") or None,
     )

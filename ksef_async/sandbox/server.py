@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -107,9 +108,13 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         )
         return secret
 
-    async def rotate_keys(self) -> None:
-        """Withdraw the public keys at once and publish new ones, as in an emergency."""
-        await anyio.to_thread.run_sync(self.world.ministry.rotate, self.clock.now())
+    async def rotate_keys(self, *, withdraw: bool = True) -> None:
+        """Publish new public keys.
+
+        Args:
+            withdraw: Accept the old ones no longer, as in an emergency; otherwise both work, as when it is planned.
+        """
+        await anyio.to_thread.run_sync(partial(self.world.ministry.rotate, self.clock.now(), withdraw=withdraw))
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:

@@ -161,6 +161,8 @@ class OnlineSession:
     invoices: dict[str, Invoice] = attrs.field(factory=dict)
     #: Taking in is one at a time, so that order and limits hold while the work is in a thread.
     lock: anyio.Lock = attrs.field(factory=anyio.Lock, repr=False)
+    #: Stays in progress, on purpose.
+    is_stuck: bool = False
     upo_pages: tuple[tuple[str, bytes], ...] = ()
 
     @property
@@ -182,6 +184,8 @@ class OnlineSession:
 
     def final_since(self, now: datetime) -> datetime | None:
         """When it became final; None before."""
+        if self.is_stuck:
+            return None
         closed = self.closed_since(now)
         if self.cipher is None and (closed is None or self.invoices or closed >= self.key_fails_at):
             return self.key_fails_at if now >= self.key_fails_at else None

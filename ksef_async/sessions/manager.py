@@ -7,7 +7,6 @@ from collections.abc import Coroutine, Iterable
 from typing import Any
 from weakref import WeakValueDictionary
 
-import anyio
 import attrs
 
 from ..auth.access import AuthorizedCaller
@@ -27,6 +26,7 @@ from ..models.sessions import (
 from ..operations import LIST_SESSIONS, OPEN_ONLINE_SESSION
 from ..paging import TokenPages
 from ..polling import Cadence
+from ..shielding import finish
 from .keeper import SessionKeeper
 from .online import ACTIVATION_CADENCE, OnlineSession
 from .session import Session, token_pages
@@ -265,9 +265,12 @@ async def _finish_or_close(opening: Coroutine[Any, Any, OnlineSession]) -> Onlin
         return await asyncio.shield(task)
     except asyncio.CancelledError as cancelled:
         try:
-            with anyio.move_on_after(OPEN_GRACE, shield=True):
-                session = await task
-                await session.terminate()
-        except KsefError as error:
+            await finish(_close_what_opens(task), OPEN_GRACE)
+        except (KsefError, TimeoutError) as error:
             cancelled.add_note(f"The session being opened when this was cancelled: {error}")
         raise
+
+
+async def _close_what_opens(opening: asyncio.Future[OnlineSession]) -> None:
+    session = await opening
+    await session.terminate()

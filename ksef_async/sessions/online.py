@@ -33,6 +33,7 @@ from ..polling import Cadence, wait_until
 from ..protocol.error_codes import ErrorCode
 from ..protocol.invoices import check_invoice_file
 from ..protocol.lifecycle import is_success, is_terminal
+from ..shielding import finish
 from .delivery import Delivery, seal
 from .sending import send_many
 from .session import UPO_CADENCE, Session
@@ -213,13 +214,13 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
             WaitTimeoutError: KSeF did not confirm in time.
             TransportError, ApiError, RemoteProtocolError: The close failed.
         """
-        with anyio.move_on_after(CLOSE_TIMEOUT, shield=True) as scope:
-            await self._close()
-        if scope.cancelled_caught:
+        try:
+            await finish(self._close(), CLOSE_TIMEOUT)
+        except TimeoutError:
             raise WaitTimeoutError(
                 f"KSeF did not confirm within {CLOSE_TIMEOUT:g} s that session {self.reference_number} is closed; "
                 f"it closes by itself at {self.valid_until}"
-            )
+            ) from None
 
     def _raise_if_dead(self) -> None:
         last = self._history.last

@@ -10,6 +10,7 @@ import os
 import random
 import secrets
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -52,7 +53,7 @@ async def send_all(sandbox: Sandbox, sender: SessionKeeper, chance: random.Rando
     """Send from many tasks, some documents twice by mistake, while keys, token and session fail; hashes sent."""
     numbers = [*range(INVOICES), *chance.sample(range(INVOICES), INVOICES // 20)]
     chance.shuffle(numbers)
-    milestones = {
+    milestones: dict[int, Callable[[], Awaitable[None] | None]] = {
         len(numbers) // 4: lambda: sandbox.faults.add("send_invoice", Fault.refuse(21184)),
         len(numbers) // 2: sandbox.rotate_keys,
         len(numbers) * 3 // 4: lambda: sandbox.clock.advance(timedelta(minutes=20)),

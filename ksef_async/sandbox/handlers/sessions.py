@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import anyio.to_thread
@@ -43,6 +43,9 @@ __all__ = ["close_online_session", "get_session_status", "list_sessions", "open_
 #: Work on more bytes than this leaves the event loop.
 _LARGE: Final = 64_000
 
+#: How long what is stuck on purpose stays in progress.
+_STUCK: Final = timedelta(days=365)
+
 
 async def open_online_session(call: Call) -> OpenOnlineSessionResponse:
     """POST /sessions/online; whether the key can be decrypted shows only later."""
@@ -64,11 +67,12 @@ async def open_online_session(call: Call) -> OpenOnlineSessionResponse:
         reference_number=new_reference_number("SO", call.now),
         login=call.caller,
         form_code=request.form_code,
-        cipher=SessionCipher(key, iv) if len(key) == KEY_SIZE else None,
+        cipher=SessionCipher(key, iv) if len(key) == KEY_SIZE and not _goes_wrong(call, "wrong_key") else None,
         check_identifiers=Feature.SUBJECT_IDENTIFIER_VALIDATION in call.features,
         opened_at=call.now,
         valid_until=call.now + call.world.timings.session_lifetime,
         timings=call.world.timings,
+        is_stuck=_goes_wrong(call, "stuck"),
     )
     call.world.sessions[session.reference_number] = session
     return OpenOnlineSessionResponse(session.reference_number, session.valid_until)
@@ -95,7 +99,7 @@ async def _take_in(call: Call, session: OnlineSession, request: SendInvoiceReque
     _check_correction(call, request)
     verdict = await _judge(call, session, request)
     processing_at = call.now + world.timings.invoice_queue_delay
-    final_at = processing_at + world.timings.invoice_processing_delay
+    final_at = processing_at + (_STUCK if _goes_wrong(call, "stuck") else world.timings.invoice_processing_delay)
     invoice = Invoice(
         reference_number=new_reference_number("EE", call.now),
         ordinal_number=len(session.invoices) + 1,
@@ -145,9 +149,15 @@ def _check_correction(call: Call, request: SendInvoiceRequest) -> None:
         raise Refusal(ErrorCode.CORRECTED_INVOICE_ACCEPTED, detail)
 
 
+def _goes_wrong(call: Call, kind: str) -> bool:
+    return call.fault is not None and call.fault.kind == kind
+
+
 async def _judge(call: Call, session: OnlineSession, request: SendInvoiceRequest) -> Verdict:
     if session.cipher is None:
         return Verdict(code=InvoiceStatusCode.SESSION_FAILED)
+    if call.fault is not None and call.fault.verdict is not None:
+        return Verdict(code=call.fault.verdict)
     read = _reader(call, session, session.cipher, request)
     # A schema takes its time even over a small invoice.
     in_thread = call.world.schemas is not None or len(request.encrypted_invoice_content) > _LARGE

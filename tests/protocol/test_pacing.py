@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import attrs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ksef_async.models.limits import PRODUCTION_LIMITS, UNLIMITED, RateLimit
+from ksef_async.operations import (
+    CLOSE_ONLINE_SESSION,
+    GET_INVOICE_UPO,
+    GET_RATE_LIMITS,
+    GET_SESSION_STATUS,
+    REVOKE_CURRENT_LOGIN,
+    SEND_INVOICE,
+    RateGroup,
+)
+from ksef_async.protocol.pacing import Pacer
+
+WINDOWS = ((1.0, "per_second"), (60.0, "per_minute"), (3600.0, "per_hour"))
+
+
+@given(
+    limit=st.builds(RateLimit, st.integers(1, 5), st.integers(1, 12), st.integers(1, 20)),
+    pauses=st.lists(st.floats(0, 30), min_size=1, max_size=80),
+)
+def test_no_window_ever_holds_more_calls_than_granted(limit: RateLimit, pauses: list[float]) -> None:
+    pacer = Pacer(attrs.evolve(PRODUCTION_LIMITS, invoice_send=limit))
+    now, starts = 0.0, []
+    for pause in pauses:
+        now += pause
+        starts.append(pacer.reserve(SEND_INVOICE, now))
+
+    assert starts == sorted(starts)
+    for end in starts:
+        for seconds, name in WINDOWS:
+            assert sum(end - seconds < start <= end for start in starts) <= getattr(limit, name)
+
+
+def test_calls_go_at_once_until_a_window_is_full() -> None:
+    pacer = Pacer()
+
+    starts = [pacer.reserve(SEND_INVOICE, 100.0) for _ in range(181)]
+
+    assert starts[:10] == [100.0] * 10
+    assert starts[10] == 101.25
+    assert starts[30] == 160.25
+    assert starts[180] == 3700.25
+
+
+def test_groups_do_not_hold_each_other_up() -> None:
+    pacer = Pacer()
+    for _ in range(500):
+        pacer.reserve(SEND_INVOICE, 0.0)
+        pacer.reserve(GET_SESSION_STATUS, 0.0)
+
+    assert pacer.reserve(CLOSE_ONLINE_SESSION, 0.0) == 0.0
+
+
+def test_operations_of_one_group_share_its_budget_but_those_of_other_do_not() -> None:
+    pacer = Pacer()
+    for _ in range(10):
+        pacer.reserve(GET_SESSION_STATUS, 0.0)
+        pacer.reserve(GET_RATE_LIMITS, 0.0)
+
+    assert pacer.reserve(GET_INVOICE_UPO, 0.0) == 1.25
+    assert pacer.reserve(GET_RATE_LIMITS, 0.0) == 1.25
+    assert pacer.reserve(REVOKE_CURRENT_LOGIN, 0.0) == 0.0
+
+
+def test_released_time_is_given_to_the_next() -> None:
+    pacer = Pacer()
+    starts = [pacer.reserve(SEND_INVOICE, 0.0) for _ in range(11)]
+
+    pacer.release(SEND_INVOICE, starts[-1])
+
+    assert pacer.reserve(SEND_INVOICE, 0.0) == starts[-1]
+    pacer.release(SEND_INVOICE, 12345.0)
+
+
+def test_retry_after_holds_for_the_whole_group_and_only_for_it() -> None:
+    pacer = Pacer.unlimited()
+    pacer.block(GET_SESSION_STATUS, 30.0)
+    pacer.block(GET_INVOICE_UPO, 20.0)
+
+    assert pacer.reserve(GET_INVOICE_UPO, 0.0) == 30.0
+    assert pacer.reserve(SEND_INVOICE, 0.0) == 0.0
+
+
+def test_budget_can_be_inspected() -> None:
+    pacer = Pacer()
+    assert pacer.remaining(RateGroup.INVOICE_SEND, 0.0) == RateLimit(10, 30, 180)
+
+    for _ in range(4):
+        pacer.reserve(SEND_INVOICE, 0.0)
+
+    assert pacer.remaining(RateGroup.INVOICE_SEND, 0.5) == RateLimit(6, 26, 176)
+    assert pacer.remaining(RateGroup.INVOICE_SEND, 30.0) == RateLimit(10, 26, 176)
+    assert Pacer.unlimited().remaining(RateGroup.INVOICE_SEND, 0.0) == RateLimit(*[UNLIMITED] * 3)
+    for operation, times in ((GET_RATE_LIMITS, 1), (REVOKE_CURRENT_LOGIN, 3)):
+        for _ in range(times):
+            pacer.reserve(operation, 0.0)
+    assert pacer.remaining(RateGroup.OTHER, 0.0) == RateLimit(7, 27, 117)
+
+
+def test_adopted_limits_count_what_went_before() -> None:
+    pacer = Pacer()
+    for _ in range(10):
+        pacer.reserve(SEND_INVOICE, 0.0)
+    pacer.block(SEND_INVOICE, 0.5)
+
+    pacer.adopt(attrs.evolve(PRODUCTION_LIMITS, invoice_send=RateLimit(12, UNLIMITED, UNLIMITED)))
+
+    assert [pacer.reserve(SEND_INVOICE, 0.0) for _ in range(3)] == [0.5, 0.5, 1.25]

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from clients import connected
+from virtual_time import VirtualTimeLoop, mind_threads
+
+from ksef_async import (
+    BadRequestError,
+    FormCode,
+    InvoiceRejectedError,
+    InvoiceStatusCode,
+    KsefClient,
+    LocalProtocolError,
+    StatusCode,
+)
+from ksef_async.sandbox import Clock, Fault, Sandbox, sample_invoice
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    await mind_threads()
+    clock = Clock(monotonic=asyncio.get_running_loop().time)
+    async with Sandbox(clock=clock, rate_limits=None, max_invoices=20) as sandbox:
+        yield sandbox
+
+
+def sessions(sandbox: Sandbox) -> list[tuple[int, int]]:
+    """Status and number of invoices of each."""
+    now = sandbox.clock.now()
+    return [(session.code_at(now).value, len(session.invoices)) for session in sandbox.world.sessions.values()]
+
+
+async def test_nothing_is_opened_before_something_is_sent(client: KsefClient, sandbox: Sandbox) -> None:
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        assert sender.sessions == ()
+
+    assert sandbox.world.sessions == {}
+    assert await sender.upos() == ()
+
+
+async def test_full_session_is_replaced_while_many_tasks_send(client: KsefClient, sandbox: Sandbox) -> None:
+    invoices = [sample_invoice(sandbox.nip, f"FV/{number}") for number in range(50)]
+
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        sent = await asyncio.gather(*(sender.send(invoice) for invoice in invoices))
+
+    hashes = {each.invoice_hash for each in sent}
+    assert {outcome.invoice_hash async for outcome in sender.outcomes()} == hashes
+    assert {entry.invoice_hash for upo in await sender.upos() for entry in upo.entries} == hashes
+    assert sorted(sessions(sandbox)) == [(200, 10), (200, 20), (200, 20)]
+
+
+async def test_document_is_recognised_across_sessions(client: KsefClient, sandbox: Sandbox) -> None:
+    invoices = [sample_invoice(sandbox.nip, f"FV/{number}") for number in range(30)]
+
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        sent = [each async for each in sender.send_many(invoices)]
+        again = await sender.send(invoices[0])
+
+    assert again.reference_number == sent[0].reference_number
+    assert sum(count for _, count in sessions(sandbox)) == 30
+
+
+async def test_session_under_maintenance_is_replaced(client: KsefClient, sandbox: Sandbox) -> None:
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        await sender.send(sample_invoice(sandbox.nip, "FV/1"))
+        sandbox.faults.add("send_invoice", Fault.refuse(21184))
+        sandbox.faults.add("close_online_session", Fault.refuse(21184))
+        await sender.send(sample_invoice(sandbox.nip, "FV/2"))
+        assert [code for code, _ in sessions(sandbox)] == [100, 100]
+
+    # What could not be closed then is closed in the end.
+    await sender.upos()
+    assert sessions(sandbox) == [(200, 1), (200, 1)]
+
+
+async def test_maintenance_that_lasts_is_told(client: KsefClient, sandbox: Sandbox) -> None:
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        sandbox.faults.add("send_invoice", Fault.refuse(21184), times=3)
+        with pytest.raises(BadRequestError) as caught:
+            await sender.send(sample_invoice(sandbox.nip))
+
+    assert caught.value.code == 21184
+    assert [code for code, _ in sessions(sandbox)] == [440, 440, 440]
+
+
+async def test_session_that_somebody_closed_is_replaced(client: KsefClient, sandbox: Sandbox) -> None:
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        first = await sender.send(sample_invoice(sandbox.nip, "FV/1"))
+        async with connected(sandbox) as other:
+            await (await other.sessions.attach(first.session_reference_number)).terminate()
+        second = await sender.send(sample_invoice(sandbox.nip, "FV/2"))
+
+    assert first.session_reference_number != second.session_reference_number
+
+
+async def test_session_is_replaced_before_its_twelve_hours_end(client: KsefClient, sandbox: Sandbox) -> None:
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        first = await sender.send(sample_invoice(sandbox.nip, "FV/1"))
+        sandbox.clock.advance(timedelta(hours=11, minutes=55))
+        await client.sessions.status(first.session_reference_number)
+        second = await sender.send(sample_invoice(sandbox.nip, "FV/2"))
+        assert [code for code, _ in sessions(sandbox)][1:] == [100]
+
+    assert first.session_reference_number != second.session_reference_number
+    assert len(await sender.upos()) == 2
+
+
+async def test_dead_session_is_replaced_and_its_invoices_are_told(sandbox: Sandbox) -> None:
+    async with connected(sandbox) as client:
+        await client.log_in()
+        sandbox.faults.add("open_online_session", Fault.wrong_key())
+        async with client.sessions.keep_open(FormCode.FA3) as sender:
+            lost = await sender.send(sample_invoice(sandbox.nip, "FV/1"))
+            sandbox.clock.advance(2)
+            sent = await sender.send(sample_invoice(sandbox.nip, "FV/2"))
+
+            with pytest.raises(InvoiceRejectedError) as caught:
+                await lost.outcome()
+            assert caught.value.code == InvoiceStatusCode.SESSION_FAILED
+            await sent.outcome()
+
+        assert [code for code, _ in sessions(sandbox)] == [StatusCode.DECRYPTION_ERROR, StatusCode.CLOSED]
+        assert len(await sender.upos()) == 1
+
+
+async def test_bad_file_is_told_at_once(client: KsefClient, sandbox: Sandbox) -> None:
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        with pytest.raises(LocalProtocolError, match="empty"):
+            await sender.send(b"")
+
+    assert len(sandbox.world.sessions) == 1
+
+
+async def test_block_is_the_only_place_to_send(client: KsefClient, sandbox: Sandbox) -> None:
+    sender = client.sessions.keep_open(FormCode.FA3)
+    with pytest.raises(LocalProtocolError, match="inside of its block"):
+        await sender.send(sample_invoice(sandbox.nip))
+    async with sender:
+        pass
+    with pytest.raises(LocalProtocolError, match="inside of its block"):
+        await sender.send(sample_invoice(sandbox.nip))
+    with pytest.raises(LocalProtocolError, match="entered before"):
+        async with sender:
+            pass
+
+
+async def test_failed_close_is_told(client: KsefClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add("close_online_session", Fault.refuse(21184), times=10)
+    with pytest.raises(BadRequestError) as on_exit:
+        async with client.sessions.keep_open(FormCode.FA3) as sender:
+            await sender.send(sample_invoice(sandbox.nip, "FV/1"))
+            sandbox.faults.add("send_invoice", Fault.refuse(21184))
+            await sender.send(sample_invoice(sandbox.nip, "FV/2"))
+    assert on_exit.value.code == 21184
+    assert len(on_exit.value.__notes__) == 1
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        async with client.sessions.keep_open(FormCode.FA3) as sender:
+            await sender.send(sample_invoice(sandbox.nip, "FV/3"))
+            raise ZeroDivisionError
+    assert "Closing a session failed as well" in caught.value.__notes__[0]
+
+
+async def test_unheard_opening_is_repeated(client: KsefClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add("open_online_session", Fault.drop_after())
+
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        await sender.send(sample_invoice(sandbox.nip))
+
+    assert len(sender.sessions) == 1
+    assert [count for _, count in sessions(sandbox)] == [0, 1]
