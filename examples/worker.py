@@ -2,6 +2,8 @@
 
 ``python worker.py FOLDER`` leaves ``invoice.ksef.json`` and ``invoice.upo.xml`` beside ``invoice.xml``; a file that
 has its JSON is not sent again. What KSeF rejected has the reason in its JSON instead of a number.
+A worker that dies between sending and writing sends the file once more when it is started again: KSeF calls it a
+duplicate, and as it is the same document, its outcome and its UPO are those of the first.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ async def deliver(session: OnlineSession, file: AsyncPath) -> None:
     else:
         upo = await sent.upo()
         await file.with_suffix(".upo.xml").write_bytes(upo.xml)
-        result = {"ksef_number": invoice.ksef_number, "session": session.reference_number}
+        result = {"ksef_number": invoice.ksef_number, "session": invoice.session_reference_number}
     await file.with_suffix(".ksef.json").write_text(json.dumps(result))
     print(f"{file.name}: {result}")
 

@@ -66,6 +66,9 @@ from .models.sessions import (
 )
 from .models.upo import UPODocument, UPOEntry
 from .polling import Cadence
+from .protocol.pacing import Pacer
+from .protocol.retry import RetryPolicy
+from .sessions.keeper import SessionKeeper
 from .sessions.manager import SessionManager
 from .sessions.online import OnlineSession
 from .sessions.outcomes import AcceptedInvoice, Outcome
@@ -108,14 +111,17 @@ __all__ = [
     "LoginFailedError",
     "OnlineSession",
     "Outcome",
+    "Pacer",
     "ProcessingError",
     "RateLimitedError",
     "RemoteProtocolError",
+    "RetryPolicy",
     "SentInvoice",
     "ServerError",
     "SessionFailedError",
     "SessionFilter",
     "SessionInvoice",
+    "SessionKeeper",
     "SessionManager",
     "SessionOutcome",
     "SessionStatus",

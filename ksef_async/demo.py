@@ -18,6 +18,7 @@ from .auth.credentials import KsefToken
 from .client import KsefClient
 from .environment import Environment, is_loopback
 from .errors import LocalProtocolError, RemoteProtocolError
+from .models.events import Hook
 from .models.sessions import FormCode
 from .protocol.xml import parse_xml
 from .sandbox import Sandbox, sample_invoice
@@ -30,11 +31,12 @@ _NAMED = {"TEST": Environment.TEST, "DEMO": Environment.DEMO, "PRODUCTION": Envi
 
 
 @asynccontextmanager
-async def connect(nip: str | None = None) -> AsyncIterator[tuple[KsefClient, str]]:
+async def connect(nip: str | None = None, *, hook: Hook | None = None) -> AsyncIterator[tuple[KsefClient, str]]:
     """A client, and the NIP it is logged in for.
 
     Args:
         nip: Which company the sandbox is to know; made up by default. A real environment takes KSEF_NIP.
+        hook: Is told of every event.
 
     Raises:
         LocalProtocolError: KSEF_ENV is set, but KSEF_NIP or KSEF_TOKEN is not.
@@ -42,7 +44,7 @@ async def connect(nip: str | None = None) -> AsyncIterator[tuple[KsefClient, str
     if not (name := os.environ.get("KSEF_ENV")):
         async with (
             Sandbox(nip=nip) as sandbox,
-            KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token)) as client,
+            KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token), hook=hook) as client,
         ):
             yield client, sandbox.nip
         return
@@ -51,7 +53,7 @@ async def connect(nip: str | None = None) -> AsyncIterator[tuple[KsefClient, str
     except KeyError as error:
         raise LocalProtocolError(f"KSEF_ENV is set, so {error} has to be set too.") from None
     environment = _NAMED.get(name) or Environment(name)
-    async with KsefClient(environment, credentials, revoke_on_exit=True) as client:
+    async with KsefClient(environment, credentials, hook=hook, revoke_on_exit=True) as client:
         yield client, os.environ["KSEF_NIP"]
 
 

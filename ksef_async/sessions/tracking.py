@@ -141,6 +141,10 @@ class Tracker:
                     f"Session {self._session}: {len(pending)} invoices are still in progress after {cadence.deadline} s"
                 )
 
+    def outcome_so_far(self, reference_number: str) -> Outcome | None:
+        """What became of an invoice, as far as it was asked; None while that is open."""
+        return self._outcomes.get(reference_number)
+
     def _is_final(self, reference_number: str) -> bool:
         invoice = self.ledger.invoices.get(reference_number)
         return invoice is not None and is_terminal(invoice.status.code)
@@ -296,6 +300,8 @@ class SentInvoice:
     async def upo(self) -> UPODocument:
         """The receipt of this invoice alone; there is one as soon as it is accepted, even in an open session.
 
+        For a duplicate of this very document, which `outcome` has told, it is the receipt of the first.
+
         Raises:
             BadRequestError: It is not accepted (21178).
             RemoteProtocolError: The receipt is not what KSeF vouches for, or about another document.
@@ -303,8 +309,15 @@ class SentInvoice:
 
         Source: GET /sessions/{referenceNumber}/invoices/{invoiceReferenceNumber}/upo.
         """
-        xml = await self._api.call(GET_INVOICE_UPO, path=self._path)
-        document = await verify_upo(xml, session_reference_number=self.session_reference_number)
+        outcome = self._tracker.outcome_so_far(self.reference_number)
+        if isinstance(outcome, AcceptedInvoice) and outcome.is_duplicate:
+            session = outcome.session_reference_number
+            path = {"reference_number": session, "ksef_number": outcome.ksef_number}
+            xml = await self._api.call(GET_INVOICE_UPO_BY_KSEF_NUMBER, path=path)
+        else:
+            session = self.session_reference_number
+            xml = await self._api.call(GET_INVOICE_UPO, path=self._path)
+        document = await verify_upo(xml, session_reference_number=session)
         if [entry.invoice_hash for entry in document.entries] != [self.invoice_hash]:
             raise RemoteProtocolError(
                 f"KSeF's UPO of invoice {self.reference_number} is about another document.",

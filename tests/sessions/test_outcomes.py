@@ -107,7 +107,11 @@ async def test_duplicate_of_the_same_document_is_its_acceptance(client: KsefClie
         sent = await second.send(sample_invoice(sandbox.nip))
         again = await sent.outcome()
 
+        receipt = await sent.upo()
+
     assert again.is_duplicate
+    assert receipt.session_reference_number == first.reference_number
+    assert [entry.ksef_number for entry in receipt.entries] == [original.ksef_number]
     assert again.reference_number == sent.reference_number
     assert (again.ksef_number, again.session_reference_number) == (original.ksef_number, first.reference_number)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import anyio.to_thread
@@ -179,6 +180,7 @@ def _reader(
     call: Call, session: OnlineSession, cipher: SessionCipher, request: SendInvoiceRequest
 ) -> Callable[[], Document]:
     schemas = call.world.schemas
+    validate = partial(schemas.validate, session.form_code) if schemas is not None else None
 
     def read() -> Document:
         return examine(
@@ -190,7 +192,7 @@ def _reader(
             declared_hash=request.invoice_hash,
             is_correction=request.hash_of_corrected_invoice is not None,
             check_identifiers=session.check_identifiers,
-            validate=None if schemas is None else lambda invoice: schemas.validate(session.form_code, invoice),
+            validate=validate,
         )
 
     return read

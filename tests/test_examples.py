@@ -1,0 +1,100 @@
+"""Every example, as it stands, against its own sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from ksef_async.protocol.ksef_number import KsefNumber
+from ksef_async.sandbox import sample_invoice
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+NIP = "5265877635"
+
+
+async def run(name: str, *arguments: object) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(EXAMPLES / name), *map(str, arguments)),
+        env={name: value for name, value in os.environ.items() if not name.startswith("KSEF_")},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    return out.decode()
+
+
+def test_every_example_is_run_here() -> None:
+    text = Path(__file__).read_text("utf-8")
+    assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in text] == []
+
+
+async def test_send_one_invoice() -> None:
+    lines = (await run("send_one_invoice.py")).splitlines()
+
+    number = lines[0].removeprefix("accepted as ")
+    KsefNumber.parse(number)
+    assert lines[1].endswith(f"confirms ['{number}']")
+
+
+async def test_watch_session() -> None:
+    lines = (await run("watch_session.py")).splitlines()
+
+    assert lines[0].startswith("--- -> 100 ")
+    # Whether 170 is seen depends on the moment; the end is.
+    assert lines[-1].endswith("-> 200 Sesja interaktywna przetworzona pomyślnie: 3 invoices, 3 accepted")
+
+
+async def test_metrics() -> None:
+    lines = (await run("metrics.py")).splitlines()
+
+    assert lines[0].startswith("ksef_requests_total{operation=")
+    assert 'ksef_requests_total{operation="send_invoice",status="202"} 5' in lines
+
+
+async def test_worker(tmp_path: Path) -> None:
+    # The sandbox of each run makes up its company, so only an invoice of the worker's own can be accepted.
+    (tmp_path / "broken.xml").write_bytes(b"no invoice")
+    await run("worker.py", tmp_path)
+    assert "KSeF rejected" in json.loads((tmp_path / "broken.ksef.json").read_text())["rejected"]
+
+    await run("worker.py", tmp_path)
+    result = json.loads((tmp_path / "sample.ksef.json").read_text())
+    KsefNumber.parse(result["ksef_number"])
+    upo = ET.parse(tmp_path / "sample.upo.xml")
+    assert upo.findtext("{*}Dokument/{*}NumerKSeFDokumentu") == result["ksef_number"]
+
+    changed = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    (tmp_path / "late.xml").write_bytes(b"")
+    assert (await run("worker.py", tmp_path)).startswith("late.xml: {'rejected'")
+    assert all(path.stat().st_mtime_ns == time for path, time in changed.items())
+
+
+async def test_fastapi_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KSEF_ENV", raising=False)
+    spec = importlib.util.spec_from_file_location("fastapi_service", EXAMPLES / "fastapi_service.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    app: FastAPI = module.app
+
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+        nip = (await http.get("/company")).json()["nip"]
+        posts = [http.post("/invoices", content=sample_invoice(nip, f"FV/{number}")) for number in (1, 1, 2)]
+        answers = [answer.json() for answer in await asyncio.gather(*posts)]
+        rejected = await http.post("/invoices", content=sample_invoice(NIP))
+        empty = await http.post("/invoices", content=b"<BOM/>".replace(b"<", b"\xef\xbb\xbf<"))
+
+    numbers = [answer["ksef_number"] for answer in answers]
+    assert numbers[0] == numbers[1] != numbers[2]
+    assert (rejected.status_code, empty.status_code) == (422, 400)

@@ -1,0 +1,160 @@
+"""`python -m ksef_async`, as its users run it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import attrs
+import pytest
+
+from ksef_async import Environment, KsefClient, KsefToken
+from ksef_async.protocol.ksef_number import KsefNumber
+from ksef_async.sandbox import Sandbox, sample_invoice
+
+NIP = "5265877635"
+
+
+@attrs.frozen
+class Result:
+    code: int | None
+    out: str
+    err: str
+
+
+def environment(**variables: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("KSEF_")}
+    return kept | variables
+
+
+async def run(*arguments: object, **variables: str) -> Result:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ksef_async", *map(str, arguments)),
+        env=environment(**variables),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return Result(process.returncode, out.decode(), err.decode())
+
+
+@pytest.fixture
+def invoices(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{number}.xml" for number in (1, 2)]
+    for number, path in enumerate(paths):
+        path.write_bytes(sample_invoice(NIP, f"FV/{number}"))
+    return paths
+
+
+async def test_demo_prints_the_timeline_of_an_invoice() -> None:
+    result = await run("demo")
+
+    assert (result.code, result.err) == (0, "")
+    number = re.search(r"KSeF number (\S+)", result.out)
+    assert number is not None
+    KsefNumber.parse(number[1])
+    steps = re.findall(r"^ *[\d.]+ s  (\w+)", result.out, re.MULTILINE)
+    assert steps[:6] == ["KSeF", "login", "open", "sent", "accepted", "closed"]
+    assert steps[-2:] == ["UPO", "verified"]
+    assert "without legal effect" in result.out
+    assert "-> 200 " in result.out
+
+
+async def test_demo_sends_the_files_it_is_given(invoices: list[Path]) -> None:
+    result = await run("demo", *invoices)
+
+    assert result.code == 0
+    assert re.findall(r"accepted  (\S+): KSeF number (\d+)-", result.out) == [("1.xml", NIP), ("2.xml", NIP)]
+    assert "each of its 2 invoice(s)" in result.out
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        pytest.param(None, "FileNotFoundError", id="missing"),
+        pytest.param(b"", "LocalProtocolError", id="empty"),
+        pytest.param(b"no invoice", "InvoiceRejectedError: KSeF rejected invoice", id="no XML"),
+    ],
+)
+async def test_demo_tells_what_is_wrong_with_a_file(tmp_path: Path, content: bytes | None, error: str) -> None:
+    file = tmp_path / "invoice.xml"
+    if content is not None:
+        file.write_bytes(content)
+
+    result = await run("demo", file)
+
+    assert result.code == 1
+    assert result.err.startswith(error)
+    assert "Traceback" not in result.err
+
+
+async def test_demo_goes_where_it_is_told(sandbox: Sandbox) -> None:
+    variables = {"KSEF_ENV": sandbox.environment.base_url, "KSEF_NIP": sandbox.nip, "KSEF_TOKEN": sandbox.token}
+
+    result = await run("demo", **variables)
+
+    assert result.code == 0
+    assert [invoice.is_accepted for invoice in sandbox.world.invoices()] == [True]
+    assert sandbox.token not in result.out + result.err
+
+
+async def test_demo_asks_for_what_it_needs() -> None:
+    result = await run("demo", KSEF_ENV="TEST", KSEF_NIP=NIP)
+
+    assert (result.code, result.out) == (1, "")
+    assert result.err == "LocalProtocolError: KSEF_ENV is set, so 'KSEF_TOKEN' has to be set too.\n"
+
+
+async def test_wrong_arguments_are_refused() -> None:
+    result = await run("invoice")
+
+    assert result.code == 2
+    assert "invalid choice" in result.err
+
+
+@asynccontextmanager
+async def serving(*arguments: str, end: signal.Signals) -> AsyncIterator[dict[str, str]]:
+    """What `python -m ksef_async sandbox` prints, by name; ends it with a signal."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ksef_async", "sandbox", *arguments),
+        env=environment(),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    lines = [(await process.stdout.readline()).decode().strip() for _ in range(4)]
+    try:
+        yield dict(line.split("=", 1) for line in lines if "=" in line)
+    finally:
+        process.send_signal(end)
+        assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+async def test_sandbox_serves_until_it_is_told_to_stop(end: signal.Signals) -> None:
+    async with serving(end=end) as printed:
+        credentials = KsefToken(nip=printed["KSEF_NIP"], token=printed["KSEF_TOKEN"])
+        async with KsefClient(Environment(printed["KSEF_ENV"]), credentials) as client:
+            await client.log_in()
+
+
+async def test_sandbox_does_not_repeat_the_token_it_is_given(unused_port: int) -> None:
+    arguments = ("--port", str(unused_port), "--nip", NIP, "--token", "SECRET")
+    async with serving(*arguments, end=signal.SIGTERM) as printed:
+        assert printed == {"KSEF_ENV": f"http://127.0.0.1:{unused_port}/v2", "KSEF_NIP": NIP}
+        async with KsefClient(Environment(printed["KSEF_ENV"]), KsefToken(nip=NIP, token="SECRET")) as client:
+            await client.log_in()
+
+
+async def test_port_in_use_is_told(sandbox: Sandbox) -> None:
+    port = sandbox.environment.base_url.split(":")[-1].split("/")[0]
+
+    result = await run("sandbox", "--port", port)
+
+    assert result.code == 1
+    assert "in use" in result.err

@@ -1,0 +1,100 @@
+"""What a user writes, and what type it has: checked by mypy and pyright, not run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import assert_type
+
+from ksef_async import (
+    AcceptedInvoice,
+    Caller,
+    EncryptionInfo,
+    Environment,
+    FormCode,
+    InvoiceRejectedError,
+    KsefClient,
+    KsefToken,
+    OnlineSession,
+    SentInvoice,
+    SessionFilter,
+    SessionInvoice,
+    SessionKeeper,
+    SessionManager,
+    SessionStatus,
+    SessionSummary,
+    SessionType,
+    SessionUPO,
+    Transition,
+    UPODocument,
+    UPOEntry,
+)
+from ksef_async.models.auth import Challenge
+from ksef_async.models.limits import RateLimit, RateLimits
+from ksef_async.operations import CLOSE_ONLINE_SESSION, GET_CHALLENGE, GET_INVOICE_UPO
+from ksef_async.sandbox import Sandbox
+
+
+async def client_and_session() -> None:
+    async with KsefClient(Environment.TEST, KsefToken(nip="5265877635", token="secret")) as client:
+        assert_type(client, KsefClient)
+        session = await client.sessions.open_online(FormCode.FA3)
+        assert_type(session, OnlineSession)
+        async with session as entered:
+            assert_type(entered, OnlineSession)
+            sent = await session.send(b"<Faktura/>")
+            assert_type(sent, SentInvoice)
+            accepted = await sent.outcome()
+            assert_type(accepted, AcceptedInvoice)
+            assert_type(accepted.ksef_number, str)
+            assert_type(await sent.status(), SessionInvoice)
+            assert_type(await sent.upo(), UPODocument)
+            async for each in session.send_many([b"<Faktura/>"]):
+                assert_type(each, SentInvoice)
+            async for outcome in session.outcomes():
+                assert_type(outcome, AcceptedInvoice | InvoiceRejectedError)
+            async for invoice in session.invoices():
+                assert_type(invoice, SessionInvoice)
+            async for page in session.failed_invoices().pages():
+                assert_type(page, tuple[SessionInvoice, ...])
+        assert_type(await session.terminate(), SessionStatus)
+        async for transition in session.transitions():
+            assert_type(transition, Transition)
+        upo = await session.upo()
+        assert_type(upo, SessionUPO)
+        for entry in upo.entries:
+            assert_type(entry, UPOEntry)
+        assert_type(session.valid_until, datetime | None)
+
+
+async def manager(client: KsefClient, caller: Caller, encryption: EncryptionInfo) -> None:
+    assert_type(client.sessions, SessionManager)
+    session = await SessionManager(caller).open_online(FormCode.FA3, encryption=encryption, access_token="jwt")
+    assert_type(session.snapshot(b"key"), bytes)
+    assert_type(await client.sessions.attach("reference"), OnlineSession)
+    assert_type(await client.sessions.resume(b"snapshot", "key"), OnlineSession)
+    assert_type(await client.sessions.status("reference"), SessionStatus)
+    assert_type(await client.sessions.new_encryption(), EncryptionInfo)
+    async for transition in client.sessions.transitions("reference"):
+        assert_type(transition, Transition)
+    async for summary in client.sessions.list(SessionFilter(session_type=SessionType.ONLINE)):
+        assert_type(summary, SessionSummary)
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        assert_type(sender, SessionKeeper)
+        assert_type(await sender.send(b"<Faktura/>"), SentInvoice)
+        assert_type(sender.send_many([b"<Faktura/>"]), AsyncIterator[SentInvoice])
+    assert_type(await sender.upos(), tuple[SessionUPO, ...])
+
+
+async def rows_and_limits(client: KsefClient) -> None:
+    assert_type(await client.call(GET_CHALLENGE), Challenge)
+    assert_type(await client.call(GET_INVOICE_UPO, path={}), bytes)
+    await client.call(CLOSE_ONLINE_SESSION, path={"reference_number": "reference"})
+    assert_type(client.pacing.remaining("invoiceSend"), RateLimit)
+    assert_type(await client.pacing.adopt_limits(), RateLimits)
+
+
+async def sandboxes() -> None:
+    async with Sandbox() as sandbox:
+        assert_type(sandbox, Sandbox)
+        assert_type(sandbox.environment, Environment)
