@@ -12,7 +12,7 @@ from ksef_async.protocol.retry import RetryPolicy
 from ksef_async.sandbox import Sandbox
 
 QUICK = RetryPolicy(first_pause=0.01, longest_pause=0.05)
-ONCE = RetryPolicy(attempts=1)
+ONCE = RetryPolicy(attempts=1, patience=0)
 
 
 def connected(sandbox: Sandbox, **options: Any) -> KsefClient:

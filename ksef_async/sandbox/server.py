@@ -47,7 +47,7 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         schema_folder: With the Ministry's schemas (``*.xsd``), to validate invoices in full; needs the extra
             ``xsd``.
 
-    Raises:
+    Raises (on entering):
         ModuleNotFoundError: ``schema_folder`` is given, but lxml is not installed.
         ValueError: ``schema_folder`` has no schema, or one that cannot be used.
     """
@@ -67,6 +67,7 @@ class Sandbox(anyio.AsyncContextManagerMixin):
     ) -> None:
         self._port = port
         self._public_url = public_url
+        self._schema_folder = schema_folder
         self._own_url = ""
         self.clock = clock or Clock()
         #: What goes wrong on purpose.
@@ -76,7 +77,6 @@ class Sandbox(anyio.AsyncContextManagerMixin):
             timings or Timings(),
             max_invoices=max_invoices,
             rate_limits=rate_limits or UNLIMITED_RATES,
-            schemas=Schemas(schema_folder) if schema_folder else None,
         )
         self.nip = nip or _make_up_nip()
         self.token = self.issue_token(self.nip, token)
@@ -119,6 +119,8 @@ class Sandbox(anyio.AsyncContextManagerMixin):
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         await anyio.to_thread.run_sync(self.world.ministry.publish_first_keys, self.clock.now())
+        if self._schema_folder is not None:
+            self.world.schemas = await anyio.to_thread.run_sync(Schemas, self._schema_folder)
         app = web.Application(client_max_size=_LARGEST_REQUEST)
         add_routes(app, self.world, self.faults, HANDLERS)
         add_storage(app, self.world)

@@ -235,7 +235,6 @@ class World:
         timings: How long things take.
         max_invoices: How many invoices a session takes.
         rate_limits: What every context is granted.
-        schemas: What invoices are validated against; None for the checks that need no schema.
     """
 
     def __init__(
@@ -245,14 +244,14 @@ class World:
         *,
         max_invoices: int,
         rate_limits: RateLimits,
-        schemas: Schemas | None,
     ) -> None:
         self.clock = clock
         self.timings = timings
         self.max_invoices = max_invoices
         self.rate_limits = rate_limits
         self.limiter = RateLimiter(rate_limits)
-        self.schemas = schemas
+        #: What invoices are validated against; None for the checks that need no schema.
+        self.schemas: Schemas | None = None
         self.ministry = Ministry()
         #: Where clients reach the storage, without a final slash.
         self.public_url = ""

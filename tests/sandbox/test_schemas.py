@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from clients import connected
+
+from ksef_async import FormCode, InvoiceRejectedError
+from ksef_async.protocol.xml import parse_xml
+from ksef_async.sandbox import Sandbox, sample_invoice
+
+SHARED = Path(__file__).parents[2] / ".." / "shared" / "ksef"
+FOLDER = SHARED / "xsd" / "fa"
+official = pytest.mark.skipif(not FOLDER.is_dir(), reason="the Ministry's schemas are not here")
+
+
+@official
+async def test_invoice_is_validated_against_the_schema() -> None:
+    async with Sandbox(schema_folder=FOLDER) as sandbox, connected(sandbox) as client:
+        wrong = sample_invoice(sandbox.nip, "FV/2").replace(b"<P_16>2</P_16>", b"<P_16>3</P_16>")
+        async with await client.sessions.open_online(FormCode.FA3) as session:
+            accepted = await session.send(sample_invoice(sandbox.nip))
+            rejected = await session.send(wrong)
+            await accepted.outcome()
+            with pytest.raises(InvoiceRejectedError, match="P_16") as caught:
+                await rejected.outcome()
+
+    assert caught.value.code == 450
+
+
+@official
+@pytest.mark.parametrize("number", range(1, 13))
+async def test_official_samples_pass_the_schema(number: int) -> None:
+    xml = (SHARED / "samples" / "fa3" / f"fa3-example-{number}.xml").read_bytes()
+    nip = parse_xml(xml).findtext("{*}Podmiot1/{*}DaneIdentyfikacyjne/{*}NIP")
+
+    async with (
+        Sandbox(nip=nip, schema_folder=FOLDER) as sandbox,
+        connected(sandbox) as client,
+        await client.sessions.open_online(FormCode.FA3) as session,
+    ):
+        await (await session.send(xml)).outcome()
+
+
+@official
+async def test_form_without_a_schema_is_checked_as_without_a_folder() -> None:
+    async with Sandbox(schema_folder=FOLDER) as sandbox, connected(sandbox) as client:
+        async with await client.sessions.open_online(FormCode.PEF3) as session:
+            sent = await session.send(b"<Faktura/>")
+            with pytest.raises(InvoiceRejectedError, match="'Invoice' or 'CreditNote'"):
+                await sent.outcome()
+
+
+async def test_folder_without_schemas_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="has no schema of any form"):
+        async with Sandbox(schema_folder=tmp_path):
+            pass
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "no schema",
+        '<schema xmlns="http://www.w3.org/2001/XMLSchema"><import namespace="x" schemaLocation="http://a.b/c.xsd"/></schema>',
+    ],
+)
+async def test_schema_that_cannot_be_used_is_refused(tmp_path: Path, schema: str) -> None:
+    (tmp_path / "schemat_FA(3)_v1-0E.xsd").write_text(schema)
+
+    with pytest.raises(ValueError, match="cannot be used"):
+        async with Sandbox(schema_folder=tmp_path):
+            pass
+
+
+async def test_lxml_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lxml", None)
+
+    with pytest.raises(ModuleNotFoundError):
+        async with Sandbox(schema_folder=tmp_path):
+            pass
