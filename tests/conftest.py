@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from clients import connected
+from secrets_watch import Listener, listening
 from virtual_time import VirtualTimeLoop, mind_threads
 
 from ksef_async import KsefClient
@@ -26,6 +27,15 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
     """Fail a test whose event loop is blocked by a call of this library."""
     with blockbuster_ctx("ksef_async") as blockbuster:
         yield blockbuster
+
+
+@pytest.fixture(autouse=True)
+def nothing_secret(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
+    """Fail a test in which a log record or an error of this library tells a secret."""
+    with listening(monkeypatch) as listener:
+        yield listener
+    if request.node.get_closest_marker("tells_secrets") is None:
+        assert listener.leaks == []
 
 
 @pytest.fixture
