@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import nox
 
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -52,6 +54,15 @@ def types(session: nox.Session) -> None:
     session.install("-e", ".", *group("types"))
     session.run("mypy")
     session.run("pyright")
+
+
+@nox.session(python="3.12")
+def chaos(session: nox.Session) -> None:
+    """10,000 invoices through every fault there is, with a new seed each time; it is printed."""
+    session.install("-e", ".", *group("test"))
+    seed = str(random.randrange(1, 2**32))
+    environment = {"CHAOS_INVOICES": "10000", "CHAOS_SEED": seed}
+    session.run("pytest", "tests/sessions/test_chaos.py", *session.posargs, env=environment)
 
 
 @nox.session(python="3.12")

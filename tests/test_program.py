@@ -40,7 +40,12 @@ async def run(*arguments: object, **variables: str) -> Result:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await process.communicate()
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), 20)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     return Result(process.returncode, out.decode(), err.decode())
 
 
@@ -102,53 +107,97 @@ async def test_demo_goes_where_it_is_told(sandbox: Sandbox) -> None:
     assert result.code == 0
     assert [invoice.is_accepted for invoice in sandbox.world.invoices()] == [True]
     assert sandbox.token not in result.out + result.err
+    assert "embedded" not in result.out
 
 
-async def test_demo_asks_for_what_it_needs() -> None:
-    result = await run("demo", KSEF_ENV="TEST", KSEF_NIP=NIP)
+@pytest.mark.parametrize("missing", ["KSEF_NIP", "KSEF_TOKEN"])
+async def test_demo_asks_for_what_it_needs(missing: str) -> None:
+    variables = {"KSEF_ENV": "TEST", "KSEF_NIP": NIP, "KSEF_TOKEN": "SECRET"}
+    del variables[missing]
+
+    result = await run("demo", **variables)
 
     assert (result.code, result.out) == (1, "")
-    assert result.err == "LocalProtocolError: KSEF_ENV is set, so 'KSEF_TOKEN' has to be set too.\n"
+    assert result.err == f"LocalProtocolError: KSEF_ENV is set, so '{missing}' has to be set too.\n"
 
 
-async def test_wrong_arguments_are_refused() -> None:
-    result = await run("invoice")
+async def test_demo_tells_that_the_token_is_wrong(sandbox: Sandbox) -> None:
+    result = await run("demo", KSEF_ENV=sandbox.environment.base_url, KSEF_NIP=sandbox.nip, KSEF_TOKEN="SECRET")
+
+    assert result.code == 1
+    assert result.err.startswith("LoginFailedError: KSeF refused the login")
+    assert "SECRET" not in result.out + result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        pytest.param([], "required: command", id="none"),
+        pytest.param(["invoice"], "invalid choice", id="unknown command"),
+        pytest.param(["sandbox", "invoice.xml"], "unrecognized arguments", id="too many"),
+        pytest.param(["sandbox", "--port", "eighty"], "argument --port", id="port that is no number"),
+        pytest.param(["sandbox", "--port", "65536"], "argument --port", id="port that does not exist"),
+        pytest.param(["sandbox", "--nip", "123"], "argument --nip", id="NIP that nobody can log in with"),
+        pytest.param(["sandbox", "--token", ""], "argument --token", id="empty token"),
+    ],
+)
+async def test_wrong_arguments_are_refused(arguments: list[str], error: str) -> None:
+    result = await run(*arguments)
 
     assert result.code == 2
-    assert "invalid choice" in result.err
+    assert error in result.err
+    assert "Traceback" not in result.err
+
+
+@attrs.define
+class Served:
+    """A sandbox that is served: what it printed, by name, and, once it has ended, all it ever said."""
+
+    variables: dict[str, str]
+    told: str = ""
 
 
 @asynccontextmanager
-async def serving(*arguments: str, end: signal.Signals) -> AsyncIterator[dict[str, str]]:
-    """What `python -m ksef_async sandbox` prints, by name; ends it with a signal."""
+async def serving(*arguments: str, end: signal.Signals) -> AsyncIterator[Served]:
+    """`python -m ksef_async sandbox`, ended with a signal."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "ksef_async", "sandbox", *arguments),
         env=environment(),
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    lines = [(await process.stdout.readline()).decode().strip() for _ in range(4)]
+    lines = [(await process.stdout.readline()).decode() for _ in range(4)]
+    served = Served(dict(line.strip().split("=", 1) for line in lines if "=" in line))
     try:
-        yield dict(line.split("=", 1) for line in lines if "=" in line)
+        yield served
     finally:
         process.send_signal(end)
-        assert await process.wait() == 0
+        out, err = await process.communicate()
+        served.told = "".join(lines) + out.decode() + err.decode()
+        assert (process.returncode, err) == (0, b"")
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 async def test_sandbox_serves_until_it_is_told_to_stop(end: signal.Signals) -> None:
-    async with serving(end=end) as printed:
+    async with serving(end=end) as served:
+        printed = served.variables
         credentials = KsefToken(nip=printed["KSEF_NIP"], token=printed["KSEF_TOKEN"])
         async with KsefClient(Environment(printed["KSEF_ENV"]), credentials) as client:
             await client.log_in()
 
+    assert "without legal effect" in served.told
+
 
 async def test_sandbox_does_not_repeat_the_token_it_is_given(unused_port: int) -> None:
     arguments = ("--port", str(unused_port), "--nip", NIP, "--token", "SECRET")
-    async with serving(*arguments, end=signal.SIGTERM) as printed:
-        assert printed == {"KSEF_ENV": f"http://127.0.0.1:{unused_port}/v2", "KSEF_NIP": NIP}
-        async with KsefClient(Environment(printed["KSEF_ENV"]), KsefToken(nip=NIP, token="SECRET")) as client:
+    url = f"http://127.0.0.1:{unused_port}/v2"
+    async with serving(*arguments, end=signal.SIGTERM) as served:
+        async with KsefClient(Environment(url), KsefToken(nip=NIP, token="SECRET")) as client:
             await client.log_in()
+
+    assert served.variables == {"KSEF_ENV": url, "KSEF_NIP": NIP}
+    assert "SECRET" not in served.told
 
 
 async def test_port_in_use_is_told(sandbox: Sandbox) -> None:

@@ -138,6 +138,9 @@ async def test_every_exchange_of_the_main_flow_fits_the_specification(sandbox: S
     assert covered == {operation.name for operation in OPERATIONS}
     assert REFRESH_ACCESS_TOKEN.name in covered
     assert {response.status for _, response in exchanges} >= {200, 201, 202, 204, 400, 401}
+    assert {response.content_type for _, response in exchanges if response.status >= 400} == {
+        "application/problem+json"
+    }
 
 
 async def test_what_does_not_fit_is_seen(sandbox: Sandbox, openapi: OpenAPI) -> None:
