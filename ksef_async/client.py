@@ -17,7 +17,8 @@ from .errors import KsefError, LocalProtocolError, WaitTimeoutError
 from .keys import PublicKeys
 from .models.events import Hook
 from .models.limits import RateLimit, RateLimits
-from .operations import GET_RATE_LIMITS, Operation, RateGroup
+from .operations import Operation, RateGroup
+from .operations.limits import GET_RATE_LIMITS
 from .polling import Cadence
 from .protocol.pacing import Pacer
 from .protocol.requests import Query

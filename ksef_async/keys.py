@@ -14,7 +14,7 @@ from .caller import Api
 from .crypto.envelope import load_public_key, new_key, rsa_encrypt
 from .errors import BadRequestError, CryptoError
 from .models.keys import EncryptionInfo, PublicKeyCertificate, PublicKeyUsage
-from .operations import LIST_PUBLIC_KEYS
+from .operations.keys import LIST_PUBLIC_KEYS
 from .protocol.error_codes import ErrorCode
 
 __all__ = ["PublicKey", "PublicKeys", "choose_certificate", "wrap_new_key"]

@@ -25,7 +25,9 @@ from ksef_async import (
     TransportError,
 )
 from ksef_async.caller import Caller
-from ksef_async.operations import GET_CHALLENGE, GET_SESSION_STATUS, LIST_PUBLIC_KEYS
+from ksef_async.operations.auth import GET_CHALLENGE
+from ksef_async.operations.keys import LIST_PUBLIC_KEYS
+from ksef_async.operations.sessions import GET_SESSION_STATUS
 from ksef_async.sandbox import Sandbox
 from ksef_async.transport import AiohttpTransport
 

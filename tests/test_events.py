@@ -22,7 +22,8 @@ from ksef_async.models.events import (
     SystemWarning,
 )
 from ksef_async.models.limits import PRODUCTION_LIMITS, UNLIMITED, RateLimit
-from ksef_async.operations import GET_RATE_LIMITS, GET_SESSION_STATUS
+from ksef_async.operations.limits import GET_RATE_LIMITS
+from ksef_async.operations.sessions import GET_SESSION_STATUS
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 

@@ -13,7 +13,8 @@ from ..errors import BadRequestError, ForbiddenError, UnauthorizedError
 from ..keys import PublicKeys
 from ..models.auth import TokenInfo, TokenPair
 from ..models.events import Event
-from ..operations import REFRESH_ACCESS_TOKEN, REVOKE_CURRENT_LOGIN, Bearer, Operation
+from ..operations import Bearer, Operation
+from ..operations.auth import REFRESH_ACCESS_TOKEN, REVOKE_CURRENT_LOGIN
 from ..polling import Cadence
 from ..protocol.requests import Query
 from .credentials import KsefToken

@@ -10,7 +10,7 @@ from ..errors import LoginFailedError, ServerError, TransportError
 from ..keys import PublicKey, PublicKeys
 from ..models.auth import LoginStarted, LoginStatus, TokenLoginRequest, TokenPair
 from ..models.keys import PublicKeyUsage
-from ..operations import GET_CHALLENGE, GET_LOGIN_STATUS, LOG_IN_WITH_TOKEN, REDEEM_TOKENS
+from ..operations.auth import GET_CHALLENGE, GET_LOGIN_STATUS, LOG_IN_WITH_TOKEN, REDEEM_TOKENS
 from ..polling import Cadence, wait_until
 from ..protocol.lifecycle import is_success, is_terminal
 from .credentials import KsefToken

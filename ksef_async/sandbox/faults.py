@@ -13,7 +13,8 @@ import attrs
 from aiohttp import web
 
 from ..models.sessions import InvoiceStatusCode
-from ..operations import OPERATIONS, Operation
+from ..operations import Operation
+from ..operations.table import OPERATIONS
 from ..protocol.error_codes import ErrorCode
 from .refusals import Refusal, TooManyRequests, internal_error
 

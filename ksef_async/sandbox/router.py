@@ -13,7 +13,8 @@ import attrs
 import orjson
 from aiohttp import web
 
-from ..operations import OPERATIONS, Bearer, Operation
+from ..operations import Bearer, Operation
+from ..operations.table import OPERATIONS
 from ..protocol.error_codes import ErrorCode
 from ..protocol.wire import UnreadableJsonError, Wire, WireError, camel, format_datetime
 from .faults import Fault, Faults

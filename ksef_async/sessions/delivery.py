@@ -12,7 +12,7 @@ from ..auth.access import AuthorizedCaller
 from ..crypto.envelope import SessionCipher
 from ..errors import ApiError, RemoteProtocolError, ServerError, TransportError
 from ..models.sessions import SendInvoiceRequest
-from ..operations import SEND_INVOICE
+from ..operations.sessions import SEND_INVOICE
 from .tracking import Tracker
 
 __all__ = ["Delivery", "seal"]

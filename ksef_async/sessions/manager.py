@@ -23,7 +23,7 @@ from ..models.sessions import (
     SessionStatus,
     SessionSummary,
 )
-from ..operations import LIST_SESSIONS, OPEN_ONLINE_SESSION
+from ..operations.sessions import LIST_SESSIONS, OPEN_ONLINE_SESSION
 from ..paging import TokenPages
 from ..polling import Cadence
 from ..shielding import finish

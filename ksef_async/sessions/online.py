@@ -28,7 +28,7 @@ from ..errors import (
 )
 from ..models.keys import EncryptionInfo
 from ..models.sessions import FormCode, SessionStatus, StatusCode
-from ..operations import CLOSE_ONLINE_SESSION
+from ..operations.sessions import CLOSE_ONLINE_SESSION
 from ..polling import Cadence, wait_until
 from ..protocol.error_codes import ErrorCode
 from ..protocol.invoices import check_invoice_file

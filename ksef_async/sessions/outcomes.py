@@ -10,7 +10,7 @@ import attrs
 
 from ..errors import DuplicateInvoiceError, InvoiceRejectedError, RemoteProtocolError
 from ..models.sessions import InvoiceStatusCode, InvoiceStatusInfo, InvoicingMode, SessionInvoice
-from ..operations import GET_SESSION_INVOICE
+from ..operations.sessions import GET_SESSION_INVOICE
 from ..protocol.lifecycle import is_success
 
 __all__ = ["AcceptedInvoice", "Outcome", "duplicate_error", "judge", "original_of"]

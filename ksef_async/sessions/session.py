@@ -10,12 +10,8 @@ from ..errors import RemoteProtocolError, SessionFailedError
 from ..models.events import SessionChanged
 from ..models.sessions import SessionInvoice, SessionInvoicePage, SessionStatus, UPOPage
 from ..models.upo import UPODocument
-from ..operations import (
-    GET_SESSION_STATUS,
-    LIST_FAILED_SESSION_INVOICES,
-    LIST_SESSION_INVOICES,
-    Operation,
-)
+from ..operations import Operation
+from ..operations.sessions import GET_SESSION_STATUS, LIST_FAILED_SESSION_INVOICES, LIST_SESSION_INVOICES
 from ..paging import TokenPages
 from ..polling import Cadence
 from ..protocol.lifecycle import is_success

@@ -15,7 +15,7 @@ from ..caller import Api
 from ..errors import BadRequestError, DuplicateInvoiceError, ForbiddenError, RemoteProtocolError, WaitTimeoutError
 from ..models.sessions import SessionInvoice, SessionInvoicePage
 from ..models.upo import UPODocument
-from ..operations import (
+from ..operations.sessions import (
     GET_INVOICE_UPO,
     GET_INVOICE_UPO_BY_KSEF_NUMBER,
     GET_SESSION_INVOICE,

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ksef_async.operations import OPERATIONS, Operation
+from ksef_async.operations import Operation
+from ksef_async.operations.table import OPERATIONS
 from ksef_async.protocol.wire import camel
 
 SPECIFICATION = Path(__file__).parents[2] / ".." / "shared" / "ksef" / "spec" / "openapi-2.9.0.json"

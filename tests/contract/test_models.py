@@ -12,7 +12,8 @@ import pytest
 
 from ksef_async.models.common import OpenStrEnum
 from ksef_async.models.sessions import FormCode, SessionOutcome, SessionType
-from ksef_async.operations import OPERATIONS, Operation
+from ksef_async.operations import Operation
+from ksef_async.operations.table import OPERATIONS
 from ksef_async.protocol.wire import WIRE, WireError, camel
 
 #: Where the models differ from the specification, and why.

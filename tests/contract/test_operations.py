@@ -7,7 +7,9 @@ import attrs
 
 from ksef_async.models.limits import PRODUCTION_LIMITS, RateLimit
 from ksef_async.models.sessions import SessionFilter
-from ksef_async.operations import LIST_SESSIONS, OPERATIONS, Bearer, Operation, RateGroup
+from ksef_async.operations import Bearer, Operation, RateGroup
+from ksef_async.operations.sessions import LIST_SESSIONS
+from ksef_async.operations.table import OPERATIONS
 from ksef_async.protocol.pacing import limits_by_group
 from ksef_async.protocol.wire import camel
 

@@ -5,15 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksef_async.models.limits import PRODUCTION_LIMITS, UNLIMITED, RateLimit
-from ksef_async.operations import (
-    CLOSE_ONLINE_SESSION,
-    GET_INVOICE_UPO,
-    GET_RATE_LIMITS,
-    GET_SESSION_STATUS,
-    REVOKE_CURRENT_LOGIN,
-    SEND_INVOICE,
-    RateGroup,
-)
+from ksef_async.operations import RateGroup
+from ksef_async.operations.auth import REVOKE_CURRENT_LOGIN
+from ksef_async.operations.limits import GET_RATE_LIMITS
+from ksef_async.operations.sessions import CLOSE_ONLINE_SESSION, GET_INVOICE_UPO, GET_SESSION_STATUS, SEND_INVOICE
 from ksef_async.protocol.pacing import Pacer
 
 WINDOWS = ((1.0, "per_second"), (60.0, "per_minute"), (3600.0, "per_hour"))

@@ -6,9 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
-from ksef_async import LocalProtocolError, operations
+from ksef_async import LocalProtocolError
 from ksef_async.models.keys import EncryptionInfo
 from ksef_async.models.sessions import FormCode, OpenOnlineSessionRequest, SessionFilter, SessionOutcome, SessionType
+from ksef_async.operations import Operation, auth, sessions
 from ksef_async.protocol.requests import build_link_request, build_request, with_bearer
 
 BASE = "https://ksef.example/v2"
@@ -28,16 +29,16 @@ FILTER = SessionFilter(
 @pytest.mark.parametrize(
     ("operation", "arguments", "sent", "headers"),
     [
-        pytest.param(operations.GET_CHALLENGE, {}, "POST /auth/challenge", {}, id="anonymous"),
+        pytest.param(auth.GET_CHALLENGE, {}, "POST /auth/challenge", {}, id="anonymous"),
         pytest.param(
-            operations.GET_INVOICE_UPO,
+            sessions.GET_INVOICE_UPO,
             {"path": {"reference_number": "S-1", "invoice_reference_number": "a/b?c=ą"}},
             "GET /sessions/S-1/invoices/a%2Fb%3Fc%3D%C4%85/upo",
             {"Accept": "application/xml"},
             id="document; values are quoted into the path",
         ),
         pytest.param(
-            operations.LIST_SESSIONS,
+            sessions.LIST_SESSIONS,
             {"query": FILTER, "headers": {"x-continuation-token": "W3s="}},
             "GET /sessions?sessionType=Online&dateCreatedFrom=2026-07-01T12%3A00%3A00%2B00%3A00"
             "&statuses=Failed&statuses=Cancelled",
@@ -45,17 +46,17 @@ FILTER = SessionFilter(
             id="query from a model, repeated for several values; continuation",
         ),
         pytest.param(
-            operations.LIST_SESSIONS,
+            sessions.LIST_SESSIONS,
             {"query": {"page_size": 100, "session_type": "Batch", "reference_number": None, "statuses": ()}},
             "GET /sessions?pageSize=100&sessionType=Batch",
             {},
             id="query from a mapping, empty values left out",
         ),
         pytest.param(
-            operations.LIST_SESSIONS, {"query": {"reference_number": None}}, "GET /sessions", {}, id="nothing to ask"
+            sessions.LIST_SESSIONS, {"query": {"reference_number": None}}, "GET /sessions", {}, id="nothing to ask"
         ),
         pytest.param(
-            operations.OPEN_ONLINE_SESSION,
+            sessions.OPEN_ONLINE_SESSION,
             {"body": OPENING, "headers": {"X-KSeF-Feature": "f"}},
             "POST /sessions/online",
             {"X-KSeF-Feature": "f", "Content-Type": "application/json"},
@@ -64,7 +65,7 @@ FILTER = SessionFilter(
     ],
 )
 def test_request_is_built_from_the_row(
-    operation: operations.Operation[Any, Any], arguments: dict[str, Any], sent: str, headers: dict[str, str]
+    operation: Operation[Any, Any], arguments: dict[str, Any], sent: str, headers: dict[str, str]
 ) -> None:
     request = build_request(operation, BASE, **arguments)
 
@@ -75,7 +76,7 @@ def test_request_is_built_from_the_row(
 
 
 def test_body_is_the_models_json() -> None:
-    request = build_request(operations.OPEN_ONLINE_SESSION, BASE, body=OPENING)
+    request = build_request(sessions.OPEN_ONLINE_SESSION, BASE, body=OPENING)
 
     assert request.body is not None
     assert orjson.loads(request.body)["encryption"] == {"encryptedSymmetricKey": "YWJj", "initializationVector": "aXY="}
@@ -84,26 +85,26 @@ def test_body_is_the_models_json() -> None:
 @pytest.mark.parametrize(
     ("operation", "arguments", "said"),
     [
-        (operations.GET_CHALLENGE, {"body": OPENING}, "get_challenge takes no body"),
-        (operations.OPEN_ONLINE_SESSION, {}, "takes a OpenOnlineSessionRequest, not NoneType"),
-        (operations.OPEN_ONLINE_SESSION, {"body": ONLINE}, "takes a OpenOnlineSessionRequest, not SessionFilter"),
-        (operations.GET_SESSION_STATUS, {}, "no value for 'reference_number'"),
-        (operations.GET_SESSION_STATUS, {"path": {"reference_number": ""}}, "'' is no value"),
-        (operations.GET_SESSION_STATUS, {"path": {"reference_number": ".."}}, r"'\.\.' is no value"),
-        (operations.LIST_SESSIONS, {"query": {"sort": "asc", "page": 2}}, "no query parameter page, sort"),
-        (operations.GET_SESSION_STATUS, {"path": {"reference_number": "r"}, "query": ONLINE}, "no query parameter"),
-        (operations.LIST_SESSIONS, {"query": {"date_created_to": NOON.replace(tzinfo=None)}}, "no time zone"),
+        (auth.GET_CHALLENGE, {"body": OPENING}, "get_challenge takes no body"),
+        (sessions.OPEN_ONLINE_SESSION, {}, "takes a OpenOnlineSessionRequest, not NoneType"),
+        (sessions.OPEN_ONLINE_SESSION, {"body": ONLINE}, "takes a OpenOnlineSessionRequest, not SessionFilter"),
+        (sessions.GET_SESSION_STATUS, {}, "no value for 'reference_number'"),
+        (sessions.GET_SESSION_STATUS, {"path": {"reference_number": ""}}, "'' is no value"),
+        (sessions.GET_SESSION_STATUS, {"path": {"reference_number": ".."}}, r"'\.\.' is no value"),
+        (sessions.LIST_SESSIONS, {"query": {"sort": "asc", "page": 2}}, "no query parameter page, sort"),
+        (sessions.GET_SESSION_STATUS, {"path": {"reference_number": "r"}, "query": ONLINE}, "no query parameter"),
+        (sessions.LIST_SESSIONS, {"query": {"date_created_to": NOON.replace(tzinfo=None)}}, "no time zone"),
     ],
 )
 def test_request_that_does_not_fit_the_row_is_refused(
-    operation: operations.Operation[Any, Any], arguments: dict[str, Any], said: str
+    operation: Operation[Any, Any], arguments: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(LocalProtocolError, match=said):
         build_request(operation, BASE, **arguments)
 
 
 def test_bearer_is_added_without_touching_the_request() -> None:
-    request = build_request(operations.REDEEM_TOKENS, BASE)
+    request = build_request(auth.REDEEM_TOKENS, BASE)
 
     assert with_bearer(request, "jwt").headers == {**request.headers, "Authorization": "Bearer jwt"}
     assert with_bearer(request, None) is request

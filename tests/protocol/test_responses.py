@@ -19,10 +19,10 @@ from ksef_async import (
     RemoteProtocolError,
     ServerError,
     UnauthorizedError,
-    operations,
 )
 from ksef_async.models.sessions import SendInvoiceResponse
-from ksef_async.operations import OPERATIONS
+from ksef_async.operations import Operation, sessions
+from ksef_async.operations.table import OPERATIONS
 from ksef_async.protocol.messages import RawResponse
 from ksef_async.protocol.responses import decipher_link_response, decipher_response
 
@@ -207,7 +207,7 @@ def test_error_answer_becomes_the_right_error(
     response: RawResponse, cls: type[ApiError], expected: dict[str, object], said: str
 ) -> None:
     with pytest.raises(ApiError) as caught:
-        decipher_response(operations.SEND_INVOICE, response)
+        decipher_response(sessions.SEND_INVOICE, response)
 
     error = caught.value
     assert type(error) is cls
@@ -224,11 +224,11 @@ HASH = b64encode(hashlib.sha256(DOCUMENT).digest()).decode()
 def test_success_becomes_the_rows_model() -> None:
     json = answer(202, {"referenceNumber": "r", "novelty": 1})
 
-    assert decipher_response(operations.SEND_INVOICE, json) == SendInvoiceResponse("r")
-    decipher_response(operations.CLOSE_ONLINE_SESSION, answer(204, content_type=None))
+    assert decipher_response(sessions.SEND_INVOICE, json) == SendInvoiceResponse("r")
+    decipher_response(sessions.CLOSE_ONLINE_SESSION, answer(204, content_type=None))
     for headers in ({}, {"x_ms_meta_hash": HASH}):
         document = answer(200, DOCUMENT, "application/xml", **headers)
-        assert decipher_response(operations.GET_INVOICE_UPO, document) == DOCUMENT
+        assert decipher_response(sessions.GET_INVOICE_UPO, document) == DOCUMENT
     assert decipher_link_response("UPO page", answer(200, DOCUMENT, "application/xml", x_ms_meta_hash=HASH)) == DOCUMENT
 
 
@@ -246,7 +246,7 @@ def test_success_that_breaks_the_specification_is_told_with_its_path(
     response: RawResponse, path: str | None, said: str
 ) -> None:
     with pytest.raises(RemoteProtocolError) as caught:
-        decipher_response(operations.SEND_INVOICE, response)
+        decipher_response(sessions.SEND_INVOICE, response)
 
     assert (caught.value.operation, caught.value.path) == ("send_invoice", path)
     assert said in str(caught.value)
@@ -274,7 +274,7 @@ def test_document_that_is_not_vouched_for_is_not_trusted(
 
 def test_wrong_hash_is_refused_from_the_api_too() -> None:
     with pytest.raises(RemoteProtocolError, match="must not be trusted"):
-        decipher_response(operations.GET_INVOICE_UPO, answer(200, DOCUMENT + b" ", x_ms_meta_hash=HASH))
+        decipher_response(sessions.GET_INVOICE_UPO, answer(200, DOCUMENT + b" ", x_ms_meta_hash=HASH))
 
 
 JSON_BODIES = st.recursive(
@@ -307,7 +307,7 @@ JSON_BODIES = st.recursive(
     body=st.binary() | JSON_BODIES,
 )
 def test_whatever_arrives_is_a_model_or_one_of_our_errors(
-    operation: operations.Operation[Any, Any], status: int, headers: dict[str, str], body: bytes
+    operation: Operation[Any, Any], status: int, headers: dict[str, str], body: bytes
 ) -> None:
     response = RawResponse(status=status, headers=headers, body=body)
 

@@ -25,7 +25,7 @@ from ksef_async.models.sessions import (
     SessionType,
     UPOPage,
 )
-from ksef_async.operations import OPERATIONS
+from ksef_async.operations.table import OPERATIONS
 from ksef_async.protocol.wire import WIRE, UnreadableJsonError, Wire, WireError, camel, format_datetime
 
 TOLERANT = Wire(tolerant=True)

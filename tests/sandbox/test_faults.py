@@ -19,7 +19,8 @@ from ksef_async import (
     TransportError,
     UnauthorizedError,
 )
-from ksef_async.operations import GET_RATE_LIMITS, OPEN_ONLINE_SESSION
+from ksef_async.operations.limits import GET_RATE_LIMITS
+from ksef_async.operations.sessions import OPEN_ONLINE_SESSION
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 
 

@@ -31,7 +31,8 @@ from ksef_async import (
 )
 from ksef_async.models.auth import Challenge
 from ksef_async.models.limits import RateLimit, RateLimits
-from ksef_async.operations import CLOSE_ONLINE_SESSION, GET_CHALLENGE, GET_INVOICE_UPO
+from ksef_async.operations.auth import GET_CHALLENGE
+from ksef_async.operations.sessions import CLOSE_ONLINE_SESSION, GET_INVOICE_UPO
 from ksef_async.sandbox import Sandbox
 
 

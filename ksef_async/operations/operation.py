@@ -1,0 +1,80 @@
+"""What is true of an operation as such: one row of the table."""
+
+from __future__ import annotations
+
+import enum
+from http import HTTPMethod
+from typing import Generic, TypeVar
+
+import attrs
+
+__all__ = ["Bearer", "Operation", "RateGroup"]
+
+RequestT = TypeVar("RequestT", contravariant=True)
+ResponseT = TypeVar("ResponseT", covariant=True)
+
+
+class Bearer(enum.Enum):
+    """Whose token an operation is called with; KSeF answers 403 to the wrong kind."""
+
+    NONE = "none"
+    #: The token of a login under way ("authenticationToken").
+    LOGIN = "login"
+    ACCESS = "access"
+    REFRESH = "refresh"
+
+
+class RateGroup(enum.StrEnum):
+    """The budgets KSeF counts calls in, by its own names (limity-api.md)."""
+
+    ONLINE_SESSION = "onlineSession"
+    ONLINE_SESSION_CLOSE = "onlineSessionClose"
+    BATCH_SESSION = "batchSession"
+    BATCH_SESSION_CLOSE = "batchSessionClose"
+    INVOICE_SEND = "invoiceSend"
+    INVOICE_STATUS = "invoiceStatus"
+    SESSION_LIST = "sessionList"
+    SESSION_INVOICE_LIST = "sessionInvoiceList"
+    SESSION_MISC = "sessionMisc"
+    INVOICE_METADATA = "invoiceMetadata"
+    INVOICE_EXPORT = "invoiceExport"
+    INVOICE_EXPORT_STATUS = "invoiceExportStatus"
+    INVOICE_DOWNLOAD = "invoiceDownload"
+    COLLECTIVE_IDENTIFIER = "collectiveIdentifier"
+    #: Every operation in it is counted on its own.
+    OTHER = "other"
+    #: Counted by address, without a context.
+    ANONYMOUS = "anonymous"
+    #: Every call counts here too, by address.
+    OVERALL = "global"
+
+
+@attrs.frozen(kw_only=True)
+class Operation(Generic[RequestT, ResponseT]):
+    """One row of the table.
+
+    Path placeholders and query parameters are written in snake_case; on the wire they are camelCase.
+    """
+
+    name: str
+    method: HTTPMethod
+    path: str
+    #: The one status that means success; any other is an error.
+    success: int
+    #: Model of the JSON body; None when there is none.
+    request: type[RequestT] | None = None
+    #: Model of the JSON answer, ``bytes`` for an XML document; None when there is none.
+    response: type[ResponseT] | None = None
+    #: Names of the query parameters.
+    query: tuple[str, ...] = ()
+    #: True for lists paged by the ``x-continuation-token`` header.
+    continued: bool = False
+    bearer: Bearer = Bearer.ACCESS
+    #: The context needs any one of these; empty when every login will do.
+    permissions: tuple[str, ...] = ()
+    rate_group: RateGroup
+    #: True when calling twice does no harm, so a lost answer may simply be asked for again.
+    repeat_safe: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Operation {self.name}: {self.method} {self.path}>"
