@@ -24,7 +24,7 @@ from .handlers import HANDLERS
 from .router import SIMULATOR_HEADER, add_routes
 from .schemas import Schemas
 from .storage import add_storage
-from .world import OWNER_PERMISSIONS, StoredToken, World, new_reference_number
+from .world import OWNER_PERMISSIONS, StoredToken, Subject, World, new_reference_number
 
 __all__ = ["Sandbox"]
 
@@ -104,7 +104,10 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         reference_number = new_reference_number("EC", self.clock.now())
         secret = token or f"{reference_number}|nip-{nip}|{secrets.token_hex(32)}"
         self.world.tokens[secret] = StoredToken(
-            reference_number=reference_number, context=Context(ContextType.NIP, nip), permissions=OWNER_PERMISSIONS
+            reference_number=reference_number,
+            context=Context(ContextType.NIP, nip),
+            author=Subject("Nip", nip),
+            permissions=OWNER_PERMISSIONS,
         )
         return secret
 

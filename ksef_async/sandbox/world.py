@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
-from typing import Final
+from typing import Final, Literal
 
 import anyio
 import attrs
@@ -30,6 +30,7 @@ __all__ = [
     "Login",
     "OnlineSession",
     "StoredToken",
+    "Subject",
     "Verdict",
     "World",
     "new_reference_number",
@@ -47,12 +48,21 @@ def new_reference_number(kind: str, now: datetime) -> str:
     return with_check_digits(f"{now:%Y%m%d}-{kind}-{secrets.token_hex(5).upper()}-{secrets.token_hex(5).upper()}")
 
 
+@attrs.frozen
+class Subject:
+    """Who proved to be who they are."""
+
+    type: Literal["Nip", "Pesel", "Fingerprint"]
+    value: str
+
+
 @attrs.define(kw_only=True)
 class StoredToken:
     """A KSeF token that was issued."""
 
     reference_number: str
     context: Context
+    author: Subject
     permissions: tuple[str, ...]
 
 
@@ -62,6 +72,9 @@ class Login:
 
     reference_number: str
     context: Context
+    #: None when the proof did not tell.
+    subject: Subject | None
+    #: What it was proved with; None for a certificate.
     token: StoredToken | None
     policy: AuthorizationPolicy | None
     client_ip: str
@@ -266,6 +279,13 @@ class World:
         #: SHA-256 of accepted invoices, and of those an accepted technical correction has corrected.
         self.accepted_hashes: set[bytes] = set()
         self.corrected_hashes: set[bytes] = set()
+
+    def permissions_of(self, login: Login) -> tuple[str, ...]:
+        """What a login may do in its context as things are now."""
+        if login.token is not None:
+            return login.token.permissions
+        is_owner = login.subject is not None and login.subject.value == login.context.value
+        return OWNER_PERMISSIONS if is_owner else ()
 
     def invoices(self) -> Iterator[Invoice]:
         """Every invoice of every session."""

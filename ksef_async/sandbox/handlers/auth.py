@@ -28,7 +28,7 @@ from ...protocol.error_codes import ErrorCode
 from ...protocol.lifecycle import LoginStatusCode
 from ..refusals import Gone, InvalidInput, Refusal
 from ..router import Call
-from ..world import Login, StoredToken, new_reference_number
+from ..world import Login, StoredToken, Subject, new_reference_number
 
 __all__ = [
     "get_challenge",
@@ -93,6 +93,7 @@ async def log_in_with_token(call: Call) -> LoginStarted:
     login = Login(
         reference_number=new_reference_number("AU", call.now),
         context=request.context_identifier,
+        subject=token.author if token else None,
         token=token,
         policy=request.authorization_policy,
         client_ip=call.client_ip,
@@ -210,14 +211,15 @@ def _jwt(call: Call, login: Login, kind: Bearer) -> TokenInfo:
         Bearer.ACCESS: timings.access_token_lifetime,
         Bearer.REFRESH: timings.refresh_token_lifetime,
     }[kind]
-    permissions = login.token.permissions if login.token else ()
+    permissions = call.world.permissions_of(login)
+    subject = login.subject or Subject("Nip", login.context.value)
     claims: dict[str, Any] = {
         "cit": login.context.type,
         "civ": login.context.value,
         "aum": "Token",
         "arn": login.reference_number,
         # KSeF writes these as JSON within JSON.
-        "sud": json.dumps({"subjectIdentifier": {"type": login.context.type, "value": login.context.value}}),
+        "sud": json.dumps({"subjectIdentifier": {"type": subject.type, "value": subject.value}}),
         "per": json.dumps(permissions),
         "pec": json.dumps(permissions),
         "rol": json.dumps(["Owner"]),
