@@ -27,6 +27,7 @@ LAYERS = (
     ("caller",),
     ("keys",),
     ("auth",),
+    ("packing",),
     ("sessions",),
     ("client",),
 )
