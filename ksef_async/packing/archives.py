@@ -41,10 +41,10 @@ class Lot:
     invoices: list[Invoice]
     #: Plain bytes in front of them, for a format that compresses across invoices.
     dictionary: bytes = b""
-    #: What the format writes: plain before compression.
+    #: What is written, in its order; for a format that compresses across invoices, plain before compression.
     pieces: list[bytes] = attrs.field(factory=list)
-    #: For a format with an entry for each invoice.
-    entries: list[tuple[ZipInfo, list[bytes]]] = attrs.field(factory=list)
+    #: For a format with a directory: what belongs into it for each of the pieces.
+    entries: list[ZipInfo] = attrs.field(factory=list)
     packed: list[PackedInvoice] = attrs.field(factory=list)
 
     @property
@@ -102,17 +102,16 @@ class ZipArchive:
             info.CRC = zlib.crc32(invoice.data)
             info.file_size = len(invoice.data)
             info.compress_size = sum(map(len, chunks))
-            lot.entries.append((info, chunks))
+            lot.pieces.append(b"".join([info.FileHeader(zip64=False), *chunks]))
+            lot.entries.append(info)
         lot.invoices.clear()
 
     def write(self, lot: Lot) -> None:
         """Write the entries; see `Archive.write`."""
-        for info, chunks in lot.entries:
+        for info, piece in zip(lot.entries, lot.pieces, strict=True):
             info.header_offset = self._sink.tell()
-            self._sink.write(info.FileHeader(zip64=False))
-            for chunk in chunks:
-                self._sink.write(chunk)
-            self._directory.append(info)
+            self._sink.write(piece)
+        self._directory += lot.entries
 
     def finish(self) -> None:
         """Write the directory; see `Archive.finish`."""

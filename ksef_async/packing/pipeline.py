@@ -21,8 +21,8 @@ from .sources import InvoiceSource
 
 __all__ = ["default_workers", "run_pipeline"]
 
-#: Lots beyond those being compressed: one being read, one being written, and two between them.
-_SPARE: Final = 4
+#: Lots beyond those being compressed: one being read, one being written.
+_SPARE: Final = 2
 
 
 class _Job:

@@ -22,8 +22,8 @@ Item: TypeAlias = Path | tuple[str, bytes | Path] | tuple[str, bytes | Path, Any
 #: A folder, whose files ``*.xml`` are taken in the order of their names; or items.
 Source: TypeAlias = Path | Iterable[Item] | AsyncIterable[Item]
 
-#: Plain bytes from which on a lot is complete.
-_LOT: Final = 2**20
+#: Plain bytes from which on a lot is complete: small enough for little memory, large enough to be worth a thread.
+_LOT: Final = 2**19
 
 
 @attrs.frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from ..errors import LocalProtocolError
@@ -25,6 +26,10 @@ MAX_PACKAGE_SIZE: Final = 5_000_000_000
 #: Characters of an invoice's name in the archive.
 MAX_FILE_NAME: Final = 128
 
+_PATH_SIGNS: Final = re.compile(r"[/\\:]")
+#: Control characters, and halves of characters that are in no encoding.
+_UNWRITABLE: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+
 
 def check_file_name(name: str) -> None:
     """Refuse names that KSeF rejects, or that lead out of the folder an archive is unpacked in.
@@ -35,9 +40,9 @@ def check_file_name(name: str) -> None:
     """
     if not isinstance(name, str):
         raise LocalProtocolError(f"An invoice's file name is a string, not {type(name).__name__}.")
-    if not name or name in {".", ".."} or any(sign in name for sign in "/\\:"):
+    if not name or name in {".", ".."} or _PATH_SIGNS.search(name):
         raise LocalProtocolError(f"{name!r} is no plain file name; an archive for KSeF has neither folders nor paths.")
     if len(name) > MAX_FILE_NAME:
         raise LocalProtocolError(f"{name!r} has {len(name)} characters; KSeF takes file names of {MAX_FILE_NAME}.")
-    if any(ord(sign) < 32 or 0xD800 <= ord(sign) <= 0xDFFF for sign in name):
+    if _UNWRITABLE.search(name):
         raise LocalProtocolError(f"{name!r} holds characters that cannot stand in an archive.")
