@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
-from typing import Any
+from collections.abc import Coroutine, Iterable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import attrs
@@ -33,6 +34,9 @@ from .session import Session, token_pages
 from .snapshot import read_snapshot
 from .tracking import LARGEST_PAGE
 from .transitions import TRANSITION_CADENCE, SessionHistory, Transitions
+
+if TYPE_CHECKING:
+    from ..protocol.planning import Plan
 
 __all__ = ["OPEN_GRACE", "SessionManager"]
 
@@ -223,6 +227,26 @@ class SessionManager:
                 return await self.open_online(form_code, features=wanted, activation=activation)
 
         return SessionKeeper(open_session, self._authorized(None).now, self._keys.forget)
+
+    def plan(self, count: int, sizes: int | Sequence[int], *, deadline: timedelta | None = None) -> Plan:
+        """Whether to send ``count`` invoices online or in how many batches, how long that takes, and what binds.
+
+        Reckons with the rate limits this client keeps to (see `Pacing.adopt_limits`) and an untouched budget; the
+        same with other limits is `ksef_async.protocol.planning.plan`.
+
+        Args:
+            count: How many invoices.
+            sizes: Bytes of each: one number for all, or one for each of them.
+            deadline: Within which time the last has to be in KSeF.
+
+        Raises:
+            LocalProtocolError: No invoices, sizes that do not fit their number, or an invoice larger than KSeF takes.
+        """
+        from ..protocol.planning import plan
+
+        api = self._api
+        caller = api.caller if isinstance(api, AuthorizedCaller) else api
+        return plan(count, sizes, rates=caller.pacer.limits, deadline=deadline)
 
     async def status(self, reference_number: str) -> SessionStatus:
         """Ask KSeF how far a session is; see `Session.status`."""
