@@ -30,7 +30,7 @@ from ksef_async.operations.auth import REFRESH_ACCESS_TOKEN
 from ksef_async.operations.limits import GET_RATE_LIMITS
 from ksef_async.operations.sessions import GET_INVOICE_UPO_BY_KSEF_NUMBER, GET_SESSION_STATUS, GET_SESSION_UPO_PAGE
 from ksef_async.operations.table import OPERATIONS
-from ksef_async.protocol.messages import RawRequest, RawResponse
+from ksef_async.protocol.messages import FileBody, RawRequest, RawResponse
 from ksef_async.sandbox import Sandbox, sample_invoice
 from ksef_async.transport import AiohttpTransport
 
@@ -59,6 +59,7 @@ class SpecRequest:
         self.path = url.path
         self.method = request.method.lower()
         self.content_type = request.headers.get("Content-Type", "")
+        assert not isinstance(request.body, FileBody), "files go to signed links, not to the API"
         self.body = request.body
         self.parameters = RequestParameters(
             query=ImmutableMultiDict(parse_qsl(url.query)), header=Headers(dict(request.headers)), cookie={}
