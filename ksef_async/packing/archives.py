@@ -6,7 +6,6 @@ once. Everything here blocks, and belongs into threads. Dates are fixed: the sam
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from hashlib import sha256
 from struct import pack as pack_struct
@@ -99,7 +98,7 @@ class ZipArchive:
             info.external_attr = _MODE << 16
             chunks = self._deflate.stream([invoice.data])
             # Known before the header is written, so that no entry needs a data descriptor behind it.
-            info.CRC = zlib.crc32(invoice.data)
+            info.CRC = self._deflate.crc32(invoice.data)
             info.file_size = len(invoice.data)
             info.compress_size = sum(map(len, chunks))
             lot.pieces.append(b"".join([info.FileHeader(zip64=False), *chunks]))
@@ -173,7 +172,7 @@ class TarGzArchive:
 
     def _take(self, pieces: Sequence[bytes]) -> None:
         for piece in pieces:
-            self._crc = zlib.crc32(piece, self._crc)
+            self._crc = self._deflate.crc32(piece, self._crc)
             self._size += len(piece)
         self._dictionary = _end([self._dictionary, *pieces])
 

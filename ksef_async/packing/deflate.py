@@ -47,6 +47,11 @@ class Deflate:
     module: Any
     level: int
 
+    def crc32(self, data: Buffer, start: int = 0) -> int:
+        """The checksum both archive formats want; ``start`` is that of what stands before ``data``."""
+        checksum: int = self.module.crc32(data, start)
+        return checksum
+
     def stream(self, pieces: Iterable[Buffer], *, dictionary: bytes = b"", is_end: bool = True) -> list[bytes]:
         """``pieces`` as raw deflate.
 

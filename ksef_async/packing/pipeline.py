@@ -45,7 +45,6 @@ class _Pipeline:
         self._report = report
         # Limiters of our own: anyio's common one is for the application.
         self._compressing = anyio.CapacityLimiter(workers)
-        self._reading = anyio.CapacityLimiter(1)
         self._writing = anyio.CapacityLimiter(1)
         self._slots = anyio.Semaphore(workers + _SPARE)
         self.packed: list[PackedInvoice] = []
@@ -64,14 +63,13 @@ class _Pipeline:
                 await self._slots.acquire()
                 job = _Job()
                 try:
-                    invoices = await self._source.next_lot()
+                    lot = await self._source.next_lot(self._archive.prepare)
                 except KsefError as refusal:
                     job.refuse(refusal)
                     await jobs.send(job)
                     return
-                if not invoices:
+                if lot is None:
                     return
-                lot = await anyio.to_thread.run_sync(self._archive.prepare, invoices, limiter=self._reading)
                 tasks.start_soon(self._compress, job, lot)
                 await jobs.send(job)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -21,6 +21,8 @@ __all__ = ["Invoice", "InvoiceSource", "Item", "Source", "open_source"]
 Item: TypeAlias = Path | tuple[str, bytes | Path] | tuple[str, bytes | Path, Any]
 #: A folder, whose files ``*.xml`` are taken in the order of their names; or items.
 Source: TypeAlias = Path | Iterable[Item] | AsyncIterable[Item]
+
+T = TypeVar("T")
 
 #: Plain bytes from which on a lot is complete: small enough for little memory, large enough to be worth a thread.
 _LOT: Final = 2**19
@@ -91,8 +93,8 @@ class InvoiceSource:
             aiter(items) if isinstance(items, AsyncIterable) else iter(items)
         )
 
-    async def next_lot(self) -> list[Invoice]:
-        """About a megabyte of invoices, or one larger one; empty at the end.
+    async def next_lot(self, prepare: Callable[[list[Invoice]], T]) -> T | None:
+        """What ``prepare`` makes, in a thread, of some invoices or one large one; None at the end.
 
         Raises:
             LocalProtocolError: An invoice is refused.
@@ -100,10 +102,11 @@ class InvoiceSource:
             Exception: Whatever the source raises.
         """
         if isinstance(self._iterator, Iterator):
-            return await anyio.to_thread.run_sync(self._take, self._iterator, limiter=self._limiter)
-        return await self._take_async(self._iterator)
+            return await anyio.to_thread.run_sync(self._take, self._iterator, prepare, limiter=self._limiter)
+        invoices = await self._take_async(self._iterator)
+        return await anyio.to_thread.run_sync(prepare, invoices, limiter=self._limiter) if invoices else None
 
-    def _take(self, iterator: Iterator[Item]) -> list[Invoice]:
+    def _take(self, iterator: Iterator[Item], prepare: Callable[[list[Invoice]], T]) -> T | None:
         lot = []
         size = 0
         for item in iterator:
@@ -112,7 +115,7 @@ class InvoiceSource:
             size += len(invoice.data)
             if size >= _LOT:
                 break
-        return lot
+        return prepare(lot) if lot else None
 
     async def _take_async(self, iterator: AsyncIterator[Item]) -> list[Invoice]:
         lot = []
