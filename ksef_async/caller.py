@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import random
 from collections.abc import Callable, Mapping
@@ -141,7 +142,7 @@ class Caller:
         self._clock = ServerClock()
         self._transport = transport
         self._retry = retry or RetryPolicy()
-        self._hook = hook
+        self._hooks = () if hook is None else (hook,)
         self._chance = random.Random()  # noqa: S311  # jitter, nothing secret
 
     async def call(
@@ -216,6 +217,12 @@ class Caller:
         # The storage has no rate limits.
         return await self._persist(request, lambda response: decipher_link_response(name, response), repeat_safe=True)
 
+    def observed(self, hook: Hook) -> Caller:
+        """The same caller, which tells ``hook`` of every event besides."""
+        other = copy.copy(self)
+        other._hooks = (*self._hooks, hook)
+        return other
+
     def delay_before_retry(
         self, error: KsefError, *, repeat_safe: bool = True, attempt: int, since: float
     ) -> float | None:
@@ -240,9 +247,9 @@ class Caller:
         """Tell log and hook what happened."""
         level = logging.WARNING if isinstance(event, SystemWarning) else logging.DEBUG
         _log.log(level, "%s", event, extra={"ksef_event": event})
-        if self._hook is not None:
+        for hook in self._hooks:
             try:
-                self._hook(event)
+                hook(event)
             except Exception:  # noqa: BLE001  # the caller's metrics must not cost an invoice
                 _log.exception("the hook failed on %s", event)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Iterable
-from typing import Any
+from collections.abc import Iterable
+from functools import partial
 from weakref import WeakValueDictionary
 
 import attrs
@@ -12,7 +11,7 @@ import attrs
 from ..auth.access import AuthorizedCaller
 from ..caller import Caller, FixedToken
 from ..crypto.envelope import SessionCipher
-from ..errors import KsefError, LocalProtocolError, ServerError, TransportError
+from ..errors import LocalProtocolError, ServerError, TransportError
 from ..keys import PublicKeys, wrap_new_key
 from ..models.keys import EncryptionInfo, PublicKeyUsage
 from ..models.sessions import (
@@ -26,18 +25,15 @@ from ..models.sessions import (
 from ..operations.sessions import LIST_SESSIONS, OPEN_ONLINE_SESSION
 from ..paging import TokenPages
 from ..polling import Cadence
-from ..shielding import finish
 from .keeper import SessionKeeper
 from .online import ACTIVATION_CADENCE, OnlineSession
+from .opening import finish_or_close
 from .session import Session, token_pages
 from .snapshot import read_snapshot
 from .tracking import LARGEST_PAGE
 from .transitions import TRANSITION_CADENCE, SessionHistory, Transitions
 
-__all__ = ["OPEN_GRACE", "SessionManager"]
-
-#: Seconds that a cancelled opening may take to hear which session it opened, so that it can be closed.
-OPEN_GRACE = 10.0
+__all__ = ["SessionManager"]
 
 
 class SessionManager:
@@ -94,11 +90,10 @@ class SessionManager:
         wanted = ",".join(features)
         headers = {"X-KSeF-Feature": wanted} if wanted else None
 
-        async def open_with(encryption: EncryptionInfo) -> OnlineSession:
+        async def open_with(encryption: EncryptionInfo, observed: AuthorizedCaller) -> OnlineSession:
             SessionCipher(encryption.symmetric_key, encryption.initialization_vector)  # refuses wrong lengths
-            opened = await api.call(
-                OPEN_ONLINE_SESSION, OpenOnlineSessionRequest(form_code, encryption), headers=headers
-            )
+            request = OpenOnlineSessionRequest(form_code, encryption)
+            opened = await observed.call(OPEN_ONLINE_SESSION, request, headers=headers)
             return OnlineSession(
                 api,
                 opened.reference_number,
@@ -110,9 +105,10 @@ class SessionManager:
             )
 
         if encryption is not None:
-            return await _finish_or_close(open_with(encryption))
+            return await finish_or_close(api, partial(open_with, encryption))
         return await self._keys.use(
-            PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION, lambda key: _finish_or_close(open_with(wrap_new_key(key)))
+            PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION,
+            lambda key: finish_or_close(api, partial(open_with, wrap_new_key(key))),
         )
 
     async def new_encryption(self) -> EncryptionInfo:
@@ -256,21 +252,3 @@ class SessionManager:
         if access_token is None:
             raise LocalProtocolError("A SessionManager on a bare Caller needs an access_token for each session.")
         return AuthorizedCaller(self._api, FixedToken(access_token))
-
-
-async def _finish_or_close(opening: Coroutine[Any, Any, OnlineSession]) -> OnlineSession:
-    """Await ``opening``; when cancelled meanwhile, close the session that KSeF may be opening all the same."""
-    task = asyncio.ensure_future(opening)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError as cancelled:
-        try:
-            await finish(_close_what_opens(task), OPEN_GRACE)
-        except (KsefError, TimeoutError) as error:
-            cancelled.add_note(f"The session being opened when this was cancelled: {error}")
-        raise
-
-
-async def _close_what_opens(opening: asyncio.Future[OnlineSession]) -> None:
-    session = await opening
-    await session.terminate()
