@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -19,6 +19,7 @@ from .errors import (
     LocalProtocolError,
     RateLimitedError,
     RemoteProtocolError,
+    ServerError,
     TransportError,
     UnauthorizedError,
 )
@@ -238,6 +239,26 @@ class Caller:
         return delay_before_retry(
             self._retry, error, repeat_safe=repeat_safe, attempt=attempt, elapsed=elapsed, chance=self._chance
         )
+
+    async def begin_anew(self, flow: Callable[[], Awaitable[T]]) -> T:
+        """Await ``flow``, and as hard as the policy says again from its start when an answer in it is lost.
+
+        Args:
+            flow: Several calls that depend on each other, of which those made before do no harm.
+
+        Raises:
+            KsefError: What ``flow`` raised at last.
+        """
+        since, attempt = anyio.current_time(), 1
+        while True:
+            try:
+                return await flow()
+            except (TransportError, ServerError) as error:
+                delay = self.delay_before_retry(error, attempt=attempt, since=since)
+                if delay is None:
+                    raise
+            await anyio.sleep(delay)
+            attempt += 1
 
     def now(self) -> datetime:
         """What time it is at KSeF (UTC), to a second or so."""

@@ -11,7 +11,7 @@ import attrs
 from ..auth.access import AuthorizedCaller
 from ..caller import Caller, FixedToken
 from ..crypto.envelope import SessionCipher
-from ..errors import LocalProtocolError, ServerError, TransportError
+from ..errors import LocalProtocolError
 from ..keys import PublicKeys, wrap_new_key
 from ..models.keys import EncryptionInfo, PublicKeyUsage
 from ..models.sessions import (
@@ -209,16 +209,16 @@ class SessionManager:
         """
         wanted = tuple(features)
 
-        async def open_session() -> OnlineSession:
-            try:
-                return await self.open_online(form_code, features=wanted, activation=activation)
-            except (TransportError, ServerError) as error:
-                # A session that was opened unheard stays empty, so opening another does no harm.
-                if isinstance(error, TransportError) and not error.maybe_delivered:
-                    raise
-                return await self.open_online(form_code, features=wanted, activation=activation)
+        api = self._authorized(None)
 
-        return SessionKeeper(open_session, self._authorized(None).now, self._keys.forget)
+        async def open_once() -> OnlineSession:
+            return await self.open_online(form_code, features=wanted, activation=activation)
+
+        async def open_session() -> OnlineSession:
+            # A session that was opened unheard stays empty, so opening another does no harm.
+            return await api.caller.begin_anew(open_once)
+
+        return SessionKeeper(open_session, api.now, self._keys.forget)
 
     async def status(self, reference_number: str) -> SessionStatus:
         """Ask KSeF how far a session is; see `Session.status`."""
