@@ -104,7 +104,9 @@ def _endpoint(
                 response = _write(operation, await handler(call))
                 if fault is not None and fault.after_effect:
                     await anyio.sleep(fault.seconds)
-                    response = fault.response(request, now) or response
+                    # A response is a mapping, and an empty one is false in older aiohttp.
+                    replaced = fault.response(request, now)
+                    response = response if replaced is None else replaced
         except Refusal as refusal:
             problem_details = request.headers.get("X-Error-Format", "").lower() == "problem-details"
             response = refusal.response(instance=request.path, now=now, problem_details=problem_details)
