@@ -26,7 +26,7 @@ LAYERS = (
     ("sandbox",),
     ("caller",),
     ("keys",),
-    ("auth",),
+    ("auth", "resources"),
     ("sessions",),
     ("client",),
 )
