@@ -12,7 +12,7 @@ from .refusals import Forbidden, InvalidInput, Refusal
 from .router import Call
 from .world import Invoice, OnlineSession
 
-__all__ = ["find_invoice", "find_session", "page_of"]
+__all__ = ["find_invoice", "find_session", "numbered_page_of", "page_of"]
 
 T = TypeVar("T")
 
@@ -50,6 +50,13 @@ def page_of(rows: Sequence[T], call: Call, size: int) -> tuple[Sequence[T], str 
     end = start + size
     token = urlsafe_b64encode(f"[{end}]".encode()).decode() if end < len(rows) else None
     return rows[start:end], token
+
+
+def numbered_page_of(rows: Sequence[T], call: Call) -> tuple[Sequence[T], bool]:
+    """The page of the number and size a call asks for, and whether more follow."""
+    size = call.query["page_size"]
+    start = call.query["page_offset"] * size
+    return rows[start : start + size], start + size < len(rows)
 
 
 def _start(token: str) -> int:
