@@ -2,6 +2,7 @@
 
 KsefError
 ├── LocalProtocolError      you asked for something KSeF forbids; nothing was sent
+│   └── InvalidFieldError   a value is longer, larger or otherwise written than KSeF allows (`field`)
 ├── RemoteProtocolError     KSeF answered something its own specification does not allow
 ├── TransportError          no answer arrived (`maybe_delivered` tells whether KSeF may have acted)
 │   ├── ConnectError
@@ -31,6 +32,7 @@ __all__ = [
     "DuplicateInvoiceError",
     "ForbiddenError",
     "GoneError",
+    "InvalidFieldError",
     "InvoiceRejectedError",
     "KsefError",
     "LocalProtocolError",
@@ -83,6 +85,20 @@ def _rebuild(cls: type[KsefError], args: tuple[object, ...], state: dict[str, ob
 
 class LocalProtocolError(KsefError):
     """You asked for something KSeF forbids, or used an object out of its turn; nothing was sent."""
+
+
+class InvalidFieldError(LocalProtocolError):
+    """A value that KSeF would refuse (21405); nothing was sent."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"{field} {rule}")
+        #: Its name in the model.
+        self.field = field
+        #: What KSeF asks of it, and what it was.
+        self.rule = rule
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.field, self.rule)
 
 
 class RemoteProtocolError(KsefError):

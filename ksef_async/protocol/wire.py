@@ -21,7 +21,9 @@ import attrs
 import orjson
 from cattrs import ClassValidationError, Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.v import format_exception
 
+from ..errors import InvalidFieldError
 from ..models.common import OpenStrEnum
 from ..models.sessions import FormCode
 
@@ -37,10 +39,12 @@ class UnreadableJsonError(ValueError):
 class WireError(ValueError):
     """The JSON does not fit the model."""
 
-    def __init__(self, message: str, path: str) -> None:
+    def __init__(self, message: str, path: str, problems: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(f"{message} at {path}")
         #: Where, in KSeF's own names: ``$.invoices[0].referenceNumber``.
         self.path = path
+        #: Everything that does not fit, each as path and message.
+        self.problems = problems or ((path, message),)
 
 
 @functools.cache
@@ -109,8 +113,9 @@ class Wire:
         try:
             return self._converter.structure(data, cls)
         except Exception as error:  # cattrs raises groups of whatever the hooks raised
-            message, _, path = transform_error(error)[0].rpartition(" @ ")
-            raise WireError(message, path) from error
+            problems = tuple(_problem(text) for text in transform_error(error, format_exception=_describe))
+            path, message = problems[0]
+            raise WireError(message, path, problems) from error
 
     def from_json(self, data: bytes, cls: type[T]) -> T:
         """JSON as a model.
@@ -185,6 +190,20 @@ class Wire:
             if {self._key(key): item for key, item in _write_form_code(code).items()}.items() <= wanted.items():
                 return code
         raise ValueError("unknown form code")
+
+
+def _problem(text: str) -> tuple[str, str]:
+    message, _, path = text.rpartition(" @ ")
+    if message.startswith("'"):  # a bound, whose field is not in the path yet
+        field, _, message = message[1:].partition("' ")
+        path = f"{path}.{field}"
+    return path, message
+
+
+def _describe(error: BaseException, cls: type | None) -> str:
+    if isinstance(error, InvalidFieldError):
+        return f"'{camel(error.field)}' {error.rule}"
+    return format_exception(error, cls)
 
 
 def _is_array(cls: Any) -> bool:

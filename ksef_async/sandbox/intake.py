@@ -16,8 +16,9 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from ..models.common import Context, ContextType
+from ..models.limits import SessionLimits
 from ..models.sessions import FormCode, InvoiceStatusCode
-from ..protocol.invoices import size_limit
+from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT, size_limit
 from ..protocol.ksef_number import has_valid_check_digit, has_valid_internal_id
 from ..protocol.xml import ET, local_name, parse_xml
 
@@ -72,6 +73,7 @@ def examine(
     declared_hash: bytes,
     is_correction: bool,
     check_identifiers: bool,
+    limits: SessionLimits,
     validate: Callable[[bytes], tuple[str, ...]] | None,
 ) -> Document:
     """Check an invoice.
@@ -85,12 +87,13 @@ def examine(
         declared_hash: What the request said.
         is_correction: Sent as a technical correction, which may have attachments.
         check_identifiers: Asked for by ``subject-identifier-validation``.
+        limits: What the context is granted.
         validate: Validates against the form's schema and returns what it found; None where there is no schema.
 
     Raises:
         Rejected: With the code and details of KSeF.
     """
-    _check_file(invoice, declared_size, declared_hash)
+    _check_file(invoice, declared_size, declared_hash, limits)
     root = _parse(invoice)
     document = _read_ubl(root) if form_code.form == "PEF" else _read(root, form_code)
     number = document.invoice_number
@@ -111,7 +114,7 @@ def examine(
     return document
 
 
-def _check_file(invoice: bytes, declared_size: int, declared_hash: bytes) -> None:
+def _check_file(invoice: bytes, declared_size: int, declared_hash: bytes, limits: SessionLimits) -> None:
     problem = None
     if len(invoice) != declared_size:
         problem = f"Rozmiar przesłanego pliku faktury nie zgadza się z zadeklarowaną wartością: {declared_size}."
@@ -119,10 +122,16 @@ def _check_file(invoice: bytes, declared_size: int, declared_hash: bytes) -> Non
         problem = "Skrót przesłanego pliku faktury nie zgadza się z zadeklarowaną wartością."
     elif invoice.startswith(b"\xef\xbb\xbf"):
         problem = "Plik faktury zawiera znacznik BOM."
-    elif len(invoice) > (limit := size_limit(invoice)):
+    elif len(invoice) > (limit := _size_limit(invoice, limits)):
         problem = f"Rozmiar pliku faktury przekracza dozwolony limit: {limit} bajtów."
     if problem:
         raise Rejected(InvoiceStatusCode.FILE_ERROR, problem)
+
+
+def _size_limit(invoice: bytes, limits: SessionLimits) -> int:
+    with_attachment = size_limit(invoice) == MAX_SIZE_WITH_ATTACHMENT
+    # KSeF's megabyte.
+    return 1_000_000 * (limits.max_invoice_with_attachment_size_mb if with_attachment else limits.max_invoice_size_mb)
 
 
 def _parse(invoice: bytes) -> ET.Element:

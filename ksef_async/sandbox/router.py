@@ -174,7 +174,7 @@ def _read_body(operation: Operation[Any, Any], body: bytes) -> object:
     except WireError as error:
         if "form code" in str(error):
             raise InvalidInput("Wskazany kod formularza nie jest wspierany.") from error
-        raise InvalidInput(f"'{error.path.removeprefix('$.')}' is invalid: {error}.") from error
+        raise InvalidInput(*(f"'{path.removeprefix('$.')}' {text}." for path, text in error.problems)) from error
 
 
 def _write(operation: Operation[Any, Any], answer: object) -> web.Response:
