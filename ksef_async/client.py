@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     import aiohttp
 
     from .resources.auth_sessions import AuthSessions
+    from .resources.collective_identifiers import CollectiveIdentifiers
     from .resources.limits import Limits
+    from .resources.peppol import Peppol
     from .resources.tokens import Tokens
 
 __all__ = ["KsefClient", "Pacing"]
@@ -183,6 +185,20 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         from .resources.limits import Limits
 
         return Limits(self._api)
+
+    @cached_property
+    def peppol(self) -> Peppol:
+        """The Peppol network as KSeF knows it."""
+        from .resources.peppol import Peppol
+
+        return Peppol(self._api)
+
+    @cached_property
+    def collective_identifiers(self) -> CollectiveIdentifiers:
+        """Groups of invoices, to pay them together."""
+        from .resources.collective_identifiers import CollectiveIdentifiers
+
+        return CollectiveIdentifiers(self._api)
 
     async def log_in(self) -> None:
         """Log in now rather than at the first call; does nothing while a login is good.

@@ -86,6 +86,8 @@ class Wire:
         converter.register_structure_hook(date, lambda value, _: date.fromisoformat(_text(value)))
         converter.register_unstructure_hook(date, date.isoformat)
         converter.register_structure_hook(Decimal, lambda value, _: Decimal(str(value)))
+        # KSeF's amounts are JSON numbers, with two digits after the point: a double holds them exactly enough.
+        converter.register_unstructure_hook(Decimal, float)
         converter.register_structure_hook(bytes, lambda value, _: _read_base64(value))
         converter.register_unstructure_hook(bytes, lambda value: b64encode(value).decode("ascii"))
         converter.register_structure_hook(FormCode, self._read_form_code)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ..models.common import Context
 from ..models.limits import (
@@ -14,10 +14,16 @@ from ..models.limits import (
     SubjectLimits,
 )
 
-if TYPE_CHECKING:
-    from .world import Subject
+__all__ = ["Granted", "Holder"]
 
-__all__ = ["Granted"]
+
+class Holder(Protocol):
+    """Whoever is granted certificates: a `world.Subject`, by its kind and value."""
+
+    @property
+    def type(self) -> str:
+        """``Nip``, ``Pesel`` or ``Fingerprint``."""
+        ...
 
 
 class Granted:
@@ -33,7 +39,7 @@ class Granted:
             online_session=session, batch_session=session, collective_identifier=CollectiveIdentifierLimits(500)
         )
         self._contexts: dict[Context, ContextLimits] = {}
-        self._subjects: dict[Subject, SubjectLimits] = {}
+        self._subjects: dict[Holder, SubjectLimits] = {}
 
     def context(self, context: Context) -> ContextLimits:
         """What a context is granted."""
@@ -47,14 +53,14 @@ class Granted:
         """Grant a context what all others are granted."""
         self._contexts.pop(context, None)
 
-    def subject(self, subject: Subject) -> SubjectLimits:
+    def subject(self, subject: Holder) -> SubjectLimits:
         """What a subject is granted: 300 applications and 100 certificates with a NIP, otherwise 12 and 6."""
         enrollments, certificates = (300, 100) if subject.type == "Nip" else (12, 6)
         default = SubjectLimits(enrollment=EnrollmentQuota(enrollments), certificate=CertificateQuota(certificates))
         return self._subjects.get(subject, default)
 
     def override_subject(
-        self, subject: Subject, enrollment: EnrollmentQuota | None, certificate: CertificateQuota | None
+        self, subject: Holder, enrollment: EnrollmentQuota | None, certificate: CertificateQuota | None
     ) -> None:
         """Grant a subject other limits; None leaves one as it is."""
         limits = self.subject(subject)
@@ -62,6 +68,6 @@ class Granted:
             enrollment=enrollment or limits.enrollment, certificate=certificate or limits.certificate
         )
 
-    def restore_subject(self, subject: Subject) -> None:
+    def restore_subject(self, subject: Holder) -> None:
         """Grant a subject what all others of its kind are granted."""
         self._subjects.pop(subject, None)

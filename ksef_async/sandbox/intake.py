@@ -39,6 +39,10 @@ _ISSUED_BY_BUYER: Final = frozenset({FormCode.FA_RR1})
 
 #: Where the Peppol documents (UBL) have what we need.
 _UBL_SELLER: Final = "{*}AccountingSupplierParty/{*}Party/{*}PartyTaxScheme/{*}CompanyID"
+_UBL_BUYER: Final = "{*}AccountingCustomerParty/{*}Party/{*}PartyTaxScheme/{*}CompanyID"
+#: Who is named in the other documents, and by what.
+_SUBJECTS: Final = ("Podmiot1", "Podmiot2", "Podmiot3", "PodmiotUpowazniony")
+_IDENTIFIERS: Final = ("{*}DaneIdentyfikacyjne/{*}NIP", "{*}DaneIdentyfikacyjne/{*}IDWew")
 
 
 class Rejected(Exception):  # noqa: N818  # it is a verdict, not a failure of the sandbox
@@ -61,6 +65,8 @@ class Document:
     kind: str
     issued_on: date
     has_attachment: bool
+    #: NIPs and internal identifiers of all who are named in it.
+    parties: frozenset[str]
 
 
 def examine(
@@ -166,6 +172,7 @@ def _read(root: ET.Element, form_code: FormCode) -> Document:
         kind=_required(root, f"{body}/{{*}}RodzajFaktury"),
         issued_on=_date(_required(root, f"{body}/{{*}}P_4B" if form_code is FormCode.FA_RR1 else f"{body}/{{*}}P_1")),
         has_attachment=root.find("{*}Zalacznik") is not None,
+        parties=_named(root, *(f"{{*}}{subject}/{path}" for subject in _SUBJECTS for path in _IDENTIFIERS)),
     )
 
 
@@ -178,6 +185,13 @@ def _read_ubl(root: ET.Element) -> Document:
         kind=local_name(root),
         issued_on=_date(_required(root, "{*}IssueDate")),
         has_attachment=False,
+        parties=_named(root, _UBL_SELLER, _UBL_BUYER),
+    )
+
+
+def _named(root: ET.Element, *paths: str) -> frozenset[str]:
+    return frozenset(
+        (element.text or "").strip().removeprefix("PL") for path in paths for element in root.iterfind(path)
     )
 
 
@@ -197,8 +211,7 @@ def _date(text: str) -> date:
 
 
 def _wrong_identifiers(root: ET.Element) -> tuple[str, ...]:
-    subjects = ("Podmiot1", "Podmiot2", "Podmiot3", "PodmiotUpowazniony")
-    found = [(subject, nip.text or "") for subject in subjects for nip in root.iterfind(f"{{*}}{subject}//{{*}}NIP")]
+    found = [(subject, nip.text or "") for subject in _SUBJECTS for nip in root.iterfind(f"{{*}}{subject}//{{*}}NIP")]
     problems = [f"Niepoprawny NIP: {subject}." for subject, nip in found if not has_valid_check_digit(nip)]
     internal_ids = (element.text or "" for element in root.iterfind("{*}Podmiot3//{*}IDWew"))
     return (*problems, *("Niepoprawny IDWew: Podmiot3." for text in internal_ids if not has_valid_internal_id(text)))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from typing import TypeVar
+from datetime import datetime
+from typing import Any, TypeVar
 
+from ..models.auth import AuthenticationMethodCategory, AuthenticationMethodInfo
 from ..protocol.error_codes import ErrorCode
 from .refusals import Forbidden, InvalidInput, Refusal
 from .router import Call
-from .world import Invoice, OnlineSession
+from .world import Invoice, Login, OnlineSession
 
-__all__ = ["find_invoice", "find_session", "numbered_page_of", "page_of"]
+__all__ = ["find_invoice", "find_session", "login_fields", "numbered_page_of", "page_of"]
 
 T = TypeVar("T")
 
@@ -40,6 +42,21 @@ def find_invoice(call: Call, session: OnlineSession) -> Invoice:
     if invoice := session.invoices.get(wanted):
         return invoice
     raise InvalidInput(f"Faktura o numerze referencyjnym {wanted} nie została znaleziona.")
+
+
+def login_fields(login: Login, now: datetime) -> dict[str, Any]:
+    """What is told of a login, by itself and in lists."""
+    return {
+        "start_date": login.started_at,
+        "authentication_method": "Token",
+        "authentication_method_info": AuthenticationMethodInfo(
+            AuthenticationMethodCategory.TOKEN, "token.ksef", "Token KSeF"
+        ),
+        "status": login.status_at(now),
+        "is_token_redeemed": login.is_redeemed,
+        "last_token_refresh_date": login.refreshed_at,
+        "refresh_token_valid_until": login.refresh_until,
+    }
 
 
 def page_of(rows: Sequence[T], call: Call, size: int) -> tuple[Sequence[T], str | None]:

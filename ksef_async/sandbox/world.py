@@ -15,12 +15,14 @@ from ..crypto.envelope import SessionCipher
 from ..models.auth import AuthorizationPolicy
 from ..models.common import Context, StatusInfo
 from ..models.limits import RateLimits
+from ..models.peppol import PeppolProvider
 from ..models.sessions import FormCode, InvoiceStatusCode, InvoicingMode, StatusCode
 from ..models.tokens import TokenStatus
 from ..protocol.ksef_number import with_check_digits
 from ..protocol.lifecycle import INVOICE_STATES, LOGIN_STATES, ONLINE_SESSION_STATES, LoginStatusCode
 from .clock import Clock, Timings
 from .granted import Granted
+from .groups import Group
 from .intake import WARSAW, Document
 from .limiter import RateLimiter
 from .ministry import Ministry
@@ -295,6 +297,10 @@ class World:
         self.challenges: dict[str, tuple[int, datetime]] = {}
         self.logins: dict[str, Login] = {}
         self.sessions: dict[str, OnlineSession] = {}
+        #: By their numbers.
+        self.groups: dict[str, Group] = {}
+        #: By their identifiers.
+        self.peppol_providers: dict[str, PeppolProvider] = {}
         #: The accepted (or to be accepted) invoice for each seller, kind and number, and its session.
         self._originals: dict[tuple[str, str, str], tuple[Verdict, str]] = {}
         #: SHA-256 of accepted invoices, and of those an accepted technical correction has corrected.

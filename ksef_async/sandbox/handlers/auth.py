@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from ...crypto.envelope import rsa_decrypt
 from ...errors import CryptoError
 from ...models.auth import (
     AccessTokenResponse,
-    AuthenticationMethodCategory,
-    AuthenticationMethodInfo,
     AuthorizationPolicy,
     Challenge,
     LoginStarted,
@@ -28,6 +25,7 @@ from ...models.tokens import TokenStatus
 from ...operations import Bearer
 from ...protocol.error_codes import ErrorCode
 from ...protocol.lifecycle import LoginStatusCode
+from ..lookup import login_fields
 from ..refusals import Gone, InvalidInput, Refusal
 from ..router import Call
 from ..world import Login, StoredToken, Subject, new_reference_number
@@ -164,21 +162,6 @@ async def get_login_status(call: Call) -> LoginStatus:
     if call.now > login.started_at + call.world.timings.login_retention:
         raise Gone
     return LoginStatus(**login_fields(login, call.now))
-
-
-def login_fields(login: Login, now: datetime) -> dict[str, Any]:
-    """What is told of a login, by itself and in lists."""
-    return {
-        "start_date": login.started_at,
-        "authentication_method": "Token",
-        "authentication_method_info": AuthenticationMethodInfo(
-            AuthenticationMethodCategory.TOKEN, "token.ksef", "Token KSeF"
-        ),
-        "status": login.status_at(now),
-        "is_token_redeemed": login.is_redeemed,
-        "last_token_refresh_date": login.refreshed_at,
-        "refresh_token_valid_until": login.refresh_until,
-    }
 
 
 async def redeem_tokens(call: Call) -> TokenPair:

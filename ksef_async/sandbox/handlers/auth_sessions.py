@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from ...models.auth_sessions import AuthSession, AuthSessionPage
 from ...protocol.lifecycle import is_success
-from ..lookup import page_of
+from ..lookup import login_fields, page_of
 from ..refusals import InvalidInput
 from ..router import Call
 from ..world import Login
-from .auth import login_fields
 
 __all__ = ["list_auth_sessions", "revoke_auth_session"]
 
