@@ -12,7 +12,7 @@ KsefError
 │   ├── RateLimitedError 429
 │   └── ServerError 5xx, or a gateway's HTML page in place of an answer
 ├── ProcessingError         KSeF took it in and later reported failure
-│   ├── LoginFailedError, SessionFailedError
+│   ├── LoginFailedError, SessionFailedError, OperationFailedError
 │   └── InvoiceRejectedError ── DuplicateInvoiceError
 ├── WaitTimeoutError        still in progress when the time ran out
 └── CryptoError             a key, certificate or ciphertext that cannot be used
@@ -37,6 +37,7 @@ __all__ = [
     "KsefError",
     "LocalProtocolError",
     "LoginFailedError",
+    "OperationFailedError",
     "ProcessingError",
     "RateLimitedError",
     "RemoteProtocolError",
@@ -227,6 +228,15 @@ class SessionFailedError(ProcessingError):
     def __init__(self, message: str, *, status: Status, reference_number: str) -> None:
         super().__init__(message, status=status)
         #: The session's reference number.
+        self.reference_number = reference_number
+
+
+class OperationFailedError(ProcessingError):
+    """An operation that KSeF does in its own time has failed: granting or revoking a permission, a certificate, ..."""
+
+    def __init__(self, message: str, *, status: Status, reference_number: str) -> None:
+        super().__init__(message, status=status)
+        #: The operation's reference number.
         self.reference_number = reference_number
 
 
