@@ -85,7 +85,7 @@ class Wire:
         converter.register_unstructure_hook(datetime, datetime_format)
         converter.register_structure_hook(date, lambda value, _: date.fromisoformat(_text(value)))
         converter.register_unstructure_hook(date, date.isoformat)
-        converter.register_structure_hook(Decimal, lambda value, _: Decimal(str(value)))
+        converter.register_structure_hook(Decimal, lambda value, _: _read_number(value))
         # KSeF's amounts are JSON numbers, with two digits after the point: a double holds them exactly enough.
         converter.register_unstructure_hook(Decimal, float)
         converter.register_structure_hook(bytes, lambda value, _: _read_base64(value))
@@ -235,6 +235,12 @@ def _read_datetime(value: object, _: object) -> datetime:
     # `fromisoformat` cuts what is finer than a microsecond; rounding up would skip invoices at a date border.
     moment = datetime.fromisoformat(_text(value))
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _read_number(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError("expected a number")
+    return Decimal(str(value))
 
 
 def _read_base64(value: object) -> bytes:

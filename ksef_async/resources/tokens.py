@@ -8,71 +8,32 @@ from typing import Final
 import attrs
 
 from ..caller import Api
-from ..errors import BadRequestError, ProcessingError
+from ..errors import BadRequestError
 from ..models.common import StatusInfo
 from ..models.tokens import GenerateTokenRequest, IssuedToken, TokenFilter, TokenPermission, TokenStatus
 from ..operations.tokens import GENERATE_TOKEN, GET_TOKEN, LIST_TOKENS, REVOKE_TOKEN
 from ..paging import TokenPages
-from ..polling import Cadence, wait_until
+from .handles import OperationHandle
 from .lists import list_by_token
 
-__all__ = ["TOKEN_CADENCE", "GeneratedToken", "Tokens"]
-
-#: KSeF takes seconds to activate a token.
-TOKEN_CADENCE: Final = Cadence(interval=0.5, factor=1.6, longest=5.0, deadline=300.0)
+__all__ = ["GeneratedToken", "Tokens"]
 
 _GONE: Final = (TokenStatus.REVOKING, TokenStatus.REVOKED)
 
 
-class GeneratedToken:
-    """A token that was just generated: ``await generated.active()`` before it is logged in with.
+class GeneratedToken(OperationHandle[IssuedToken]):
+    """A token that was just generated: ``await generated.wait()`` until it can be logged in with.
 
-    `KsefClient.tokens` makes them; a token is found again by its reference number with `Tokens.get`, without the
-    secret.
+    `Tokens.generate` makes them. By its reference number a token is found again with `Tokens.get`, without the secret.
     """
 
     def __init__(self, api: Api, reference_number: str, token: str) -> None:
-        self._api = api
-        #: 36 characters.
-        self.reference_number = reference_number
+        async def look() -> IssuedToken:
+            return await _get(api, reference_number)
+
+        super().__init__("Token", reference_number, look, status=_as_status)
         #: The secret. KSeF shows it this once: store it before anything else.
         self.token = token
-
-    def __repr__(self) -> str:
-        return f"<GeneratedToken {self.reference_number}>"
-
-    async def status(self) -> IssuedToken:
-        """Ask KSeF how far it is.
-
-        Raises:
-            TransportError, ApiError, RemoteProtocolError: The call failed.
-        """
-        return await _get(self._api, self.reference_number)
-
-    async def active(self, cadence: Cadence = TOKEN_CADENCE) -> IssuedToken:
-        """Wait until it can be logged in with.
-
-        Args:
-            cadence: How often to look, and for how long.
-
-        Raises:
-            ProcessingError: KSeF could not activate it, or it was revoked meanwhile.
-            WaitTimeoutError: It was still pending when ``cadence.deadline`` passed.
-            TransportError, ApiError, RemoteProtocolError: A call failed.
-
-        Source: GET /tokens/{referenceNumber}.
-        """
-        issued = await wait_until(
-            self.status,
-            lambda token: token.status != TokenStatus.PENDING,
-            cadence,
-            what=f"Token {self.reference_number}",
-            status=_as_status,
-        )
-        if issued.status != TokenStatus.ACTIVE:
-            message = f"Token {self.reference_number} cannot be used"
-            raise ProcessingError(message, status=_as_status(issued))
-        return issued
 
 
 class Tokens:
