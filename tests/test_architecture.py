@@ -134,7 +134,8 @@ import logging, sys
 before = logging.root.level, list(logging.root.handlers)
 import ksef_async
 assert before == (logging.root.level, logging.root.handlers), "the root logger was touched"
-heavy = ("ksef_async.sandbox", "ksef_async.demo", "aiohttp.web", "lxml", "pytest", "fastapi", "zoneinfo")
+ours = ("ksef_async.sandbox", "ksef_async.resources", "ksef_async.demo")
+heavy = (*ours, "aiohttp.web", "lxml", "pytest", "fastapi", "zoneinfo")
 print(*(name for name in heavy if name in sys.modules))
 """
     result = subprocess.run(
