@@ -26,7 +26,7 @@ LAYERS = (
     ("sandbox",),
     ("caller",),
     ("keys",),
-    ("auth",),
+    ("auth", "resources"),
     ("sessions",),
     ("client",),
 )
@@ -135,7 +135,8 @@ import aiohttp, anyio, attrs, cattrs, cryptography, orjson
 before, theirs = (logging.root.level, list(logging.root.handlers)), set(sys.modules)
 import ksef_async
 assert before == (logging.root.level, logging.root.handlers), "the root logger was touched"
-heavy = ("ksef_async.sandbox", "ksef_async.demo", "aiohttp.web", "lxml", "pytest", "fastapi", "zoneinfo")
+ours = ("ksef_async.sandbox", "ksef_async.resources", "ksef_async.demo")
+heavy = (*ours, "aiohttp.web", "lxml", "pytest", "fastapi", "zoneinfo")
 print(*(name for name in heavy if name in sys.modules and name not in theirs))
 """
     result = subprocess.run(
