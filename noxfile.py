@@ -80,6 +80,10 @@ def interop(session: nox.Session) -> None:
 
 @nox.session(python="3.12")
 def bench(session: nox.Session) -> None:
-    """Ratios against a hand-written loop, in one run."""
-    session.install("-e", ".")
-    session.run("python", "tests/benchmarks/bench_online.py", *session.posargs)
+    """Ratios against a hand-written loop, in one run: ``nox -s bench -- batch --large``; without a name, all."""
+    session.install("-e", ".[fast]")
+    which, *options = session.posargs or ("all",)
+    if which in {"all", "online"}:
+        session.run("python", "tests/benchmarks/bench_online.py", *options)
+    if which in {"all", "batch"}:
+        session.run("python", "tests/benchmarks/bench_batch.py", *options)

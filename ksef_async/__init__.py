@@ -12,6 +12,7 @@ The map of the house; a room imports rooms on lines above it:
     caller                             calling one operation
     keys                               the Ministry's public keys
     auth  resources                    a bearer that is always fresh; a method for every operation
+    packing                            archives, cut and encrypted for a batch
     sessions                           sending invoices: the heart
     client                             KsefClient
 

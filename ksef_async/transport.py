@@ -5,17 +5,23 @@ Every failure of aiohttp becomes a `TransportError` that says whether KSeF may h
 
 from __future__ import annotations
 
+import asyncio
 import io
-from typing import Protocol
+from collections.abc import AsyncIterable, Mapping
+from typing import Final, Protocol, Self
 
 import aiohttp
+import anyio.to_thread
 
 from .errors import AnswerTimeoutError, ConnectError, LocalProtocolError, TransportError
-from .protocol.messages import RawRequest, RawResponse
+from .protocol.messages import FileBody, RawRequest, RawResponse
 
 __all__ = ["AiohttpTransport", "Transport"]
 
 _LARGE = 2**20
+#: What is read from a file at a time, and what of it the socket is given at a time.
+_READ: Final = 2**20
+_SLICE: Final = 2**18
 
 
 class Transport(Protocol):
@@ -58,15 +64,51 @@ class AiohttpTransport:
         self._timeout = aiohttp.ClientTimeout(
             total=connect_timeout + answer_timeout, sock_connect=connect_timeout, sock_read=answer_timeout
         )
+        self._file_timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout, sock_read=answer_timeout)
+        #: Seconds for each piece of a file to be taken, and then for the answer.
+        self._patience = connect_timeout + answer_timeout
 
     async def send(self, request: RawRequest) -> RawResponse:
         """Send ``request``; redirects are answers, not followed.
+
+        A file is sent however long it takes: what is timed is how long the other side takes for each piece of it.
 
         Raises:
             ConnectError: KSeF could not be reached.
             AnswerTimeoutError: The answer took too long.
             TransportError: The connection broke.
+            LocalProtocolError: The file to be sent is shorter than it should be.
+            OSError: The file to be sent cannot be read.
         """
+        if isinstance(request.body, FileBody):
+            return await self._send_file(request, request.body)
+        return await self._exchange(request, _payload(request.body), request.headers, self._timeout)
+
+    async def _send_file(self, request: RawRequest, body: FileBody) -> RawResponse:
+        headers = {**request.headers, "Content-Length": str(body.size)}
+        pieces = None
+        try:
+            async with asyncio.timeout(self._patience) as limit:
+                pieces = _Pieces(body, limit, self._patience)
+                return await self._exchange(request, pieces, headers, self._file_timeout)
+        except TimeoutError:
+            raise AnswerTimeoutError(
+                f"{request.operation}: for {self._patience:g} s the other side took no more of the file, or gave no "
+                "answer; it may have come through all the same.",
+                maybe_delivered=True,
+            ) from None
+        except TransportError:
+            if pieces is not None and pieces.failure is not None:
+                raise pieces.failure from None
+            raise
+
+    async def _exchange(
+        self,
+        request: RawRequest,
+        payload: bytes | io.BytesIO | AsyncIterable[memoryview] | None,
+        headers: Mapping[str, str],
+        timeout: aiohttp.ClientTimeout,
+    ) -> RawResponse:
         if self._session is None:
             # Firewall cookies must not tie the calls of a process together, hence the dummy jar.
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
@@ -75,15 +117,15 @@ class AiohttpTransport:
             async with self._session.request(
                 request.method,
                 request.url,
-                data=_payload(request.body),
-                headers=request.headers,
+                data=payload,
+                headers=headers,
                 allow_redirects=False,
                 raise_for_status=False,
-                timeout=self._timeout,
+                timeout=timeout,
             ) as response:
                 body = await response.read()
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                return RawResponse(status=response.status, headers=headers, body=body)
+                lower = {name.lower(): value for name, value in response.headers.items()}
+                return RawResponse(status=response.status, headers=lower, body=body)
         # `from None`: aiohttp's messages carry the URL, and a signed link is a secret. Its kind and reason suffice.
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             reason = getattr(error, "os_error", None) or "no connection in time"
@@ -110,3 +152,45 @@ class AiohttpTransport:
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
     # aiohttp writes a large body in pieces, so that the event loop stays free, only from a file-like object.
     return io.BytesIO(body) if body is not None and len(body) > _LARGE else body
+
+
+class _Pieces:
+    """A file in pieces; each one taken gives the next as much time. No generator: aiohttp does not close those."""
+
+    def __init__(self, body: FileBody, limit: asyncio.Timeout, patience: float) -> None:
+        self._body = body
+        self._limit = limit
+        self._patience = patience
+        self._read = memoryview(b"")
+        self._sent = 0
+        #: Why the file could not be read; aiohttp makes a broken connection of it.
+        self.failure: LocalProtocolError | OSError | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> memoryview:
+        self._limit.reschedule(asyncio.get_running_loop().time() + self._patience)
+        if self._body.progress is not None:
+            self._body.progress(self._sent)
+        if self._sent == self._body.size:
+            raise StopAsyncIteration
+        if not self._read:
+            try:
+                self._read = memoryview(await anyio.to_thread.run_sync(self._read_on))
+            except (LocalProtocolError, OSError) as error:
+                self.failure = error
+                raise
+        piece, self._read = self._read[:_SLICE], self._read[_SLICE:]
+        self._sent += len(piece)
+        return piece
+
+    def _read_on(self) -> bytes:
+        wanted = min(_READ, self._body.size - self._sent)
+        # Opened for each piece: so nothing has to be closed while a cancelled task's thread may still be reading.
+        with self._body.path.open("rb") as file:
+            file.seek(self._sent)
+            data = file.read(wanted)
+        if len(data) < wanted:
+            raise LocalProtocolError(f"{self._body.path} is shorter than the {self._body.size:,} bytes to send.")
+        return data

@@ -27,6 +27,7 @@ LAYERS = (
     ("caller",),
     ("keys",),
     ("auth", "resources"),
+    ("packing",),
     ("sessions",),
     ("client",),
 )

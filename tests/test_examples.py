@@ -53,6 +53,13 @@ async def test_watch_session() -> None:
     assert lines[-1].endswith("-> 200 Sesja interaktywna przetworzona pomyślnie: 3 invoices, 3 accepted")
 
 
+async def test_plan_volume() -> None:
+    lines = (await run("plan_volume.py")).splitlines()
+
+    assert [line.partition(":")[2].split()[0] for line in lines] == ["online", "online", "in", "in"]
+    assert lines[1].endswith("invoiceSend: 30 a minute")
+
+
 async def test_metrics() -> None:
     lines = (await run("metrics.py")).splitlines()
 

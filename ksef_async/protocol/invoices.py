@@ -29,7 +29,7 @@ def check_invoice_file(invoice: bytes) -> None:
         raise LocalProtocolError(f"An invoice is sent as bytes, not {type(invoice).__name__}: KSeF hashes the file.")
     if not invoice:
         raise LocalProtocolError("The invoice is empty.")
-    if len(invoice) > (limit := size_limit(invoice)):
+    if len(invoice) > MAX_SIZE and len(invoice) > (limit := size_limit(invoice)):
         raise LocalProtocolError(f"The invoice has {len(invoice):,} bytes; KSeF takes at most {limit:,}.")
     if invoice.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise LocalProtocolError("The invoice starts with a byte order mark; KSeF takes UTF-8 without one.")

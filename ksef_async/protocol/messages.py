@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import attrs
 
-__all__ = ["RawRequest", "RawResponse"]
+__all__ = ["FileBody", "RawRequest", "RawResponse"]
+
+
+@attrs.frozen(kw_only=True)
+class FileBody:
+    """A file as a request's body, read while it is sent."""
+
+    path: Path
+    #: Bytes to send, from the file's beginning; goes out as ``Content-Length``.
+    size: int
+    #: Is told how many bytes of this body were handed to the socket so far; from 0 again when the request is repeated.
+    progress: Callable[[int], None] | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True)
@@ -18,7 +30,7 @@ class RawRequest:
     method: str
     url: str = attrs.field(repr=False)
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    body: bytes | None = attrs.field(default=None, repr=False)
+    body: bytes | FileBody | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True)

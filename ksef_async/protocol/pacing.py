@@ -71,6 +71,7 @@ class Pacer:
     """
 
     def __init__(self, limits: RateLimits = PRODUCTION_LIMITS, *, margin: float = MARGIN) -> None:
+        self._granted = limits
         self._limits = limits_by_group(limits)
         self._margin = margin
         self._queues: dict[str, _Queue] = {}
@@ -102,6 +103,11 @@ class Pacer:
         """Until when the server has forbidden calls of the operation's group."""
         return self._queue(_key(operation)).blocked_until
 
+    @property
+    def limits(self) -> RateLimits:
+        """What the context is granted, as far as is known here."""
+        return self._granted
+
     def remaining(self, group: RateGroup, now: float) -> RateLimit:
         """How many more calls fit into each window ending ``now``; -1 for any number.
 
@@ -115,6 +121,7 @@ class Pacer:
 
     def adopt(self, limits: RateLimits) -> None:
         """Replace the limits by those KSeF grants this context; what was counted so far stays counted."""
+        self._granted = limits
         self._limits = limits_by_group(limits)
         for key, queue in self._queues.items():
             renewed = self._queues[key] = self._new_queue(key)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import attrs
@@ -32,6 +34,9 @@ from .session import Session, token_pages
 from .snapshot import read_snapshot
 from .tracking import LARGEST_PAGE
 from .transitions import TRANSITION_CADENCE, SessionHistory, Transitions
+
+if TYPE_CHECKING:
+    from ..protocol.planning import Plan
 
 __all__ = ["SessionManager"]
 
@@ -219,6 +224,26 @@ class SessionManager:
             return await api.caller.begin_anew(open_once)
 
         return SessionKeeper(open_session, api.now, self._keys.forget)
+
+    def plan(self, count: int, sizes: int | Sequence[int], *, deadline: timedelta | None = None) -> Plan:
+        """Whether to send ``count`` invoices online or in how many batches, how long that takes, and what binds.
+
+        Reckons with the rate limits this client keeps to (see `Pacing.adopt_limits`) and an untouched budget; the
+        same with other limits is `ksef_async.protocol.planning.plan`.
+
+        Args:
+            count: How many invoices.
+            sizes: Bytes of each: one number for all, or one for each of them.
+            deadline: Within which time the last has to be in KSeF.
+
+        Raises:
+            LocalProtocolError: No invoices, sizes that do not fit their number, or an invoice larger than KSeF takes.
+        """
+        from ..protocol.planning import plan
+
+        api = self._api
+        caller = api.caller if isinstance(api, AuthorizedCaller) else api
+        return plan(count, sizes, rates=caller.pacer.limits, deadline=deadline)
 
     async def status(self, reference_number: str) -> SessionStatus:
         """Ask KSeF how far a session is; see `Session.status`."""

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 from openapi_core.datatypes import RequestParameters
 from werkzeug.datastructures import Headers, ImmutableMultiDict
 
-from ksef_async.protocol.messages import RawRequest, RawResponse
+from ksef_async.protocol.messages import FileBody, RawRequest, RawResponse
 from ksef_async.transport import AiohttpTransport
 
 HOST = "https://api-test.ksef.mf.gov.pl"
@@ -35,6 +35,7 @@ class SpecRequest:
         self.path = url.path
         self.method = request.method.lower()
         self.content_type = request.headers.get("Content-Type", "")
+        assert not isinstance(request.body, FileBody), "files go to signed links, not to the API"
         self.body = request.body
         self.parameters = RequestParameters(
             query=ImmutableMultiDict(parse_qsl(url.query)), header=Headers(dict(request.headers)), cookie={}

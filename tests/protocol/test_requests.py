@@ -78,7 +78,7 @@ def test_request_is_built_from_the_row(
 def test_body_is_the_models_json() -> None:
     request = build_request(sessions.OPEN_ONLINE_SESSION, BASE, body=OPENING)
 
-    assert request.body is not None
+    assert isinstance(request.body, bytes)
     assert orjson.loads(request.body)["encryption"] == {"encryptedSymmetricKey": "YWJj", "initializationVector": "aXY="}
 
 

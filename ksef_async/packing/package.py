@@ -1,0 +1,188 @@
+"""A package that is ready to be uploaded: what stands in it, and where its encrypted parts are."""
+
+from __future__ import annotations
+
+import os
+from base64 import b64decode, b64encode
+from collections import defaultdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Self
+
+import attrs
+
+from ..crypto.sealing import seal, unseal
+from ..errors import LocalProtocolError
+from ..models.packages import CompressionType
+from .spool import remove_folder
+from .threads import in_thread
+
+__all__ = ["MANIFEST", "Package", "PackedInvoice", "PackedPart"]
+
+#: The manifest's name in the spool folder.
+MANIFEST: Final = "manifest"
+_VERSION: Final = 1
+
+
+@attrs.frozen(kw_only=True)
+class PackedPart:
+    """One encrypted part in the spool."""
+
+    #: From 1.
+    ordinal_number: int
+    path: Path
+    #: Of the encrypted part, as is its hash.
+    size: int
+    #: 32 bytes.
+    sha256: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class PackedInvoice:
+    """One invoice in the archive."""
+
+    file_name: str
+    #: Of the plain invoice, as is its hash.
+    size: int
+    #: 32 bytes.
+    sha256: bytes = attrs.field(repr=False)
+    #: What the caller knows it by; the file name by default.
+    key: Any
+
+
+@attrs.frozen(kw_only=True)
+class Package:
+    """Everything that opening a batch session needs; made by `pack`."""
+
+    compression: CompressionType
+    #: Of the plain archive, as is its hash.
+    size: int
+    #: 32 bytes.
+    sha256: bytes = attrs.field(repr=False)
+    parts: tuple[PackedPart, ...] = attrs.field(repr=False)
+    #: In the archive's order.
+    invoices: tuple[PackedInvoice, ...] = attrs.field(repr=False)
+    symmetric_key: bytes = attrs.field(repr=False)
+    initialization_vector: bytes = attrs.field(repr=False)
+    #: The spool: the parts, and the manifest once it is written.
+    folder: Path
+
+    @property
+    def encrypted_size(self) -> int:
+        """Bytes to upload."""
+        return sum(part.size for part in self.parts)
+
+    def by_file_name(self, file_name: str) -> PackedInvoice | None:
+        """The invoice of that name; None when there is none."""
+        return self._by_file_name.get(file_name)
+
+    def by_sha256(self, sha256: bytes) -> tuple[PackedInvoice, ...]:
+        """The invoices of that hash: several, when the same bytes stand in the package under several names."""
+        return tuple(self._by_sha256.get(sha256, ()))
+
+    @cached_property
+    def _by_file_name(self) -> dict[str, PackedInvoice]:
+        return {invoice.file_name: invoice for invoice in self.invoices}
+
+    @cached_property
+    def _by_sha256(self) -> dict[bytes, list[PackedInvoice]]:
+        invoices = defaultdict(list)
+        for invoice in self.invoices:
+            invoices[invoice.sha256].append(invoice)
+        return dict(invoices)
+
+    async def write_manifest(self, key: bytes | str) -> None:
+        """Write to the spool folder what `reopen` needs; the parts are safe on the disk before it appears.
+
+        Args:
+            key: From ``cryptography.fernet.Fernet.generate_key()``; the manifest holds the session key.
+
+        Raises:
+            CryptoError: ``key`` is no Fernet key.
+            LocalProtocolError: An invoice's key is neither a string nor a whole number nor None.
+            OSError: The disk.
+        """
+        await in_thread(self._write_manifest, key)
+
+    @classmethod
+    async def reopen(cls, folder: Path, key: bytes | str) -> Self:
+        """A package that an earlier process packed; the parts' sizes are checked, their hashes not computed again.
+
+        Args:
+            folder: Its `folder`.
+            key: The one its manifest was written with.
+
+        Raises:
+            CryptoError: The key is another, or the manifest is damaged.
+            LocalProtocolError: There is no manifest, a part is missing or has another size, or it was written by a
+                later version of this library.
+        """
+        return await in_thread(cls._read_manifest, folder, key)
+
+    async def remove(self) -> None:
+        """Delete the spool folder; a cancellation that comes meanwhile is raised afterwards."""
+        await in_thread(remove_folder, self.folder)
+
+    def _write_manifest(self, key: bytes | str) -> None:
+        for invoice in self.invoices:
+            if not isinstance(invoice.key, str | int | None):
+                raise LocalProtocolError(
+                    f"{invoice.file_name}: a manifest keeps keys that are strings or whole numbers, "
+                    f"not {type(invoice.key).__name__}."
+                )
+        content = {
+            "version": _VERSION,
+            "compression": self.compression,
+            "size": self.size,
+            "sha256": self.sha256.hex(),
+            "symmetricKey": b64encode(self.symmetric_key).decode(),
+            "initializationVector": b64encode(self.initialization_vector).decode(),
+            "parts": [[part.path.name, part.size, part.sha256.hex()] for part in self.parts],
+            "invoices": [[i.file_name, i.size, i.sha256.hex(), i.key] for i in self.invoices],
+        }
+        sealed = seal(content, key)
+        for part in self.parts:
+            with part.path.open("rb") as file:
+                os.fsync(file.fileno())
+        draft = self.folder / f"{MANIFEST}.new"
+        with draft.open("wb") as file:
+            file.write(sealed)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self.folder / MANIFEST)
+
+    @classmethod
+    def _read_manifest(cls, folder: Path, key: bytes | str) -> Self:
+        try:
+            sealed = (folder / MANIFEST).read_bytes()
+        except FileNotFoundError:
+            raise LocalProtocolError(f"{folder} holds no manifest; the package must be packed again.") from None
+        content = unseal(sealed, key, "The manifest")
+        if content["version"] != _VERSION:
+            raise LocalProtocolError(
+                f"The manifest has version {content['version']}; this ksef_async reads version {_VERSION}."
+            )
+        parts = tuple(
+            PackedPart(ordinal_number=number, path=folder / name, size=size, sha256=bytes.fromhex(digest))
+            for number, (name, size, digest) in enumerate(content["parts"], 1)
+        )
+        for part in parts:
+            found = part.path.stat().st_size if part.path.exists() else None
+            if found != part.size:
+                raise LocalProtocolError(
+                    f"{part.path} should have {part.size:,} bytes "
+                    f"{'but is missing' if found is None else f'but has {found:,}'}; the package must be packed again."
+                )
+        return cls(
+            compression=CompressionType(content["compression"]),
+            size=content["size"],
+            sha256=bytes.fromhex(content["sha256"]),
+            parts=parts,
+            invoices=tuple(
+                PackedInvoice(file_name=name, size=size, sha256=bytes.fromhex(digest), key=own)
+                for name, size, digest, own in content["invoices"]
+            ),
+            symmetric_key=b64decode(content["symmetricKey"]),
+            initialization_vector=b64decode(content["initializationVector"]),
+            folder=folder,
+        )

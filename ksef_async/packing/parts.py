@@ -1,0 +1,201 @@
+"""Where an archive goes: cut into parts, each hashed, encrypted and spooled to disk while it grows.
+
+Every part is encrypted on its own under the same key and initialization vector. Nothing plain reaches the disk.
+Source: sesja-wsadowa.md, sections 2 and 3.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO, Final, Protocol
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from ..errors import LocalProtocolError
+from ..protocol.packages import MAX_PACKAGE_SIZE, MAX_PARTS
+from .deflate import Buffer
+from .package import PackedPart
+
+__all__ = ["CountingSink", "Sink", "SpooledParts"]
+
+_AES_BLOCK: Final = 16
+#: What is hashed and encrypted at a time: AES slows down by half, and holds up the event loop, on much more.
+_BUFFER: Final = 2**18
+
+
+class Sink(Protocol):
+    """What an archive is written to, from beginning to end."""
+
+    def write(self, data: Buffer, /) -> int:
+        """Take all of ``data``."""
+        ...
+
+    def tell(self) -> int:
+        """How many bytes were written."""
+        ...
+
+    def flush(self) -> None:
+        """Does nothing; `zipfile` calls it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is held, finished or not."""
+        ...
+
+
+class CountingSink:
+    """Only measures."""
+
+    #: It makes none.
+    complete_parts = 0
+
+    def __init__(self) -> None:
+        self._size = 0
+
+    def write(self, data: Buffer) -> int:
+        """Count ``data``."""
+        self._size += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        """How many bytes were written."""
+        return self._size
+
+    def flush(self) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class SpooledParts:
+    """Parts in a folder. Everything here blocks, and belongs into a thread.
+
+    Args:
+        folder: Where the parts go.
+        part_size: Plain bytes of each but the last.
+        key: AES-256.
+        iv: The initialization vector.
+        max_size: The most bytes the archive may have.
+    """
+
+    def __init__(
+        self, folder: Path, part_size: int, key: bytes, iv: bytes, *, max_size: int = MAX_PACKAGE_SIZE
+    ) -> None:
+        self._folder = folder
+        self._part_size = part_size
+        self._cipher = Cipher(algorithms.AES(key), modes.CBC(iv))
+        self._max_size = max_size
+        self._plain = bytearray(_BUFFER)
+        self._filled = 0
+        self._encrypted = bytearray(_BUFFER + _AES_BLOCK)
+        self._size = 0
+        self._digest = sha256()
+        self._part: _Part | None = None
+        self.parts: list[PackedPart] = []
+
+    @property
+    def complete_parts(self) -> int:
+        """How many are on the disk for good."""
+        return len(self.parts)
+
+    @property
+    def sha256(self) -> bytes:
+        """Of the plain archive, once it is finished."""
+        return self._digest.digest()
+
+    def write(self, data: Buffer) -> int:
+        """Take ``data``; it is encrypted as soon as there is enough of it.
+
+        Raises:
+            LocalProtocolError: The package becomes larger than KSeF takes.
+            OSError: The disk.
+        """
+        view = memoryview(data)
+        self._size += len(view)
+        if self._size > self._max_size:
+            raise LocalProtocolError(f"The archive has more than {self._max_size:,} bytes; make two packages of it.")
+        while view:
+            taken = min(len(view), _BUFFER - self._filled)
+            self._plain[self._filled : self._filled + taken] = view[:taken]
+            self._filled += taken
+            view = view[taken:]
+            if self._filled == _BUFFER:
+                self._empty_buffer()
+        return len(data)
+
+    def tell(self) -> int:
+        """How many bytes were written."""
+        return self._size
+
+    def flush(self) -> None:
+        """Does nothing: what is buffered goes out with `finish`."""
+
+    def finish(self) -> None:
+        """Complete the last part.
+
+        Raises:
+            LocalProtocolError: There are more parts than KSeF takes.
+            OSError: The disk.
+        """
+        self._empty_buffer()
+        self._end_part()
+
+    def close(self) -> None:
+        """Let go of the file, finished or not."""
+        if self._part is not None:
+            self._part.file.close()
+
+    def _empty_buffer(self) -> None:
+        view = memoryview(self._plain)[: self._filled]
+        self._filled = 0
+        self._digest.update(view)
+        while view:
+            if self._part is None:
+                self._part = self._new_part()
+            piece = view[: self._part_size - self._part.plain_size]
+            self._part.plain_size += len(piece)
+            self._encrypt(self._part, piece)
+            view = view[len(piece) :]
+            if self._part.plain_size == self._part_size:
+                self._end_part()
+
+    def _new_part(self) -> _Part:
+        number = len(self.parts) + 1
+        if number > MAX_PARTS:
+            raise LocalProtocolError(
+                f"The archive makes more than {MAX_PARTS} parts of {self._part_size:,} bytes; allow larger ones."
+            )
+        return _Part(self._folder / f"part-{number:02}.aes", self._cipher)
+
+    def _encrypt(self, part: _Part, plain: Buffer) -> None:
+        size = part.encryptor.update_into(plain, self._encrypted)
+        encrypted = memoryview(self._encrypted)[:size]
+        part.digest.update(encrypted)
+        part.file.write(encrypted)
+
+    def _end_part(self) -> None:
+        part = self._part
+        if part is None:
+            return
+        missing = _AES_BLOCK - part.plain_size % _AES_BLOCK
+        self._encrypt(part, bytes([missing]) * missing)
+        part.encryptor.finalize()
+        size = part.file.tell()
+        part.file.close()
+        self._part = None
+        self.parts.append(
+            PackedPart(ordinal_number=len(self.parts) + 1, path=part.path, size=size, sha256=part.digest.digest())
+        )
+
+
+class _Part:
+    """The one being written."""
+
+    def __init__(self, path: Path, cipher: Cipher[modes.CBC]) -> None:
+        self.path = path
+        self.file: BinaryIO = path.open("wb")
+        self.encryptor = cipher.encryptor()
+        self.digest = sha256()
+        self.plain_size = 0

@@ -1,0 +1,169 @@
+"""How to send many invoices: one by one in an online session, or in batches; and what that takes.
+
+Pure arithmetic on KSeF's limits. Invoices of an online session are paced by the group ``invoiceSend`` (180 an hour
+unless a context was granted more), batches by ``batchSession``. Source: limity-api.md; limity.md; sesja-wsadowa.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+import attrs
+
+from ..errors import LocalProtocolError
+from ..models.limits import UNLIMITED, RateLimit, RateLimits
+from .invoices import MAX_SIZE, MAX_SIZE_WITH_ATTACHMENT
+from .pacing import MARGIN
+from .packages import MAX_INVOICES, MAX_PACKAGE_SIZE
+
+__all__ = ["BATCH_START", "PROCESSING_RATE", "Plan", "Route", "plan", "time_of_call"]
+
+_WINDOWS: Final = ("second", "minute", "hour")
+_SECONDS: Final = (1.0, 60.0, 3600.0)
+
+#: Seconds that a batch takes besides its invoices: packing, opening, uploading, closing, the first looks.
+BATCH_START: Final = 10.0
+#: Invoices of a batch that KSeF processes a second. The Ministry's own tests give 10,000 up to 20 minutes.
+PROCESSING_RATE: Final = 10_000 / 1200
+
+
+class Route(StrEnum):
+    """A way into KSeF."""
+
+    ONLINE = "online"
+    BATCH = "batch"
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """How to send, and what that takes. Every duration is an estimate, from the start until the last is in KSeF."""
+
+    route: Route
+    #: Batch sessions to open; 0 online.
+    batches: int
+    #: Invoices in the largest of them.
+    batch_invoices: int
+    duration: timedelta
+    #: What keeps it from being sooner: ``"invoiceSend: 180 an hour"``.
+    bound_by: str
+    #: None without a deadline.
+    meets_deadline: bool | None
+    #: What each way would take.
+    online: timedelta
+    batch: timedelta
+
+
+def plan(
+    count: int,
+    sizes: int | Sequence[int],
+    *,
+    rates: RateLimits,
+    deadline: timedelta | None = None,
+    max_invoices: int = MAX_INVOICES,
+    upload_rate: float = 2_000_000,
+) -> Plan:
+    """Choose between an online session and batches.
+
+    Online when that is soon enough, since every invoice then has its number within seconds; without a deadline, and
+    when neither way meets it, whichever is over sooner.
+
+    Args:
+        count: How many invoices.
+        sizes: Bytes of each: one number for all, or one for each of them.
+        rates: What the context is granted.
+        deadline: Within which time the last has to be in KSeF.
+        max_invoices: How many invoices a batch may have: what the context is granted.
+        upload_rate: Bytes a second that the line carries. Archives are taken to be as large as what is in them, so
+            this is on the safe side.
+
+    Raises:
+        LocalProtocolError: No invoices, sizes that do not fit their number, or an invoice larger than KSeF takes.
+    """
+    each = _sizes(count, sizes)
+    batches = _batches(each, max_invoices)
+    online = time_of_call(count - 1, rates.invoice_send)
+    largest = max(batches)
+    opened = time_of_call(len(batches) - 1, rates.batch_session)
+    uploading = sum(each) / upload_rate
+    processing = largest / PROCESSING_RATE
+    # Batches are uploaded one after another and processed side by side.
+    batch = BATCH_START + max(opened, uploading) + processing
+    limit = deadline.total_seconds() if deadline is not None else None
+    is_soon_enough = limit is not None and online <= limit
+    route = Route.ONLINE if is_soon_enough or online <= batch else Route.BATCH
+    if route is Route.ONLINE:
+        bound_by = _binding("invoiceSend", count, rates.invoice_send)
+    elif opened > max(uploading, processing):
+        bound_by = _binding("batchSession", len(batches), rates.batch_session)
+    elif uploading > processing:
+        bound_by = f"upload: {upload_rate / 1e6:g} MB a second"
+    else:
+        bound_by = f"processing: about {PROCESSING_RATE:.0f} invoices a second in a batch"
+    seconds = online if route is Route.ONLINE else batch
+    return Plan(
+        route=route,
+        batches=0 if route is Route.ONLINE else len(batches),
+        batch_invoices=0 if route is Route.ONLINE else largest,
+        duration=timedelta(seconds=seconds),
+        bound_by=bound_by,
+        meets_deadline=None if limit is None else seconds <= limit,
+        online=timedelta(seconds=online),
+        batch=timedelta(seconds=batch),
+    )
+
+
+def time_of_call(number: int, limit: RateLimit, margin: float = MARGIN) -> float:
+    """Seconds after the first call at which call ``number`` (from 0) may start, when all start as soon as they may.
+
+    The same times as `Pacer` hands out, without counting them up.
+    """
+    return _time_of_call(number, [*zip(attrs.astuple(limit), _SECONDS, strict=True)], margin)
+
+
+def _time_of_call(number: int, windows: list[tuple[int, float]], margin: float) -> float:
+    if not windows:
+        return 0.0
+    *shorter, (calls, seconds) = windows
+    if calls == UNLIMITED:
+        return _time_of_call(number, shorter, margin)
+    # After as many calls as the window takes, everything repeats: after the window, or later if the shorter ones
+    # do not let so many through.
+    period = max(seconds + margin, _time_of_call(calls, shorter, margin))
+    return number // calls * period + _time_of_call(number % calls, shorter, margin)
+
+
+def _sizes(count: int, sizes: int | Sequence[int]) -> Sequence[int]:
+    if count < 1:
+        raise LocalProtocolError(f"There is nothing to plan for {count} invoices.")
+    each = [sizes] * count if isinstance(sizes, int) else sizes
+    if len(each) != count:
+        raise LocalProtocolError(f"{len(each)} sizes were given for {count} invoices.")
+    if min(each) < 1 or max(each) > MAX_SIZE_WITH_ATTACHMENT:
+        raise LocalProtocolError(
+            f"An invoice has 1 to {MAX_SIZE:,} bytes, with an attachment up to {MAX_SIZE_WITH_ATTACHMENT:,}."
+        )
+    return each
+
+
+def _batches(sizes: Sequence[int], max_invoices: int) -> list[int]:
+    """How many invoices each batch takes, in order: as many as fit by number and by bytes."""
+    batches = [0]
+    room = MAX_PACKAGE_SIZE
+    for size in sizes:
+        if batches[-1] == max_invoices or size > room:
+            batches.append(0)
+            room = MAX_PACKAGE_SIZE
+        batches[-1] += 1
+        room -= size
+    return batches
+
+
+def _binding(group: str, count: int, limit: RateLimit) -> str:
+    """The longest window that ``count`` calls overrun."""
+    for calls, window in reversed([*zip(attrs.astuple(limit), _WINDOWS, strict=True)]):
+        if calls != UNLIMITED and count > calls:
+            return f"{group}: {calls} a{'n' if window == 'hour' else ''} {window}"
+    return "nothing: KSeF's limits are not reached"
