@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+from pathlib import Path
 
 import nox
 
@@ -10,6 +12,10 @@ nox.options.default_venv_backend = "uv|virtualenv"
 # What is tested is the Python that is there; a missing one is reported, not fetched.
 nox.options.download_python = "never"
 nox.options.sessions = ["lint", "types", "tests"]
+
+# pyenv keeps its Pythons off the PATH unless one of them is chosen.
+for version in sorted(Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser().glob("versions/3.*/bin")):
+    os.environ["PATH"] += os.pathsep + str(version)
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 

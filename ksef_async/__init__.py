@@ -11,7 +11,7 @@ The map of the house; a room imports rooms on lines above it:
     sandbox                            a KSeF in this process
     caller                             calling one operation
     keys                               the Ministry's public keys
-    auth                               a bearer that is always fresh
+    auth  resources                    a bearer that is always fresh; a method for every operation
     packing                            archives, cut and encrypted for a batch
     sessions                           sending invoices: the heart
     client                             KsefClient

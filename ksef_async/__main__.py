@@ -13,6 +13,8 @@ import anyio
 
 from .demo import run_demo
 from .errors import KsefError
+from .models.limits import PRODUCTION_LIMITS, RateLimits
+from .protocol.ksef_number import is_nip
 from .sandbox import Sandbox
 
 __all__ = ["main"]
@@ -33,14 +35,34 @@ def _parser() -> argparse.ArgumentParser:
         help="serve a simulated KSeF on 127.0.0.1 until interrupted",
         description="A simulator without legal effect. What is left out is made up and printed.",
     )
-    sandbox.add_argument("--port", type=int, default=0, help="made up by default")
-    sandbox.add_argument("--nip", help="the company that can log in")
-    sandbox.add_argument("--token", help="its KSeF token")
+    sandbox.add_argument("--port", type=_port, default=0, help="made up by default")
+    sandbox.add_argument("--nip", type=_nip, help="the company that can log in")
+    sandbox.add_argument("--token", type=_token, help="its KSeF token")
+    sandbox.add_argument("--no-rate-limits", action="store_true", help="answer any number of calls")
     return parser
 
 
-async def _serve(port: int, nip: str | None, token: str | None) -> None:
-    async with Sandbox(port=port, nip=nip, token=token) as sandbox:
+# argparse tells what such a function raises.
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: a number from 0 to 65535")
+    return int(text)
+
+
+def _nip(text: str) -> str:
+    if not is_nip(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a NIP: ten digits, as KSeF's specification asks")
+    return text
+
+
+def _token(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a token is not empty")
+    return text
+
+
+async def _serve(port: int, nip: str | None, token: str | None, rate_limits: RateLimits | None) -> None:
+    async with Sandbox(port=port, nip=nip, token=token, rate_limits=rate_limits) as sandbox:
         print(f"KSEF_ENV={sandbox.environment.base_url}")
         print(f"KSEF_NIP={sandbox.nip}")
         # The token is worth nothing outside this process; a given one is not repeated.
@@ -63,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "demo":
             anyio.run(run_demo, options.invoices)
         else:
-            anyio.run(_serve, options.port, options.nip, options.token)
+            rate_limits = None if options.no_rate_limits else PRODUCTION_LIMITS
+            anyio.run(_serve, options.port, options.nip, options.token, rate_limits)
     except (KsefError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +19,7 @@ from .errors import (
     LocalProtocolError,
     RateLimitedError,
     RemoteProtocolError,
+    ServerError,
     TransportError,
     UnauthorizedError,
 )
@@ -141,7 +143,7 @@ class Caller:
         self._clock = ServerClock()
         self._transport = transport
         self._retry = retry or RetryPolicy()
-        self._hook = hook
+        self._hooks = () if hook is None else (hook,)
         self._chance = random.Random()  # noqa: S311  # jitter, nothing secret
 
     async def call(
@@ -216,6 +218,12 @@ class Caller:
         # The storage has no rate limits.
         return await self._persist(request, lambda response: decipher_link_response(name, response), repeat_safe=True)
 
+    def observed(self, hook: Hook) -> Caller:
+        """The same caller, which tells ``hook`` of every event besides."""
+        other = copy.copy(self)
+        other._hooks = (*self._hooks, hook)
+        return other
+
     def delay_before_retry(
         self, error: KsefError, *, repeat_safe: bool = True, attempt: int, since: float
     ) -> float | None:
@@ -232,6 +240,26 @@ class Caller:
             self._retry, error, repeat_safe=repeat_safe, attempt=attempt, elapsed=elapsed, chance=self._chance
         )
 
+    async def begin_anew(self, flow: Callable[[], Awaitable[T]]) -> T:
+        """Await ``flow``, and as hard as the policy says again from its start when an answer in it is lost.
+
+        Args:
+            flow: Several calls that depend on each other, of which those made before do no harm.
+
+        Raises:
+            KsefError: What ``flow`` raised at last.
+        """
+        since, attempt = anyio.current_time(), 1
+        while True:
+            try:
+                return await flow()
+            except (TransportError, ServerError) as error:
+                delay = self.delay_before_retry(error, attempt=attempt, since=since)
+                if delay is None:
+                    raise
+            await anyio.sleep(delay)
+            attempt += 1
+
     def now(self) -> datetime:
         """What time it is at KSeF (UTC), to a second or so."""
         return self._clock.now(anyio.current_time())
@@ -240,9 +268,9 @@ class Caller:
         """Tell log and hook what happened."""
         level = logging.WARNING if isinstance(event, SystemWarning) else logging.DEBUG
         _log.log(level, "%s", event, extra={"ksef_event": event})
-        if self._hook is not None:
+        for hook in self._hooks:
             try:
-                self._hook(event)
+                hook(event)
             except Exception:  # noqa: BLE001  # the caller's metrics must not cost an invoice
                 _log.exception("the hook failed on %s", event)
 

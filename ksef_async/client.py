@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import anyio
@@ -29,6 +30,12 @@ from .transport import AiohttpTransport
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from .resources.auth_sessions import AuthSessions
+    from .resources.collective_identifiers import CollectiveIdentifiers
+    from .resources.limits import Limits
+    from .resources.peppol import Peppol
+    from .resources.tokens import Tokens
 
 __all__ = ["KsefClient", "Pacing"]
 
@@ -157,6 +164,41 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         except TimeoutError:
             message = f"KSeF did not confirm within {REVOKE_TIMEOUT:g} s that the login is revoked"
             raise WaitTimeoutError(message) from None
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """KSeF tokens of the context: generating, listing, revoking."""
+        from .resources.tokens import Tokens
+
+        return Tokens(self._api)
+
+    @cached_property
+    def auth_sessions(self) -> AuthSessions:
+        """Logins that can still be refreshed: listing, revoking."""
+        from .resources.auth_sessions import AuthSessions
+
+        return AuthSessions(self._api)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """What KSeF grants: reading, and overriding on TEST."""
+        from .resources.limits import Limits
+
+        return Limits(self._api)
+
+    @cached_property
+    def peppol(self) -> Peppol:
+        """The Peppol network as KSeF knows it."""
+        from .resources.peppol import Peppol
+
+        return Peppol(self._api)
+
+    @cached_property
+    def collective_identifiers(self) -> CollectiveIdentifiers:
+        """Groups of invoices, to pay them together."""
+        from .resources.collective_identifiers import CollectiveIdentifiers
+
+        return CollectiveIdentifiers(self._api)
 
     async def log_in(self) -> None:
         """Log in now rather than at the first call; does nothing while a login is good.

@@ -16,7 +16,7 @@ import anyio
 
 from .auth.credentials import KsefToken
 from .client import KsefClient
-from .environment import Environment, is_loopback
+from .environment import Environment
 from .errors import LocalProtocolError, RemoteProtocolError
 from .models.events import Hook
 from .models.sessions import FormCode
@@ -83,7 +83,8 @@ async def run_demo(paths: Sequence[Path] = ()) -> None:
     files = [(path.name, await anyio.Path(path).read_bytes()) for path in paths]
     nip = _seller_nip(files[0][1]) if files else None
     async with connect(nip) as (client, nip):
-        say("KSeF", f"{client.environment.base_url}{_simulator_note(client.environment)}")
+        where = "" if os.environ.get("KSEF_ENV") else " (embedded sandbox: a simulator without legal effect)"
+        say("KSeF", f"{client.environment.base_url}{where}")
         await client.log_in()
         say("login", f"NIP {nip}, by KSeF token")
 
@@ -115,7 +116,3 @@ def _seller_nip(invoice: bytes) -> str | None:
     except ValueError:
         return None
     return root.findtext("{*}Podmiot1/{*}DaneIdentyfikacyjne/{*}NIP")
-
-
-def _simulator_note(environment: Environment) -> str:
-    return " (embedded sandbox: a simulator without legal effect)" if is_loopback(environment.host) else ""

@@ -2,6 +2,7 @@
 
 KsefError
 ├── LocalProtocolError      you asked for something KSeF forbids; nothing was sent
+│   └── InvalidFieldError   a value is longer, larger or otherwise written than KSeF allows (`field`)
 ├── RemoteProtocolError     KSeF answered something its own specification does not allow
 ├── TransportError          no answer arrived (`maybe_delivered` tells whether KSeF may have acted)
 │   ├── ConnectError
@@ -11,7 +12,7 @@ KsefError
 │   ├── RateLimitedError 429
 │   └── ServerError 5xx, or a gateway's HTML page in place of an answer
 ├── ProcessingError         KSeF took it in and later reported failure
-│   ├── LoginFailedError, SessionFailedError
+│   ├── LoginFailedError, SessionFailedError, OperationFailedError
 │   └── InvoiceRejectedError ── DuplicateInvoiceError
 ├── WaitTimeoutError        still in progress when the time ran out
 └── CryptoError             a key, certificate or ciphertext that cannot be used
@@ -31,10 +32,12 @@ __all__ = [
     "DuplicateInvoiceError",
     "ForbiddenError",
     "GoneError",
+    "InvalidFieldError",
     "InvoiceRejectedError",
     "KsefError",
     "LocalProtocolError",
     "LoginFailedError",
+    "OperationFailedError",
     "ProcessingError",
     "RateLimitedError",
     "RemoteProtocolError",
@@ -83,6 +86,20 @@ def _rebuild(cls: type[KsefError], args: tuple[object, ...], state: dict[str, ob
 
 class LocalProtocolError(KsefError):
     """You asked for something KSeF forbids, or used an object out of its turn; nothing was sent."""
+
+
+class InvalidFieldError(LocalProtocolError):
+    """A value that KSeF would refuse (21405); nothing was sent."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"{field} {rule}")
+        #: Its name in the model.
+        self.field = field
+        #: What KSeF asks of it, and what it was.
+        self.rule = rule
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.field, self.rule)
 
 
 class RemoteProtocolError(KsefError):
@@ -211,6 +228,15 @@ class SessionFailedError(ProcessingError):
     def __init__(self, message: str, *, status: Status, reference_number: str) -> None:
         super().__init__(message, status=status)
         #: The session's reference number.
+        self.reference_number = reference_number
+
+
+class OperationFailedError(ProcessingError):
+    """An operation that KSeF does in its own time has failed: granting or revoking a permission, a certificate, ..."""
+
+    def __init__(self, message: str, *, status: Status, reference_number: str) -> None:
+        super().__init__(message, status=status)
+        #: The operation's reference number.
         self.reference_number = reference_number
 
 

@@ -1,19 +1,36 @@
-"""Lists that come in pages, as async iterators. Source: OpenAPI 2.9.0, header ``x-continuation-token``."""
+"""Lists that come in pages, as async iterators. Source: OpenAPI 2.9.0, ``x-continuation-token``, ``pageOffset``."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Generic, TypeVar
 
-__all__ = ["TokenPages"]
+__all__ = ["OffsetPages", "Pages", "TokenPages"]
 
 T = TypeVar("T")
 
 
-class TokenPages(Generic[T]):
-    """A list paged by continuation tokens: ``async for item in ...``, or ``async for page in ... .pages()``.
+class Pages(Generic[T]):
+    """A list that comes in pages: ``async for item in ...``, or ``async for page in ... .pages()``.
 
     Each iteration starts at the first page and asks for a page only when it is wanted.
+    """
+
+    def pages(self) -> AsyncIterator[tuple[T, ...]]:
+        """One page at a time; a page may be short, or even empty, though more follow."""
+        raise NotImplementedError
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        async for page in self.pages():
+            for item in page:
+                yield item
+
+
+class TokenPages(Pages[T]):
+    """A list paged by continuation tokens.
+
+    Args:
+        fetch: Gives the page a token leads to (None for the first), and the token of the next, if there is one.
     """
 
     def __init__(self, fetch: Callable[[str | None], Awaitable[tuple[tuple[T, ...], str | None]]]) -> None:
@@ -28,7 +45,23 @@ class TokenPages(Generic[T]):
             if not token:
                 return
 
-    async def __aiter__(self) -> AsyncIterator[T]:
-        async for page in self.pages():
-            for item in page:
-                yield item
+
+class OffsetPages(Pages[T]):
+    """A list paged by ``pageOffset``, which at KSeF is the number of a page and not of a row.
+
+    What is added to the list meanwhile moves its rows: one may be seen twice, or missed.
+
+    Args:
+        fetch: Gives the page of a number (from 0), and whether more follow.
+    """
+
+    def __init__(self, fetch: Callable[[int], Awaitable[tuple[tuple[T, ...], bool]]]) -> None:
+        self._fetch = fetch
+
+    async def pages(self) -> AsyncIterator[tuple[T, ...]]:
+        """One page at a time; a page may be short, or even empty, though more follow."""
+        number, has_more = 0, True
+        while has_more:
+            items, has_more = await self._fetch(number)
+            yield items
+            number += 1

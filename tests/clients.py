@@ -15,9 +15,9 @@ QUICK = RetryPolicy(first_pause=0.01, longest_pause=0.05)
 ONCE = RetryPolicy(attempts=1, patience=0)
 
 
-def connected(sandbox: Sandbox, **options: Any) -> KsefClient:
-    """A client of the sandbox's first company; ``options`` are those of `KsefClient`."""
-    credentials = KsefToken(nip=sandbox.nip, token=sandbox.token)
+def connected(sandbox: Sandbox, *, token: str | None = None, **options: Any) -> KsefClient:
+    """A client of the sandbox's first company, with its first token; ``options`` are those of `KsefClient`."""
+    credentials = KsefToken(nip=sandbox.nip, token=token or sandbox.token)
     return KsefClient(sandbox.environment, credentials, **{"pacer": Pacer.unlimited(), "retry": QUICK, **options})
 
 

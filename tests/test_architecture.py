@@ -26,7 +26,7 @@ LAYERS = (
     ("sandbox",),
     ("caller",),
     ("keys",),
-    ("auth",),
+    ("auth", "resources"),
     ("packing",),
     ("sessions",),
     ("client",),
@@ -132,11 +132,13 @@ def test_public_names_of_the_library_are_sorted_and_documented() -> None:
 def test_import_is_light_and_leaves_logging_alone() -> None:
     program = """
 import logging, sys
-before = logging.root.level, list(logging.root.handlers)
+import aiohttp, anyio, attrs, cattrs, cryptography, orjson
+before, theirs = (logging.root.level, list(logging.root.handlers)), set(sys.modules)
 import ksef_async
 assert before == (logging.root.level, logging.root.handlers), "the root logger was touched"
-heavy = ("ksef_async.sandbox", "ksef_async.demo", "aiohttp.web", "lxml", "pytest", "fastapi", "zoneinfo")
-print(*(name for name in heavy if name in sys.modules))
+ours = ("ksef_async.sandbox", "ksef_async.resources", "ksef_async.demo")
+heavy = (*ours, "aiohttp.web", "lxml", "pytest", "fastapi", "zoneinfo")
+print(*(name for name in heavy if name in sys.modules and name not in theirs))
 """
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT.parent

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ksef_async.paging import TokenPages
+from ksef_async.paging import OffsetPages, TokenPages
 
 Page = tuple[tuple[int, ...], str | None]
 
@@ -60,3 +60,38 @@ async def test_error_reaches_the_reader() -> None:
     assert await anext(pages) == (1,)
     with pytest.raises(KeyError, match="lost"):
         await anext(pages)
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        pytest.param([(1, 2)], id="one page"),
+        pytest.param([()], id="nothing"),
+        pytest.param([(1, 2), (), (3,)], id="an empty page between"),
+    ],
+)
+async def test_pages_are_followed_by_their_numbers(pages: list[tuple[int, ...]]) -> None:
+    asked: list[int] = []
+
+    async def fetch(number: int) -> tuple[tuple[int, ...], bool]:
+        asked.append(number)
+        return pages[number], number + 1 < len(pages)
+
+    listed = OffsetPages(fetch)
+    assert [page async for page in listed.pages()] == pages
+    assert asked == list(range(len(pages)))
+    assert [item async for item in listed] == [item for page in pages for item in page]
+    assert asked == [*range(len(pages)), *range(len(pages))]
+
+
+async def test_numbered_page_is_asked_for_only_when_wanted() -> None:
+    asked: list[int] = []
+
+    async def fetch(number: int) -> tuple[tuple[int, ...], bool]:
+        asked.append(number)
+        return (number,), True
+
+    items = OffsetPages(fetch).__aiter__()
+    assert asked == []
+    assert [await anext(items), await anext(items)] == [0, 1]
+    assert asked == [0, 1]

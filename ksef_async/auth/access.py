@@ -12,7 +12,7 @@ from ..caller import BearerSource, Caller
 from ..errors import BadRequestError, ForbiddenError, UnauthorizedError
 from ..keys import PublicKeys
 from ..models.auth import TokenInfo, TokenPair
-from ..models.events import Event
+from ..models.events import Event, Hook
 from ..operations import Bearer, Operation
 from ..operations.auth import REFRESH_ACCESS_TOKEN, REVOKE_CURRENT_LOGIN
 from ..polling import Cadence
@@ -124,6 +124,10 @@ class AuthorizedCaller:
     def access_token(self) -> str | None:
         """The access token used last; None before the first call."""
         return self._bearer.current
+
+    def observed(self, hook: Hook) -> AuthorizedCaller:
+        """The same, which tells ``hook`` of every event besides."""
+        return AuthorizedCaller(self.caller.observed(hook), self._bearer)
 
     async def call(
         self,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import anyio
-
 from ..caller import Caller
 from ..crypto.envelope import rsa_encrypt
-from ..errors import LoginFailedError, ServerError, TransportError
+from ..errors import LoginFailedError
 from ..keys import PublicKey, PublicKeys
 from ..models.auth import LoginStarted, LoginStatus, TokenLoginRequest, TokenPair
 from ..models.keys import PublicKeyUsage
@@ -43,17 +41,8 @@ async def log_in(
 
     Source: POST /auth/challenge, /auth/ksef-token, GET /auth/{referenceNumber}, POST /auth/token/redeem.
     """
-    since, attempt = anyio.current_time(), 1
-    while True:
-        try:
-            return await _log_in_once(caller, keys, credentials, cadence)
-        except (TransportError, ServerError) as error:
-            # A challenge, and what it leads to, can be used once. When an answer is lost, so is all that came before.
-            delay = caller.delay_before_retry(error, attempt=attempt, since=since)
-            if delay is None:
-                raise
-        await anyio.sleep(delay)
-        attempt += 1
+    # A challenge, and what it leads to, can be used once: when an answer is lost, so is all that came before.
+    return await caller.begin_anew(lambda: _log_in_once(caller, keys, credentials, cadence))
 
 
 async def _log_in_once(caller: Caller, keys: PublicKeys, credentials: KsefToken, cadence: Cadence) -> TokenPair:

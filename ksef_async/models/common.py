@@ -22,7 +22,15 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Context", "ContextType", "OpenStrEnum", "StatusInfo", "wire_name"]
+__all__ = [
+    "Context",
+    "ContextType",
+    "OpenStrEnum",
+    "StatusInfo",
+    "SubjectIdentifier",
+    "SubjectType",
+    "wire_name",
+]
 
 
 class OpenStrEnum(enum.StrEnum):
@@ -77,6 +85,26 @@ class Context:
     """On whose behalf calls are made."""
 
     type: ContextType
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.value}"
+
+
+class SubjectType(OpenStrEnum):
+    """What names a person or company."""
+
+    NIP = "Nip"
+    PESEL = "Pesel"
+    #: SHA-256 of a certificate's DER, in 64 hex digits.
+    FINGERPRINT = "Fingerprint"
+
+
+@attrs.frozen
+class SubjectIdentifier:
+    """A person or company, by whatever names it."""
+
+    type: SubjectType
     value: str
 
     def __str__(self) -> str:

@@ -69,6 +69,8 @@ class Operation(Generic[RequestT, ResponseT]):
     query: tuple[str, ...] = ()
     #: True for lists paged by the ``x-continuation-token`` header.
     continued: bool = False
+    #: How many rows a page of a list may have; at least it has 10.
+    largest_page: int = 100
     bearer: Bearer = Bearer.ACCESS
     #: The context needs any one of these; empty when every login will do.
     permissions: tuple[str, ...] = ()

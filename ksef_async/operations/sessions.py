@@ -60,7 +60,7 @@ LIST_SESSIONS: Operation[None, SessionPage] = Operation(
     query=(
         "page_size", "session_type", "reference_number", "date_created_from", "date_created_to",
         "date_closed_from", "date_closed_to", "date_modified_from", "date_modified_to", "statuses",
-    ), continued=True,
+    ), continued=True, largest_page=1000,
     permissions=("InvoiceWrite", "Introspection", "EnforcementOperations"),
     rate_group=RateGroup.SESSION_LIST, repeat_safe=True,
 )  # fmt: skip
@@ -70,12 +70,12 @@ GET_SESSION_STATUS: Operation[None, SessionStatus] = Operation(
 )  # fmt: skip
 LIST_SESSION_INVOICES: Operation[None, SessionInvoicePage] = Operation(
     name="list_session_invoices", method=GET, path="/sessions/{reference_number}/invoices", success=200,
-    response=SessionInvoicePage, query=("page_size",), continued=True,
+    response=SessionInvoicePage, query=("page_size",), continued=True, largest_page=1000,
     permissions=_READERS, rate_group=RateGroup.SESSION_INVOICE_LIST, repeat_safe=True,
 )  # fmt: skip
 LIST_FAILED_SESSION_INVOICES: Operation[None, SessionInvoicePage] = Operation(
     name="list_failed_session_invoices", method=GET, path="/sessions/{reference_number}/invoices/failed",
-    success=200, response=SessionInvoicePage, query=("page_size",), continued=True,
+    success=200, response=SessionInvoicePage, query=("page_size",), continued=True, largest_page=1000,
     permissions=_READERS, rate_group=RateGroup.SESSION_INVOICE_LIST, repeat_safe=True,
 )  # fmt: skip
 GET_SESSION_INVOICE: Operation[None, SessionInvoice] = Operation(

@@ -21,7 +21,9 @@ import attrs
 import orjson
 from cattrs import ClassValidationError, Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.v import format_exception
 
+from ..errors import InvalidFieldError
 from ..models.common import OpenStrEnum
 from ..models.sessions import FormCode
 
@@ -37,10 +39,12 @@ class UnreadableJsonError(ValueError):
 class WireError(ValueError):
     """The JSON does not fit the model."""
 
-    def __init__(self, message: str, path: str) -> None:
+    def __init__(self, message: str, path: str, problems: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(f"{message} at {path}")
         #: Where, in KSeF's own names: ``$.invoices[0].referenceNumber``.
         self.path = path
+        #: Everything that does not fit, each as path and message.
+        self.problems = problems or ((path, message),)
 
 
 @functools.cache
@@ -81,7 +85,9 @@ class Wire:
         converter.register_unstructure_hook(datetime, datetime_format)
         converter.register_structure_hook(date, lambda value, _: date.fromisoformat(_text(value)))
         converter.register_unstructure_hook(date, date.isoformat)
-        converter.register_structure_hook(Decimal, lambda value, _: Decimal(str(value)))
+        converter.register_structure_hook(Decimal, lambda value, _: _read_number(value))
+        # KSeF's amounts are JSON numbers, with two digits after the point: a double holds them exactly enough.
+        converter.register_unstructure_hook(Decimal, float)
         converter.register_structure_hook(bytes, lambda value, _: _read_base64(value))
         converter.register_unstructure_hook(bytes, lambda value: b64encode(value).decode("ascii"))
         converter.register_structure_hook(FormCode, self._read_form_code)
@@ -109,8 +115,9 @@ class Wire:
         try:
             return self._converter.structure(data, cls)
         except Exception as error:  # cattrs raises groups of whatever the hooks raised
-            message, _, path = transform_error(error)[0].rpartition(" @ ")
-            raise WireError(message, path) from error
+            problems = tuple(_problem(text) for text in transform_error(error, format_exception=_describe))
+            path, message = problems[0]
+            raise WireError(message, path, problems) from error
 
     def from_json(self, data: bytes, cls: type[T]) -> T:
         """JSON as a model.
@@ -187,6 +194,20 @@ class Wire:
         raise ValueError("unknown form code")
 
 
+def _problem(text: str) -> tuple[str, str]:
+    message, _, path = text.rpartition(" @ ")
+    if message.startswith("'"):  # a bound, whose field is not in the path yet
+        field, _, message = message[1:].partition("' ")
+        path = f"{path}.{field}"
+    return path, message
+
+
+def _describe(error: BaseException, cls: type | None) -> str:
+    if isinstance(error, InvalidFieldError):
+        return f"'{camel(error.field)}' {error.rule}"
+    return format_exception(error, cls)
+
+
 def _is_array(cls: Any) -> bool:
     return get_origin(cls) is tuple
 
@@ -214,6 +235,12 @@ def _read_datetime(value: object, _: object) -> datetime:
     # `fromisoformat` cuts what is finer than a microsecond; rounding up would skip invoices at a date border.
     moment = datetime.fromisoformat(_text(value))
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _read_number(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError("expected a number")
+    return Decimal(str(value))
 
 
 def _read_base64(value: object) -> bytes:

@@ -80,3 +80,5 @@ class Timings:
     #: From the close, or the last verdict, until the session is final.
     session_closing_delay: timedelta = _ms(50)
     link_lifetime: timedelta = timedelta(days=3)
+    #: From generating a token until it is active, and from revoking it until it is gone.
+    token_delay: timedelta = _ms(50)

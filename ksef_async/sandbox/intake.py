@@ -16,8 +16,9 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from ..models.common import Context, ContextType
+from ..models.limits import SessionLimits
 from ..models.sessions import FormCode, InvoiceStatusCode
-from ..protocol.invoices import size_limit
+from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT, size_limit
 from ..protocol.ksef_number import has_valid_check_digit, has_valid_internal_id
 from ..protocol.xml import ET, local_name, parse_xml
 
@@ -38,6 +39,10 @@ _ISSUED_BY_BUYER: Final = frozenset({FormCode.FA_RR1})
 
 #: Where the Peppol documents (UBL) have what we need.
 _UBL_SELLER: Final = "{*}AccountingSupplierParty/{*}Party/{*}PartyTaxScheme/{*}CompanyID"
+_UBL_BUYER: Final = "{*}AccountingCustomerParty/{*}Party/{*}PartyTaxScheme/{*}CompanyID"
+#: Who is named in the other documents, and by what.
+_SUBJECTS: Final = ("Podmiot1", "Podmiot2", "Podmiot3", "PodmiotUpowazniony")
+_IDENTIFIERS: Final = ("{*}DaneIdentyfikacyjne/{*}NIP", "{*}DaneIdentyfikacyjne/{*}IDWew")
 
 
 class Rejected(Exception):  # noqa: N818  # it is a verdict, not a failure of the sandbox
@@ -60,6 +65,8 @@ class Document:
     kind: str
     issued_on: date
     has_attachment: bool
+    #: NIPs and internal identifiers of all who are named in it.
+    parties: frozenset[str]
 
 
 def examine(
@@ -72,6 +79,7 @@ def examine(
     declared_hash: bytes,
     is_correction: bool,
     check_identifiers: bool,
+    limits: SessionLimits,
     validate: Callable[[bytes], tuple[str, ...]] | None,
 ) -> Document:
     """Check an invoice.
@@ -85,12 +93,13 @@ def examine(
         declared_hash: What the request said.
         is_correction: Sent as a technical correction, which may have attachments.
         check_identifiers: Asked for by ``subject-identifier-validation``.
+        limits: What the context is granted.
         validate: Validates against the form's schema and returns what it found; None where there is no schema.
 
     Raises:
         Rejected: With the code and details of KSeF.
     """
-    _check_file(invoice, declared_size, declared_hash)
+    _check_file(invoice, declared_size, declared_hash, limits)
     root = _parse(invoice)
     document = _read_ubl(root) if form_code.form == "PEF" else _read(root, form_code)
     number = document.invoice_number
@@ -111,7 +120,7 @@ def examine(
     return document
 
 
-def _check_file(invoice: bytes, declared_size: int, declared_hash: bytes) -> None:
+def _check_file(invoice: bytes, declared_size: int, declared_hash: bytes, limits: SessionLimits) -> None:
     problem = None
     if len(invoice) != declared_size:
         problem = f"Rozmiar przesłanego pliku faktury nie zgadza się z zadeklarowaną wartością: {declared_size}."
@@ -119,10 +128,16 @@ def _check_file(invoice: bytes, declared_size: int, declared_hash: bytes) -> Non
         problem = "Skrót przesłanego pliku faktury nie zgadza się z zadeklarowaną wartością."
     elif invoice.startswith(b"\xef\xbb\xbf"):
         problem = "Plik faktury zawiera znacznik BOM."
-    elif len(invoice) > (limit := size_limit(invoice)):
+    elif len(invoice) > (limit := _size_limit(invoice, limits)):
         problem = f"Rozmiar pliku faktury przekracza dozwolony limit: {limit} bajtów."
     if problem:
         raise Rejected(InvoiceStatusCode.FILE_ERROR, problem)
+
+
+def _size_limit(invoice: bytes, limits: SessionLimits) -> int:
+    with_attachment = size_limit(invoice) == MAX_SIZE_WITH_ATTACHMENT
+    # KSeF's megabyte.
+    return 1_000_000 * (limits.max_invoice_with_attachment_size_mb if with_attachment else limits.max_invoice_size_mb)
 
 
 def _parse(invoice: bytes) -> ET.Element:
@@ -157,6 +172,7 @@ def _read(root: ET.Element, form_code: FormCode) -> Document:
         kind=_required(root, f"{body}/{{*}}RodzajFaktury"),
         issued_on=_date(_required(root, f"{body}/{{*}}P_4B" if form_code is FormCode.FA_RR1 else f"{body}/{{*}}P_1")),
         has_attachment=root.find("{*}Zalacznik") is not None,
+        parties=_named(root, *(f"{{*}}{subject}/{path}" for subject in _SUBJECTS for path in _IDENTIFIERS)),
     )
 
 
@@ -169,6 +185,13 @@ def _read_ubl(root: ET.Element) -> Document:
         kind=local_name(root),
         issued_on=_date(_required(root, "{*}IssueDate")),
         has_attachment=False,
+        parties=_named(root, _UBL_SELLER, _UBL_BUYER),
+    )
+
+
+def _named(root: ET.Element, *paths: str) -> frozenset[str]:
+    return frozenset(
+        (element.text or "").strip().removeprefix("PL") for path in paths for element in root.iterfind(path)
     )
 
 
@@ -188,8 +211,7 @@ def _date(text: str) -> date:
 
 
 def _wrong_identifiers(root: ET.Element) -> tuple[str, ...]:
-    subjects = ("Podmiot1", "Podmiot2", "Podmiot3", "PodmiotUpowazniony")
-    found = [(subject, nip.text or "") for subject in subjects for nip in root.iterfind(f"{{*}}{subject}//{{*}}NIP")]
+    found = [(subject, nip.text or "") for subject in _SUBJECTS for nip in root.iterfind(f"{{*}}{subject}//{{*}}NIP")]
     problems = [f"Niepoprawny NIP: {subject}." for subject, nip in found if not has_valid_check_digit(nip)]
     internal_ids = (element.text or "" for element in root.iterfind("{*}Podmiot3//{*}IDWew"))
     return (*problems, *("Niepoprawny IDWew: Podmiot3." for text in internal_ids if not has_valid_internal_id(text)))

@@ -57,8 +57,33 @@ class RateLimiter:
     """
 
     def __init__(self, limits: RateLimits) -> None:
-        self._limits = limits_by_group(limits)
+        self._default = limits
+        self._overridden: dict[Context, RateLimits] = {}
+        self._limits: dict[Context | None, dict[RateGroup, RateLimit]] = {None: limits_by_group(limits)}
         self._budgets: dict[tuple[object, ...], _Budget] = {}
+
+    def granted_to(self, context: Context) -> RateLimits:
+        """What a context is granted."""
+        return self._overridden.get(context, self._default)
+
+    def override(self, context: Context, limits: RateLimits | None) -> None:
+        """Grant a context other limits than all others; None grants it the same again.
+
+        What was counted stays counted, but no block outlives the limit it was for [INF].
+        """
+        if limits is None:
+            self._overridden.pop(context, None)
+            self._limits.pop(context, None)
+        else:
+            self._overridden[context] = limits
+            # What is counted by address does not know contexts.
+            by_address = (RateGroup.ANONYMOUS, RateGroup.OVERALL)
+            self._limits[context] = limits_by_group(limits) | {group: self._limits[None][group] for group in by_address}
+        granted = self._limits.get(context, self._limits[None])
+        for key, budget in self._budgets.items():
+            if key[-1] == context:
+                budget.limit = granted[RateGroup(str(key[0]))]
+                budget.blocked_until, budget.offences = 0.0, 0
 
     def count(self, operation: Operation[Any, Any], context: Context | None, address: str, now: datetime) -> None:
         """Count one call.
@@ -69,7 +94,8 @@ class RateLimiter:
         group = operation.rate_group
         own = (group, operation.name) if group is RateGroup.OTHER else (group,)
         whose = (address,) if group is RateGroup.ANONYMOUS else (address, context)
+        limits = self._limits.get(context, self._limits[None])
         for counted, key in ((RateGroup.OVERALL, (RateGroup.OVERALL, address)), (group, (*own, *whose))):
             if key not in self._budgets:
-                self._budgets[key] = _Budget(self._limits[counted])
+                self._budgets[key] = _Budget(limits[counted])
             self._budgets[key].count(now.timestamp())

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
-from typing import TypeVar
+from datetime import datetime
+from typing import Any, TypeVar
 
+from ..models.auth import AuthenticationMethodCategory, AuthenticationMethodInfo
 from ..protocol.error_codes import ErrorCode
 from .refusals import Forbidden, InvalidInput, Refusal
 from .router import Call
-from .world import Invoice, OnlineSession
+from .world import Invoice, Login, OnlineSession
 
-__all__ = ["find_invoice", "find_session", "page_of"]
+__all__ = ["find_invoice", "find_session", "login_fields", "numbered_page_of", "page_of"]
 
 T = TypeVar("T")
 
@@ -42,6 +44,21 @@ def find_invoice(call: Call, session: OnlineSession) -> Invoice:
     raise InvalidInput(f"Faktura o numerze referencyjnym {wanted} nie została znaleziona.")
 
 
+def login_fields(login: Login, now: datetime) -> dict[str, Any]:
+    """What is told of a login, by itself and in lists."""
+    return {
+        "start_date": login.started_at,
+        "authentication_method": "Token",
+        "authentication_method_info": AuthenticationMethodInfo(
+            AuthenticationMethodCategory.TOKEN, "token.ksef", "Token KSeF"
+        ),
+        "status": login.status_at(now),
+        "is_token_redeemed": login.is_redeemed,
+        "last_token_refresh_date": login.refreshed_at,
+        "refresh_token_valid_until": login.refresh_until,
+    }
+
+
 def page_of(rows: Sequence[T], call: Call, size: int) -> tuple[Sequence[T], str | None]:
     """The page a call asks for, and the token for the next; none after the last, be it full or not."""
     start = 0
@@ -50,6 +67,13 @@ def page_of(rows: Sequence[T], call: Call, size: int) -> tuple[Sequence[T], str 
     end = start + size
     token = urlsafe_b64encode(f"[{end}]".encode()).decode() if end < len(rows) else None
     return rows[start:end], token
+
+
+def numbered_page_of(rows: Sequence[T], call: Call) -> tuple[Sequence[T], bool]:
+    """The page of the number and size a call asks for, and whether more follow."""
+    size = call.query["page_size"]
+    start = call.query["page_offset"] * size
+    return rows[start : start + size], start + size < len(rows)
 
 
 def _start(token: str) -> int:

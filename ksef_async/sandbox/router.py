@@ -19,6 +19,7 @@ from ..protocol.error_codes import ErrorCode
 from ..protocol.wire import UnreadableJsonError, Wire, WireError, camel, format_datetime
 from .faults import Fault, Faults
 from .ministry import JWT_KINDS
+from .queries import read_query
 from .refusals import Forbidden, InvalidInput, Refusal, Unauthorized, internal_error
 from .world import Login, World
 
@@ -104,7 +105,9 @@ def _endpoint(
                 response = _write(operation, await handler(call))
                 if fault is not None and fault.after_effect:
                     await anyio.sleep(fault.seconds)
-                    response = fault.response(request, now) or response
+                    # A response is a mapping, and an empty one is false in older aiohttp.
+                    replaced = fault.response(request, now)
+                    response = response if replaced is None else replaced
         except Refusal as refusal:
             problem_details = request.headers.get("X-Error-Format", "").lower() == "problem-details"
             response = refusal.response(instance=request.path, now=now, problem_details=problem_details)
@@ -133,7 +136,7 @@ async def _read_call(
         world=world,
         now=now,
         path=dict(request.match_info),
-        query=_read_query(operation, request),
+        query=read_query(operation, request),
         body=body,
         login=login,
         features=frozenset(
@@ -173,21 +176,7 @@ def _read_body(operation: Operation[Any, Any], body: bytes) -> object:
     except WireError as error:
         if "form code" in str(error):
             raise InvalidInput("Wskazany kod formularza nie jest wspierany.") from error
-        raise InvalidInput(f"'{error.path.removeprefix('$.')}' is invalid: {error}.") from error
-
-
-def _read_query(operation: Operation[Any, Any], request: web.Request) -> dict[str, Any]:
-    names = {camel(name).lower(): name for name in operation.query}
-    query: dict[str, Any] = {}
-    for key in request.query:
-        if name := names.get(key.lower()):
-            query[name] = request.query.getall(key) if name == "statuses" else request.query[key]
-    if "page_size" in operation.query:
-        size = str(query.get("page_size", "10"))
-        if not (size.isascii() and size.isdecimal()) or not 10 <= int(size) <= 1000:
-            raise InvalidInput(f"'pageSize' must be between 10 and 1000. You entered {size}.")
-        query["page_size"] = int(size)
-    return query
+        raise InvalidInput(*(f"'{path.removeprefix('$.')}' {text}." for path, text in error.problems)) from error
 
 
 def _write(operation: Operation[Any, Any], answer: object) -> web.Response:

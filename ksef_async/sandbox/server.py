@@ -101,13 +101,17 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         Returns:
             The KSeF token.
         """
-        reference_number = new_reference_number("EC", self.clock.now())
+        now = self.clock.now()
+        reference_number = new_reference_number("EC", now)
         secret = token or f"{reference_number}|nip-{nip}|{secrets.token_hex(32)}"
         self.world.tokens[secret] = StoredToken(
             reference_number=reference_number,
             context=Context(ContextType.NIP, nip),
             author=Subject("Nip", nip),
             permissions=OWNER_PERMISSIONS,
+            description="Issued by the sandbox",
+            created_at=now,
+            active_at=now,
         )
         return secret
 

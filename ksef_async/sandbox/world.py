@@ -15,10 +15,14 @@ from ..crypto.envelope import SessionCipher
 from ..models.auth import AuthorizationPolicy
 from ..models.common import Context, StatusInfo
 from ..models.limits import RateLimits
+from ..models.peppol import PeppolProvider
 from ..models.sessions import FormCode, InvoiceStatusCode, InvoicingMode, StatusCode
+from ..models.tokens import TokenStatus
 from ..protocol.ksef_number import with_check_digits
 from ..protocol.lifecycle import INVOICE_STATES, LOGIN_STATES, ONLINE_SESSION_STATES, LoginStatusCode
 from .clock import Clock, Timings
+from .granted import Granted
+from .groups import Group
 from .intake import WARSAW, Document
 from .limiter import RateLimiter
 from .ministry import Ministry
@@ -64,6 +68,24 @@ class StoredToken:
     context: Context
     author: Subject
     permissions: tuple[str, ...]
+    description: str
+    created_at: datetime
+    #: From then on it can be logged in with.
+    active_at: datetime
+    #: Why it never will be; empty otherwise.
+    failure: str = ""
+    revoked_at: datetime | None = None
+    #: When a revocation is done.
+    gone_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+    def status_at(self, now: datetime) -> TokenStatus:
+        """How far it is."""
+        if self.revoked_at is not None and self.gone_at is not None:
+            return TokenStatus.REVOKED if now >= self.gone_at else TokenStatus.REVOKING
+        if now < self.active_at:
+            return TokenStatus.PENDING
+        return TokenStatus.FAILED if self.failure else TokenStatus.ACTIVE
 
 
 @attrs.define(kw_only=True)
@@ -260,8 +282,7 @@ class World:
     ) -> None:
         self.clock = clock
         self.timings = timings
-        self.max_invoices = max_invoices
-        self.rate_limits = rate_limits
+        self.granted = Granted(max_invoices)
         self.limiter = RateLimiter(rate_limits)
         #: What invoices are validated against; None for the checks that need no schema.
         self.schemas: Schemas | None = None
@@ -270,10 +291,16 @@ class World:
         self.public_url = ""
         #: By their secret.
         self.tokens: dict[str, StoredToken] = {}
+        #: KSeF gives new tokens only to those who logged in with a certificate; True lets a token beget others.
+        self.tokens_generate_tokens = False
         #: When each was issued, in milliseconds and as a time; gone once used.
         self.challenges: dict[str, tuple[int, datetime]] = {}
         self.logins: dict[str, Login] = {}
         self.sessions: dict[str, OnlineSession] = {}
+        #: By their numbers.
+        self.groups: dict[str, Group] = {}
+        #: By their identifiers.
+        self.peppol_providers: dict[str, PeppolProvider] = {}
         #: The accepted (or to be accepted) invoice for each seller, kind and number, and its session.
         self._originals: dict[tuple[str, str, str], tuple[Verdict, str]] = {}
         #: SHA-256 of accepted invoices, and of those an accepted technical correction has corrected.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 import attrs
@@ -13,7 +13,7 @@ import attrs
 from ..auth.access import AuthorizedCaller
 from ..caller import Caller, FixedToken
 from ..crypto.envelope import SessionCipher
-from ..errors import KsefError, LocalProtocolError, ServerError, TransportError
+from ..errors import LocalProtocolError
 from ..keys import PublicKeys, wrap_new_key
 from ..models.keys import EncryptionInfo, PublicKeyUsage
 from ..models.sessions import (
@@ -27,9 +27,9 @@ from ..models.sessions import (
 from ..operations.sessions import LIST_SESSIONS, OPEN_ONLINE_SESSION
 from ..paging import TokenPages
 from ..polling import Cadence
-from ..shielding import finish
 from .keeper import SessionKeeper
 from .online import ACTIVATION_CADENCE, OnlineSession
+from .opening import finish_or_close
 from .session import Session, token_pages
 from .snapshot import read_snapshot
 from .tracking import LARGEST_PAGE
@@ -38,10 +38,7 @@ from .transitions import TRANSITION_CADENCE, SessionHistory, Transitions
 if TYPE_CHECKING:
     from ..protocol.planning import Plan
 
-__all__ = ["OPEN_GRACE", "SessionManager"]
-
-#: Seconds that a cancelled opening may take to hear which session it opened, so that it can be closed.
-OPEN_GRACE = 10.0
+__all__ = ["SessionManager"]
 
 
 class SessionManager:
@@ -98,11 +95,10 @@ class SessionManager:
         wanted = ",".join(features)
         headers = {"X-KSeF-Feature": wanted} if wanted else None
 
-        async def open_with(encryption: EncryptionInfo) -> OnlineSession:
+        async def open_with(encryption: EncryptionInfo, observed: AuthorizedCaller) -> OnlineSession:
             SessionCipher(encryption.symmetric_key, encryption.initialization_vector)  # refuses wrong lengths
-            opened = await api.call(
-                OPEN_ONLINE_SESSION, OpenOnlineSessionRequest(form_code, encryption), headers=headers
-            )
+            request = OpenOnlineSessionRequest(form_code, encryption)
+            opened = await observed.call(OPEN_ONLINE_SESSION, request, headers=headers)
             return OnlineSession(
                 api,
                 opened.reference_number,
@@ -114,9 +110,10 @@ class SessionManager:
             )
 
         if encryption is not None:
-            return await _finish_or_close(open_with(encryption))
+            return await finish_or_close(api, partial(open_with, encryption))
         return await self._keys.use(
-            PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION, lambda key: _finish_or_close(open_with(wrap_new_key(key)))
+            PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION,
+            lambda key: finish_or_close(api, partial(open_with, wrap_new_key(key))),
         )
 
     async def new_encryption(self) -> EncryptionInfo:
@@ -217,16 +214,16 @@ class SessionManager:
         """
         wanted = tuple(features)
 
-        async def open_session() -> OnlineSession:
-            try:
-                return await self.open_online(form_code, features=wanted, activation=activation)
-            except (TransportError, ServerError) as error:
-                # A session that was opened unheard stays empty, so opening another does no harm.
-                if isinstance(error, TransportError) and not error.maybe_delivered:
-                    raise
-                return await self.open_online(form_code, features=wanted, activation=activation)
+        api = self._authorized(None)
 
-        return SessionKeeper(open_session, self._authorized(None).now, self._keys.forget)
+        async def open_once() -> OnlineSession:
+            return await self.open_online(form_code, features=wanted, activation=activation)
+
+        async def open_session() -> OnlineSession:
+            # A session that was opened unheard stays empty, so opening another does no harm.
+            return await api.caller.begin_anew(open_once)
+
+        return SessionKeeper(open_session, api.now, self._keys.forget)
 
     def plan(self, count: int, sizes: int | Sequence[int], *, deadline: timedelta | None = None) -> Plan:
         """Whether to send ``count`` invoices online or in how many batches, how long that takes, and what binds.
@@ -280,21 +277,3 @@ class SessionManager:
         if access_token is None:
             raise LocalProtocolError("A SessionManager on a bare Caller needs an access_token for each session.")
         return AuthorizedCaller(self._api, FixedToken(access_token))
-
-
-async def _finish_or_close(opening: Coroutine[Any, Any, OnlineSession]) -> OnlineSession:
-    """Await ``opening``; when cancelled meanwhile, close the session that KSeF may be opening all the same."""
-    task = asyncio.ensure_future(opening)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError as cancelled:
-        try:
-            await finish(_close_what_opens(task), OPEN_GRACE)
-        except (KsefError, TimeoutError) as error:
-            cancelled.add_note(f"The session being opened when this was cancelled: {error}")
-        raise
-
-
-async def _close_what_opens(opening: asyncio.Future[OnlineSession]) -> None:
-    session = await opening
-    await session.terminate()

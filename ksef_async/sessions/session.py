@@ -11,7 +11,12 @@ from ..models.events import SessionChanged
 from ..models.sessions import SessionInvoice, SessionInvoicePage, SessionStatus, UPOPage
 from ..models.upo import UPODocument
 from ..operations import Operation
-from ..operations.sessions import GET_SESSION_STATUS, LIST_FAILED_SESSION_INVOICES, LIST_SESSION_INVOICES
+from ..operations.sessions import (
+    GET_SESSION_STATUS,
+    GET_SESSION_UPO_PAGE,
+    LIST_FAILED_SESSION_INVOICES,
+    LIST_SESSION_INVOICES,
+)
 from ..paging import TokenPages
 from ..polling import Cadence
 from ..protocol.lifecycle import is_success
@@ -159,6 +164,25 @@ class Session:
         """
         status = await self._processed(cadence)
         return SessionUPO(self.reference_number, await self._fetch_pages(status))
+
+    async def upo_page(self, reference_number: str) -> UPODocument:
+        """Fetch one page of the receipt by its reference number, as the session's status names it.
+
+        It goes through the API, and so counts against the rate limits; `upo` follows KSeF's links, which do not.
+
+        Args:
+            reference_number: Of the page (36 characters).
+
+        Raises:
+            BadRequestError: KSeF does not know the page (21178).
+            RemoteProtocolError: The receipt is not what KSeF vouches for, or not about this session.
+            TransportError, ApiError: The call failed.
+
+        Source: GET /sessions/{referenceNumber}/upo/{upoReferenceNumber}.
+        """
+        path = self._path | {"upo_reference_number": reference_number}
+        xml = await self._api.call(GET_SESSION_UPO_PAGE, path=path)
+        return await verify_upo(xml, session_reference_number=self.reference_number)
 
     async def _processed(self, cadence: Cadence) -> SessionStatus:
         async for transition in self.transitions(cadence):

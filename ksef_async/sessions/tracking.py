@@ -105,7 +105,8 @@ class Tracker:
                 return await self._outcome_of(reference_number)
         finally:
             self._waiting[reference_number] -= 1
-            self._waiting += Counter()  # drops what nobody waits for any more
+            if not self._waiting[reference_number]:
+                del self._waiting[reference_number]
         last = self.ledger.invoices.get(reference_number)
         raise WaitTimeoutError(
             f"Invoice {reference_number}: still in progress after {cadence.deadline} s",

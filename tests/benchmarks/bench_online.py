@@ -23,7 +23,7 @@ import aiohttp
 import orjson
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from ksef_async import Environment, FormCode, KsefClient, KsefToken, OnlineSession
+from ksef_async import Environment, FormCode, KsefClient, KsefToken, OnlineSession, Pacer
 from ksef_async.sandbox import sample_invoice
 
 NIP, TOKEN = "5265877635", "bench"
@@ -31,7 +31,7 @@ Send = Callable[[bytes], Awaitable[object]]
 
 
 def start_sandbox() -> tuple[subprocess.Popen[str], str]:
-    command = [sys.executable, "-m", "ksef_async", "sandbox", "--nip", NIP, "--token", TOKEN]
+    command = [sys.executable, "-m", "ksef_async", "sandbox", "--nip", NIP, "--token", TOKEN, "--no-rate-limits"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     return process, process.stdout.readline().strip().partition("=")[2]
@@ -95,7 +95,7 @@ async def compare(base_url: str, options: argparse.Namespace) -> None:
     source = invoices(options.size)
     credentials = KsefToken(nip=NIP, token=TOKEN)
     async with (
-        KsefClient(Environment(base_url), credentials) as client,
+        KsefClient(Environment(base_url), credentials, pacer=Pacer.unlimited()) as client,
         aiohttp.ClientSession() as http,
     ):
         print(f"{options.invoices} invoices of {options.size} bytes, median of {options.rounds} rounds")

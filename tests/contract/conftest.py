@@ -7,7 +7,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+from contract.recording import HOST
+from openapi_core import Config, OpenAPI
 
 from ksef_async.operations import Operation
 from ksef_async.operations.table import OPERATIONS
@@ -38,3 +41,15 @@ def endpoint(spec: dict[str, Any], operation: Operation[Any, Any]) -> dict[str, 
     assert path in spec["paths"]
     found: dict[str, Any] = spec["paths"][path][operation.method.lower()]
     return found
+
+
+@pytest.fixture
+def openapi(spec: dict[str, Any]) -> OpenAPI:
+    # To the specification an XML document is a string; problem details are JSON.
+    config = Config(
+        extra_media_type_deserializers={
+            "application/xml": lambda body, **_: body.decode(),
+            "application/problem+json": lambda body, **_: orjson.loads(body),
+        }
+    )
+    return OpenAPI.from_dict(spec | {"servers": [{"url": f"{HOST}/v2"}]}, config=config)

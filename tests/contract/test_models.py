@@ -5,15 +5,21 @@ import re
 import types
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, get_args, get_origin
 
 import attrs
 import pytest
 
-from ksef_async.models.common import OpenStrEnum
+from ksef_async.models.bounds import Bounds, items, number, text
+from ksef_async.models.common import OpenStrEnum, SubjectType
+from ksef_async.models.currencies import CURRENCIES
+from ksef_async.models.limits import CollectiveIdentifierLimits, SessionLimits
 from ksef_async.models.sessions import FormCode, SessionOutcome, SessionType
+from ksef_async.models.tokens import TokenFilter
 from ksef_async.operations import Operation
 from ksef_async.operations.table import OPERATIONS
+from ksef_async.protocol.limits import CONTEXT_BOUNDS
 from ksef_async.protocol.wire import WIRE, WireError, camel
 
 #: Where the models differ from the specification, and why.
@@ -21,16 +27,21 @@ DIFFERENCES = {
     "LoginStatus.authenticationMethod: optional here": "KSeF will remove it on 2026-11-16",
     "LoginStatus.authenticationMethodInfo: optional here": "KSeF's own examples lack it",
     "LoginStatus.authenticationMethod: str, not an enum": "deprecated, so its values are not worth a class",
+    "AuthSession.authenticationMethod: optional here": "KSeF will remove it on 2026-11-16",
+    "AuthSession.authenticationMethodInfo: optional here": "KSeF's own examples of a login lack it",
+    "AuthSession.authenticationMethod: str, not an enum": "deprecated, so its values are not worth a class",
+    "InvoicePayment.currency: str, not an enum": "187 codes of ISO 4217; a validator knows them",
+    "CollectiveIdentifierInvoicesRequest.collectiveIdentifierNumbers: other bounds": "said in the description only",
     "TokenLoginRequest.publicKeyId: str, not bytes": "a name of a key: compared and shown, never decoded",
     "EncryptionInfo.publicKeyId: str, not bytes": "a name of a key: compared and shown, never decoded",
     "PublicKeyCertificate.publicKeyId: str, not bytes": "a name of a key: compared and shown, never decoded",
     "PublicKeyCertificate.certificateId: str, not bytes": "a name of a certificate: compared and shown, never decoded",
 }
 
-#: Fields that the specification requires and that an example of its own lacks.
+#: Fields that the specification requires and that an example (of the answer) of its own lacks.
 LACKING = {
-    "list_sessions": "$.sessions[0].failedInvoiceCount",
     "get_session_invoice": "$.invoiceHash",
+    "list_collective_identifier_invoices": "$.invoices[0].collectiveIdentifierNumber",
 }
 
 SCALARS: dict[tuple[str, str | None], type] = {
@@ -41,6 +52,15 @@ SCALARS: dict[tuple[str, str | None], type] = {
     ("integer", "int32"): int,
     ("integer", "int64"): int,
     ("boolean", None): bool,
+    ("number", "double"): Decimal,
+}
+
+
+#: How the specification calls the least and the most.
+BOUNDS = {
+    "text": ("minLength", "maxLength"),
+    "number": ("minimum", "maximum"),
+    "items": ("minItems", "maxItems"),
 }
 
 
@@ -50,6 +70,8 @@ class Comparison:
     def __init__(self, spec: dict[str, Any]) -> None:
         self._schemas = spec["components"]["schemas"]
         self._seen: set[object] = set()
+        #: Names of the schemas that a model was compared with.
+        self.reached: set[str] = set()
 
     def resolve(self, schema: dict[str, Any]) -> dict[str, Any]:
         """The schema itself, behind references and the one-element ``allOf`` around them."""
@@ -83,9 +105,10 @@ class Comparison:
             yield f"{where}: {annotation.__name__}, not {expected_type.__name__}"
 
     def _object(self, cls: Any, schema: dict[str, Any]) -> Iterator[str]:
-        if cls in self._seen:
+        # By schema as well: one class may stand for several.
+        if (cls, id(schema)) in self._seen:
             return
-        self._seen.add(cls)
+        self._seen.add((cls, id(schema)))
         fields = {
             field.metadata.get("wire_name") or camel(field.name): field
             for field in attrs.fields(attrs.resolve_types(cls))
@@ -97,11 +120,33 @@ class Comparison:
             required = name in schema.get("required", ())
             if required is not (fields[name].default is attrs.NOTHING):
                 yield f"{cls.__name__}.{name}: {'optional' if required else 'required'} here"
+            bounds = fields[name].validator
+            if isinstance(bounds, Bounds) and not self.are_bounds_of(bounds, schema["properties"][name]):
+                yield f"{cls.__name__}.{name}: other bounds"
             yield from self.differences(fields[name].type, schema["properties"][name], f"{cls.__name__}.{name}")
 
+    def are_bounds_of(self, bounds: Bounds, schema: dict[str, Any]) -> bool:
+        schema = self.resolve(schema)
+        least, most = BOUNDS[bounds.kind]
+        ours = (bounds.least or 0, bounds.most, bounds.pattern and f"^{bounds.pattern}$")
+        return ours == (schema.get(least, 0), schema.get(most), schema.get("pattern"))
+
     def _named(self, reference: str) -> dict[str, Any]:
-        found: dict[str, Any] = self._schemas[reference.rpartition("/")[2]]
+        name = reference.rpartition("/")[2]
+        self.reached.add(name)
+        found: dict[str, Any] = self._schemas[name]
         return found
+
+
+def compare(spec: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """How the models of all rows differ from their schemas, and the names of those."""
+    comparison = Comparison(spec)
+    found: set[str] = set()
+    for row in OPERATIONS:
+        path = re.sub(r"{(\w+)}", lambda name: "{" + camel(name[1]) + "}", row.path)
+        for model, place in content(spec["paths"][path][row.method.lower()], row):
+            found.update(comparison.differences(model, place["schema"], row.name))
+    return found, comparison.reached
 
 
 def content(endpoint: dict[str, Any], operation: Operation[Any, Any]) -> list[tuple[Any, dict[str, Any]]]:
@@ -113,19 +158,65 @@ def content(endpoint: dict[str, Any], operation: Operation[Any, Any]) -> list[tu
     return [(model, place["content"]["application/json"]) for model, place in places if model not in (None, bytes)]
 
 
-def test_models_have_the_properties_of_their_schemas(spec: dict[str, Any]) -> None:
-    comparison = Comparison(spec)
-    found: set[str] = set()
-
-    for row in OPERATIONS:
-        path = re.sub(r"{(\w+)}", lambda name: "{" + camel(name[1]) + "}", row.path)
-        for model, place in content(spec["paths"][path][row.method.lower()], row):
-            found.update(comparison.differences(model, place["schema"], row.name))
+def test_models_have_the_properties_and_bounds_of_their_schemas(spec: dict[str, Any]) -> None:
+    found, _ = compare(spec)
 
     assert found == set(DIFFERENCES)
 
 
-@pytest.mark.parametrize(("cls", "name"), [(SessionType, "SessionType"), (SessionOutcome, "CommonSessionStatus")])
+@pytest.mark.parametrize(
+    ("bounds", "schema", "same"),
+    [
+        pytest.param(text(5, 256), {"minLength": 5, "maxLength": 256}, True, id="as specified"),
+        pytest.param(text(5, 255), {"minLength": 5, "maxLength": 256}, False, id="shorter"),
+        pytest.param(text(most=9), {"maxLength": 9, "pattern": "^P$"}, False, id="without its pattern"),
+        pytest.param(text(most=9, pattern="P"), {"maxLength": 9, "pattern": "^P$"}, True, id="with its pattern"),
+        pytest.param(items(2), {"minItems": 2}, True, id="items"),
+        pytest.param(number(0, 5), {"minimum": 0, "maximum": 6}, False, id="smaller"),
+    ],
+)
+def test_bounds_are_compared(bounds: Bounds, schema: dict[str, Any], same: bool) -> None:
+    comparison = Comparison({"components": {"schemas": {}}})
+
+    assert comparison.are_bounds_of(bounds, schema) is same
+
+
+def test_token_filter_has_the_bounds_of_its_list(spec: dict[str, Any]) -> None:
+    parameters = {each["name"]: each["schema"] for each in spec["paths"]["/tokens"]["get"]["parameters"]}
+    bounded = {camel(f.name): f.validator for f in attrs.fields(TokenFilter) if isinstance(f.validator, Bounds)}
+
+    assert {name: bounds.least for name, bounds in bounded.items()} == {
+        name: schema["minLength"] for name, schema in parameters.items() if "minLength" in schema
+    }
+
+
+def test_limits_have_the_bounds_of_their_overrides(spec: dict[str, Any]) -> None:
+    schemas = spec["components"]["schemas"]
+    parts = {
+        "online_session": "OnlineSessionContextLimitsOverride",
+        "batch_session": "BatchSessionContextLimitsOverride",
+        "collective_identifier": "CollectiveIdentifierContextLimitsOverride",
+    }
+
+    for part, name in parts.items():
+        fields = attrs.fields_dict(CollectiveIdentifierLimits if part == "collective_identifier" else SessionLimits)
+        ours = {
+            fields[field].metadata.get("wire_name") or camel(field): bounds
+            for field, bounds in CONTEXT_BOUNDS[part].items()
+        }
+        assert ours == {
+            field: (schema["minimum"], schema["maximum"]) for field, schema in schemas[name]["properties"].items()
+        }
+
+
+def test_currencies_are_those_of_the_specification(spec: dict[str, Any]) -> None:
+    assert set(spec["components"]["schemas"]["CurrencyCode"]["enum"]) == CURRENCIES
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [(SessionType, "SessionType"), (SessionOutcome, "CommonSessionStatus"), (SubjectType, "TokenAuthorIdentifierType")],
+)
 def test_enums_of_queries_have_the_values_of_their_schemas(
     spec: dict[str, Any], cls: type[OpenStrEnum], name: str
 ) -> None:
@@ -144,27 +235,33 @@ def test_examples_of_the_specification_survive_reading_and_writing(
     operation: Operation[Any, Any], endpoint: dict[str, Any]
 ) -> None:
     for model, place in content(endpoint, operation):
-        examples = [place["example"]] if "example" in place else [each["value"] for each in place["examples"].values()]
-        assert examples
-        for example in examples:
-            expected = comparable(example)
-            if operation.name in LACKING:
+        examples = [each["value"] for each in place.get("examples", {}).values()]
+        for example in [place["example"], *examples] if "example" in place else examples:
+            readable = filled_in(example)
+            if operation.name in LACKING and model is operation.response:
                 with pytest.raises(WireError) as caught:
-                    WIRE.load(expected, model)
+                    WIRE.load(readable, operation.response)
                 assert caught.value.path == LACKING[operation.name]
             else:
-                assert comparable(WIRE.dump(WIRE.load(expected, model))) == expected
+                assert comparable(WIRE.dump(WIRE.load(readable, model))) == comparable(readable)
 
 
-def comparable(value: Any) -> Any:
-    """``value`` without what may be left out, its times in microseconds, its Base64 filled in where it is cut out."""
+def filled_in(value: Any) -> Any:
+    """``value`` with its times in microseconds and its Base64 filled in where it is cut out."""
     if isinstance(value, dict):
-        items = {name: comparable(item) for name, item in value.items()}
-        return {name: item for name, item in items.items() if item not in (None, False, 0, [], {})}
+        return {name: filled_in(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [comparable(item) for item in value]
+        return [filled_in(item) for item in value]
     if isinstance(value, str) and value.endswith("..."):
         return value[: len(value) // 4 * 4 - 4] + "Li4u"
     if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\dT", value):
         return WIRE.dump(WIRE.load(value, datetime))
     return value
+
+
+def comparable(value: Any) -> Any:
+    """``value`` without what may be left out."""
+    if isinstance(value, dict):
+        items = {name: comparable(item) for name, item in value.items()}
+        return {name: item for name, item in items.items() if item not in (None, False, 0, [], {})}
+    return [comparable(item) for item in value] if isinstance(value, list) else value

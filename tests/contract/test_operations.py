@@ -12,6 +12,7 @@ from ksef_async.operations.sessions import LIST_SESSIONS
 from ksef_async.operations.table import OPERATIONS
 from ksef_async.protocol.pacing import limits_by_group
 from ksef_async.protocol.wire import camel
+from ksef_async.sandbox.queries import BOOLEANS, LISTS, SMALLEST_PAGE
 
 #: What production grants, by group (limity-api.md): calls per second, minute and hour.
 LIMITS: dict[str, dict[str, int]] = {
@@ -71,6 +72,28 @@ def test_row_agrees_with_the_specification(operation: Operation[Any, Any], endpo
         "request": media_type(endpoint.get("requestBody", {}).get("content", {})),
         "response": media_type(answer),
     }
+
+
+def test_query_is_read_as_the_specification_types_it(operation: Operation[Any, Any], endpoint: dict[str, Any]) -> None:
+    kinds = {
+        parameter["name"]: parameter["schema"]
+        for parameter in endpoint.get("parameters", [])
+        if parameter["in"] == "query"
+    }
+    by_type = {
+        kind: {name for name, schema in kinds.items() if schema.get("type") == kind}
+        for kind in ("array", "boolean", "integer")
+    }
+
+    assert by_type["array"] == {camel(name) for name in LISTS & set(operation.query)}
+    assert by_type["boolean"] == {camel(name) for name in BOOLEANS & set(operation.query)}
+    assert by_type["integer"] == set(kinds) & {"pageSize", "pageOffset"}
+    if "pageSize" in kinds:
+        size = kinds["pageSize"]
+        assert (size["minimum"], size["maximum"]) == (SMALLEST_PAGE, operation.largest_page)
+        assert size["default"] == SMALLEST_PAGE
+    if "pageOffset" in kinds:
+        assert (kinds["pageOffset"]["minimum"], kinds["pageOffset"]["default"]) == (0, 0)
 
 
 def test_pacing_starts_from_the_published_limits() -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any, get_args, get_origin
 
 import attrs
@@ -12,7 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ksef_async.models.auth import AllowedIps, AuthorizationPolicy, TokenInfo, TokenLoginRequest, TokenPair
+from ksef_async.models.bounds import Bounds
+from ksef_async.models.collective_identifiers import CollectiveIdentifierFilter
 from ksef_async.models.common import Context, ContextType, OpenStrEnum, StatusInfo
+from ksef_async.models.currencies import CURRENCIES, check_currency
 from ksef_async.models.keys import EncryptionInfo, PublicKeyUsage
 from ksef_async.models.sessions import (
     UPO,
@@ -249,18 +254,44 @@ def test_datetime_is_read_with_up_to_seven_digits_and_cut_to_six(moment: datetim
     assert WIRE.load(format_datetime(expected), datetime) == expected
 
 
+def values(field: attrs.Attribute[Any]) -> st.SearchStrategy[Any]:
+    """Anything the field allows."""
+    if field.validator is check_currency:
+        return st.sampled_from(sorted(CURRENCIES))
+    if not isinstance(field.validator, Bounds):
+        return instances(field.type)
+    bounds = field.validator
+    found: st.SearchStrategy[Any]
+    if bounds.kind == "number":
+        found = st.integers(bounds.least, bounds.most)
+    elif bounds.kind == "items":
+        items = instances(get_args(field.type)[0])
+        found = st.lists(items, min_size=bounds.least or 0, max_size=bounds.most or 3).map(tuple)
+    elif bounds.pattern is not None:
+        found = st.from_regex(re.compile(bounds.pattern, re.ASCII), fullmatch=True)
+    else:
+        found = st.text(min_size=bounds.least or 0, max_size=bounds.most)
+    return found | st.none() if field.default is None else found
+
+
 def instances(annotation: Any) -> st.SearchStrategy[Any]:
     """Anything the annotation allows and JSON can carry."""
     simple: dict[Any, Callable[[], st.SearchStrategy[Any]]] = {
         datetime: lambda: st.datetimes(timezones=st.just(UTC)),
         int: lambda: st.integers(-(2**63), 2**63 - 1),
+        # Amounts, which KSeF gives two digits after the point.
+        Decimal: lambda: st.integers(-(10**12), 10**12).map(lambda cents: Decimal(cents) / 100),
         types.NoneType: st.none,
+        # Its start and end depend on each other.
+        CollectiveIdentifierFilter: lambda: st.builds(
+            CollectiveIdentifierFilter, date_created_from=st.just(NOON), date_created_to=st.just(NOON)
+        ),
     }
     if annotation in simple:
         return simple[annotation]()
     if attrs.has(annotation):
         fields = attrs.fields(attrs.resolve_types(annotation))
-        return st.builds(annotation, **{f.name: instances(f.type) for f in fields if not f.metadata.get("local")})
+        return st.builds(annotation, **{f.name: values(f) for f in fields if not f.metadata.get("local")})
     arguments = [instances(argument) for argument in get_args(annotation) if argument is not ...]
     if get_origin(annotation) is tuple:
         return st.lists(arguments[0], max_size=2).map(tuple)

@@ -12,6 +12,8 @@ from base64 import b64decode, b64encode
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from json import dumps
 from typing import Any
 
 import aiohttp
@@ -38,6 +40,7 @@ SECOND_BY_SECOND = Timings(
     invoice_processing_delay=timedelta(seconds=1),
     storage_lag=timedelta(seconds=1),
     session_closing_delay=timedelta(seconds=1),
+    token_delay=timedelta(seconds=1),
 )
 #: From sending to the verdict.
 VERDICT = 2
@@ -175,9 +178,15 @@ class Wire:
     ) -> Answer:
         """One call; ``path`` is a path of the API, or a whole address to be taken as it is."""
         url = path if path.startswith("http") else self.sandbox.environment.base_url + path
-        authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
+        sent = {} if token is None else {"Authorization": f"Bearer {token}"}
+        if json is not None:
+            data, sent["Content-Type"] = dumps(json).encode(), "application/json"
         async with self._http.request(
-            method, URL(url, encoded=True), json=json, data=data, headers={**authorization, **(headers or {})}
+            # aiohttp warns of large bodies that are not read piece by piece.
+            method,
+            URL(url, encoded=True),
+            data=data and BytesIO(data),
+            headers={**sent, **(headers or {})},
         ) as response:
             return Answer(response.status, response.headers, await response.read())
 

@@ -166,7 +166,8 @@ async def test_session_that_cannot_be_closed_is_named(sandbox: Sandbox, client: 
         await task
 
     (reference_number,) = sandbox.world.sessions
-    assert reference_number in caught.value.__notes__[0]
+    assert "code 21184" in caught.value.__notes__[0]
+    assert caught.value.__notes__[1] == f"Session {reference_number} stays open."
 
 
 # --- cancelled before KSeF was asked ----------------------------------------------------------------------

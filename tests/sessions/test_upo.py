@@ -123,3 +123,19 @@ async def test_invoice_that_is_not_accepted_has_no_upo(still_sandbox: Sandbox) -
                 await sent.upo()
 
     assert caught.value.code == 21178
+
+
+async def test_page_is_fetched_by_its_reference_number(sandbox: Sandbox, client: KsefClient) -> None:
+    session = await client.sessions.open_online(FormCode.FA3)
+    async with session:
+        await (await session.send(sample_invoice(sandbox.nip))).outcome()
+    receipt = await session.upo()
+    status = await session.status()
+    assert status.upo is not None
+
+    page = await session.upo_page(status.upo.pages[0].reference_number)
+
+    assert page == receipt.pages[0]
+    with pytest.raises(BadRequestError) as caught:
+        await session.upo_page("20250625-EU-2C3E6C8000-B675CF5D68-07")
+    assert caught.value.code == 21178

@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 from ..router import Handler
-from . import auth, limits, session_invoices, sessions, upo
+from . import (
+    auth,
+    auth_sessions,
+    collective_identifiers,
+    limits,
+    peppol,
+    session_invoices,
+    sessions,
+    tokens,
+    upo,
+)
 
 __all__ = ["HANDLERS"]
 
 HANDLERS: dict[str, Handler] = {
-    name: getattr(module, name) for module in (auth, sessions, session_invoices, upo, limits) for name in module.__all__
+    name: getattr(module, name)
+    for module in (
+        auth,
+        auth_sessions,
+        sessions,
+        session_invoices,
+        upo,
+        collective_identifiers,
+        tokens,
+        limits,
+        peppol,
+    )
+    for name in module.__all__
 }

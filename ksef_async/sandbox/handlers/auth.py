@@ -11,8 +11,6 @@ from ...crypto.envelope import rsa_decrypt
 from ...errors import CryptoError
 from ...models.auth import (
     AccessTokenResponse,
-    AuthenticationMethodCategory,
-    AuthenticationMethodInfo,
     AuthorizationPolicy,
     Challenge,
     LoginStarted,
@@ -23,9 +21,11 @@ from ...models.auth import (
 )
 from ...models.common import Context, ContextType
 from ...models.keys import PublicKeyUsage
+from ...models.tokens import TokenStatus
 from ...operations import Bearer
 from ...protocol.error_codes import ErrorCode
 from ...protocol.lifecycle import LoginStatusCode
+from ..lookup import login_fields
 from ..refusals import Gone, InvalidInput, Refusal
 from ..router import Call
 from ..world import Login, StoredToken, Subject, new_reference_number
@@ -144,6 +144,12 @@ def _check_token(
         return None, "Nieprawidłowy token"
     if token.context != request.context_identifier:
         return None, f"Token nie może być użyty w kontekście {request.context_identifier.value}"
+    status = token.status_at(call.now)
+    if status in (TokenStatus.REVOKING, TokenStatus.REVOKED):
+        return None, "Token unieważniony"
+    if status != TokenStatus.ACTIVE:
+        return None, "Token nieaktywny"
+    token.last_used_at = call.now
     return token, None
 
 
@@ -155,17 +161,7 @@ async def get_login_status(call: Call) -> LoginStatus:
         raise _unknown_login(reference_number)
     if call.now > login.started_at + call.world.timings.login_retention:
         raise Gone
-    return LoginStatus(
-        start_date=login.started_at,
-        authentication_method="Token",
-        authentication_method_info=AuthenticationMethodInfo(
-            AuthenticationMethodCategory.TOKEN, "token.ksef", "Token KSeF"
-        ),
-        status=login.status_at(call.now),
-        is_token_redeemed=login.is_redeemed,
-        last_token_refresh_date=login.refreshed_at,
-        refresh_token_valid_until=login.refresh_until,
-    )
+    return LoginStatus(**login_fields(login, call.now))
 
 
 async def redeem_tokens(call: Call) -> TokenPair:
@@ -175,6 +171,7 @@ async def redeem_tokens(call: Call) -> TokenPair:
     if code != LoginStatusCode.SUCCEEDED:
         detail = f"Status uwierzytelniania ({code}) nie pozwala na pobranie tokenów."
         raise Refusal(ErrorCode.NOT_AUTHORIZED, detail)
+    _check_token_lives(call, login)
     if login.is_redeemed:
         detail = f"Tokeny dla operacji uwierzytelniania {login.reference_number} zostały już pobrane."
         raise Refusal(ErrorCode.NOT_AUTHORIZED, detail)
@@ -190,8 +187,14 @@ async def refresh_access_token(call: Call) -> AccessTokenResponse:
     if code != LoginStatusCode.SUCCEEDED:
         detail = f"Status uwierzytelniania ({code}) nie pozwala na odświeżenie tokenu dostępowego."
         raise Refusal(ErrorCode.NOT_AUTHORIZED, detail)
+    _check_token_lives(call, login)
     login.refreshed_at = call.now
     return AccessTokenResponse(_jwt(call, login, Bearer.ACCESS))
+
+
+def _check_token_lives(call: Call, login: Login) -> None:
+    if login.token is not None and login.token.revoked_at is not None:
+        raise Refusal(ErrorCode.NOT_AUTHORIZED, "Token KSeF został unieważniony.")
 
 
 async def revoke_current_login(call: Call) -> None:

@@ -91,10 +91,11 @@ async def _take_in(call: Call, session: OnlineSession, request: SendInvoiceReque
     if (code := session.code_at(call.now)) != StatusCode.OPENED:
         raise Refusal(ErrorCode.SESSION_NOT_OPEN, f"Status sesji ({code.value}) uniemożliwia wysyłkę faktur.")
     _check_request(request)
-    if len(session.invoices) >= world.max_invoices:
+    limits = world.granted.context(session.context).online_session
+    if len(session.invoices) >= limits.max_invoices:
         detail = (
             f"Sesja o numerze referencyjnym {session.reference_number} osiągnęła dozwolony limit liczby faktur "
-            f"{world.max_invoices}."
+            f"{limits.max_invoices}."
         )
         raise Refusal(ErrorCode.SESSION_FULL, detail)
     _check_correction(call, request)
@@ -180,6 +181,7 @@ def _reader(
     call: Call, session: OnlineSession, cipher: SessionCipher, request: SendInvoiceRequest
 ) -> Callable[[], Document]:
     schemas = call.world.schemas
+    limits = call.world.granted.context(session.context).online_session
     validate = partial(schemas.validate, session.form_code) if schemas is not None else None
 
     def read() -> Document:
@@ -192,6 +194,7 @@ def _reader(
             declared_hash=request.invoice_hash,
             is_correction=request.hash_of_corrected_invoice is not None,
             check_identifiers=session.check_identifiers,
+            limits=limits,
             validate=validate,
         )
 

@@ -1,0 +1,60 @@
+"""What KSeF demands of the fields of a request and would refuse with 21405; checked before anything is sent.
+
+The contract tests hold these bounds to those of the specification.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import attrs
+
+from ..errors import InvalidFieldError
+
+__all__ = ["Bounds", "items", "number", "text"]
+
+
+@attrs.frozen(kw_only=True)
+class Bounds:
+    """A validator of a field: an attrs class calls it for each new instance; None is always allowed."""
+
+    kind: Literal["text", "number", "items"]
+    least: int | None = None
+    most: int | None = None
+    pattern: str | None = None
+
+    def __call__(self, instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+        """Look at a value.
+
+        Raises:
+            InvalidFieldError: KSeF would refuse it.
+        """
+        if value is None:
+            return
+        size = value if self.kind == "number" else len(value)
+        if (self.least is not None and size < self.least) or (self.most is not None and size > self.most):
+            raise InvalidFieldError(attribute.name, f"{self._rule()}; it is {size}")
+        if self.pattern is not None and not re.fullmatch(self.pattern, value, re.ASCII):
+            raise InvalidFieldError(attribute.name, f"must be written as {self.pattern}; it is {value!r}")
+
+    def _rule(self) -> str:
+        what = {"text": "must have a length", "number": "must be", "items": "must have a number of items"}[self.kind]
+        if self.most is None:
+            return f"{what} of at least {self.least}".replace("must be of", "must be")
+        return f"{what} between {self.least or 0} and {self.most}"
+
+
+def text(least: int | None = None, most: int | None = None, pattern: str | None = None) -> Bounds:
+    """Characters of a string, and how it is written."""
+    return Bounds(kind="text", least=least, most=most, pattern=pattern)
+
+
+def number(least: int | None = None, most: int | None = None) -> Bounds:
+    """A number from ``least`` to ``most``."""
+    return Bounds(kind="number", least=least, most=most)
+
+
+def items(least: int | None = None, most: int | None = None) -> Bounds:
+    """How many a sequence has."""
+    return Bounds(kind="items", least=least, most=most)

@@ -1,0 +1,153 @@
+"""Collective identifiers: one number for many invoices of a seller, to pay them together.
+
+Source: OpenAPI 2.9.0, /collective-identifiers.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import attrs
+
+from ..errors import InvalidFieldError
+from .bounds import items, text
+from .currencies import check_currency
+
+__all__ = [
+    "CollectiveIdentifier",
+    "CollectiveIdentifierFilter",
+    "CollectiveIdentifierInvoice",
+    "CollectiveIdentifierInvoicePage",
+    "CollectiveIdentifierInvoicesRequest",
+    "CollectiveIdentifierOfInvoice",
+    "CollectiveIdentifierOfInvoicePage",
+    "CollectiveIdentifierPage",
+    "CreateCollectiveIdentifierRequest",
+    "CreateCollectiveIdentifierResponse",
+    "InvoicePayment",
+    "InvoiceToGroup",
+]
+
+#: KSeF's pattern; the length tells the numbers of KSeF 1.0 (36) from those of KSeF 2.0 (35).
+_KSEF_NUMBER = (
+    r"([1-9](\d[1-9]|[1-9]\d)\d{7})-(20[2-9][0-9]|2[1-9]\d{2}|[3-9]\d{3})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
+    r"-([0-9A-F]{6})-?([0-9A-F]{6})-([0-9A-F]{2})"
+)
+#: The longest time a query may span.
+_LONGEST_RANGE = timedelta(days=100)
+
+
+@attrs.frozen
+class InvoicePayment:
+    """What is paid for an invoice."""
+
+    amount: Decimal
+    #: ISO 4217.
+    currency: str = attrs.field(validator=check_currency)
+
+
+@attrs.frozen
+class InvoiceToGroup:
+    """An invoice, as it goes into a collective identifier."""
+
+    ksef_number: str = attrs.field(validator=text(35, 36, _KSEF_NUMBER))
+    payment: InvoicePayment | None = None
+    #: At most 512 characters.
+    description: str | None = attrs.field(default=None, validator=text(most=512))
+
+
+@attrs.frozen
+class CreateCollectiveIdentifierRequest:
+    """Groups invoices."""
+
+    #: From 2 up to what `ContextLimits` says, 500 by default.
+    invoices: tuple[InvoiceToGroup, ...] = attrs.field(validator=items(2))
+
+
+@attrs.frozen
+class CreateCollectiveIdentifierResponse:
+    """The identifier of a group."""
+
+    #: ``NIP-IZYYYYMM-FFFFFFFFFFFF-CC`` (35 characters).
+    collective_identifier_number: str
+
+
+@attrs.frozen(kw_only=True)
+class CollectiveIdentifierFilter:
+    """Which collective identifiers to list; the times are aware, at most 100 days apart."""
+
+    collective_identifier_number: str | None = None
+    date_created_from: datetime
+    date_created_to: datetime
+    invoice_count_from: int | None = None
+    invoice_count_to: int | None = None
+    #: True for those of the current context, False for those of others in which it is the seller.
+    created_in_current_context: bool | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if not timedelta() <= self.date_created_to - self.date_created_from <= _LONGEST_RANGE:
+            raise InvalidFieldError("date_created_to", f"must follow the start within {_LONGEST_RANGE.days} days")
+
+
+@attrs.frozen(kw_only=True)
+class CollectiveIdentifier:
+    """A collective identifier in a list."""
+
+    collective_identifier_number: str
+    date_created: datetime
+    invoice_count: int
+    created_in_current_context: bool
+
+
+@attrs.frozen
+class CollectiveIdentifierPage:
+    """One page of collective identifiers, newest first."""
+
+    collective_identifiers: tuple[CollectiveIdentifier, ...]
+    continuation_token: str | None = None
+
+
+@attrs.frozen
+class CollectiveIdentifierInvoicesRequest:
+    """Asks which invoices are in collective identifiers."""
+
+    #: At most 10.
+    collective_identifier_numbers: tuple[str, ...] = attrs.field(validator=items(1, 10))
+
+
+@attrs.frozen(kw_only=True)
+class CollectiveIdentifierInvoice:
+    """An invoice in a collective identifier."""
+
+    ksef_number: str
+    collective_identifier_number: str
+    payment: InvoicePayment | None = None
+    description: str | None = None
+    #: True when there are details that only the creator and the invoice's parties may see.
+    details_hidden: bool
+
+
+@attrs.frozen
+class CollectiveIdentifierInvoicePage:
+    """One page of invoices, by KSeF number, last first."""
+
+    invoices: tuple[CollectiveIdentifierInvoice, ...]
+    continuation_token: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class CollectiveIdentifierOfInvoice:
+    """A collective identifier an invoice is in."""
+
+    collective_identifier_number: str
+    created_in_current_context: bool
+    date_created: datetime
+
+
+@attrs.frozen
+class CollectiveIdentifierOfInvoicePage:
+    """One page of collective identifiers, newest first."""
+
+    collective_identifiers: tuple[CollectiveIdentifierOfInvoice, ...]
+    continuation_token: str | None = None

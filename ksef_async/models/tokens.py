@@ -1,0 +1,99 @@
+"""KSeF tokens: the long-lived secrets programs log in with. Source: OpenAPI 2.9.0, /tokens; tokeny-ksef.md."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import attrs
+
+from .bounds import text
+from .common import Context, OpenStrEnum, SubjectIdentifier, SubjectType, wire_name
+
+__all__ = [
+    "GenerateTokenRequest",
+    "GenerateTokenResponse",
+    "IssuedToken",
+    "TokenFilter",
+    "TokenPage",
+    "TokenPermission",
+    "TokenStatus",
+]
+
+
+class TokenPermission(OpenStrEnum):
+    """What a token may be allowed to do in its context."""
+
+    INVOICE_READ = "InvoiceRead"
+    INVOICE_WRITE = "InvoiceWrite"
+    CREDENTIALS_READ = "CredentialsRead"
+    CREDENTIALS_MANAGE = "CredentialsManage"
+    SUBUNIT_MANAGE = "SubunitManage"
+    ENFORCEMENT_OPERATIONS = "EnforcementOperations"
+    INTROSPECTION = "Introspection"
+    COLLECTIVE_IDENTIFIER_MANAGE = "CollectiveIdentifierManage"
+
+
+class TokenStatus(OpenStrEnum):
+    """How far a token is; only an active one can be logged in with."""
+
+    PENDING = "Pending"
+    ACTIVE = "Active"
+    REVOKING = "Revoking"
+    REVOKED = "Revoked"
+    #: It could not be activated; generate another.
+    FAILED = "Failed"
+
+
+@attrs.frozen(kw_only=True)
+class GenerateTokenRequest:
+    """Asks for a token."""
+
+    permissions: tuple[TokenPermission, ...]
+    #: 5 to 256 characters.
+    description: str = attrs.field(validator=text(5, 256))
+
+
+@attrs.frozen
+class GenerateTokenResponse:
+    """A token that KSeF will activate."""
+
+    reference_number: str
+    #: The secret; KSeF shows it this once.
+    token: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class IssuedToken:
+    """What KSeF tells of a token; never its secret."""
+
+    reference_number: str
+    author: SubjectIdentifier = attrs.field(metadata=wire_name("authorIdentifier"))
+    #: Where it was generated, and what it gives access to.
+    context: Context = attrs.field(metadata=wire_name("contextIdentifier"))
+    description: str
+    requested_permissions: tuple[TokenPermission, ...]
+    date_created: datetime
+    last_use_date: datetime | None = None
+    status: TokenStatus
+    #: What KSeF says of a failure.
+    status_details: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class TokenPage:
+    """One page of tokens, newest first."""
+
+    tokens: tuple[IssuedToken, ...]
+    continuation_token: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class TokenFilter:
+    """Which tokens to list; all by default."""
+
+    status: tuple[TokenStatus, ...] = ()
+    #: Is in the description, in any case; at least 3 characters.
+    description: str | None = attrs.field(default=None, validator=text(3))
+    #: Is in the author's identifier, in any case; at least 3 characters.
+    author_identifier: str | None = attrs.field(default=None, validator=text(3))
+    author_identifier_type: SubjectType | None = None

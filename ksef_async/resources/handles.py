@@ -1,0 +1,93 @@
+"""What KSeF does in its own time: a handle to ask about it, and to wait for its end."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Generic, TypeVar
+
+from ..errors import OperationFailedError, ProcessingError, Status, describe
+from ..polling import Cadence, wait_until
+from ..protocol.lifecycle import is_success, is_terminal
+
+__all__ = ["OPERATION_CADENCE", "OperationHandle"]
+
+SeenT = TypeVar("SeenT")
+
+#: KSeF takes seconds, and counts the looks of each kind of operation: 30 a minute, 120 an hour.
+OPERATION_CADENCE: Final = Cadence(interval=0.5, factor=1.6, longest=10.0, deadline=300.0)
+
+
+class OperationHandle(Generic[SeenT]):
+    """An operation that KSeF has taken in: ``await handle.wait()`` until it is done.
+
+    Nothing happens in the background: KSeF is asked only while somebody waits. The reference number is all there is
+    to it: stored, it finds the operation again, after a restart or in another process.
+
+    Args:
+        what: What it is, for errors: ``"Grant"``.
+        reference_number: As KSeF gave it.
+        look: Asks KSeF how far it is.
+        status: The status in what `look` brings.
+        failure: The error of an operation that failed; `OperationFailedError` by default.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        reference_number: str,
+        look: Callable[[], Awaitable[SeenT]],
+        *,
+        status: Callable[[SeenT], Status],
+        failure: Callable[[str, SeenT], ProcessingError] | None = None,
+    ) -> None:
+        self._what = what
+        self._look = look
+        self._status = status
+        self._failure = failure
+        self._last: Status | None = None
+        #: 36 characters; what the operation is found again by.
+        self.reference_number = reference_number
+
+    def __repr__(self) -> str:
+        return f"<{self._what} {self.reference_number} {describe(self._last) if self._last else 'not looked at'}>"
+
+    async def status(self) -> SeenT:
+        """Ask KSeF once how far it is.
+
+        Raises:
+            GoneError: It is too old to be asked about.
+            TransportError, ApiError, RemoteProtocolError: The call failed.
+        """
+        seen = await self._look()
+        self._last = self._status(seen)
+        return seen
+
+    async def wait(self, cadence: Cadence = OPERATION_CADENCE) -> SeenT:
+        """Wait until it has succeeded; several may wait, each looks for itself.
+
+        Args:
+            cadence: How often to look, and for how long.
+
+        Returns:
+            What KSeF says of it in the end.
+
+        Raises:
+            OperationFailedError: KSeF could not do it; ``code`` and ``details`` say why.
+            WaitTimeoutError: It was still in progress when ``cadence.deadline`` passed; waiting again is safe.
+            GoneError: It is too old to be asked about.
+            TransportError, ApiError, RemoteProtocolError: A call failed.
+        """
+        what = f"{self._what} {self.reference_number}"
+        seen = await wait_until(
+            self.status,
+            lambda each: is_terminal(self._status(each).code),
+            cadence,
+            what=what,
+            status=self._status,
+        )
+        status = self._status(seen)
+        if is_success(status.code):
+            return seen
+        if self._failure is not None:
+            raise self._failure(f"{what} failed", seen)
+        raise OperationFailedError(f"{what} failed", status=status, reference_number=self.reference_number)

@@ -1,0 +1,30 @@
+"""Peppol service providers registered at KSeF."""
+
+from __future__ import annotations
+
+from ..caller import Api
+from ..models.peppol import PeppolProvider
+from ..operations.peppol import LIST_PEPPOL_PROVIDERS
+from ..paging import OffsetPages
+from .lists import list_by_offset
+
+__all__ = ["Peppol"]
+
+
+class Peppol:
+    """The Peppol network as KSeF knows it. `KsefClient.peppol` is one."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def providers(self) -> OffsetPages[PeppolProvider]:
+        """Every registered provider of Peppol services, newest first.
+
+        Source: GET /peppol/query.
+        """
+        return list_by_offset(
+            self._api,
+            LIST_PEPPOL_PROVIDERS,
+            lambda page: page.peppol_providers,
+            page_size=LIST_PEPPOL_PROVIDERS.largest_page,
+        )
