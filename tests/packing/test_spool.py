@@ -40,11 +40,15 @@ async def test_spool_is_gone_after_the_block_whatever_happened_in_it(tmp_path: P
 @pytest.mark.parametrize("after", [0, 1, 3])
 async def test_cancelled_packing_leaves_neither_thread_nor_spool(how: str, after: int, tmp_path: Path) -> None:
     taken = 0
+    is_busy = False
 
     def invoices() -> Iterator[Item]:
-        nonlocal taken
+        nonlocal taken, is_busy
         while True:
             taken += 1
+            is_busy = True
+            time.sleep(0.05)  # in a thread; long enough to be cancelled in
+            is_busy = False
             yield (f"{taken}.xml", LARGE)
 
     async def packing() -> None:
@@ -52,7 +56,7 @@ async def test_cancelled_packing_leaves_neither_thread_nor_spool(how: str, after
             pytest.fail("entered")
 
     async def wait_for_work() -> None:
-        while taken <= after:
+        while taken <= after or not is_busy:
             await asyncio.sleep(0.001)
 
     if how == "Task.cancel":
@@ -68,8 +72,9 @@ async def test_cancelled_packing_leaves_neither_thread_nor_spool(how: str, after
             tasks.cancel_scope.cancel()
 
     then = taken
+    assert not is_busy
     assert spool_is_empty(tmp_path)
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.1)
     assert taken == then
     assert spool_is_empty(tmp_path)
 
