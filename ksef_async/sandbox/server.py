@@ -31,6 +31,9 @@ __all__ = ["Sandbox"]
 #: A 3 MB invoice, encrypted, in Base64, in JSON.
 _LARGEST_REQUEST = 16_000_000
 
+#: How aiohttp calls the route that takes what no other does.
+_EVERYTHING = "/{path}"
+
 
 class Sandbox(anyio.AsyncContextManagerMixin):
     """A simulated KSeF without legal effect: ``async with Sandbox() as sandbox:``.
@@ -131,7 +134,7 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         app = web.Application(client_max_size=_LARGEST_REQUEST)
         add_routes(app, self.world, self.faults, HANDLERS)
         add_storage(app, self.world)
-        app.router.add_route("*", "/{path:.*}", _not_found)
+        app.router.add_route("*", "/{path:.*}", _refuse)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         try:
             await self._runner.setup()
@@ -150,9 +153,15 @@ class Sandbox(anyio.AsyncContextManagerMixin):
                 await runner.cleanup()
 
 
-async def _not_found(_: web.Request) -> web.Response:
-    # KSeF answers 404 without a body.
-    return web.Response(status=404, headers=SIMULATOR_HEADER)
+async def _refuse(request: web.Request) -> web.Response:
+    """404, or 405 where the path is known but not the method; KSeF gives neither a body."""
+    allowed: set[str] = set()
+    for resource in request.app.router.resources():
+        if resource.canonical != _EVERYTHING:
+            _, methods = await resource.resolve(request)
+            allowed |= methods
+    headers = {**SIMULATOR_HEADER, "Allow": ", ".join(sorted(allowed))} if allowed else SIMULATOR_HEADER
+    return web.Response(status=405 if allowed else 404, headers=headers)
 
 
 def _make_up_nip() -> str:
