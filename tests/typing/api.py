@@ -30,9 +30,14 @@ from ksef_async import (
     UPOEntry,
 )
 from ksef_async.models.auth import Challenge
-from ksef_async.models.limits import RateLimit, RateLimits
+from ksef_async.models.auth_sessions import AuthSession
+from ksef_async.models.collective_identifiers import CollectiveIdentifierInvoice, InvoiceToGroup
+from ksef_async.models.limits import ContextLimits, RateLimit, RateLimits, SubjectLimits
+from ksef_async.models.peppol import PeppolProvider
+from ksef_async.models.tokens import IssuedToken, TokenFilter, TokenPermission, TokenStatus
 from ksef_async.operations.auth import GET_CHALLENGE
 from ksef_async.operations.sessions import CLOSE_ONLINE_SESSION, GET_INVOICE_UPO
+from ksef_async.resources.tokens import GeneratedToken
 from ksef_async.sandbox import Sandbox
 
 
@@ -93,6 +98,26 @@ async def rows_and_limits(client: KsefClient) -> None:
     await client.call(CLOSE_ONLINE_SESSION, path={"reference_number": "reference"})
     assert_type(client.pacing.remaining("invoiceSend"), RateLimit)
     assert_type(await client.pacing.adopt_limits(), RateLimits)
+
+
+async def resources(client: KsefClient) -> None:
+    generated = await client.tokens.generate([TokenPermission.INVOICE_READ, "InvoiceWrite"], "For the warehouse")
+    assert_type(generated, GeneratedToken)
+    assert_type(generated.token, str)
+    assert_type(await generated.wait(), IssuedToken)
+    async for token in client.tokens.list(TokenFilter(status=(TokenStatus.ACTIVE,))):
+        assert_type(token, IssuedToken)
+    async for login in client.auth_sessions.list():
+        assert_type(login, AuthSession)
+    assert_type(await client.limits.context(), ContextLimits)
+    assert_type(await client.limits.subject(), SubjectLimits)
+    assert_type(await client.limits.rates(), RateLimits)
+    async for providers in client.peppol.providers().pages():
+        assert_type(providers, tuple[PeppolProvider, ...])
+    group = await client.collective_identifiers.create(["number", InvoiceToGroup("number")])
+    assert_type(group, str)
+    async for invoice in client.collective_identifiers.invoices(group):
+        assert_type(invoice, CollectiveIdentifierInvoice)
 
 
 async def sandboxes() -> None:
