@@ -31,8 +31,11 @@ from ksef_async import (
 )
 from ksef_async.models.auth import Challenge
 from ksef_async.models.limits import RateLimit, RateLimits
+from ksef_async.models.permission_rows import EntityPermissionRow, PersonPermissionRow
+from ksef_async.models.permissions import AttachmentConsent, OperationStatus
 from ksef_async.operations.auth import GET_CHALLENGE
 from ksef_async.operations.sessions import CLOSE_ONLINE_SESSION, GET_INVOICE_UPO
+from ksef_async.resources.handles import OperationHandle
 from ksef_async.sandbox import Sandbox
 
 
@@ -93,6 +96,19 @@ async def rows_and_limits(client: KsefClient) -> None:
     await client.call(CLOSE_ONLINE_SESSION, path={"reference_number": "reference"})
     assert_type(client.pacing.remaining("invoiceSend"), RateLimit)
     assert_type(await client.pacing.adopt_limits(), RateLimits)
+
+
+async def permissions(client: KsefClient) -> None:
+    handle = await client.permissions.grant_to_entity("7762811692", ["InvoiceWrite"], "Bookkeeping", "Biuro sp. z o.o.")
+    assert_type(handle, OperationHandle[OperationStatus])
+    assert_type(await handle.wait(), OperationStatus)
+    assert_type(client.permissions.operation(handle.reference_number), OperationHandle[OperationStatus])
+    async for row in client.permissions.of_persons():
+        assert_type(row, PersonPermissionRow)
+    async for page in client.permissions.received().pages():
+        assert_type(page, tuple[EntityPermissionRow, ...])
+    assert_type(await client.permissions.attachment_status(), AttachmentConsent)
+    await client.testdata.create_person("7762811692", "15062788702", "Sole trader")
 
 
 async def sandboxes() -> None:
