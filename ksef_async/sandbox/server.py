@@ -24,7 +24,8 @@ from .handlers import HANDLERS
 from .router import SIMULATOR_HEADER, add_routes
 from .schemas import Schemas
 from .storage import add_storage
-from .world import OWNER_PERMISSIONS, StoredToken, Subject, World, new_reference_number
+from .subjects import ALL_PERMISSIONS, OWNER_PERMISSIONS, Subject
+from .world import StoredToken, World, new_reference_number
 
 __all__ = ["Sandbox"]
 
@@ -94,12 +95,13 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         """What a client is pointed at."""
         return Environment(f"{self._own_url}/v2")
 
-    def issue_token(self, nip: str, token: str | None = None) -> str:
+    def issue_token(self, nip: str, token: str | None = None, *, author: Subject | None = None) -> str:
         """Let a company log in.
 
         Args:
             nip: Of the company.
             token: Its KSeF token; made up by default.
+            author: Who logs in with it; the company itself by default. Anybody else may do what they were granted.
 
         Returns:
             The KSeF token.
@@ -110,8 +112,8 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         self.world.tokens[secret] = StoredToken(
             reference_number=reference_number,
             context=Context(ContextType.NIP, nip),
-            author=Subject("Nip", nip),
-            permissions=OWNER_PERMISSIONS,
+            author=author or Subject("Nip", nip),
+            permissions=ALL_PERMISSIONS if author else OWNER_PERMISSIONS,
             description="Issued by the sandbox",
             created_at=now,
             active_at=now,

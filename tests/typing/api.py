@@ -34,9 +34,12 @@ from ksef_async.models.auth_sessions import AuthSession
 from ksef_async.models.collective_identifiers import CollectiveIdentifierInvoice, InvoiceToGroup
 from ksef_async.models.limits import ContextLimits, RateLimit, RateLimits, SubjectLimits
 from ksef_async.models.peppol import PeppolProvider
+from ksef_async.models.permission_rows import EntityPermissionRow, PersonPermissionRow
+from ksef_async.models.permissions import AttachmentConsent, OperationStatus
 from ksef_async.models.tokens import IssuedToken, TokenFilter, TokenPermission, TokenStatus
 from ksef_async.operations.auth import GET_CHALLENGE
 from ksef_async.operations.sessions import CLOSE_ONLINE_SESSION, GET_INVOICE_UPO
+from ksef_async.resources.handles import OperationHandle
 from ksef_async.resources.tokens import GeneratedToken
 from ksef_async.sandbox import Sandbox
 
@@ -118,6 +121,19 @@ async def resources(client: KsefClient) -> None:
     assert_type(group, str)
     async for invoice in client.collective_identifiers.invoices(group):
         assert_type(invoice, CollectiveIdentifierInvoice)
+
+
+async def permissions(client: KsefClient) -> None:
+    handle = await client.permissions.grant_to_entity("7762811692", ["InvoiceWrite"], "Bookkeeping", "Biuro sp. z o.o.")
+    assert_type(handle, OperationHandle[OperationStatus])
+    assert_type(await handle.wait(), OperationStatus)
+    assert_type(client.permissions.operation(handle.reference_number), OperationHandle[OperationStatus])
+    async for row in client.permissions.of_persons():
+        assert_type(row, PersonPermissionRow)
+    async for page in client.permissions.received().pages():
+        assert_type(page, tuple[EntityPermissionRow, ...])
+    assert_type(await client.permissions.attachment_status(), AttachmentConsent)
+    await client.testdata.create_person("7762811692", "15062788702", "Sole trader")
 
 
 async def sandboxes() -> None:
