@@ -79,6 +79,13 @@ def interop(session: nox.Session) -> None:
 
 
 @nox.session(python="3.12")
+def schemathesis(session: nox.Session) -> None:
+    """Requests made up from the official specification against the sandbox; SCHEMATHESIS_EXAMPLES of each kind."""
+    session.install("-e", ".", *group("schemathesis"))
+    session.run("python", "-m", "pytest", "-p", "no:schemathesis", "tests/conformance", *session.posargs)
+
+
+@nox.session(python="3.12")
 def bench(session: nox.Session) -> None:
     """Ratios against a hand-written loop, in one run: ``nox -s bench -- batch --large``; without a name, all."""
     session.install("-e", ".[fast]", "ksef-client==0.20.*")

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from .resources.collective_identifiers import CollectiveIdentifiers
     from .resources.limits import Limits
     from .resources.peppol import Peppol
+    from .resources.permissions import Permissions
+    from .resources.testdata import TestData
     from .resources.tokens import Tokens
 
 __all__ = ["KsefClient", "Pacing"]
@@ -171,6 +173,20 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         from .resources.tokens import Tokens
 
         return Tokens(self._api)
+
+    @cached_property
+    def permissions(self) -> Permissions:
+        """Who may do what on the context's behalf: granting, revoking, listing."""
+        from .resources.permissions import Permissions
+
+        return Permissions(self._api)
+
+    @cached_property
+    def testdata(self) -> TestData:
+        """Companies, persons and permissions made up on TEST."""
+        from .resources.testdata import TestData
+
+        return TestData(self._api)
 
     @cached_property
     def auth_sessions(self) -> AuthSessions:

@@ -32,7 +32,7 @@ LAYERS = (
     ("client",),
 )
 #: What stands outside of the house: the public names, and the commands.
-OUTSIDE = (("",), ("demo",), ("__main__",))
+OUTSIDE = (("",), ("demo", "pytest_plugin"), ("__main__",))
 LEVELS = {room: level for level, rooms in enumerate(LAYERS + OUTSIDE) for room in rooms}
 #: The sandbox stands beside the client's rooms: both meet only in the table, the models and the rules.
 BESIDE = {"sandbox": {"transport", "polling", "paging", "shielding"}}

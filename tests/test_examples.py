@@ -33,6 +33,7 @@ async def run(name: str, *arguments: object) -> str:
 
 
 def test_every_example_is_run_here() -> None:
+    # "test_with_sandbox.py" is run by test_pytest_plugin.py.
     text = Path(__file__).read_text("utf-8")
     assert [path.name for path in EXAMPLES.glob("*.py") if f'"{path.name}"' not in text] == []
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from . import auth, auth_sessions, collective_identifiers, keys, limits, peppol, sessions, tokens
+from . import (
+    auth,
+    auth_sessions,
+    collective_identifiers,
+    keys,
+    limits,
+    peppol,
+    permissions,
+    sessions,
+    testdata,
+    tokens,
+)
 from .operation import Operation
 
 __all__ = ["OPERATIONS"]
@@ -12,7 +23,18 @@ __all__ = ["OPERATIONS"]
 #: Every row of every file, in the order of the specification's chapters.
 OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = tuple(
     row
-    for file in (auth, auth_sessions, keys, sessions, collective_identifiers, tokens, limits, peppol)
+    for file in (
+        auth,
+        auth_sessions,
+        keys,
+        sessions,
+        collective_identifiers,
+        tokens,
+        permissions,
+        limits,
+        peppol,
+        testdata,
+    )
     for row in vars(file).values()
     if isinstance(row, Operation)
 )

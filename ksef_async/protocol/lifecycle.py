@@ -1,4 +1,4 @@
-"""Every state and every transition of a login, an online session and an invoice is in this file.
+"""Every state and every transition of a login, a session, an invoice and a permission's operation is in this file.
 
 The rule for codes, known or not: below 200 in progress, 200 success, from 201 failure for good.
 Source: OpenAPI 2.9.0 (status tables in the descriptions); uwierzytelnianie.md; sesja-interaktywna.md.
@@ -18,7 +18,9 @@ __all__ = [
     "INVOICE_STATES",
     "LOGIN_STATES",
     "ONLINE_SESSION_STATES",
+    "PERMISSION_OPERATION_STATES",
     "LoginStatusCode",
+    "PermissionOperationCode",
     "State",
     "is_success",
     "is_terminal",
@@ -37,6 +39,24 @@ class LoginStatusCode(enum.IntEnum):
     INVALID_CERTIFICATE = 460
     DECEASED_PERSON = 470
     BLOCKED = 480
+    UNKNOWN_ERROR = 500
+    CANCELLED_BY_SYSTEM = 550
+
+
+class PermissionOperationCode(enum.IntEnum):
+    """The known status codes of granting and revoking."""
+
+    ACCEPTED = 100
+    SUCCEEDED = 200
+    FAILED = 400
+    #: The identifiers contradict each other, or stand in the wrong relation.
+    WRONG_RELATION = 410
+    #: Whoever asked may not do that.
+    NOT_PERMITTED = 420
+    #: The context lacks the role or permission that is needed.
+    WRONG_ROLE = 430
+    FORBIDDEN_LINK = 440
+    FORBIDDEN_IDENTIFIER = 450
     UNKNOWN_ERROR = 500
     CANCELLED_BY_SYSTEM = 550
 
@@ -142,4 +162,27 @@ INVOICE_STATES: Final[Mapping[int, State]] = {
     InvoiceStatusCode.INVALID_DOCUMENT: State("Błąd weryfikacji semantyki dokumentu faktury"),
     InvoiceStatusCode.UNKNOWN_ERROR: State("Nieznany błąd"),
     InvoiceStatusCode.CANCELLED_BY_SYSTEM: _CANCELLED_BY_SYSTEM,
+}
+
+_FINAL_OPERATION_CODES = frozenset(code.value for code in PermissionOperationCode if is_terminal(code))
+
+PERMISSION_OPERATION_STATES: Final[Mapping[int, State]] = {
+    PermissionOperationCode.ACCEPTED: State("Operacja przyjęta do realizacji", next=_FINAL_OPERATION_CODES),
+    PermissionOperationCode.SUCCEEDED: State("Operacja zakończona sukcesem"),
+    PermissionOperationCode.FAILED: State("Operacja zakończona niepowodzeniem"),
+    PermissionOperationCode.WRONG_RELATION: State(
+        "Podane identyfikatory są niezgodne lub pozostają w niewłaściwej relacji"
+    ),
+    PermissionOperationCode.NOT_PERMITTED: State("Użyte poświadczenia nie mają uprawnień do wykonania tej operacji"),
+    PermissionOperationCode.WRONG_ROLE: State("Kontekst identyfikatora nie odpowiada wymaganej roli lub uprawnieniom"),
+    PermissionOperationCode.FORBIDDEN_LINK: State("Operacja niedozwolona dla wskazanych powiązań identyfikatorów"),
+    PermissionOperationCode.FORBIDDEN_IDENTIFIER: State(
+        "Operacja niedozwolona dla wskazanego identyfikatora lub jego typu"
+    ),
+    PermissionOperationCode.UNKNOWN_ERROR: State("Nieznany błąd"),
+    PermissionOperationCode.CANCELLED_BY_SYSTEM: State(
+        "Operacja została anulowana przez system",
+        # Here KSeF says when to try again: later.
+        details=("Przetwarzanie zostało przerwane z przyczyn wewnętrznych systemu. Spróbuj ponownie później.",),
+    ),
 }

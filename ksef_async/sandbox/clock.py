@@ -80,5 +80,8 @@ class Timings:
     #: From the close, or the last verdict, until the session is final.
     session_closing_delay: timedelta = _ms(50)
     link_lifetime: timedelta = timedelta(days=3)
+    #: From granting or revoking a permission until it is done, and how long that can be asked about.
+    permission_delay: timedelta = _ms(50)
+    permission_operation_retention: timedelta = timedelta(days=30)
     #: From generating a token until it is active, and from revoking it until it is gone.
     token_delay: timedelta = _ms(50)

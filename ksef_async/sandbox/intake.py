@@ -15,12 +15,13 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from ..models.common import Context, ContextType
+from ..models.common import Context
 from ..models.limits import SessionLimits
 from ..models.sessions import FormCode, InvoiceStatusCode
 from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT, size_limit
 from ..protocol.ksef_number import has_valid_check_digit, has_valid_internal_id
 from ..protocol.xml import ET, local_name, parse_xml
+from .issuers import NO_RELATIONS, Relations, may_issue
 
 __all__ = ["WARSAW", "Document", "Rejected", "examine"]
 
@@ -33,9 +34,6 @@ _DISCOURAGED: Final = re.compile(
     + "]"
 )
 _ENCODING: Final = re.compile(rb"""^<\?xml[^>]*encoding\s*=\s*["']([^"']+)["']""")
-
-#: Who issues invoices for the seller themselves: the buyer of a flat-rate farmer [INF].
-_ISSUED_BY_BUYER: Final = frozenset({FormCode.FA_RR1})
 
 #: Where the Peppol documents (UBL) have what we need.
 _UBL_SELLER: Final = "{*}AccountingSupplierParty/{*}Party/{*}PartyTaxScheme/{*}CompanyID"
@@ -81,6 +79,7 @@ def examine(
     check_identifiers: bool,
     limits: SessionLimits,
     validate: Callable[[bytes], tuple[str, ...]] | None,
+    relations: Relations = NO_RELATIONS,
 ) -> Document:
     """Check an invoice.
 
@@ -95,6 +94,7 @@ def examine(
         check_identifiers: Asked for by ``subject-identifier-validation``.
         limits: What the context is granted.
         validate: Validates against the form's schema and returns what it found; None where there is no schema.
+        relations: What the context is to other companies.
 
     Raises:
         Rejected: With the code and details of KSeF.
@@ -113,7 +113,7 @@ def examine(
         )
     if check_identifiers and (problems := _wrong_identifiers(root)):
         raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, *problems, invoice_number=number)
-    if not _may_issue(context, root, document, form_code):
+    if not may_issue(context, relations, root, document.seller_nip, form_code):
         raise Rejected(InvoiceStatusCode.NOT_PERMITTED, "Brak uprawnienia fakturowego", invoice_number=number)
     if document.has_attachment and not is_correction:
         raise Rejected(InvoiceStatusCode.ATTACHMENT_REFUSED, invoice_number=number)
@@ -215,11 +215,3 @@ def _wrong_identifiers(root: ET.Element) -> tuple[str, ...]:
     problems = [f"Niepoprawny NIP: {subject}." for subject, nip in found if not has_valid_check_digit(nip)]
     internal_ids = (element.text or "" for element in root.iterfind("{*}Podmiot3//{*}IDWew"))
     return (*problems, *("Niepoprawny IDWew: Podmiot3." for text in internal_ids if not has_valid_internal_id(text)))
-
-
-def _may_issue(context: Context, root: ET.Element, document: Document, form_code: FormCode) -> bool:
-    # Self-invoicing and the other relations need permissions, which this sandbox does not know yet.
-    nip = context.value[:10] if context.type in (ContextType.NIP, ContextType.INTERNAL_ID) else None
-    if form_code in _ISSUED_BY_BUYER:
-        return nip == root.findtext("{*}Podmiot2/{*}DaneIdentyfikacyjne/{*}NIP")
-    return nip == document.seller_nip

@@ -24,12 +24,16 @@ from .handlers import HANDLERS
 from .router import SIMULATOR_HEADER, add_routes
 from .schemas import Schemas
 from .storage import add_storage
-from .world import OWNER_PERMISSIONS, StoredToken, Subject, World, new_reference_number
+from .subjects import ALL_PERMISSIONS, OWNER_PERMISSIONS, Subject
+from .world import StoredToken, World, new_reference_number
 
 __all__ = ["Sandbox"]
 
 #: A 3 MB invoice, encrypted, in Base64, in JSON.
 _LARGEST_REQUEST = 16_000_000
+
+#: How aiohttp calls the route that takes what no other does.
+_EVERYTHING = "/{path}"
 
 
 class Sandbox(anyio.AsyncContextManagerMixin):
@@ -91,12 +95,13 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         """What a client is pointed at."""
         return Environment(f"{self._own_url}/v2")
 
-    def issue_token(self, nip: str, token: str | None = None) -> str:
+    def issue_token(self, nip: str, token: str | None = None, *, author: Subject | None = None) -> str:
         """Let a company log in.
 
         Args:
             nip: Of the company.
             token: Its KSeF token; made up by default.
+            author: Who logs in with it; the company itself by default. Anybody else may do what they were granted.
 
         Returns:
             The KSeF token.
@@ -107,8 +112,8 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         self.world.tokens[secret] = StoredToken(
             reference_number=reference_number,
             context=Context(ContextType.NIP, nip),
-            author=Subject("Nip", nip),
-            permissions=OWNER_PERMISSIONS,
+            author=author or Subject("Nip", nip),
+            permissions=ALL_PERMISSIONS if author else OWNER_PERMISSIONS,
             description="Issued by the sandbox",
             created_at=now,
             active_at=now,
@@ -131,7 +136,7 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         app = web.Application(client_max_size=_LARGEST_REQUEST)
         add_routes(app, self.world, self.faults, HANDLERS)
         add_storage(app, self.world)
-        app.router.add_route("*", "/{path:.*}", _not_found)
+        app.router.add_route("*", "/{path:.*}", _refuse)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         try:
             await self._runner.setup()
@@ -150,9 +155,15 @@ class Sandbox(anyio.AsyncContextManagerMixin):
                 await runner.cleanup()
 
 
-async def _not_found(_: web.Request) -> web.Response:
-    # KSeF answers 404 without a body.
-    return web.Response(status=404, headers=SIMULATOR_HEADER)
+async def _refuse(request: web.Request) -> web.Response:
+    """404, or 405 where the path is known but not the method; KSeF gives neither a body."""
+    allowed: set[str] = set()
+    for resource in request.app.router.resources():
+        if resource.canonical != _EVERYTHING:
+            _, methods = await resource.resolve(request)
+            allowed |= methods
+    headers = {**SIMULATOR_HEADER, "Allow": ", ".join(sorted(allowed))} if allowed else SIMULATOR_HEADER
+    return web.Response(status=405 if allowed else 404, headers=headers)
 
 
 def _make_up_nip() -> str:

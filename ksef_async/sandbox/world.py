@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Iterator
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
-from typing import Final, Literal
 
 import anyio
 import attrs
@@ -22,11 +21,13 @@ from ..protocol.ksef_number import with_check_digits
 from ..protocol.lifecycle import INVOICE_STATES, LOGIN_STATES, ONLINE_SESSION_STATES, LoginStatusCode
 from .clock import Clock, Timings
 from .granted import Granted
+from .grants import Grants
 from .groups import Group
 from .intake import WARSAW, Document
 from .limiter import RateLimiter
 from .ministry import Ministry
 from .schemas import Schemas
+from .subjects import OWNER_PERMISSIONS, Subject
 
 __all__ = [
     "OWNER_PERMISSIONS",
@@ -40,24 +41,10 @@ __all__ = [
     "new_reference_number",
 ]
 
-#: Everything an owner may do in its context.
-OWNER_PERMISSIONS: Final = (
-    "CredentialsManage", "CredentialsRead", "InvoiceWrite", "InvoiceRead", "Introspection", "SubunitManage",
-    "CollectiveIdentifierManage",
-)  # fmt: skip
-
 
 def new_reference_number(kind: str, now: datetime) -> str:
     """A reference number with valid check digits; the two groups carry no meaning here."""
     return with_check_digits(f"{now:%Y%m%d}-{kind}-{secrets.token_hex(5).upper()}-{secrets.token_hex(5).upper()}")
-
-
-@attrs.frozen
-class Subject:
-    """Who proved to be who they are."""
-
-    type: Literal["Nip", "Pesel", "Fingerprint"]
-    value: str
 
 
 @attrs.define(kw_only=True)
@@ -283,6 +270,8 @@ class World:
         self.clock = clock
         self.timings = timings
         self.granted = Granted(max_invoices)
+        #: Who may do what on whose behalf.
+        self.grants = Grants()
         self.limiter = RateLimiter(rate_limits)
         #: What invoices are validated against; None for the checks that need no schema.
         self.schemas: Schemas | None = None
@@ -309,10 +298,13 @@ class World:
 
     def permissions_of(self, login: Login) -> tuple[str, ...]:
         """What a login may do in its context as things are now."""
-        if login.token is not None:
-            return login.token.permissions
-        is_owner = login.subject is not None and login.subject.value == login.context.value
-        return OWNER_PERMISSIONS if is_owner else ()
+        if login.subject is None:
+            return ()
+        held = self.grants.permissions(login.subject, login.context, self.clock.now())
+        if login.token is None:
+            return held
+        # A token never lets do more than its author may do by now.
+        return tuple(permission for permission in held if permission in login.token.permissions)
 
     def invoices(self) -> Iterator[Invoice]:
         """Every invoice of every session."""

@@ -12,7 +12,9 @@ from ksef_async.protocol.lifecycle import (
     INVOICE_STATES,
     LOGIN_STATES,
     ONLINE_SESSION_STATES,
+    PERMISSION_OPERATION_STATES,
     LoginStatusCode,
+    PermissionOperationCode,
     State,
 )
 
@@ -49,6 +51,7 @@ def test_error_code_is_described_as_in_the_specification(spec: dict[str, Any], c
         pytest.param(LOGIN_STATES, "AuthenticationOperationStatusResponse", "", id="login"),
         pytest.param(ONLINE_SESSION_STATES, "SessionStatusResponse", "Sesja interaktywna:", id="session"),
         pytest.param(INVOICE_STATES, "SessionInvoiceStatusResponse", "", id="invoice"),
+        pytest.param(PERMISSION_OPERATION_STATES, "PermissionsOperationStatusResponse", "", id="permission"),
     ],
 )
 def test_states_are_those_of_the_specification(
@@ -73,6 +76,7 @@ def test_states_are_those_of_the_specification(
         pytest.param(LoginStatusCode, "AuthenticationOperationStatusResponse", id="login"),
         pytest.param(StatusCode, "SessionStatusResponse", id="online and batch session"),
         pytest.param(InvoiceStatusCode, "SessionInvoiceStatusResponse", id="invoice"),
+        pytest.param(PermissionOperationCode, "PermissionsOperationStatusResponse", id="permission"),
     ],
 )
 def test_every_documented_status_code_has_a_name(spec: dict[str, Any], codes: Any, schema: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from contract import test_codes
 from contract.test_models import compare
 
 import ksef_async
@@ -87,6 +88,25 @@ def test_every_schema_of_a_body_has_a_model(spec: dict[str, Any]) -> None:
     _, reached = compare(spec)
 
     assert sorted(wanted - reached - UNREAD.keys()) == []
+
+
+def test_every_table_of_status_codes_is_one_of_states(spec: dict[str, Any]) -> None:
+    (parametrized,) = test_codes.test_states_are_those_of_the_specification.pytestmark
+    read = [test_codes.rows(status_text(spec, case.values[1])) for case in parametrized.args[1]]
+
+    # Lists show the statuses of what can be asked about one by one.
+    unread = [
+        name
+        for name in spec["components"]["schemas"]
+        if (table := test_codes.rows(status_text(spec, name))) and not any(table <= other for other in read)
+    ]
+
+    assert unread == []
+
+
+def status_text(spec: dict[str, Any], schema: str) -> str:
+    text: str = spec["components"]["schemas"][schema].get("properties", {}).get("status", {}).get("description", "")
+    return text
 
 
 def test_every_row_is_called_by_the_client() -> None:

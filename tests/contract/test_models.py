@@ -4,7 +4,7 @@ import enum
 import re
 import types
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, get_args, get_origin
 
@@ -32,6 +32,9 @@ DIFFERENCES = {
     "AuthSession.authenticationMethod: str, not an enum": "deprecated, so its values are not worth a class",
     "InvoicePayment.currency: str, not an enum": "187 codes of ISO 4217; a validator knows them",
     "CollectiveIdentifierInvoicesRequest.collectiveIdentifierNumbers: other bounds": "said in the description only",
+    "PersonDescription.subjectDetailsType: SubjectDetailsType has other values": "one class reads all persons",
+    "EntityDescription.subjectDetailsType: EntityDescriptionType has other values": "one class reads all companies",
+    "EntityDescription.address: not specified": "one class reads all companies; those with a NIP have no address",
     "TokenLoginRequest.publicKeyId: str, not bytes": "a name of a key: compared and shown, never decoded",
     "EncryptionInfo.publicKeyId: str, not bytes": "a name of a key: compared and shown, never decoded",
     "PublicKeyCertificate.publicKeyId: str, not bytes": "a name of a key: compared and shown, never decoded",
@@ -48,6 +51,7 @@ SCALARS: dict[tuple[str, str | None], type] = {
     ("string", None): str,
     ("string", "uri"): str,
     ("string", "byte"): bytes,
+    ("string", "date"): date,
     ("string", "date-time"): datetime,
     ("integer", "int32"): int,
     ("integer", "int64"): int,

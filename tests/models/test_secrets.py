@@ -90,6 +90,14 @@ def data_classes() -> Iterator[type[Any]]:
                 yield value
 
 
+def annotation(cls: type, name: str) -> str:
+    """How the field is annotated, here or in the class it is inherited from."""
+    found: str = next(
+        base.__annotations__[name] for base in cls.__mro__ if name in vars(base).get("__annotations__", {})
+    )
+    return found
+
+
 SECRET_NAME = re.compile(r"token|key$|vector|content$|url$|^url|^xml$|^body$|^headers$|password|^iv$|certificate$")
 NOT_SECRET = {
     "base_url": "the address of an environment",
@@ -103,7 +111,7 @@ def test_every_field_that_sounds_secret_is_kept_out_of_repr() -> None:
         (cls, field)
         for cls in data_classes()
         for field in attrs.fields(cls)
-        if re.fullmatch(r"(str|bytes|rsa\.RSA\w+Key)( \| None)?", cls.__annotations__[field.name])
+        if re.fullmatch(r"(str|bytes|rsa\.RSA\w+Key)( \| None)?", annotation(cls, field.name))
     ]
 
     shown = {

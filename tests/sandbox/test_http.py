@@ -251,6 +251,22 @@ async def test_unknown_path_is_not_found_without_a_body(wire: Wire, path: str) -
     assert (answer.status, answer.body) == (404, b"")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/v2/collective-identifiers/query", "POST"),
+        ("PUT", "/api/v2/tokens", "GET, POST"),
+        ("POST", "/v2/limits/context", "GET"),
+    ],
+)
+async def test_wrong_method_is_told_the_right_ones_without_a_body(
+    wire: Wire, method: str, path: str, allowed: str
+) -> None:
+    answer = await wire.call(method, wire.sandbox.environment.base_url.removesuffix("/v2") + path)
+
+    assert (answer.status, answer.body, answer.headers["Allow"]) == (405, b"", allowed)
+
+
 async def test_older_prefix_leads_to_the_same_world(wire: Wire, session: OpenedSession) -> None:
     base = wire.sandbox.environment.base_url.replace("/v2", "/api/v2")
 

@@ -40,6 +40,7 @@ SECOND_BY_SECOND = Timings(
     invoice_processing_delay=timedelta(seconds=1),
     storage_lag=timedelta(seconds=1),
     session_closing_delay=timedelta(seconds=1),
+    permission_delay=timedelta(seconds=1),
     token_delay=timedelta(seconds=1),
 )
 #: From sending to the verdict.

@@ -31,11 +31,19 @@ from ksef_async import (
     UPOEntry,
 )
 from ksef_async.models.auth import Challenge
-from ksef_async.models.limits import RateLimit, RateLimits
+from ksef_async.models.auth_sessions import AuthSession
+from ksef_async.models.collective_identifiers import CollectiveIdentifierInvoice, InvoiceToGroup
+from ksef_async.models.limits import ContextLimits, RateLimit, RateLimits, SubjectLimits
+from ksef_async.models.peppol import PeppolProvider
+from ksef_async.models.permission_rows import EntityPermissionRow, PersonPermissionRow
+from ksef_async.models.permissions import AttachmentConsent, OperationStatus
+from ksef_async.models.tokens import IssuedToken, TokenFilter, TokenPermission, TokenStatus
 from ksef_async.operations.auth import GET_CHALLENGE
 from ksef_async.operations.sessions import CLOSE_ONLINE_SESSION, GET_INVOICE_UPO
 from ksef_async.packing import Package, PackedInvoice, pack
 from ksef_async.protocol.planning import Plan
+from ksef_async.resources.handles import OperationHandle
+from ksef_async.resources.tokens import GeneratedToken
 from ksef_async.sandbox import Sandbox
 
 
@@ -96,6 +104,39 @@ async def rows_and_limits(client: KsefClient) -> None:
     await client.call(CLOSE_ONLINE_SESSION, path={"reference_number": "reference"})
     assert_type(client.pacing.remaining("invoiceSend"), RateLimit)
     assert_type(await client.pacing.adopt_limits(), RateLimits)
+
+
+async def resources(client: KsefClient) -> None:
+    generated = await client.tokens.generate([TokenPermission.INVOICE_READ, "InvoiceWrite"], "For the warehouse")
+    assert_type(generated, GeneratedToken)
+    assert_type(generated.token, str)
+    assert_type(await generated.wait(), IssuedToken)
+    async for token in client.tokens.list(TokenFilter(status=(TokenStatus.ACTIVE,))):
+        assert_type(token, IssuedToken)
+    async for login in client.auth_sessions.list():
+        assert_type(login, AuthSession)
+    assert_type(await client.limits.context(), ContextLimits)
+    assert_type(await client.limits.subject(), SubjectLimits)
+    assert_type(await client.limits.rates(), RateLimits)
+    async for providers in client.peppol.providers().pages():
+        assert_type(providers, tuple[PeppolProvider, ...])
+    group = await client.collective_identifiers.create(["number", InvoiceToGroup("number")])
+    assert_type(group, str)
+    async for invoice in client.collective_identifiers.invoices(group):
+        assert_type(invoice, CollectiveIdentifierInvoice)
+
+
+async def permissions(client: KsefClient) -> None:
+    handle = await client.permissions.grant_to_entity("7762811692", ["InvoiceWrite"], "Bookkeeping", "Biuro sp. z o.o.")
+    assert_type(handle, OperationHandle[OperationStatus])
+    assert_type(await handle.wait(), OperationStatus)
+    assert_type(client.permissions.operation(handle.reference_number), OperationHandle[OperationStatus])
+    async for row in client.permissions.of_persons():
+        assert_type(row, PersonPermissionRow)
+    async for page in client.permissions.received().pages():
+        assert_type(page, tuple[EntityPermissionRow, ...])
+    assert_type(await client.permissions.attachment_status(), AttachmentConsent)
+    await client.testdata.create_person("7762811692", "15062788702", "Sole trader")
 
 
 async def sandboxes() -> None:

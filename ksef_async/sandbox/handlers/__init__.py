@@ -9,8 +9,11 @@ from . import (
     collective_identifiers,
     limits,
     peppol,
+    permission_queries,
+    permissions,
     session_invoices,
     sessions,
+    testdata,
     tokens,
     upo,
 )
@@ -27,8 +30,11 @@ HANDLERS: dict[str, Handler] = {
         upo,
         collective_identifiers,
         tokens,
+        permissions,
+        permission_queries,
         limits,
         peppol,
+        testdata,
     )
     for name in module.__all__
 }

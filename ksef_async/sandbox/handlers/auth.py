@@ -25,6 +25,7 @@ from ...models.tokens import TokenStatus
 from ...operations import Bearer
 from ...protocol.error_codes import ErrorCode
 from ...protocol.lifecycle import LoginStatusCode
+from ..admission import admit, check_alive
 from ..lookup import login_fields
 from ..refusals import Gone, InvalidInput, Refusal
 from ..router import Call
@@ -102,6 +103,8 @@ async def log_in_with_token(call: Call) -> LoginStarted:
         code=LoginStatusCode.INVALID_TOKEN if problem else LoginStatusCode.SUCCEEDED,
         details=(problem,) if problem else (),
     )
+    if not problem:
+        login.code = admit(call.world, login)
     call.world.logins[login.reference_number] = login
     return LoginStarted(login.reference_number, _jwt(call, login, Bearer.LOGIN))
 
@@ -175,6 +178,7 @@ async def redeem_tokens(call: Call) -> TokenPair:
     if login.is_redeemed:
         detail = f"Tokeny dla operacji uwierzytelniania {login.reference_number} zostały już pobrane."
         raise Refusal(ErrorCode.NOT_AUTHORIZED, detail)
+    check_alive(call.world, login)
     login.is_redeemed = True
     login.refresh_until = call.now + call.world.timings.refresh_token_lifetime
     return TokenPair(_jwt(call, login, Bearer.ACCESS), _jwt(call, login, Bearer.REFRESH))
@@ -188,6 +192,7 @@ async def refresh_access_token(call: Call) -> AccessTokenResponse:
         detail = f"Status uwierzytelniania ({code}) nie pozwala na odświeżenie tokenu dostępowego."
         raise Refusal(ErrorCode.NOT_AUTHORIZED, detail)
     _check_token_lives(call, login)
+    check_alive(call.world, login)
     login.refreshed_at = call.now
     return AccessTokenResponse(_jwt(call, login, Bearer.ACCESS))
 
@@ -225,7 +230,7 @@ def _jwt(call: Call, login: Login, kind: Bearer) -> TokenInfo:
         "sud": json.dumps({"subjectIdentifier": {"type": subject.type, "value": subject.value}}),
         "per": json.dumps(permissions),
         "pec": json.dumps(permissions),
-        "rol": json.dumps(["Owner"]),
+        "rol": json.dumps(["Owner"] if call.world.grants.is_owner(subject, login.context, call.now) else []),
         "pep": json.dumps([]),
         "iop": json.dumps([]),
     }

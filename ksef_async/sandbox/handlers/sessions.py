@@ -182,6 +182,7 @@ def _reader(
 ) -> Callable[[], Document]:
     schemas = call.world.schemas
     limits = call.world.granted.context(session.context).online_session
+    relations = call.world.grants.relations_of(session.context, call.now)
     validate = partial(schemas.validate, session.form_code) if schemas is not None else None
 
     def read() -> Document:
@@ -196,6 +197,7 @@ def _reader(
             check_identifiers=session.check_identifiers,
             limits=limits,
             validate=validate,
+            relations=relations,
         )
 
     return read

@@ -1,0 +1,214 @@
+"""Who may do what on whose behalf, from whom, since when. Source: uprawnienia.md.
+
+A grant begins and ends at points in time, so everything is asked about at one.
+"""
+
+from __future__ import annotations
+
+import enum
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import attrs
+
+from ..models.common import Context, ContextType, StatusInfo
+from ..models.permission_rows import EntityDescription, PersonDescription
+from ..models.subjects import ForeignEntityDetails, TargetIdentifier, TargetType
+from ..protocol.lifecycle import PERMISSION_OPERATION_STATES, PermissionOperationCode
+from .issuers import Relations
+from .registry import Registry, nip_of
+from .subjects import ALL_PERMISSIONS, OWNER_PERMISSIONS, Subject
+
+__all__ = ["Grant", "GrantKind", "Grants", "PermissionOperation"]
+
+
+class GrantKind(enum.Enum):
+    """How it was granted."""
+
+    #: To whoever acts in the context itself.
+    PERSON = enum.auto()
+    #: To another company, to handle the context's invoices.
+    ENTITY = enum.auto()
+    #: To a person, by a company that clients have let pass on what they granted it.
+    INDIRECT = enum.auto()
+    #: To the administrator of a unit, by the company above it.
+    SUBUNIT = enum.auto()
+    EU_ADMINISTRATOR = enum.auto()
+    EU_REPRESENTATIVE = enum.auto()
+    #: To act in the place of another company.
+    AUTHORIZATION = enum.auto()
+
+
+@attrs.define(kw_only=True, eq=False)
+class Grant:
+    """One permission of one subject."""
+
+    kind: GrantKind
+    #: From which it was granted.
+    grantor: Context
+    #: In which it lets act; with INDIRECT those of `target`.
+    context: Context
+    subject: Subject
+    #: None for KSeF itself.
+    author: Subject | None
+    permission: str
+    description: str
+    since: datetime
+    until: datetime | None = None
+    can_delegate: bool = False
+    #: Only with INDIRECT.
+    target: TargetIdentifier | None = None
+    person: PersonDescription | None = None
+    entity: EntityDescription | None = None
+    #: Of the unit, or the EU entity.
+    name: str | None = None
+    eu_entity: ForeignEntityDetails | None = None
+    id: str = attrs.field(factory=lambda: str(uuid.uuid4()))
+
+    def is_in_force(self, now: datetime) -> bool:
+        """Whether it has begun, and was not taken back."""
+        return self.since <= now and (self.until is None or now < self.until)
+
+    def is_for(self, context: Context) -> bool:
+        """Whether it was passed on for acting in ``context``."""
+        target = self.target
+        return target is not None and (
+            target.type == TargetType.ALL_PARTNERS
+            or (target.type.value, target.value) == (context.type.value, context.value)
+        )
+
+
+@attrs.frozen(kw_only=True)
+class PermissionOperation:
+    """A grant or revocation that KSeF has taken in."""
+
+    reference_number: str
+    context: Context
+    started_at: datetime
+    done_at: datetime
+    code: PermissionOperationCode
+
+    def status_at(self, now: datetime) -> StatusInfo:
+        """How far it is."""
+        code = self.code if now >= self.done_at else PermissionOperationCode.ACCEPTED
+        state = PERMISSION_OPERATION_STATES[code]
+        return StatusInfo(code, state.description, state.details)
+
+
+class Grants:
+    """All grants, and the persons and companies they are about."""
+
+    def __init__(self) -> None:
+        self.registry = Registry()
+        #: By their reference numbers.
+        self.operations: dict[str, PermissionOperation] = {}
+        self._grants: list[Grant] = []
+
+    def add(self, *grants: Grant) -> None:
+        """Grant; what was granted before in the same way stays as it is."""
+        for grant in grants:
+            if not any(_is_same(grant, other) for other in self._grants):
+                self._grants.append(grant)
+
+    def end(self, matches: Callable[[Grant], bool], now: datetime) -> None:
+        """Take back, at once, what matches and has not ended yet, whether it has begun or not."""
+        for grant in self._grants:
+            if (grant.until is None or now < grant.until) and matches(grant):
+                grant.until = now
+
+    def in_force(self, now: datetime) -> Iterator[Grant]:
+        """Every grant that has begun and was not taken back, the newest first."""
+        ordered = sorted(self._grants, key=lambda grant: grant.id)
+        ordered.sort(key=lambda grant: grant.since, reverse=True)
+        return (grant for grant in ordered if grant.is_in_force(now))
+
+    # --- who may do what ----------------------------------------------------------------------------------
+
+    def is_owner(self, subject: Subject, context: Context, now: datetime) -> bool:
+        """Whether a context is the subject's own: by NIP, or by the PESEL of the person whose NIP it is."""
+        if context.type != ContextType.NIP:
+            return False
+        return Subject("Nip", context.value) in self.registry.aliases(subject, now)
+
+    def owned(self, subject: Subject, context: Context, now: datetime) -> tuple[str, ...]:
+        """What a subject may do in a context because it is its own."""
+        if self.is_owner(subject, context, now):
+            enforcing = ("EnforcementOperations",) if self.registry.may_enforce(context.value, now) else ()
+            return (*OWNER_PERMISSIONS, *enforcing)
+        is_provider = context.type == ContextType.PEPPOL_ID and subject == Subject("PeppolId", context.value)
+        return ("PefInvoiceWrite",) if is_provider else ()
+
+    def permissions(self, subject: Subject, context: Context, now: datetime) -> tuple[str, ...]:
+        """What a subject may do in a context."""
+        names = self.registry.aliases(subject, now)
+        held = set(self.owned(subject, context, now))
+        for grant in self.in_force(now):
+            if grant.subject in names and grant.permission not in held and self._reaches(grant, context, now):
+                held.add(grant.permission)
+        return tuple(permission for permission in ALL_PERMISSIONS if permission in held)
+
+    def _reaches(self, grant: Grant, context: Context, now: datetime) -> bool:
+        if grant.kind is GrantKind.AUTHORIZATION:
+            return False
+        if grant.kind is GrantKind.INDIRECT:
+            return grant.is_for(context) and self._lets_pass_on(context, grant, now)
+        return grant.context == context
+
+    def _lets_pass_on(self, client: Context | None, indirect: Grant, now: datetime) -> bool:
+        """Whether a client (any, for None) lets what was passed on to somebody be passed on."""
+        return any(
+            grant.kind is GrantKind.ENTITY
+            and grant.can_delegate
+            and grant.permission == indirect.permission
+            and grant.subject == Subject("Nip", indirect.grantor.value)
+            and client in (None, grant.context)
+            for grant in self.in_force(now)
+        )
+
+    def is_active(self, grant: Grant, now: datetime) -> bool:
+        """Whether a grant has an effect; what was passed on has none while no client allows it."""
+        if grant.kind is not GrantKind.INDIRECT or grant.target is None:
+            return True
+        if grant.target.type == TargetType.ALL_PARTNERS:
+            return self._lets_pass_on(None, grant, now)
+        client = Context(ContextType(grant.target.type.value), grant.target.value or "")
+        return self._lets_pass_on(client, grant, now)
+
+    def delegates(self, client: Context, intermediary: Context, now: datetime) -> bool:
+        """Whether a client lets a company pass on anything at all."""
+        return any(
+            grant.kind is GrantKind.ENTITY
+            and grant.can_delegate
+            and grant.context == client
+            and grant.subject == Subject("Nip", intermediary.value)
+            for grant in self.in_force(now)
+        )
+
+    # --- what follows for invoices ------------------------------------------------------------------------
+
+    def relations_of(self, context: Context, now: datetime) -> Relations:
+        """What a context is to the companies it may issue invoices for."""
+        kind, value = ("PeppolId", context.value) if context.type == ContextType.PEPPOL_ID else ("Nip", nip_of(context))
+        roles = list(self.registry.roles_of(nip_of(context), now))
+        return Relations(
+            authorizations=frozenset(
+                (grant.context.value, grant.permission)
+                for grant in self.in_force(now)
+                if grant.kind is GrantKind.AUTHORIZATION and (grant.subject.type, grant.subject.value) == (kind, value)
+            ),
+            roles=frozenset(role.role for role in roles),
+            parents=frozenset(role.parent for role in roles if role.parent is not None),
+        )
+
+    def has_attachment_consent(self, context: Context, now: datetime) -> bool:
+        """Whether a context may send invoices with attachments in a batch."""
+        return self.registry.may_send_attachments(context, now)
+
+
+def _is_same(grant: Grant, other: Grant) -> bool:
+    """Whether two grants are of one permission, and both last."""
+    return other.until is None and (
+        (grant.kind, grant.grantor, grant.context, grant.subject, grant.permission, grant.target, grant.can_delegate)
+        == (other.kind, other.grantor, other.context, other.subject, other.permission, other.target, other.can_delegate)
+    )
