@@ -21,8 +21,8 @@ from .sources import InvoiceSource
 
 __all__ = ["default_workers", "run_pipeline"]
 
-#: Lots beyond those being compressed: one being read, one being written.
-_SPARE: Final = 2
+#: Lots beyond those being compressed: one that is read meanwhile, or written.
+_SPARE: Final = 1
 
 
 class _Job:

@@ -104,17 +104,17 @@ async def test_event_loop_stays_free_while_packing_and_while_removing(tmp_path: 
     async def heartbeat() -> None:
         nonlocal longest
         while True:
-            before = time.perf_counter()
+            before = time.thread_time()  # of the loop's thread: what others on the machine do is not counted
             await asyncio.sleep(0.001)
-            longest = max(longest, time.perf_counter() - before)
+            longest = max(longest, time.thread_time() - before)
 
     heart = asyncio.create_task(heartbeat())
     async with pack(((f"{number}.xml", noise) for number in range(40)), folder=tmp_path, part_size=2_000_000):
         pass
     heart.cancel()
 
-    # On the loop, packing alone would hold it for more than a second. A busy machine needs some room.
-    assert longest < 0.25
+    # On the loop, compressing a single invoice would take as long as this.
+    assert longest < 0.025
 
 
 async def test_memory_does_not_grow_with_the_package(tmp_path: Path) -> None:
