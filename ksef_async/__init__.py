@@ -45,6 +45,7 @@ from .errors import (
     SessionFailedError,
     TransportError,
     UnauthorizedError,
+    UploadExpiredError,
     WaitTimeoutError,
 )
 from .models.auth import AllowedIps, AuthorizationPolicy
@@ -139,5 +140,6 @@ __all__ = [
     "UPOEntry",
     "UPOPage",
     "UnauthorizedError",
+    "UploadExpiredError",
     "WaitTimeoutError",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from http import HTTPMethod
 
-from ..models.batch import OpenBatchSessionRequest, OpenBatchSessionResponse
 from ..models.sessions import (
     OpenOnlineSessionRequest,
     OpenOnlineSessionResponse,
@@ -18,7 +17,6 @@ from ..models.sessions import (
 from .operation import Operation, RateGroup
 
 __all__ = [
-    "CLOSE_BATCH_SESSION",
     "CLOSE_ONLINE_SESSION",
     "GET_INVOICE_UPO",
     "GET_INVOICE_UPO_BY_KSEF_NUMBER",
@@ -28,7 +26,6 @@ __all__ = [
     "LIST_FAILED_SESSION_INVOICES",
     "LIST_SESSIONS",
     "LIST_SESSION_INVOICES",
-    "OPEN_BATCH_SESSION",
     "OPEN_ONLINE_SESSION",
     "SEND_INVOICE",
 ]
@@ -54,21 +51,6 @@ CLOSE_ONLINE_SESSION: Operation[None, None] = Operation(
     # Repeat-safe because a second close is refused with 21180, which the session layer reads as "closed".
     name="close_online_session", method=POST, path="/sessions/online/{reference_number}/close", success=204,
     permissions=_SENDERS, rate_group=RateGroup.ONLINE_SESSION_CLOSE, repeat_safe=True,
-)  # fmt: skip
-
-# --- batch sessions --------------------------------------------------------------------------------------
-
-_BATCH_SENDERS = ("InvoiceWrite", "EnforcementOperations")
-
-OPEN_BATCH_SESSION: Operation[OpenBatchSessionRequest, OpenBatchSessionResponse] = Operation(
-    name="open_batch_session", method=POST, path="/sessions/batch", success=201,
-    request=OpenBatchSessionRequest, response=OpenBatchSessionResponse,
-    permissions=_BATCH_SENDERS, rate_group=RateGroup.BATCH_SESSION,
-)  # fmt: skip
-CLOSE_BATCH_SESSION: Operation[None, None] = Operation(
-    # Not repeat-safe: after a 5xx the status tells whether KSeF has begun, and the session layer asks it first.
-    name="close_batch_session", method=POST, path="/sessions/batch/{reference_number}/close", success=204,
-    permissions=_BATCH_SENDERS, rate_group=RateGroup.BATCH_SESSION_CLOSE,
 )  # fmt: skip
 
 # --- status and UPO --------------------------------------------------------------------------------------

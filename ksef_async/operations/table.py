@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from . import auth, auth_sessions, collective_identifiers, keys, limits, peppol, sessions, tokens
+from . import auth, auth_sessions, batch, collective_identifiers, keys, limits, peppol, sessions, tokens
 from .operation import Operation
 
 __all__ = ["OPERATIONS"]
@@ -12,7 +12,7 @@ __all__ = ["OPERATIONS"]
 #: Every row of every file, in the order of the specification's chapters.
 OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = tuple(
     row
-    for file in (auth, auth_sessions, keys, sessions, collective_identifiers, tokens, limits, peppol)
+    for file in (auth, auth_sessions, keys, sessions, batch, collective_identifiers, tokens, limits, peppol)
     for row in vars(file).values()
     if isinstance(row, Operation)
 )
