@@ -60,7 +60,7 @@ def craft(
 ) -> Package:
     """A package of whatever ``archive`` is, declared truly; it knows of no invoice."""
     key, vector = new_key()
-    parts = []
+    parts: list[PackedPart] = []
     for start in range(0, len(archive), part_size):
         content = SessionCipher(key, vector).encrypt(archive[start : start + part_size])
         number = len(parts) + 1

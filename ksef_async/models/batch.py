@@ -1,4 +1,7 @@
-"""Batch sessions: what is declared, and where the parts go. Source: OpenAPI 2.9.0, /sessions/batch; sesja-wsadowa.md."""
+"""Batch sessions: what is declared, and where the parts go.
+
+Source: OpenAPI 2.9.0, /sessions/batch; sesja-wsadowa.md.
+"""
 
 from __future__ import annotations
 

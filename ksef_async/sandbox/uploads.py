@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Final
@@ -115,7 +115,7 @@ async def _take(request: web.Request, session: BatchSession, part: Part, fault: 
             await anyio.to_thread.run_sync(_settle, file, draft, part.path if kept else None)
 
 
-async def _pieces(request: web.Request, damage: str | None) -> Any:
+async def _pieces(request: web.Request, damage: str | None) -> AsyncIterator[list[bytes]]:
     """The body, by the megabyte; damaged on purpose."""
     left = request.content_length or 0
     if damage == "shortened":

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..packing import Package, PackedPart
     from ..packing.packer import Tell
 
-__all__ = ["UPLOAD_PART", "UploadLedger", "Uploads"]
+__all__ = ["UPLOAD_PART", "UploadLedger", "Uploads", "requests_by_number"]
 
 #: What an upload is called in events and errors.
 UPLOAD_PART: Final = "upload_part"

@@ -1,4 +1,4 @@
-"""A process that sends a package and may be killed at any moment: run again, it goes on. Used by test_batch_killing.py."""
+"""A process that sends a package and may be killed at any moment: run again, it goes on (test_batch_killing.py)."""
 
 from __future__ import annotations
 

@@ -247,7 +247,7 @@ async def test_closing_what_somebody_else_has_closed_is_success(client: KsefClie
 async def test_session_closed_too_late_is_an_error(still_sandbox: Sandbox) -> None:
     async with connected(still_sandbox) as client, packed(still_sandbox) as package:
         session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
-        with pytest.raises(UploadExpiredError, match="not uploaded and closed in time; .* code 21208"):
+        with pytest.raises(UploadExpiredError, match=r"not uploaded and closed in time; .* code 21208"):
             async with session:
                 still_sandbox.clock.advance(timedelta(hours=12))
 
@@ -291,7 +291,7 @@ async def test_wrong_key_ends_with_415_after_the_close(client: KsefClient, sandb
         session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
         async with session:
             assert (await session.status()).status.code == 100
-        with pytest.raises(SessionFailedError, match="could not decrypt the session key.*: 415"):
+        with pytest.raises(SessionFailedError, match=r"could not decrypt the session key.*: 415"):
             await session.upo()
 
 
@@ -299,7 +299,7 @@ async def test_too_many_invoices_end_with_420() -> None:
     async with Sandbox(max_invoices=2, rate_limits=None) as sandbox, connected(sandbox) as client:
         async with packed(sandbox) as package:
             session = await send(client, package)
-            with pytest.raises(SessionFailedError, match="more invoices than this context may send.*: 420"):
+            with pytest.raises(SessionFailedError, match=r"more invoices than this context may send.*: 420"):
                 await session.upo()
         assert (await session.status()).invoice_count == 0
 
@@ -307,7 +307,7 @@ async def test_too_many_invoices_end_with_420() -> None:
 async def test_package_that_is_not_the_declared_one_ends_with_430(client: KsefClient, sandbox: Sandbox) -> None:
     async with packed(sandbox) as package:
         session = await send(client, attrs.evolve(package, sha256=bytes(32)))
-        with pytest.raises(SessionFailedError, match="could not unpack.*: 430 .*Skrót SHA-256 przesłanej paczki"):
+        with pytest.raises(SessionFailedError, match=r"could not unpack.*: 430 .*Skrót SHA-256 przesłanej paczki"):
             await session.upo()
 
 
@@ -327,7 +327,7 @@ async def test_what_is_no_archive_ends_with_430(
 ) -> None:
     session = await send(client, craft(tmp_path, archive, compression))
 
-    with pytest.raises(SessionFailedError, match="could not unpack the package.*: 430"):
+    with pytest.raises(SessionFailedError, match=r"could not unpack the package.*: 430"):
         await session.upo()
 
 
@@ -339,7 +339,7 @@ async def test_part_that_cannot_be_decrypted_ends_with_435(client: KsefClient, t
 
     session = await send(client, attrs.evolve(package, parts=(package.parts[0], damaged, *package.parts[2:])))
 
-    with pytest.raises(SessionFailedError, match="could not decrypt a part; pack again.*: 435 .*'2'"):
+    with pytest.raises(SessionFailedError, match=r"could not decrypt a part; pack again.*: 435 .*'2'"):
         await session.upo()
 
 
@@ -361,7 +361,7 @@ async def test_package_of_rejected_invoices_ends_with_445_and_tells_why(client: 
     async with pack(invoices) as package:
         session = await send(client, package)
         outcomes = {outcome.key: outcome.outcome async for outcome in session.outcomes()}
-        with pytest.raises(SessionFailedError, match="every invoice was rejected; outcomes.. tells why.*: 445"):
+        with pytest.raises(SessionFailedError, match=r"every invoice was rejected; outcomes.. tells why.*: 445"):
             await session.upo()
 
     assert {key: outcome.code for key, outcome in outcomes.items() if isinstance(outcome, InvoiceRejectedError)} == {
@@ -377,7 +377,7 @@ async def test_stuck_session_can_be_asked_about_later(client: KsefClient, sandbo
 
     async with packed(sandbox) as package:
         session = await send(client, package)
-        with pytest.raises(WaitTimeoutError, match="still in progress after 0.5 s.*150"):
+        with pytest.raises(WaitTimeoutError, match=r"still in progress after 0.5 s.*150"):
             _ = [outcome async for outcome in session.outcomes(Cadence(interval=0.05, deadline=0.5))]
 
 

@@ -13,6 +13,7 @@ import attrs
 
 from ...crypto.envelope import SessionCipher
 from ...errors import CryptoError
+from ...models.common import StatusInfo
 from ...models.sessions import (
     UPO,
     Feature,
@@ -195,13 +196,20 @@ async def close_online_session(call: Call) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class _CountedStatus(SessionStatus):
+class _CountedStatus:
+    """A `SessionStatus` whose counters are written even when they are zero."""
+
+    status: StatusInfo
+    date_created: datetime
+    date_updated: datetime
+    valid_until: datetime | None
+    upo: UPO | None
     invoice_count: int
     successful_invoice_count: int
     failed_invoice_count: int
 
 
-async def get_session_status(call: Call) -> SessionStatus:
+async def get_session_status(call: Call) -> SessionStatus | _CountedStatus:
     """GET /sessions/{referenceNumber}."""
     session = find_session(call)
     count, accepted, rejected = session.counts_at(call.now)
