@@ -119,6 +119,10 @@ class Uploads:
         self._was_read = False
         #: Ordinal numbers of the parts that are in.
         self.confirmed: set[int] = set()
+        self._sizes = {part.ordinal_number: part.size for part in package.parts}
+        self._total = package.encrypted_size
+        #: Bytes of the parts that are in; None when it is to be added up anew.
+        self._done: int | None = None
         self._under_way: dict[int, int] = {}
 
     async def upload_missing(self) -> None:
@@ -134,8 +138,8 @@ class Uploads:
             OSError: A part, or the list of those uploaded, cannot be read or written.
         """
         if not self._was_read:
-            self.confirmed |= await self._ledger.read()
-            self._was_read = True
+            self.confirmed |= await self._ledger.read() & self._sizes.keys()
+            self._was_read, self._done = True, None
         missing = [part for part in self._package.parts if part.ordinal_number not in self.confirmed]
         failures: list[KsefError | OSError] = []
         waiting = iter(missing)
@@ -162,6 +166,7 @@ class Uploads:
         lost = sorted(numbers)
         await self._ledger.forget(lost)
         self.confirmed.difference_update(lost)
+        self._done = None
 
     async def _upload(self, part: PackedPart) -> None:
         number = part.ordinal_number
@@ -189,6 +194,7 @@ class Uploads:
         await self._ledger.note(number)
         self._under_way.pop(number, None)
         self.confirmed.add(number)
+        self._done = None
         self._report()
 
     def _check_time(self, number: int) -> None:
@@ -204,15 +210,16 @@ class Uploads:
         self._report()
 
     def _report(self) -> None:
-        package = self._package
-        done = sum(part.size for part in package.parts if part.ordinal_number in self.confirmed)
+        # Told of every quarter of a megabyte, so nothing is added up over all the parts.
+        done = sum(self._sizes[number] for number in self.confirmed) if self._done is None else self._done
+        self._done = done
         self._tell(
             PackageProgress(
                 stage=PackageStage.UPLOADING,
                 done=done + sum(self._under_way.values()),
-                total=package.encrypted_size,
+                total=self._total,
                 parts=len(self.confirmed),
-                parts_total=len(package.parts),
+                parts_total=len(self._sizes),
             )
         )
 
