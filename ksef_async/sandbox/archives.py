@@ -25,7 +25,6 @@ import attrs
 from ..crypto.envelope import SessionCipher
 from ..errors import CryptoError
 from ..models.packages import CompressionType
-from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -36,12 +35,12 @@ _BLOCK: Final = 16
 _READ: Final = 2**20
 #: The longest file name KSeF takes.
 _LONGEST_NAME: Final = 128
-#: More than any lawful package unpacks to: 10,000 invoices with attachments, and the archive's own bytes.
-_LARGEST_CONTENT: Final = 31_000_000_000
+#: What an archive may unpack to besides its invoices: headers, and invoices that are too large and will be rejected.
+_SLACK: Final = 1_000_000_000
 #: The directory of a zip file is read at once; that of 10,000 invoices has 3 MB at most.
 _LARGEST_DIRECTORY: Final = 2**26
-#: A header that tar reads at once.
-_LARGEST_HEADER: Final = 2**22
+#: What tar reads at once: a header, or an invoice.
+_LARGEST_HEADER: Final = 2**24
 
 
 class ArchiveError(Exception):
@@ -169,13 +168,14 @@ class DecryptedParts(io.RawIOBase):
         super().close()
 
 
-def unpack(parts: DecryptedParts, compression: CompressionType, max_invoices: int) -> Iterator[Entry]:
+def unpack(parts: DecryptedParts, compression: CompressionType, *, max_invoices: int, largest: int) -> Iterator[Entry]:
     """The archive's files, one at a time.
 
     Args:
         parts: The archive.
         compression: What it should be.
         max_invoices: How many files it may have.
+        largest: How many bytes of each are kept at most, less one.
 
     Raises:
         ArchiveError: It is something else, is damaged, or holds what no package may hold.
@@ -184,11 +184,11 @@ def unpack(parts: DecryptedParts, compression: CompressionType, max_invoices: in
     """
     entries = _zip_entries if compression is CompressionType.ZIP else _tar_gz_entries
     names: set[str] = set()
-    budget = _LARGEST_CONTENT
+    budget = max_invoices * largest + _SLACK
     try:
         for name, file in entries(io.BufferedReader(parts, _READ), parts.size, max_invoices):
             _check_name(name, names)
-            entry = _read_entry(name, file, budget)
+            entry = _read_entry(name, file, largest, budget)
             budget -= entry.size
             yield entry
     except (
@@ -208,8 +208,8 @@ def _check_name(name: str, names: set[str]) -> None:
     names.add(name)
 
 
-def _read_entry(name: str, file: IO[bytes], budget: int) -> Entry:
-    content = file.read(MAX_SIZE_WITH_ATTACHMENT + 1)
+def _read_entry(name: str, file: IO[bytes], largest: int, budget: int) -> Entry:
+    content = file.read(largest + 1)
     digest, size = hashlib.sha256(content), len(content)
     while more := file.read(_READ):
         digest.update(more)
@@ -256,7 +256,7 @@ def _end_of_zip(file: io.BufferedReader, size: int) -> tuple[int, int]:
 
 
 class _Bounded:
-    """The unpacked stream, for tar: nothing long is read at once, and no more than a package may hold."""
+    """The unpacked stream, for tar: nothing long is read at once."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -267,8 +267,6 @@ class _Bounded:
             raise ArchiveError("Nagłówek archiwum jest zbyt duży.")
         data = self._file.read(size)
         self._position += len(data)
-        if self._position > _LARGEST_CONTENT:
-            raise ArchiveError("Rozmiar archiwum po dekompresji przekracza dozwolony limit.")
         return data
 
     def tell(self) -> int:
@@ -294,5 +292,7 @@ def _tar_gz_entries(file: io.BufferedReader, _: int, max_invoices: int) -> Itera
                 if entry is None:
                     raise ArchiveError(f"Niedozwolony element archiwum: '{member.name}'.")
                 yield member.name, entry
-        while bounded.read(_READ):
-            pass  # to the end, where gzip has its checksum
+        # To the end, where gzip has its checksum; nothing but zeros, and few of them, may come before it.
+        rest = bounded.read(_READ)
+        if rest.strip(b"\0") or bounded.read(1):
+            raise ArchiveError("Za końcem archiwum są dalsze dane.")

@@ -21,6 +21,7 @@ import attrs
 
 from ..crypto.envelope import SessionCipher
 from ..errors import CryptoError
+from ..models.limits import SessionLimits
 from ..models.sessions import InvoiceStatusCode, StatusCode
 from .archives import ArchiveError, DecryptedParts, EmptyArchiveError, Entry, TooManyEntriesError, unpack
 from .batch import BatchSession, Result
@@ -108,7 +109,8 @@ def _examine(world: World, session: BatchSession) -> list[_Examined]:
 
 
 def _read_package(world: World, session: BatchSession, cipher: SessionCipher) -> list[_Examined]:
-    judge = _judge_for(world, session)
+    limits = world.granted.context(session.context).batch_session
+    judge = _judge_for(world, session, limits)
     paths = [part.path for _, part in sorted(session.parts.items())]
     with DecryptedParts(paths, cipher, anyio.from_thread.check_cancelled) as archive:
         if archive.size != session.declared_size or archive.sha256() != session.declared_hash:
@@ -118,11 +120,16 @@ def _read_package(world: World, session: BatchSession, cipher: SessionCipher) ->
             )
         return [
             _Examined(entry.name, entry.sha256, judge(entry))
-            for entry in unpack(archive, session.compression, world.max_invoices)
+            for entry in unpack(
+                archive,
+                session.compression,
+                max_invoices=limits.max_invoices,
+                largest=1_000_000 * limits.max_invoice_with_attachment_size_mb,
+            )
         ]
 
 
-def _judge_for(world: World, session: BatchSession) -> Callable[[Entry], Document | Rejected]:
+def _judge_for(world: World, session: BatchSession, limits: SessionLimits) -> Callable[[Entry], Document | Rejected]:
     schemas = world.schemas
     validate = partial(schemas.validate, session.form_code) if schemas is not None else None
     may_attach = session.context.value[:10] in world.attachment_consents
@@ -143,6 +150,7 @@ def _judge_for(world: World, session: BatchSession) -> Callable[[Entry], Documen
                 # Whether attachments are allowed is another question here than in an online session.
                 is_correction=True,
                 check_identifiers=session.check_identifiers,
+                limits=limits,
                 validate=validate,
             )
         except Rejected as rejected:

@@ -78,7 +78,8 @@ async def bare(session: BatchSession) -> None:
     async def work(http: aiohttp.ClientSession) -> None:
         for request in waiting:
             part = session.package.parts[request.ordinal_number - 1]
-            headers = {**request.headers, "Content-Length": str(part.size)}
+            headers = {name: value or "" for name, value in request.headers.items()}
+            headers["Content-Length"] = str(part.size)
             async with http.request(request.method, request.url, data=read(part.path), headers=headers) as response:
                 assert response.status == 201
 

@@ -40,7 +40,7 @@ def opened(package: Package) -> DecryptedParts:
 
 def entries(folder: Path, archive: bytes, compression: CompressionType, max_invoices: int = 10) -> list[Entry]:
     with opened(craft(folder, archive, compression, part_size=1000)) as parts:
-        return [*unpack(parts, compression, max_invoices)]
+        return [*unpack(parts, compression, max_invoices=max_invoices, largest=3_000_000)]
 
 
 @pytest.mark.parametrize(("compression", "archive"), [(ZIP, zipped(FILES)), (TAR_GZ, tarred(FILES))])
@@ -136,10 +136,17 @@ def test_bomb_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: CompressionType, pack: object
 ) -> None:
     assert callable(pack)
-    monkeypatch.setattr(archives, "_LARGEST_CONTENT", 10_000_000)
+    monkeypatch.setattr(archives, "_SLACK", 1_000_000)
+    files = [("a.xml", bytes(6_000_000)), ("b.xml", bytes(6_000_000))]
 
     with pytest.raises(ArchiveError, match="po dekompresji przekracza"):
-        entries(tmp_path, pack([("a.xml", bytes(6_000_000)), ("b.xml", bytes(6_000_000))]), compression)
+        entries(tmp_path, pack(files), compression, max_invoices=2)
+
+
+def test_tail_of_an_archive_may_hold_nothing(tmp_path: Path) -> None:
+    for tail in (b"more", bytes(2_000_000)):
+        with pytest.raises(ArchiveError, match="Za końcem archiwum"):
+            entries(tmp_path, gzip.compress(gzip.decompress(tarred(FILES)) + tail), TAR_GZ)
 
 
 def test_header_too_long_to_be_read_is_refused(tmp_path: Path) -> None:

@@ -35,11 +35,12 @@ from ...protocol.lifecycle import session_outcome
 from ...protocol.wire import WireError
 from ..intake import Document, Rejected, examine
 from ..lookup import find_session, find_session_of, page_of
+from ..online import OnlineSession
 from ..refusals import InvalidInput, Refusal
 from ..router import WIRE, Call
 from ..session_keys import goes_wrong, unwrap_key
 from ..storage import session_upo_link, upo_pages
-from ..world import Invoice, OnlineSession, Session, Verdict, new_reference_number
+from ..world import Invoice, Session, Verdict, new_reference_number
 
 __all__ = ["close_online_session", "get_session_status", "list_sessions", "open_online_session", "send_invoice"]
 
