@@ -46,6 +46,7 @@ from .errors import (
     SessionFailedError,
     TransportError,
     UnauthorizedError,
+    UploadExpiredError,
     WaitTimeoutError,
 )
 from .models.auth import AllowedIps, AuthorizationPolicy
@@ -141,5 +142,6 @@ __all__ = [
     "UPOEntry",
     "UPOPage",
     "UnauthorizedError",
+    "UploadExpiredError",
     "WaitTimeoutError",
 ]

@@ -68,6 +68,15 @@ async def test_metrics() -> None:
     assert 'ksef_requests_total{operation="send_invoice",status="202"} 5' in lines
 
 
+async def test_send_batch() -> None:
+    lines = (await run("send_batch.py")).splitlines()
+
+    assert lines[-1] == "199 of 200 accepted"
+    assert lines[-2].startswith("broken.xml: KSeF rejected invoice ")
+    for stage in ("packing", "uploading", "processing"):
+        assert any(line.strip().startswith(stage) and "100%" in line for line in lines), stage
+
+
 async def test_worker(tmp_path: Path) -> None:
     # The sandbox of each run makes up its company, so only an invoice of the worker's own can be accepted.
     (tmp_path / "broken.xml").write_bytes(b"no invoice")

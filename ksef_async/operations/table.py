@@ -7,6 +7,7 @@ from typing import Any, Final
 from . import (
     auth,
     auth_sessions,
+    batch,
     collective_identifiers,
     keys,
     limits,
@@ -28,6 +29,7 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = tuple(
         auth_sessions,
         keys,
         sessions,
+        batch,
         collective_identifiers,
         tokens,
         permissions,

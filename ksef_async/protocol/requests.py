@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote, urlencode
 
 import attrs
 
 from ..errors import LocalProtocolError
 from ..operations import Operation
-from .messages import RawRequest
+from .messages import FileBody, RawRequest
 from .wire import WIRE, camel
 
-__all__ = ["CONTINUATION_HEADER", "Query", "build_link_request", "build_request", "with_bearer"]
+if TYPE_CHECKING:
+    from ..models.batch import PartUploadRequest
+
+__all__ = [
+    "CONTINUATION_HEADER",
+    "Query",
+    "build_link_request",
+    "build_request",
+    "build_upload_request",
+    "with_bearer",
+]
 
 #: Query parameters: a model, or a mapping by the names of `Operation.query`.
 Query: TypeAlias = Mapping[str, object] | attrs.AttrsInstance
@@ -76,6 +86,12 @@ def with_bearer(request: RawRequest, token: str | None) -> RawRequest:
 def build_link_request(name: str, url: str) -> RawRequest:
     """The request that follows a signed link: the signature is the only credential, so no bearer goes with it."""
     return RawRequest(operation=name, method="GET", url=url, headers=_USER_AGENT)
+
+
+def build_upload_request(name: str, link: PartUploadRequest, body: FileBody) -> RawRequest:
+    """The request that uploads a file: method, address and headers as KSeF gave them, and no bearer."""
+    headers = {header: value for header, value in link.headers.items() if value is not None}
+    return RawRequest(operation=name, method=link.method, url=link.url, headers={**_USER_AGENT, **headers}, body=body)
 
 
 def _fill(operation: Operation[Any, Any], values: Mapping[str, str]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import shutil
+import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -25,6 +27,7 @@ from .router import SIMULATOR_HEADER, add_routes
 from .schemas import Schemas
 from .storage import add_storage
 from .subjects import ALL_PERMISSIONS, OWNER_PERMISSIONS, Subject
+from .uploads import add_uploads
 from .world import StoredToken, World, new_reference_number
 
 __all__ = ["Sandbox"]
@@ -133,9 +136,11 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         await anyio.to_thread.run_sync(self.world.ministry.publish_first_keys, self.clock.now())
         if self._schema_folder is not None:
             self.world.schemas = await anyio.to_thread.run_sync(Schemas, self._schema_folder)
+        self.world.spool = Path(await anyio.to_thread.run_sync(partial(tempfile.mkdtemp, prefix="ksef-sandbox-")))
         app = web.Application(client_max_size=_LARGEST_REQUEST)
         add_routes(app, self.world, self.faults, HANDLERS)
         add_storage(app, self.world)
+        add_uploads(app, self.world, self.faults)
         app.router.add_route("*", "/{path:.*}", _refuse)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         try:
@@ -153,6 +158,10 @@ class Sandbox(anyio.AsyncContextManagerMixin):
             if self._runner is not None:
                 runner, self._runner = self._runner, None
                 await runner.cleanup()
+            await self.world.background.aclose()
+            spool, self.world.spool = self.world.spool, Path()
+            if spool != Path():
+                await anyio.to_thread.run_sync(shutil.rmtree, spool)
 
 
 async def _refuse(request: web.Request) -> web.Response:

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 
 from ..models.common import ContextType
 from .intake import WARSAW
-from .world import Invoice, OnlineSession
+from .world import Invoice, Session
 
 __all__ = ["ISSUER", "PAGE_SIZE", "invoice_upo", "session_upo_pages"]
 
@@ -29,7 +29,7 @@ _CONTEXT_ELEMENTS: Final = {
 }
 
 
-def session_upo_pages(session: OnlineSession) -> list[bytes]:
+def session_upo_pages(session: Session) -> list[bytes]:
     """The receipt of a session: its accepted invoices, 10,000 a page."""
     accepted = [invoice for invoice in session.invoices.values() if invoice.is_accepted]
     starts = range(0, len(accepted), PAGE_SIZE)
@@ -39,12 +39,12 @@ def session_upo_pages(session: OnlineSession) -> list[bytes]:
     ]
 
 
-def invoice_upo(session: OnlineSession, invoice: Invoice) -> bytes:
+def invoice_upo(session: Session, invoice: Invoice) -> bytes:
     """The receipt of one accepted invoice."""
     return _document(session, [invoice], None)
 
 
-def _document(session: OnlineSession, invoices: Sequence[Invoice], page: tuple[int, int, int, int] | None) -> bytes:
+def _document(session: Session, invoices: Sequence[Invoice], page: tuple[int, int, int, int] | None) -> bytes:
     root = ET.Element("Potwierdzenie", xmlns=_NAMESPACE)
     _add(root, NazwaPodmiotuPrzyjmujacego=ISSUER, NumerReferencyjnySesji=session.reference_number)
     proof = ET.SubElement(root, "Uwierzytelnienie")

@@ -6,6 +6,7 @@ import pytest
 
 from ksef_async.models.sessions import InvoiceStatusCode, SessionOutcome, StatusCode
 from ksef_async.protocol.lifecycle import (
+    BATCH_SESSION_STATES,
     INVOICE_STATES,
     LOGIN_STATES,
     ONLINE_SESSION_STATES,
@@ -20,7 +21,8 @@ TABLES = pytest.mark.parametrize(
     "states",
     [
         pytest.param(LOGIN_STATES, id="login"),
-        pytest.param(ONLINE_SESSION_STATES, id="session"),
+        pytest.param(ONLINE_SESSION_STATES, id="online session"),
+        pytest.param(BATCH_SESSION_STATES, id="batch session"),
         pytest.param(INVOICE_STATES, id="invoice"),
     ],
 )
@@ -54,6 +56,8 @@ def test_states_that_will_not_change_have_no_successor(states: Mapping[int, Stat
         (LOGIN_STATES, 200, {425}),
         (ONLINE_SESSION_STATES, 100, {170, 415, 440}),
         (ONLINE_SESSION_STATES, 170, {200, 440, 445}),
+        (BATCH_SESSION_STATES, 100, {150, 440}),
+        (BATCH_SESSION_STATES, 150, {200, 405, 415, 420, 430, 435, 440, 445, 500}),
         (INVOICE_STATES, 100, {150, 200, 405, 410, 415, 430, 435, 440, 450, 500, 550}),
         (INVOICE_STATES, 150, {200, 405, 410, 415, 430, 435, 440, 450, 500, 550}),
     ],

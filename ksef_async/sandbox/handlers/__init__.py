@@ -6,6 +6,7 @@ from ..router import Handler
 from . import (
     auth,
     auth_sessions,
+    batch,
     collective_identifiers,
     limits,
     peppol,
@@ -26,6 +27,7 @@ HANDLERS: dict[str, Handler] = {
         auth,
         auth_sessions,
         sessions,
+        batch,
         session_invoices,
         upo,
         collective_identifiers,

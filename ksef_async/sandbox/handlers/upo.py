@@ -12,7 +12,7 @@ from ..refusals import Refusal
 from ..router import Call, Document
 from ..storage import upo_pages
 from ..upo import invoice_upo
-from ..world import Invoice, OnlineSession
+from ..world import Invoice, Session
 
 __all__ = ["get_invoice_upo", "get_invoice_upo_by_ksef_number", "get_session_upo_page"]
 
@@ -27,7 +27,7 @@ async def get_invoice_upo_by_ksef_number(call: Call) -> Document:
     """GET /sessions/{referenceNumber}/invoices/ksef/{ksefNumber}/upo."""
     session = find_session(call)
     number = call.path["ksef_number"]
-    for invoice in session.invoices.values():
+    for invoice in session.invoices_at(call.now):
         if invoice.verdict.ksef_number == number:
             return _receipt(call, session, invoice)
     raise _no_upo(number, session)
@@ -45,7 +45,7 @@ async def get_session_upo_page(call: Call) -> Document:
     raise Refusal(ErrorCode.UNKNOWN_UPO, detail)
 
 
-def _receipt(call: Call, session: OnlineSession, invoice: Invoice) -> Document:
+def _receipt(call: Call, session: Session, invoice: Invoice) -> Document:
     if invoice.code_at(call.now) is not InvoiceStatusCode.ACCEPTED:
         raise _no_upo(invoice.reference_number, session)
     return _document(invoice_upo(session, invoice))
@@ -55,7 +55,7 @@ def _document(xml: bytes) -> Document:
     return Document(xml, b64encode(hashlib.sha256(xml).digest()).decode("ascii"))
 
 
-def _no_upo(number: str, session: OnlineSession) -> Refusal:
+def _no_upo(number: str, session: Session) -> Refusal:
     detail = (
         f"UPO o numerze KSeF {number} i numerze referencyjnym sesji {session.reference_number} nie zostało znalezione."
     )
