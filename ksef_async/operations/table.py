@@ -7,6 +7,7 @@ from typing import Any, Final
 from . import (
     auth,
     auth_sessions,
+    certificates,
     collective_identifiers,
     keys,
     limits,
@@ -26,6 +27,7 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = tuple(
     for file in (
         auth,
         auth_sessions,
+        certificates,
         keys,
         sessions,
         collective_identifiers,

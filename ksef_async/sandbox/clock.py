@@ -85,3 +85,8 @@ class Timings:
     permission_operation_retention: timedelta = timedelta(days=30)
     #: From generating a token until it is active, and from revoking it until it is gone.
     token_delay: timedelta = _ms(50)
+    #: From an application for a certificate to its decision, and from revoking a certificate until it is revoked.
+    enrollment_delay: timedelta = _ms(50)
+    revocation_delay: timedelta = _ms(50)
+    #: How long an application can be asked about.
+    enrollment_retention: timedelta = timedelta(days=30)
