@@ -136,8 +136,10 @@ async def test_invoice_is_sent_after_a_login_by_certificate(sandbox: Sandbox) ->
     async with client_of(sandbox, credentials) as client:
         async with await client.sessions.open_online(FormCode.FA3) as session:
             outcome = await (await session.send(sample_invoice(NIP))).outcome()
+        receipt = await session.upo()
 
     assert outcome.ksef_number.startswith(NIP)
+    assert b"SkrotDokumentuUwierzytelniajacego" in receipt.pages[0].xml
 
 
 async def test_peppol_provider_and_others_log_in_to_their_contexts(sandbox: Sandbox) -> None:
