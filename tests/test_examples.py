@@ -46,6 +46,13 @@ async def test_send_one_invoice() -> None:
     assert lines[1].endswith(f"confirms ['{number}']")
 
 
+async def test_certificate() -> None:
+    assert (await run("certificate.py")).splitlines() == [
+        "300 applications left",
+        "Faktury: Active, of Nip 5265877635",
+    ]
+
+
 async def test_watch_session() -> None:
     lines = (await run("watch_session.py")).splitlines()
 

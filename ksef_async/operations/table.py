@@ -8,6 +8,7 @@ from . import (
     auth,
     auth_sessions,
     batch,
+    certificates,
     collective_identifiers,
     keys,
     limits,
@@ -27,6 +28,7 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = tuple(
     for file in (
         auth,
         auth_sessions,
+        certificates,
         keys,
         sessions,
         batch,

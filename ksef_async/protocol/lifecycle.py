@@ -16,10 +16,12 @@ from ..models.sessions import InvoiceStatusCode, SessionOutcome, StatusCode
 
 __all__ = [
     "BATCH_SESSION_STATES",
+    "ENROLLMENT_STATES",
     "INVOICE_STATES",
     "LOGIN_STATES",
     "ONLINE_SESSION_STATES",
     "PERMISSION_OPERATION_STATES",
+    "EnrollmentStatusCode",
     "LoginStatusCode",
     "PermissionOperationCode",
     "State",
@@ -40,6 +42,16 @@ class LoginStatusCode(enum.IntEnum):
     INVALID_CERTIFICATE = 460
     DECEASED_PERSON = 470
     BLOCKED = 480
+    UNKNOWN_ERROR = 500
+    CANCELLED_BY_SYSTEM = 550
+
+
+class EnrollmentStatusCode(enum.IntEnum):
+    """The known status codes of an application for a certificate."""
+
+    IN_PROGRESS = 100
+    ISSUED = 200
+    REJECTED = 400
     UNKNOWN_ERROR = 500
     CANCELLED_BY_SYSTEM = 550
 
@@ -127,6 +139,14 @@ LOGIN_STATES: Final[Mapping[int, State]] = {
     ),
     LoginStatusCode.UNKNOWN_ERROR: State("Nieznany błąd"),
     LoginStatusCode.CANCELLED_BY_SYSTEM: _CANCELLED_BY_SYSTEM,
+}
+
+ENROLLMENT_STATES: Final[Mapping[int, State]] = {
+    EnrollmentStatusCode.IN_PROGRESS: State("Wniosek przyjęty do realizacji", next=frozenset({200, 400, 500, 550})),
+    EnrollmentStatusCode.ISSUED: State("Wniosek obsłużony (certyfikat wygenerowany)"),
+    EnrollmentStatusCode.REJECTED: State("Wniosek odrzucony"),
+    EnrollmentStatusCode.UNKNOWN_ERROR: State("Nieznany błąd"),
+    EnrollmentStatusCode.CANCELLED_BY_SYSTEM: _CANCELLED_BY_SYSTEM,
 }
 
 # (none) ──open──► 100 ──close, or 12 hours──► 170 ──┬─► 200  at least one invoice accepted, UPO ready

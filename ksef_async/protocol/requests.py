@@ -49,7 +49,7 @@ def build_request(
     Args:
         operation: The row.
         base_url: Up to and including the version.
-        body: An instance of ``operation.request``.
+        body: An instance of ``operation.request``; an XML document as bytes.
         path: A value for each placeholder of ``operation.path``.
         query: An attrs instance, or a mapping with values ready for the wire; None and empty values are left out.
         headers: Sent besides the usual ones.
@@ -66,13 +66,14 @@ def build_request(
     accept = "application/xml" if operation.response is bytes else "application/json"
     wire_headers = {"Accept": accept, **_PROBLEM_DETAILS, **_USER_AGENT, **(headers or {})}
     if operation.request is not None:
-        wire_headers["Content-Type"] = "application/json"
+        wire_headers["Content-Type"] = "application/xml" if operation.request is bytes else "application/json"
     return RawRequest(
         operation=operation.name,
         method=operation.method.value,
         url=base_url + _fill(operation, path or {}) + _query_string(operation, query),
         headers=wire_headers,
-        body=None if operation.request is None else WIRE.to_json(body),
+        # A signed document goes as it was signed.
+        body=body if body is None or isinstance(body, bytes) else WIRE.to_json(body),
     )
 
 
@@ -111,7 +112,11 @@ def _query_string(operation: Operation[Any, Any], query: Query | None) -> str:
     if unknown := items.keys() - set(operation.query):
         raise LocalProtocolError(f"{operation.name} has no query parameter {', '.join(sorted(unknown))}.")
     try:
-        pairs = [(camel(name), WIRE.dump(value)) for name, value in items.items() if value is not None and value != ()]
+        pairs = [(camel(name), _dump(value)) for name, value in items.items() if value is not None and value != ()]
     except ValueError as error:
         raise LocalProtocolError(f"{operation.name}: {error}") from None
     return "?" + urlencode(pairs, doseq=True) if pairs else ""
+
+
+def _dump(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else WIRE.dump(value)

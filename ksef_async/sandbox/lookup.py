@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from ..models.auth import AuthenticationMethodCategory, AuthenticationMethodInfo
+from ..models.auth import AuthenticationMethodInfo
 from ..protocol.error_codes import ErrorCode
 from .refusals import Forbidden, InvalidInput, Refusal
 from .router import Call
@@ -57,9 +57,9 @@ def login_fields(login: Login, now: datetime) -> dict[str, Any]:
     """What is told of a login, by itself and in lists."""
     return {
         "start_date": login.started_at,
-        "authentication_method": "Token",
+        "authentication_method": login.method.name,
         "authentication_method_info": AuthenticationMethodInfo(
-            AuthenticationMethodCategory.TOKEN, "token.ksef", "Token KSeF"
+            login.method.category, login.method.code, login.method.display_name
         ),
         "status": login.status_at(now),
         "is_token_redeemed": login.is_redeemed,

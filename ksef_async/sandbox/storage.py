@@ -17,7 +17,7 @@ from .router import SIMULATOR_HEADER
 from .upo import invoice_upo, session_upo_pages
 from .world import Invoice, Session, World, new_reference_number
 
-__all__ = ["add_storage", "invoice_upo_link", "session_upo_link", "upo_pages"]
+__all__ = ["add_storage", "invoice_receipt", "invoice_upo_link", "session_upo_link", "upo_pages"]
 
 _PATH: Final = re.compile(r"/storage/01/(?P<session>[^/]+)/(?P<kind>session|invoice)-upo/upo_(?P<which>[^/]+)\.xml")
 
@@ -45,6 +45,15 @@ async def upo_pages(session: Session, now: datetime) -> tuple[tuple[str, bytes],
         if not session.upo_pages:
             session.upo_pages = tuple((new_reference_number("EU", now), page) for page in pages)
     return session.upo_pages
+
+
+async def invoice_receipt(session: Session, invoice: Invoice) -> bytes:
+    """The UPO of an accepted invoice; made once."""
+    if not invoice.upo:
+        made = await anyio.to_thread.run_sync(invoice_upo, session, invoice)
+        if not invoice.upo:  # nobody else has asked meanwhile
+            invoice.upo = made
+    return invoice.upo
 
 
 def add_storage(app: web.Application, world: World) -> None:
@@ -81,4 +90,5 @@ async def _document(world: World, path: str, now: datetime) -> bytes:
     if match["kind"] == "session":
         return (await upo_pages(session, now))[int(match["which"])][1]
     number = match["which"]
-    return invoice_upo(session, next(i for i in session.invoices.values() if i.verdict.ksef_number == number))
+    found = next(invoice for invoice in session.invoices.values() if invoice.verdict.ksef_number == number)
+    return await invoice_receipt(session, found)

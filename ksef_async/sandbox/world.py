@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
+from ..crypto.certificates import Certificate
 from ..crypto.envelope import SessionCipher
 from ..models.auth import AuthorizationPolicy
 from ..models.common import Context, StatusInfo
@@ -21,6 +22,7 @@ from ..models.sessions import FormCode, InvoiceStatusCode, InvoicingMode, Sessio
 from ..models.tokens import TokenStatus
 from ..protocol.ksef_number import with_check_digits
 from ..protocol.lifecycle import INVOICE_STATES, LOGIN_STATES, LoginStatusCode
+from .authority import Authority
 from .background import Background
 from .clock import Clock, Timings
 from .granted import Granted
@@ -28,15 +30,20 @@ from .grants import Grants
 from .groups import Group
 from .intake import WARSAW, Document
 from .limiter import RateLimiter
+from .methods import TOKEN, LoginMethod
 from .ministry import Ministry
 from .schemas import Schemas
 from .subjects import OWNER_PERMISSIONS, Subject
+
+if TYPE_CHECKING:
+    from .auth_documents import AuthSchema
 
 __all__ = [
     "OWNER_PERMISSIONS",
     "Invoice",
     "Login",
     "Session",
+    "SignatureProof",
     "StoredToken",
     "Subject",
     "Verdict",
@@ -78,6 +85,16 @@ class StoredToken:
         return TokenStatus.FAILED if self.failure else TokenStatus.ACTIVE
 
 
+@attrs.frozen(kw_only=True)
+class SignatureProof:
+    """What a login by certificate was proved with."""
+
+    certificate: Certificate
+    #: SHA-256 of the signed document.
+    document_hash: bytes
+    method: LoginMethod
+
+
 @attrs.define(kw_only=True)
 class Login:
     """A login and, once redeemed, its auth session."""
@@ -94,6 +111,8 @@ class Login:
     decided_at: datetime
     code: LoginStatusCode
     details: tuple[str, ...]
+    #: None for a token.
+    signature: SignatureProof | None = None
     is_redeemed: bool = False
     is_revoked: bool = False
     refreshed_at: datetime | None = None
@@ -106,6 +125,11 @@ class Login:
             code = LoginStatusCode.REVOKED
         state = LOGIN_STATES[code]
         return StatusInfo(code, state.description, self.details or state.details)
+
+    @property
+    def method(self) -> LoginMethod:
+        """How it was proved."""
+        return self.signature.method if self.signature else TOKEN
 
     def admits(self, address: str) -> bool:
         """Whether its tokens may be used from ``address`` (IPv4)."""
@@ -151,6 +175,8 @@ class Invoice:
     processing_at: datetime
     final_at: datetime
     verdict: Verdict
+    #: Its receipt, once somebody has asked for it: a signature made again would be another.
+    upo: bytes = attrs.field(default=b"", repr=False)
 
     @property
     def is_accepted(self) -> bool:
@@ -269,6 +295,8 @@ class World:
         self.limiter = RateLimiter(rate_limits)
         #: What invoices are validated against; None for the checks that need no schema.
         self.schemas: Schemas | None = None
+        #: What the document of a login by certificate is validated against, besides being read.
+        self.auth_schema: AuthSchema | None = None
         self.ministry = Ministry()
         #: Where uploaded parts are kept while the sandbox serves.
         self.spool = Path()
@@ -283,6 +311,8 @@ class World:
         #: When each was issued, in milliseconds and as a time; gone once used.
         self.challenges: dict[str, tuple[int, datetime]] = {}
         self.logins: dict[str, Login] = {}
+        #: Issues KSeF certificates.
+        self.authority = Authority(clock.now())
         self.sessions: dict[str, Session] = {}
         #: By their numbers.
         self.groups: dict[str, Group] = {}

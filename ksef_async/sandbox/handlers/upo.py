@@ -10,8 +10,7 @@ from ...protocol.error_codes import ErrorCode
 from ..lookup import find_invoice, find_session
 from ..refusals import Refusal
 from ..router import Call, Document
-from ..storage import upo_pages
-from ..upo import invoice_upo
+from ..storage import invoice_receipt, upo_pages
 from ..world import Invoice, Session
 
 __all__ = ["get_invoice_upo", "get_invoice_upo_by_ksef_number", "get_session_upo_page"]
@@ -20,7 +19,7 @@ __all__ = ["get_invoice_upo", "get_invoice_upo_by_ksef_number", "get_session_upo
 async def get_invoice_upo(call: Call) -> Document:
     """GET /sessions/{referenceNumber}/invoices/{invoiceReferenceNumber}/upo."""
     session = find_session(call)
-    return _receipt(call, session, find_invoice(call, session))
+    return await _receipt(call, session, find_invoice(call, session))
 
 
 async def get_invoice_upo_by_ksef_number(call: Call) -> Document:
@@ -29,7 +28,7 @@ async def get_invoice_upo_by_ksef_number(call: Call) -> Document:
     number = call.path["ksef_number"]
     for invoice in session.invoices_at(call.now):
         if invoice.verdict.ksef_number == number:
-            return _receipt(call, session, invoice)
+            return await _receipt(call, session, invoice)
     raise _no_upo(number, session)
 
 
@@ -45,10 +44,10 @@ async def get_session_upo_page(call: Call) -> Document:
     raise Refusal(ErrorCode.UNKNOWN_UPO, detail)
 
 
-def _receipt(call: Call, session: Session, invoice: Invoice) -> Document:
+async def _receipt(call: Call, session: Session, invoice: Invoice) -> Document:
     if invoice.code_at(call.now) is not InvoiceStatusCode.ACCEPTED:
         raise _no_upo(invoice.reference_number, session)
-    return _document(invoice_upo(session, invoice))
+    return _document(await invoice_receipt(session, invoice))
 
 
 def _document(xml: bytes) -> Document:
