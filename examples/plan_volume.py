@@ -10,9 +10,11 @@ from ksef_async.demo import connect
 
 async def main() -> None:
     async with connect() as (client, _):
-        await client.pacing.adopt_limits()  # what KSeF grants this company, in place of the usual
+        # What KSeF grants this company, in place of the usual.
+        await client.pacing.adopt_limits()
+        limits = await client.limits.context()
         for count, deadline in ((25, None), (150, timedelta(hours=1)), (2_000, timedelta(hours=8)), (25_000, None)):
-            plan = client.sessions.plan(count, 10_000, deadline=deadline)
+            plan = client.sessions.plan(count, 10_000, deadline=deadline, limits=limits)
             way = f"in {plan.batches} batch(es)" if plan.batches else "online"
             late = "" if plan.meets_deadline is not False else f" (later than {deadline})"
             print(f"{count:6} invoices: {way:13} {str(plan.duration).partition('.')[0]:>8}{late}; {plan.bound_by}")

@@ -142,7 +142,7 @@ class Package:
         }
         sealed = seal(content, key)
         for part in self.parts:
-            with part.path.open("rb") as file:
+            with part.path.open("r+b") as file:
                 os.fsync(file.fileno())
         draft = self.folder / f"{MANIFEST}.new"
         with draft.open("wb") as file:

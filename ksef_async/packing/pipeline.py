@@ -53,9 +53,10 @@ class _Pipeline:
     async def run(self) -> None:
         send, receive = anyio.create_memory_object_stream[_Job](self._slots.value)
         # The thread calls stand in child tasks: those a task group cancels by scopes, which anyio's threads outlast.
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._read, tasks, send)
-            tasks.start_soon(self._write, tasks, receive)
+        with send, receive:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._read, tasks, send)
+                tasks.start_soon(self._write, tasks, receive)
 
     async def _read(self, tasks: anyio.abc.TaskGroup, jobs: MemoryObjectSendStream[_Job]) -> None:
         async with jobs:

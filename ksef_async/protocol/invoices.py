@@ -33,6 +33,8 @@ def check_invoice_file(invoice: bytes) -> None:
         raise LocalProtocolError(f"The invoice has {len(invoice):,} bytes; KSeF takes at most {limit:,}.")
     if invoice.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise LocalProtocolError("The invoice starts with a byte order mark; KSeF takes UTF-8 without one.")
+    if invoice.isascii():
+        return  # without the copy that decoding makes
     try:
         invoice.decode("utf-8")
     except UnicodeDecodeError as error:

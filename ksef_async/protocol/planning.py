@@ -14,8 +14,8 @@ from typing import Final
 import attrs
 
 from ..errors import LocalProtocolError
-from ..models.limits import UNLIMITED, RateLimit, RateLimits
-from .invoices import MAX_SIZE, MAX_SIZE_WITH_ATTACHMENT
+from ..models.limits import UNLIMITED, ContextLimits, RateLimit, RateLimits, SessionLimits
+from .invoices import MAX_SIZE_WITH_ATTACHMENT
 from .pacing import MARGIN
 from .packages import MAX_INVOICES, MAX_PACKAGE_SIZE
 
@@ -62,7 +62,7 @@ def plan(
     *,
     rates: RateLimits,
     deadline: timedelta | None = None,
-    max_invoices: int = MAX_INVOICES,
+    limits: ContextLimits | None = None,
     upload_rate: float = 2_000_000,
 ) -> Plan:
     """Choose between an online session and batches.
@@ -73,17 +73,19 @@ def plan(
     Args:
         count: How many invoices.
         sizes: Bytes of each: one number for all, or one for each of them.
-        rates: What the context is granted.
+        rates: How many calls the context is granted.
         deadline: Within which time the last has to be in KSeF.
-        max_invoices: How many invoices a batch may have: what the context is granted.
+        limits: What a session of the context takes; by default what KSeF grants to all.
         upload_rate: Bytes a second that the line carries. Archives are taken to be as large as what is in them, so
             this is on the safe side.
 
     Raises:
-        LocalProtocolError: No invoices, sizes that do not fit their number, or an invoice larger than KSeF takes.
+        LocalProtocolError: No invoices, sizes that do not fit their number, an invoice larger than KSeF takes, or a
+            context without any invoices in a batch.
     """
-    each = _sizes(count, sizes)
-    batches = _batches(each, max_invoices)
+    granted = limits.batch_session if limits is not None else None
+    each = _sizes(count, sizes, MAX_SIZE_WITH_ATTACHMENT if granted is None else _largest_invoice(granted))
+    batches = _batches(each, MAX_INVOICES if granted is None else granted.max_invoices)
     online = time_of_call(count - 1, rates.invoice_send)
     largest = max(batches)
     opened = time_of_call(len(batches) - 1, rates.batch_session)
@@ -135,21 +137,25 @@ def _time_of_call(number: int, windows: list[tuple[int, float]], margin: float) 
     return number // calls * period + _time_of_call(number % calls, shorter, margin)
 
 
-def _sizes(count: int, sizes: int | Sequence[int]) -> Sequence[int]:
+def _largest_invoice(granted: SessionLimits) -> int:
+    return 1_000_000 * max(granted.max_invoice_size_mb, granted.max_invoice_with_attachment_size_mb)
+
+
+def _sizes(count: int, sizes: int | Sequence[int], largest: int) -> Sequence[int]:
     if count < 1:
         raise LocalProtocolError(f"There is nothing to plan for {count} invoices.")
     each = [sizes] * count if isinstance(sizes, int) else sizes
     if len(each) != count:
         raise LocalProtocolError(f"{len(each)} sizes were given for {count} invoices.")
-    if min(each) < 1 or max(each) > MAX_SIZE_WITH_ATTACHMENT:
-        raise LocalProtocolError(
-            f"An invoice has 1 to {MAX_SIZE:,} bytes, with an attachment up to {MAX_SIZE_WITH_ATTACHMENT:,}."
-        )
+    if min(each) < 1 or max(each) > largest:
+        raise LocalProtocolError(f"An invoice has 1 to {largest:,} bytes, attachments included.")
     return each
 
 
 def _batches(sizes: Sequence[int], max_invoices: int) -> list[int]:
     """How many invoices each batch takes, in order: as many as fit by number and by bytes."""
+    if max_invoices < 1:
+        raise LocalProtocolError("The context is granted no invoice in a batch session.")
     batches = [0]
     room = MAX_PACKAGE_SIZE
     for size in sizes:

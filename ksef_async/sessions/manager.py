@@ -36,6 +36,7 @@ from .tracking import LARGEST_PAGE
 from .transitions import TRANSITION_CADENCE, SessionHistory, Transitions
 
 if TYPE_CHECKING:
+    from ..models.limits import ContextLimits
     from ..models.packages import ProgressHook
     from ..packing import Package
     from ..protocol.planning import Plan
@@ -312,7 +313,14 @@ class SessionManager:
 
         return SessionKeeper(open_session, api.now, self._keys.forget)
 
-    def plan(self, count: int, sizes: int | Sequence[int], *, deadline: timedelta | None = None) -> Plan:
+    def plan(
+        self,
+        count: int,
+        sizes: int | Sequence[int],
+        *,
+        deadline: timedelta | None = None,
+        limits: ContextLimits | None = None,
+    ) -> Plan:
         """Whether to send ``count`` invoices online or in how many batches, how long that takes, and what binds.
 
         Reckons with the rate limits this client keeps to (see `Pacing.adopt_limits`) and an untouched budget; the
@@ -322,6 +330,7 @@ class SessionManager:
             count: How many invoices.
             sizes: Bytes of each: one number for all, or one for each of them.
             deadline: Within which time the last has to be in KSeF.
+            limits: What a session of the context takes, from `KsefClient.limits`; by default what KSeF grants to all.
 
         Raises:
             LocalProtocolError: No invoices, sizes that do not fit their number, or an invoice larger than KSeF takes.
@@ -330,7 +339,7 @@ class SessionManager:
 
         api = self._api
         caller = api.caller if isinstance(api, AuthorizedCaller) else api
-        return plan(count, sizes, rates=caller.pacer.limits, deadline=deadline)
+        return plan(count, sizes, rates=caller.pacer.limits, deadline=deadline, limits=limits)
 
     async def status(self, reference_number: str) -> SessionStatus:
         """Ask KSeF how far a session is; see `Session.status`."""

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksef_async.errors import LocalProtocolError
-from ksef_async.models.limits import PRODUCTION_LIMITS, UNLIMITED, RateLimit
+from ksef_async.models.limits import (
+    PRODUCTION_LIMITS,
+    UNLIMITED,
+    CollectiveIdentifierLimits,
+    ContextLimits,
+    RateLimit,
+    SessionLimits,
+)
 from ksef_async.operations.sessions import SEND_INVOICE
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.protocol.planning import Plan, Route, plan, time_of_call
@@ -19,6 +26,11 @@ from ksef_async.protocol.planning import Plan, Route, plan, time_of_call
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 GENEROUS = attrs.evolve(PRODUCTION_LIMITS, invoice_send=RateLimit(100, 300, 1800))
+SMALL = ContextLimits(
+    online_session=SessionLimits(max_invoice_size_mb=1, max_invoice_with_attachment_size_mb=1, max_invoices=1000),
+    batch_session=SessionLimits(max_invoice_size_mb=1, max_invoice_with_attachment_size_mb=1, max_invoices=1000),
+    collective_identifier=CollectiveIdentifierLimits(500),
+)
 
 calls = st.integers(1, 40) | st.just(UNLIMITED)
 
@@ -62,7 +74,7 @@ def planned(count: int, sizes: int | list[int] = 10_000, **options: Any) -> Plan
         ),
         pytest.param(
             90_000,
-            {"max_invoices": 1000, "upload_rate": 1e9},
+            {"limits": SMALL, "upload_rate": 1e9},
             Route.BATCH,
             90,
             "batchSession: 60 an hour",
@@ -111,13 +123,23 @@ def test_batches_split_by_number_and_by_bytes() -> None:
     [
         (0, 10, "nothing to plan"),
         (2, [10], "1 sizes were given for 2"),
-        (1, 3_000_001, "up to 3,000,000"),
+        (1, 3_000_001, "1 to 3,000,000 bytes"),
         (1, 0, "has 1 to"),
     ],
 )
 def test_impossible_volume_is_refused(count: int, sizes: int | list[int], sentence: str) -> None:
     with pytest.raises(LocalProtocolError, match=sentence):
         planned(count, sizes)
+
+
+def test_limits_of_the_context_are_what_counts() -> None:
+    none = attrs.evolve(SMALL, batch_session=attrs.evolve(SMALL.batch_session, max_invoices=0))
+
+    assert planned(2500, limits=SMALL).batches == 3
+    with pytest.raises(LocalProtocolError, match="1 to 1,000,000 bytes"):
+        planned(1, 1_000_001, limits=SMALL)
+    with pytest.raises(LocalProtocolError, match="no invoice in a batch"):
+        planned(1, limits=none)
 
 
 @given(st.builds(RateLimit, calls, calls, calls), st.integers(0, 300))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import assert_type
 
 from ksef_async import (
@@ -42,6 +43,8 @@ from ksef_async.models.permissions import AttachmentConsent, OperationStatus
 from ksef_async.models.tokens import IssuedToken, TokenFilter, TokenPermission, TokenStatus
 from ksef_async.operations.auth import GET_CHALLENGE
 from ksef_async.operations.sessions import CLOSE_ONLINE_SESSION, GET_INVOICE_UPO
+from ksef_async.packing import Package, PackedInvoice, pack
+from ksef_async.protocol.planning import Plan
 from ksef_async.resources.handles import OperationHandle
 from ksef_async.resources.tokens import GeneratedToken
 from ksef_async.sandbox import Sandbox
@@ -157,3 +160,14 @@ async def sandboxes() -> None:
     async with Sandbox() as sandbox:
         assert_type(sandbox, Sandbox)
         assert_type(sandbox.environment, Environment)
+
+
+async def packing_and_planning(client: KsefClient, rows: AsyncIterator[tuple[str, bytes, int]]) -> None:
+    assert_type(client.sessions.plan(2000, 10_000, deadline=timedelta(hours=1)), Plan)
+    async with pack(rows, compression="TarGz", part_size=10_000_000) as package:
+        assert_type(package, Package)
+        assert_type(package.by_file_name("a.xml"), PackedInvoice | None)
+        await package.write_manifest("key")
+    async with pack(Path("invoices")), pack([Path("a.xml"), Path("b.xml")]), pack([("a.xml", b"<Faktura/>")]):
+        pass
+    assert_type(await Package.reopen(Path("spool"), b"key"), Package)
