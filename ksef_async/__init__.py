@@ -21,7 +21,7 @@ The sandbox is not imported here: ``from ksef_async.sandbox import Sandbox``.
 
 from __future__ import annotations
 
-from .auth.credentials import KsefToken
+from .auth.credentials import CertificateCredentials, KsefToken
 from .caller import Caller
 from .client import KsefClient
 from .environment import Environment
@@ -46,9 +46,10 @@ from .errors import (
     SessionFailedError,
     TransportError,
     UnauthorizedError,
+    UploadExpiredError,
     WaitTimeoutError,
 )
-from .models.auth import AllowedIps, AuthorizationPolicy
+from .models.auth import AllowedIps, AuthorizationPolicy, SubjectBy
 from .models.common import Context, ContextType, StatusInfo
 from .models.keys import EncryptionInfo
 from .models.sessions import (
@@ -92,6 +93,7 @@ __all__ = [
     "BadRequestError",
     "Cadence",
     "Caller",
+    "CertificateCredentials",
     "ConnectError",
     "Context",
     "ContextType",
@@ -133,6 +135,7 @@ __all__ = [
     "SessionUPO",
     "StatusCode",
     "StatusInfo",
+    "SubjectBy",
     "Transition",
     "Transitions",
     "Transport",
@@ -141,5 +144,6 @@ __all__ = [
     "UPOEntry",
     "UPOPage",
     "UnauthorizedError",
+    "UploadExpiredError",
     "WaitTimeoutError",
 ]

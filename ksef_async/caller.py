@@ -7,7 +7,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -34,13 +34,16 @@ from .models.events import (
     SystemWarning,
 )
 from .operations import Bearer, Operation
-from .protocol.messages import RawRequest, RawResponse
+from .protocol.messages import FileBody, RawRequest, RawResponse
 from .protocol.pacing import Pacer
-from .protocol.requests import Query, build_link_request, build_request, with_bearer
-from .protocol.responses import decipher_link_response, decipher_response
+from .protocol.requests import Query, build_link_request, build_request, build_upload_request, with_bearer
+from .protocol.responses import decipher_link_response, decipher_response, decipher_upload_response
 from .protocol.retry import RetryPolicy, delay_before_retry
 from .protocol.server_time import ServerClock
 from .transport import Transport
+
+if TYPE_CHECKING:
+    from .models.batch import PartUploadRequest
 
 __all__ = ["Api", "BearerSource", "Caller", "FixedToken"]
 
@@ -208,12 +211,7 @@ class Caller:
             TransportError: No answer came.
             ApiError: The storage said no; 403 means the link has expired.
         """
-        if not self.environment.accepts(url):
-            raise RemoteProtocolError(
-                f"{name}: KSeF's link does not lead to {self.environment.host} by https, so it is not followed; "
-                "if the host is right, name it in Environment(storage_hosts=...).",
-                operation=name,
-            )
+        self._check_link(name, url)
         request = build_link_request(name, url)
         # The storage has no rate limits.
         return await self._persist(request, lambda response: decipher_link_response(name, response), repeat_safe=True)
@@ -223,6 +221,33 @@ class Caller:
         other = copy.copy(self)
         other._hooks = (*self._hooks, hook)
         return other
+
+    async def upload(self, name: str, link: PartUploadRequest, body: FileBody, *, attempt: int = 1) -> None:
+        """Send a file to a signed link, once; no token goes with it, and the storage has no rate limits.
+
+        Args:
+            name: What it is, for errors and events: the link itself is a secret.
+            link: As KSeF gave it.
+            body: The file.
+            attempt: For events: which attempt it is, from 1.
+
+        Raises:
+            RemoteProtocolError: The link leads to another host, or over plain http, and is not followed.
+            TransportError: No answer came.
+            ApiError: The storage said no; 403 means the link has expired.
+            LocalProtocolError: The file is shorter than it should be.
+        """
+        self._check_link(name, link.url)
+        request = build_upload_request(name, link, body)
+        await self._send_once(request, lambda response: decipher_upload_response(name, response), attempt)
+
+    def _check_link(self, name: str, url: str) -> None:
+        if not self.environment.accepts(url):
+            raise RemoteProtocolError(
+                f"{name}: KSeF's link does not lead to {self.environment.host} by https, so it is not followed; "
+                "if the host is right, name it in Environment(storage_hosts=...).",
+                operation=name,
+            )
 
     def delay_before_retry(
         self, error: KsefError, *, repeat_safe: bool = True, attempt: int, since: float

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 import anyio
 
 from .auth.access import AccessTokens, AuthorizedCaller
-from .auth.credentials import KsefToken
-from .auth.login import LOGIN_CADENCE
+from .auth.credentials import Credentials
 from .caller import Caller
 from .environment import Environment
 from .errors import KsefError, LocalProtocolError, WaitTimeoutError
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from .resources.auth_sessions import AuthSessions
+    from .resources.certificates import Certificates
     from .resources.collective_identifiers import CollectiveIdentifiers
     from .resources.limits import Limits
     from .resources.peppol import Peppol
@@ -99,7 +99,8 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         retry: How hard to try, and how long to wait for a rate limit before `RateLimitedError` is raised.
         pacer: Keeps the calls within KSeF's rate limits; those of production by default.
         hook: Is told of every request and every change of a session; see `models.events`.
-        login_cadence: How often to look at a login, and for how long.
+        login_cadence: How often to look at a login, and for how long; by default longer for a certificate, whose
+            issuer KSeF asks.
         revoke_on_exit: End the login at KSeF when the client is left; otherwise it lives on for up to 7 days,
             unused.
 
@@ -115,7 +116,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
     def __init__(
         self,
         environment: Environment,
-        credentials: KsefToken,
+        credentials: Credentials,
         *,
         session: aiohttp.ClientSession | None = None,
         connect_timeout: float = 10.0,
@@ -123,7 +124,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         retry: RetryPolicy | None = None,
         pacer: Pacer | None = None,
         hook: Hook | None = None,
-        login_cadence: Cadence = LOGIN_CADENCE,
+        login_cadence: Cadence | None = None,
         revoke_on_exit: bool = False,
     ) -> None:
         self.environment = environment
@@ -194,6 +195,13 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         from .resources.auth_sessions import AuthSessions
 
         return AuthSessions(self._api)
+
+    @cached_property
+    def certificates(self) -> Certificates:
+        """KSeF certificates: applying, fetching, revoking, listing."""
+        from .resources.certificates import Certificates
+
+        return Certificates(self._api)
 
     @cached_property
     def limits(self) -> Limits:

@@ -14,6 +14,7 @@ KsefError
 ├── ProcessingError         KSeF took it in and later reported failure
 │   ├── LoginFailedError, SessionFailedError, OperationFailedError
 │   └── InvoiceRejectedError ── DuplicateInvoiceError
+├── UploadExpiredError      the time to upload a package is over
 ├── WaitTimeoutError        still in progress when the time ran out
 └── CryptoError             a key, certificate or ciphertext that cannot be used
 """
@@ -46,6 +47,7 @@ __all__ = [
     "Status",
     "TransportError",
     "UnauthorizedError",
+    "UploadExpiredError",
     "WaitTimeoutError",
     "describe",
 ]
@@ -281,6 +283,10 @@ class WaitTimeoutError(KsefError):
         super().__init__(message if last_status is None else f"{message}; last seen: {describe(last_status)}")
         #: The status seen last; None when none was seen.
         self.last_status = last_status
+
+
+class UploadExpiredError(KsefError):
+    """The time to upload a package is over: open a new session with the same package; nothing of it was processed."""
 
 
 class CryptoError(KsefError):

@@ -47,6 +47,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "InvoiceRejectedError": REJECTED,
     "DuplicateInvoiceError": {**REJECTED, "original_ksef_number": "K", "original_session": None},
     "WaitTimeoutError": {"last_status": STATUS},
+    "UploadExpiredError": {},
     "CryptoError": {},
 }
 

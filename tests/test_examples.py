@@ -46,6 +46,13 @@ async def test_send_one_invoice() -> None:
     assert lines[1].endswith(f"confirms ['{number}']")
 
 
+async def test_certificate() -> None:
+    assert (await run("certificate.py")).splitlines() == [
+        "300 applications left",
+        "Faktury: Active, of Nip 5265877635",
+    ]
+
+
 async def test_watch_session() -> None:
     lines = (await run("watch_session.py")).splitlines()
 
@@ -66,6 +73,15 @@ async def test_metrics() -> None:
 
     assert lines[0].startswith("ksef_requests_total{operation=")
     assert 'ksef_requests_total{operation="send_invoice",status="202"} 5' in lines
+
+
+async def test_send_batch() -> None:
+    lines = (await run("send_batch.py")).splitlines()
+
+    assert lines[-1] == "199 of 200 accepted"
+    assert lines[-2].startswith("broken.xml: KSeF rejected invoice ")
+    for stage in ("packing", "uploading", "processing"):
+        assert any(line.strip().startswith(stage) and "100%" in line for line in lines), stage
 
 
 async def test_worker(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from ..operations import Bearer, Operation
 from ..operations.auth import REFRESH_ACCESS_TOKEN, REVOKE_CURRENT_LOGIN
 from ..polling import Cadence
 from ..protocol.requests import Query
-from .credentials import KsefToken
-from .login import LOGIN_CADENCE, log_in
+from .credentials import Credentials
+from .login import log_in
 
 __all__ = ["AccessTokens", "AuthorizedCaller"]
 
@@ -36,11 +36,11 @@ class AccessTokens:
         caller: How to reach KSeF.
         keys: The Ministry's public keys.
         credentials: Who logs in, and how.
-        cadence: How often to look at a login, and for how long.
+        cadence: How often to look at a login, and for how long; see `log_in`.
     """
 
     def __init__(
-        self, caller: Caller, keys: PublicKeys, credentials: KsefToken, *, cadence: Cadence = LOGIN_CADENCE
+        self, caller: Caller, keys: PublicKeys, credentials: Credentials, *, cadence: Cadence | None = None
     ) -> None:
         self._caller = caller
         self._keys = keys

@@ -1,21 +1,59 @@
-"""What a login is made of."""
+"""What a login is made of: a KSeF token, or a certificate with its key."""
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypedDict, Unpack
+
+import anyio
+import anyio.to_thread
 import attrs
 
 from ..errors import LocalProtocolError
-from ..models.auth import AuthorizationPolicy
+from ..models.auth import AuthorizationPolicy, SubjectBy
 from ..models.common import Context, ContextType
-from ..protocol.ksef_number import is_nip
+from ..protocol.ksef_number import has_valid_internal_id, is_nip
 
-__all__ = ["KsefToken"]
+if TYPE_CHECKING:
+    # Reading certificates, and signing XML, is loaded by those who log in with them.
+    from ..crypto.certificates import Certificate
+    from ..crypto.issuing import KeyKind
+    from ..crypto.xades import SigningKey
+
+__all__ = ["CertificateCredentials", "CertificateOptions", "Credentials", "KsefToken", "SignHook"]
+
+#: Signs bytes by an algorithm: ``rsa-sha256`` (PKCS#1 v1.5), ``ecdsa-sha256``, ``ecdsa-sha384`` or ``ecdsa-sha512``.
+#: An ECDSA signature may be DER or ``R||S``.
+SignHook: TypeAlias = Callable[[bytes, str], Awaitable[bytes]]
+
+_CONTEXTS: Final[Mapping[str, Callable[[str], object]]] = {
+    ContextType.NIP: is_nip,
+    ContextType.INTERNAL_ID: has_valid_internal_id,
+    ContextType.NIP_VAT_UE: re.compile(r"[1-9]([0-9][1-9]|[1-9][0-9])[0-9]{7}-[A-Z]{2}[A-Z0-9+*]{2,12}").fullmatch,
+    ContextType.PEPPOL_ID: re.compile(r"P[A-Z]{2}[0-9]{6}").fullmatch,
+}
 
 
-def _context_of_nip(credentials: KsefToken) -> Context:
+def _context_of_nip(credentials: KsefToken | CertificateCredentials) -> Context:
     if credentials.nip is None:
-        raise LocalProtocolError("A KsefToken needs the NIP (or another context) it was issued for.")
+        kind = type(credentials).__name__
+        raise LocalProtocolError(f"A {kind} needs the NIP (or another context) on whose behalf calls are made.")
     return Context(ContextType.NIP, credentials.nip)
+
+
+def _check_context(credentials: KsefToken | CertificateCredentials) -> None:
+    nip, context = credentials.nip, credentials.context
+    if nip is not None and context != Context(ContextType.NIP, nip):
+        raise LocalProtocolError("Give either the NIP or another context, not both.")
+    if context.type == ContextType.NIP and not is_nip(context.value):
+        raise LocalProtocolError(f"{context.value!r} is not a NIP: ten digits, as KSeF's specification asks.")
+    if (fits := _CONTEXTS.get(context.type)) is not None and not fits(context.value):
+        raise LocalProtocolError(
+            f"{context.value!r} is not written as KSeF writes an identifier of type {context.type}."
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -40,7 +78,174 @@ class KsefToken:
     def __attrs_post_init__(self) -> None:
         if not self.token.strip():
             raise LocalProtocolError("The KSeF token is empty.")
-        if self.nip is not None and self.context != Context(ContextType.NIP, self.nip):
-            raise LocalProtocolError("Give either the NIP or another context, not both.")
-        if self.context.type == ContextType.NIP and not is_nip(self.context.value):
-            raise LocalProtocolError(f"{self.context.value!r} is not a NIP: ten digits, as KSeF's specification asks.")
+        _check_context(self)
+
+
+class CertificateOptions(TypedDict, total=False):
+    """What every way to make `CertificateCredentials` takes; its docstring describes them."""
+
+    nip: str | None
+    context: Context
+    subject_by: SubjectBy
+    policy: AuthorizationPolicy | None
+    verify_certificate_chain: bool
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class CertificateCredentials:
+    """Login with a certificate: KSeF's own, a seal, a person's, or on TEST one that signs itself.
+
+    Made by `from_bytes`, `from_files`, `from_pkcs12`, `from_key`, `from_hook` or `self_signed`; needs the extra
+    ``xades``.
+
+    Args:
+        nip: NIP of the company on whose behalf calls are made (10 digits).
+        certificate: Of whoever logs in.
+        key: Its key, or what signs like those of `cryptography`; it is called in a worker thread.
+        hook: Signs in place of ``key``, and may wait for a card, a PIN or another machine.
+        context: In place of ``nip`` where the context is not a NIP.
+        subject_by: How KSeF finds out who logs in: by the certificate's subject or by its fingerprint.
+        policy: IPv4 addresses from which the tokens of this login may be used.
+        verify_certificate_chain: Ask TEST to verify the certificate as production does.
+
+    Raises:
+        LocalProtocolError: Neither or both of ``nip`` and ``context``, or one that is malformed; neither or both of
+            ``key`` and ``hook``.
+    """
+
+    nip: str | None = None
+    certificate: Certificate = attrs.field(repr=False)
+    key: SigningKey | None = attrs.field(default=None, repr=False)
+    hook: SignHook | None = attrs.field(default=None, repr=False)
+    context: Context = attrs.field(default=attrs.Factory(_context_of_nip, takes_self=True))
+    subject_by: SubjectBy = SubjectBy.CERTIFICATE_SUBJECT
+    policy: AuthorizationPolicy | None = None
+    verify_certificate_chain: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if (self.key is None) is (self.hook is None):
+            raise LocalProtocolError("CertificateCredentials need either a key or a hook that signs.")
+        _check_context(self)
+
+    @classmethod
+    def from_bytes(
+        cls,
+        certificate: bytes | str,
+        key: bytes | str,
+        *,
+        password: str | bytes | None = None,
+        **options: Unpack[CertificateOptions],
+    ) -> Self:
+        """From a certificate and its private key, each PEM or DER.
+
+        With a ``password`` it may take tenths of a second: call it before the event loop runs, or in a thread.
+
+        Raises:
+            CryptoError: One of them cannot be read, the password is wrong, they do not belong together, or KSeF takes
+                no such key.
+            LocalProtocolError: As the class.
+        """
+        from ..crypto.certificates import check_pair, load_certificate, load_private_key
+
+        loaded = load_certificate(_bytes(certificate))
+        private_key = load_private_key(_bytes(key), None if password is None else _bytes(password))
+        check_pair(loaded, private_key.public_key())
+        return cls(certificate=loaded, key=private_key, **options)
+
+    @classmethod
+    def from_key(cls, certificate: bytes | str, key: SigningKey, **options: Unpack[CertificateOptions]) -> Self:
+        """From a certificate (PEM or DER) and a key at hand: one of `cryptography`, or what signs like it.
+
+        A smart card's driver that signs while it is called fits; `from_hook` is for what has to be waited for.
+
+        Raises:
+            CryptoError: The certificate cannot be read, or the key is not its own.
+            LocalProtocolError: As the class.
+        """
+        from ..crypto.certificates import check_pair, load_certificate
+
+        loaded = load_certificate(_bytes(certificate))
+        # Of other keys, the first signature tells.
+        if (public_key := getattr(key, "public_key", None)) is not None:
+            check_pair(loaded, public_key())
+        return cls(certificate=loaded, key=key, **options)
+
+    @classmethod
+    def from_pkcs12(
+        cls, data: bytes, password: str | bytes | None = None, **options: Unpack[CertificateOptions]
+    ) -> Self:
+        """From a PKCS#12 file (.p12, .pfx); may take tenths of a second, as `from_bytes`.
+
+        Raises:
+            CryptoError: The password is wrong, or there is no key with its certificate that KSeF takes.
+            LocalProtocolError: As the class.
+        """
+        from ..crypto.certificates import load_pkcs12
+
+        certificate, key = load_pkcs12(data, None if password is None else _bytes(password))
+        return cls(certificate=certificate, key=key, **options)
+
+    @classmethod
+    async def from_files(
+        cls,
+        certificate: str | os.PathLike[str],
+        key: str | os.PathLike[str] | None = None,
+        *,
+        password: str | bytes | None = None,
+        **options: Unpack[CertificateOptions],
+    ) -> Self:
+        """From files: certificate and key (PEM or DER), or one PKCS#12 file without ``key``.
+
+        Raises:
+            OSError: A file cannot be read.
+            CryptoError, LocalProtocolError: As `from_bytes` and `from_pkcs12`.
+        """
+
+        data = await anyio.Path(certificate).read_bytes()
+        if key is None:
+            return await anyio.to_thread.run_sync(partial(cls.from_pkcs12, data, password, **options))
+        key_data = await anyio.Path(key).read_bytes()
+        return await anyio.to_thread.run_sync(partial(cls.from_bytes, data, key_data, password=password, **options))
+
+    @classmethod
+    def from_hook(cls, certificate: bytes | str, hook: SignHook, **options: Unpack[CertificateOptions]) -> Self:
+        """From a certificate (PEM or DER) whose key is elsewhere: on a smart card, in an HSM, behind a service.
+
+        What ``hook`` raises comes out of the login as it is; a signature of another key is a `CryptoError`.
+
+        Raises:
+            CryptoError: The certificate cannot be read.
+            LocalProtocolError: As the class.
+        """
+        from ..crypto.certificates import load_certificate
+
+        return cls(certificate=load_certificate(_bytes(certificate)), hook=hook, **options)
+
+    @classmethod
+    async def self_signed(
+        cls, seal_nip: str, *, pesel: str | None = None, key_kind: KeyKind = "ec", **options: Unpack[CertificateOptions]
+    ) -> Self:
+        """For TEST: a new key with a certificate that vouches for itself, as KSeF takes it nowhere else.
+
+        Args:
+            seal_nip: Of the company that logs in, with its seal; also the context unless ``options`` name another.
+            pesel: Of a person who logs in, in place of the company.
+            key_kind: ``"ec"`` (P-256) or ``"rsa"`` (2048 bits).
+            options: As the class.
+        """
+        from ..crypto.issuing import new_private_key, self_signed_person, self_signed_seal
+
+        private_key = await anyio.to_thread.run_sync(new_private_key, key_kind)
+        make = partial(self_signed_person, pesel=pesel) if pesel else partial(self_signed_seal, seal_nip)
+        certificate = await anyio.to_thread.run_sync(make, private_key)
+        if not options.keys() & {"nip", "context"}:
+            options["nip"] = seal_nip
+        return cls(certificate=certificate, key=private_key, **options)
+
+
+#: Whatever a client can log in with.
+Credentials: TypeAlias = KsefToken | CertificateCredentials
+
+
+def _bytes(text: bytes | str) -> bytes:
+    return text.encode() if isinstance(text, str) else text

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..caller import Caller
 from ..crypto.envelope import rsa_encrypt
 from ..errors import LoginFailedError
 from ..keys import PublicKey, PublicKeys
 from ..models.auth import LoginStarted, LoginStatus, TokenLoginRequest, TokenPair
 from ..models.keys import PublicKeyUsage
-from ..operations.auth import GET_CHALLENGE, GET_LOGIN_STATUS, LOG_IN_WITH_TOKEN, REDEEM_TOKENS
+from ..operations.auth import (
+    GET_CHALLENGE,
+    GET_LOGIN_STATUS,
+    LOG_IN_WITH_SIGNATURE,
+    LOG_IN_WITH_TOKEN,
+    REDEEM_TOKENS,
+)
 from ..polling import Cadence, wait_until
 from ..protocol.lifecycle import is_success, is_terminal
-from .credentials import KsefToken
+from .credentials import Credentials, KsefToken
+from .signing import sign_login
 
-__all__ = ["LOGIN_CADENCE", "log_in"]
+__all__ = ["CERTIFICATE_LOGIN_CADENCE", "LOGIN_CADENCE", "log_in"]
 
 #: A token login takes KSeF well under a second, mostly.
 LOGIN_CADENCE = Cadence(interval=0.1, factor=1.6, longest=2.0, deadline=120.0)
+#: A certificate's issuer is asked whether it is still good (OCSP): minutes are normal, half an hour was seen.
+CERTIFICATE_LOGIN_CADENCE = Cadence(interval=0.1, factor=1.6, longest=10.0, deadline=2400.0)
 
 
 async def log_in(
-    caller: Caller, keys: PublicKeys, credentials: KsefToken, *, cadence: Cadence = LOGIN_CADENCE
+    caller: Caller, keys: PublicKeys, credentials: Credentials, *, cadence: Cadence | None = None
 ) -> TokenPair:
     """Log in; from the start again when an answer on the way is lost.
 
@@ -28,7 +39,8 @@ async def log_in(
         caller: How to reach KSeF.
         keys: The Ministry's public keys.
         credentials: Who logs in, and how.
-        cadence: How often to look at the login, and for how long.
+        cadence: How often to look at the login, and for how long; by default two minutes for a token, and longer for
+            a certificate.
 
     Returns:
         The access token (about 15 minutes) and the refresh token (up to 7 days).
@@ -36,16 +48,20 @@ async def log_in(
     Raises:
         LoginFailedError: KSeF refused; ``code`` and ``details`` say why.
         WaitTimeoutError: KSeF had not decided when ``cadence.deadline`` passed.
-        CryptoError: KSeF offers no usable key.
+        CryptoError: KSeF offers no usable key; the certificate has expired, or its key does not fit.
+        LocalProtocolError: The certificate needs the extra ``xades``.
         TransportError, ApiError, RemoteProtocolError: A call failed.
 
-    Source: POST /auth/challenge, /auth/ksef-token, GET /auth/{referenceNumber}, POST /auth/token/redeem.
+    Source: POST /auth/challenge, /auth/ksef-token, /auth/xades-signature, /auth/token/redeem,
+    GET /auth/{referenceNumber}.
     """
+    if cadence is None:
+        cadence = LOGIN_CADENCE if isinstance(credentials, KsefToken) else CERTIFICATE_LOGIN_CADENCE
     # A challenge, and what it leads to, can be used once: when an answer is lost, so is all that came before.
-    return await caller.begin_anew(lambda: _log_in_once(caller, keys, credentials, cadence))
+    return await caller.begin_anew(partial(_log_in_once, caller, keys, credentials, cadence))
 
 
-async def _log_in_once(caller: Caller, keys: PublicKeys, credentials: KsefToken, cadence: Cadence) -> TokenPair:
+async def _log_in_once(caller: Caller, keys: PublicKeys, credentials: Credentials, cadence: Cadence) -> TokenPair:
     started = await _prove(caller, keys, credentials)
     bearer = started.authentication_token.token
 
@@ -64,7 +80,14 @@ async def _log_in_once(caller: Caller, keys: PublicKeys, credentials: KsefToken,
     return await caller.call(REDEEM_TOKENS, bearer=bearer)
 
 
-async def _prove(caller: Caller, keys: PublicKeys, credentials: KsefToken) -> LoginStarted:
+async def _prove(caller: Caller, keys: PublicKeys, credentials: Credentials) -> LoginStarted:
+    if not isinstance(credentials, KsefToken):
+        challenge = await caller.call(GET_CHALLENGE)
+        # By KSeF's clock: a signature from the future is refused, and this machine's clock may be ahead.
+        document = await sign_login(credentials, challenge.challenge, challenge.timestamp)
+        query = {"verify_certificate_chain": credentials.verify_certificate_chain or None}
+        return await caller.call(LOG_IN_WITH_SIGNATURE, document, query=query)
+
     async def prove_with(public_key: PublicKey) -> LoginStarted:
         challenge = await caller.call(GET_CHALLENGE)
         proof = f"{credentials.token}|{challenge.timestamp_ms}".encode()

@@ -60,7 +60,8 @@ class SessionCipher:
             raise CryptoError(f"An AES-256 key has {KEY_SIZE} bytes, not {len(key)}.")
         if len(iv) != IV_SIZE:
             raise CryptoError(f"An initialization vector has {IV_SIZE} bytes, not {len(iv)}.")
-        self._cipher = Cipher(algorithms.AES(key), modes.CBC(iv))
+        self._key = algorithms.AES(key)
+        self._cipher = Cipher(self._key, modes.CBC(iv))
 
     def encrypt(self, plain: bytes) -> bytes:
         """The ciphertext: `encrypted_size(len(plain))` bytes."""
@@ -89,6 +90,16 @@ class SessionCipher:
         if not 1 <= padding_size <= _BLOCK or padded[-padding_size:] != bytes([padding_size]) * padding_size:
             raise CryptoError("The ciphertext does not fit the key: its padding is wrong.")
         return padded[:-padding_size]
+
+    def decrypt_blocks(self, blocks: bytes, previous: bytes | None) -> bytes:
+        """The plain bytes of some blocks out of a ciphertext, padding and all.
+
+        Args:
+            blocks: A multiple of 16 bytes.
+            previous: The block of ciphertext before them (16 bytes); None when they are the first.
+        """
+        cipher = self._cipher if previous is None else Cipher(self._key, modes.CBC(previous))
+        return cipher.decryptor().update(blocks)
 
 
 def load_public_key(certificate: bytes) -> rsa.RSAPublicKey:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from datetime import datetime
 
 import attrs
@@ -17,6 +18,7 @@ __all__ = [
     "Challenge",
     "LoginStarted",
     "LoginStatus",
+    "SubjectBy",
     "TokenInfo",
     "TokenLoginRequest",
     "TokenPair",
@@ -52,6 +54,15 @@ class AuthorizationPolicy:
     """Limits the login asks for itself."""
 
     allowed_ips: AllowedIps | None = None
+
+
+class SubjectBy(enum.StrEnum):
+    """How KSeF finds out who signed a login."""
+
+    #: By the NIP or PESEL in the certificate's subject.
+    CERTIFICATE_SUBJECT = "certificateSubject"
+    #: By the SHA-256 of the certificate: for those whose subject has neither.
+    CERTIFICATE_FINGERPRINT = "certificateFingerprint"
 
 
 @attrs.frozen(kw_only=True)

@@ -17,6 +17,7 @@ from .operation import Bearer, Operation, RateGroup
 __all__ = [
     "GET_CHALLENGE",
     "GET_LOGIN_STATUS",
+    "LOG_IN_WITH_SIGNATURE",
     "LOG_IN_WITH_TOKEN",
     "REDEEM_TOKENS",
     "REFRESH_ACCESS_TOKEN",
@@ -32,6 +33,10 @@ GET_CHALLENGE: Operation[None, Challenge] = Operation(
 LOG_IN_WITH_TOKEN: Operation[TokenLoginRequest, LoginStarted] = Operation(
     name="log_in_with_token", method=POST, path="/auth/ksef-token", success=202,
     request=TokenLoginRequest, response=LoginStarted, bearer=Bearer.NONE, rate_group=RateGroup.ANONYMOUS,
+)  # fmt: skip
+LOG_IN_WITH_SIGNATURE: Operation[bytes, LoginStarted] = Operation(
+    name="log_in_with_signature", method=POST, path="/auth/xades-signature", success=202, request=bytes,
+    response=LoginStarted, query=("verify_certificate_chain",), bearer=Bearer.NONE, rate_group=RateGroup.ANONYMOUS,
 )  # fmt: skip
 GET_LOGIN_STATUS: Operation[None, LoginStatus] = Operation(
     name="get_login_status", method=GET, path="/auth/{reference_number}", success=200, response=LoginStatus,

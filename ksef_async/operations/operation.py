@@ -61,7 +61,7 @@ class Operation(Generic[RequestT, ResponseT]):
     path: str
     #: The one status that means success; any other is an error.
     success: int
-    #: Model of the JSON body; None when there is none.
+    #: Model of the JSON body, ``bytes`` for an XML document; None when there is none.
     request: type[RequestT] | None = None
     #: Model of the JSON answer, ``bytes`` for an XML document; None when there is none.
     response: type[ResponseT] | None = None

@@ -7,6 +7,8 @@ from typing import Any, Final
 from . import (
     auth,
     auth_sessions,
+    batch,
+    certificates,
     collective_identifiers,
     keys,
     limits,
@@ -26,8 +28,10 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = tuple(
     for file in (
         auth,
         auth_sessions,
+        certificates,
         keys,
         sessions,
+        batch,
         collective_identifiers,
         tokens,
         permissions,

@@ -1,7 +1,7 @@
-"""Every state and every transition of a login, a session, an invoice and a permission's operation is in this file.
+"""Every state and every transition of a login, both kinds of session, an invoice and a permission's operation.
 
 The rule for codes, known or not: below 200 in progress, 200 success, from 201 failure for good.
-Source: OpenAPI 2.9.0 (status tables in the descriptions); uwierzytelnianie.md; sesja-interaktywna.md.
+Source: OpenAPI 2.9.0 (status tables in the descriptions); uwierzytelnianie.md; sesja-interaktywna.md, sesja-wsadowa.md.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ import attrs
 from ..models.sessions import InvoiceStatusCode, SessionOutcome, StatusCode
 
 __all__ = [
+    "BATCH_SESSION_STATES",
+    "ENROLLMENT_STATES",
     "INVOICE_STATES",
     "LOGIN_STATES",
     "ONLINE_SESSION_STATES",
     "PERMISSION_OPERATION_STATES",
+    "EnrollmentStatusCode",
     "LoginStatusCode",
     "PermissionOperationCode",
     "State",
@@ -39,6 +42,16 @@ class LoginStatusCode(enum.IntEnum):
     INVALID_CERTIFICATE = 460
     DECEASED_PERSON = 470
     BLOCKED = 480
+    UNKNOWN_ERROR = 500
+    CANCELLED_BY_SYSTEM = 550
+
+
+class EnrollmentStatusCode(enum.IntEnum):
+    """The known status codes of an application for a certificate."""
+
+    IN_PROGRESS = 100
+    ISSUED = 200
+    REJECTED = 400
     UNKNOWN_ERROR = 500
     CANCELLED_BY_SYSTEM = 550
 
@@ -128,6 +141,14 @@ LOGIN_STATES: Final[Mapping[int, State]] = {
     LoginStatusCode.CANCELLED_BY_SYSTEM: _CANCELLED_BY_SYSTEM,
 }
 
+ENROLLMENT_STATES: Final[Mapping[int, State]] = {
+    EnrollmentStatusCode.IN_PROGRESS: State("Wniosek przyjęty do realizacji", next=frozenset({200, 400, 500, 550})),
+    EnrollmentStatusCode.ISSUED: State("Wniosek obsłużony (certyfikat wygenerowany)"),
+    EnrollmentStatusCode.REJECTED: State("Wniosek odrzucony"),
+    EnrollmentStatusCode.UNKNOWN_ERROR: State("Nieznany błąd"),
+    EnrollmentStatusCode.CANCELLED_BY_SYSTEM: _CANCELLED_BY_SYSTEM,
+}
+
 # (none) ──open──► 100 ──close, or 12 hours──► 170 ──┬─► 200  at least one invoice accepted, UPO ready
 #                   │                               ├─► 440  no invoice was sent
 #                   └──key cannot be decrypted      └─► 445  invoices sent, none valid
@@ -143,6 +164,28 @@ ONLINE_SESSION_STATES: Final[Mapping[int, State]] = {
     ),
     StatusCode.CANCELLED: State("Sesja anulowana", details=("Nie przesłano faktur",)),
     StatusCode.VALIDATION_ERROR: State("Błąd weryfikacji, brak poprawnych faktur"),
+}
+
+# (none) ──open──► 100 ──close──► 150 ──┬─► 200  at least one invoice accepted, UPO ready
+#                   │                   ├─► 445  no invoice is valid
+#                   │                   ├─► 405 415 420 430 435 500  the package cannot be used
+#                   │                   └─► 440  the package holds no invoice
+#                   └──not closed within 12 hours──► 440
+_BATCH_ENDS = frozenset({200, 405, 415, 420, 430, 435, 440, 445, 500})
+
+BATCH_SESSION_STATES: Final[Mapping[int, State]] = {
+    # The details of 440 tell its two causes apart: nothing came in time, or the package was empty.
+    StatusCode.OPENED: State("Sesja wsadowa rozpoczęta", next=frozenset({150, 440})),
+    StatusCode.PROCESSING: State("Trwa przetwarzanie", next=_BATCH_ENDS),
+    StatusCode.PROCESSED_OK: State("Sesja wsadowa przetworzona pomyślnie"),
+    StatusCode.PART_ERROR: State("Błąd weryfikacji poprawności dostarczonych elementów paczki"),
+    StatusCode.DECRYPTION_ERROR: State("Błąd odszyfrowania dostarczonego klucza"),
+    StatusCode.TOO_MANY_INVOICES: State("Przekroczony limit faktur w sesji"),
+    StatusCode.ARCHIVE_ERROR: State("Błąd dekompresji pierwotnego archiwum"),
+    StatusCode.PART_DECRYPTION_ERROR: State("Błąd odszyfrowania zaszyfrowanych części archiwum"),
+    StatusCode.CANCELLED: State("Sesja anulowana"),
+    StatusCode.VALIDATION_ERROR: State("Błąd weryfikacji, brak poprawnych faktur"),
+    StatusCode.UNKNOWN_ERROR: State("Nieznany błąd"),
 }
 
 _FINAL_INVOICE_CODES = frozenset(code.value for code in InvoiceStatusCode if is_terminal(code))

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote, urlencode
 
 import attrs
 
 from ..errors import LocalProtocolError
 from ..operations import Operation
-from .messages import RawRequest
+from .messages import FileBody, RawRequest
 from .wire import WIRE, camel
 
-__all__ = ["CONTINUATION_HEADER", "Query", "build_link_request", "build_request", "with_bearer"]
+if TYPE_CHECKING:
+    from ..models.batch import PartUploadRequest
+
+__all__ = [
+    "CONTINUATION_HEADER",
+    "Query",
+    "build_link_request",
+    "build_request",
+    "build_upload_request",
+    "with_bearer",
+]
 
 #: Query parameters: a model, or a mapping by the names of `Operation.query`.
 Query: TypeAlias = Mapping[str, object] | attrs.AttrsInstance
@@ -39,7 +49,7 @@ def build_request(
     Args:
         operation: The row.
         base_url: Up to and including the version.
-        body: An instance of ``operation.request``.
+        body: An instance of ``operation.request``; an XML document as bytes.
         path: A value for each placeholder of ``operation.path``.
         query: An attrs instance, or a mapping with values ready for the wire; None and empty values are left out.
         headers: Sent besides the usual ones.
@@ -56,13 +66,14 @@ def build_request(
     accept = "application/xml" if operation.response is bytes else "application/json"
     wire_headers = {"Accept": accept, **_PROBLEM_DETAILS, **_USER_AGENT, **(headers or {})}
     if operation.request is not None:
-        wire_headers["Content-Type"] = "application/json"
+        wire_headers["Content-Type"] = "application/xml" if operation.request is bytes else "application/json"
     return RawRequest(
         operation=operation.name,
         method=operation.method.value,
         url=base_url + _fill(operation, path or {}) + _query_string(operation, query),
         headers=wire_headers,
-        body=None if operation.request is None else WIRE.to_json(body),
+        # A signed document goes as it was signed.
+        body=body if body is None or isinstance(body, bytes) else WIRE.to_json(body),
     )
 
 
@@ -76,6 +87,12 @@ def with_bearer(request: RawRequest, token: str | None) -> RawRequest:
 def build_link_request(name: str, url: str) -> RawRequest:
     """The request that follows a signed link: the signature is the only credential, so no bearer goes with it."""
     return RawRequest(operation=name, method="GET", url=url, headers=_USER_AGENT)
+
+
+def build_upload_request(name: str, link: PartUploadRequest, body: FileBody) -> RawRequest:
+    """The request that uploads a file: method, address and headers as KSeF gave them, and no bearer."""
+    headers = {header: value for header, value in link.headers.items() if value is not None}
+    return RawRequest(operation=name, method=link.method, url=link.url, headers={**_USER_AGENT, **headers}, body=body)
 
 
 def _fill(operation: Operation[Any, Any], values: Mapping[str, str]) -> str:
@@ -95,7 +112,11 @@ def _query_string(operation: Operation[Any, Any], query: Query | None) -> str:
     if unknown := items.keys() - set(operation.query):
         raise LocalProtocolError(f"{operation.name} has no query parameter {', '.join(sorted(unknown))}.")
     try:
-        pairs = [(camel(name), WIRE.dump(value)) for name, value in items.items() if value is not None and value != ()]
+        pairs = [(camel(name), _dump(value)) for name, value in items.items() if value is not None and value != ()]
     except ValueError as error:
         raise LocalProtocolError(f"{operation.name}: {error}") from None
     return "?" + urlencode(pairs, doseq=True) if pairs else ""
+
+
+def _dump(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else WIRE.dump(value)

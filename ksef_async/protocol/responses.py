@@ -29,7 +29,7 @@ from ..operations import Operation
 from .messages import RawResponse
 from .wire import WIRE, UnreadableJsonError, WireError
 
-__all__ = ["decipher_error", "decipher_link_response", "decipher_response"]
+__all__ = ["decipher_error", "decipher_link_response", "decipher_response", "decipher_upload_response"]
 
 ResponseT = TypeVar("ResponseT")
 
@@ -80,6 +80,24 @@ def decipher_link_response(name: str, response: RawResponse) -> bytes:
     if response.status != 200 or _is_html(response):
         raise decipher_error(name, response)
     return _check_hash(name, response, required=True)
+
+
+def decipher_upload_response(name: str, response: RawResponse) -> None:
+    """Nothing, when the storage has taken the file in.
+
+    Raises:
+        ApiError: The storage said no; 403 means the link has expired. A `ServerError` is anything that may go better
+            the next time, such as a firewall's page, or any success but 201: a file has been lost after a 200.
+    """
+    if response.status == 201 and not _is_html(response):
+        return
+    if response.status < 300 and not _is_html(response):
+        raise ServerError(
+            f"{name}: HTTP {response.status} in place of 201, which alone means that the file is in.",
+            operation=name,
+            http_status=response.status,
+        )
+    raise decipher_error(name, response)
 
 
 def decipher_error(name: str, response: RawResponse) -> ApiError:
@@ -189,6 +207,8 @@ def _describe_body(response: RawResponse) -> str:
         return "empty answer."
     if _is_html(response):
         return "an HTML page instead of an answer."
+    if code := re.search(rb"<Code>([A-Za-z]{1,64})</Code>", response.body):
+        return f"the storage says {code[1].decode()}."
     return f"{len(response.body)} bytes of {response.content_type or 'unknown type'}."
 
 

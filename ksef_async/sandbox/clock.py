@@ -85,3 +85,12 @@ class Timings:
     permission_operation_retention: timedelta = timedelta(days=30)
     #: From generating a token until it is active, and from revoking it until it is gone.
     token_delay: timedelta = _ms(50)
+    #: Before it is over, KSeF does not know a batch session yet (21173).
+    batch_visibility_lag: timedelta = timedelta()
+    #: For each part of a package; all parts have the sum.
+    upload_window: timedelta = timedelta(minutes=20)
+    #: From an application for a certificate to its decision, and from revoking a certificate until it is revoked.
+    enrollment_delay: timedelta = _ms(50)
+    revocation_delay: timedelta = _ms(50)
+    #: How long an application can be asked about.
+    enrollment_retention: timedelta = timedelta(days=30)

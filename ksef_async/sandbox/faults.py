@@ -12,13 +12,16 @@ from typing import Any, Final, Literal
 import attrs
 from aiohttp import web
 
-from ..models.sessions import InvoiceStatusCode
+from ..models.sessions import InvoiceStatusCode, StatusCode
 from ..operations import Operation
 from ..operations.table import OPERATIONS
 from ..protocol.error_codes import ErrorCode
-from .refusals import Refusal, TooManyRequests, internal_error
+from .refusals import Refusal, StorageRefusal, TooManyRequests, internal_error
 
-__all__ = ["Fault", "Faults"]
+__all__ = ["UPLOAD_PART", "Fault", "Faults"]
+
+#: What the uploading of a part is called here; it goes to the storage, so it is no operation of the table.
+UPLOAD_PART: Final = "upload_part"
 
 _PAGE: Final = "<!DOCTYPE html><html><head><title>{status}</title></head><body>Request ID: 00000000</body></html>"
 
@@ -27,7 +30,7 @@ _PAGE: Final = "<!DOCTYPE html><html><head><title>{status}</title></head><body>R
 class Fault:
     """One way for a call to go wrong; made by the class methods."""
 
-    kind: Literal["drop", "answer", "refuse", "wait", "crash", "wrong_key", "stuck", "verdict"]
+    kind: Literal["drop", "answer", "refuse", "wait", "crash", "wrong_key", "stuck", "verdict", "part", "session"]
     #: Whether KSeF does what was asked all the same.
     after_effect: bool = False
     status: int = 0
@@ -36,6 +39,8 @@ class Fault:
     refusal: Refusal | None = None
     seconds: float = 0.0
     verdict: InvoiceStatusCode | None = None
+    part: Literal["lost", "garbled", "shortened"] | None = None
+    session_end: StatusCode | None = None
 
     @classmethod
     def drop_before(cls) -> Fault:
@@ -98,6 +103,38 @@ class Fault:
         """The invoice being sent ends like this, e.g. with 500 or 550, whatever is in it."""
         return cls("verdict", verdict=InvoiceStatusCode(code))
 
+    @classmethod
+    def link_refused(cls, status: int = 403, code: str = "AuthenticationFailed") -> Fault:
+        """The storage refuses an upload, by default like a link whose time is over."""
+        return cls("refuse", refusal=StorageRefusal(status, code, "The request was refused on purpose."))
+
+    @classmethod
+    def part_lost(cls) -> Fault:
+        """The storage takes the part being uploaded (201), and forgets it: the close finds it missing (21205)."""
+        return cls("part", part="lost")
+
+    @classmethod
+    def part_garbled(cls) -> Fault:
+        """A bit of the part being uploaded turns over: the session ends with 405."""
+        return cls("part", part="garbled")
+
+    @classmethod
+    def part_shortened(cls) -> Fault:
+        """The end of the part being uploaded is cut off: the close finds its size wrong (21157)."""
+        return cls("part", part="shortened")
+
+    @classmethod
+    def session_ends(cls, code: StatusCode | int) -> Fault:
+        """The batch session being opened ends like this once it is closed, whatever is in the package.
+
+        Raises:
+            ValueError: A session that ends so has invoices, so it takes a package that brings it about.
+        """
+        end = StatusCode(code)
+        if end < StatusCode.PART_ERROR or end == StatusCode.VALIDATION_ERROR:
+            raise ValueError(f"a session ends with {end.value} because of its invoices")
+        return cls("session", session_end=end)
+
     def response(self, request: web.Request, now: Any) -> web.Response | None:
         """What is answered in place of KSeF; None when it answers itself.
 
@@ -143,7 +180,7 @@ class Faults:
         """Plan a fault.
 
         Args:
-            operation: Which calls; None for all.
+            operation: Which calls, or `UPLOAD_PART`; None for all.
             fault: What happens to them.
             times: To how many of them; by default the next one, and with a probability all from now on.
             probability: How likely it is for each.
@@ -152,7 +189,7 @@ class Faults:
             ValueError: There is no such operation.
         """
         name = operation.name if isinstance(operation, Operation) else operation
-        if name is not None and all(row.name != name for row in OPERATIONS):
+        if name not in (None, UPLOAD_PART) and all(row.name != name for row in OPERATIONS):
             raise ValueError(f"there is no operation {name}")
         if times is None and probability == 1.0:
             times = 1
@@ -166,15 +203,16 @@ class Faults:
         """Let everything go right from now on."""
         self._plans.clear()
 
-    def next_for(self, operation: Operation[Any, Any]) -> Fault | None:
+    def next_for(self, operation: Operation[Any, Any] | str) -> Fault | None:
         """The fault that happens to a call, if any; it is used up."""
+        name = operation.name if isinstance(operation, Operation) else operation
         for plan in self._plans:
-            if plan.operation not in (None, operation.name) or self._chance.random() >= plan.probability:
+            if plan.operation not in (None, name) or self._chance.random() >= plan.probability:
                 continue
             if plan.times is not None:
                 plan.times -= 1
                 if plan.times == 0:
                     self._plans.remove(plan)
-            self.happened[operation.name] = self.happened.get(operation.name, 0) + 1
+            self.happened[name] = self.happened.get(name, 0) + 1
             return plan.fault
         return None

@@ -8,38 +8,47 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from ..models.auth import AuthenticationMethodCategory, AuthenticationMethodInfo
+from ..models.auth import AuthenticationMethodInfo
 from ..protocol.error_codes import ErrorCode
 from .refusals import Forbidden, InvalidInput, Refusal
 from .router import Call
-from .world import Invoice, Login, OnlineSession
+from .world import Invoice, Login, Session
 
-__all__ = ["find_invoice", "find_session", "login_fields", "numbered_page_of", "page_of"]
+__all__ = ["find_invoice", "find_session", "find_session_of", "login_fields", "numbered_page_of", "page_of"]
 
 T = TypeVar("T")
+SessionT = TypeVar("SessionT", bound=Session)
 
 
-def find_session(call: Call, found: str = "znaleziona") -> OnlineSession:
-    """The session the path names.
+def find_session(call: Call, found: str = "znaleziona") -> Session:
+    """The session the path names, of whatever kind.
 
     Args:
         call: With ``reference_number`` in its path.
         found: KSeF's word for it, which differs between operations.
     """
-    reference_number = call.path["reference_number"]
-    session = call.world.sessions.get(reference_number)
-    if session is None:
-        detail = f"Sesja o numerze referencyjnym {reference_number} nie została {found}."
+    return _allowed(call, call.world.sessions.get(call.path["reference_number"]), found)
+
+
+def find_session_of(kind: type[SessionT], call: Call, found: str = "znaleziona") -> SessionT:
+    """The session the path names; to an operation of the other kind it does not exist [INF]."""
+    session = call.world.sessions.get(call.path["reference_number"])
+    return _allowed(call, session if isinstance(session, kind) else None, found)
+
+
+def _allowed(call: Call, session: SessionT | None, found: str) -> SessionT:
+    if session is None or not session.is_visible_at(call.now):
+        detail = f"Sesja o numerze referencyjnym {call.path['reference_number']} nie została {found}."
         raise Refusal(ErrorCode.UNKNOWN_SESSION, detail)
     if session.context != call.caller.context:
         raise Forbidden("insufficient-resource-access", "Brak dostępu do wskazanego zasobu.")
     return session
 
 
-def find_invoice(call: Call, session: OnlineSession) -> Invoice:
+def find_invoice(call: Call, session: Session) -> Invoice:
     """The session's invoice the path names."""
     wanted = call.path["invoice_reference_number"]
-    if invoice := session.invoices.get(wanted):
+    if session.lists_at(call.now) and (invoice := session.invoices.get(wanted)):
         return invoice
     raise InvalidInput(f"Faktura o numerze referencyjnym {wanted} nie została znaleziona.")
 
@@ -48,9 +57,9 @@ def login_fields(login: Login, now: datetime) -> dict[str, Any]:
     """What is told of a login, by itself and in lists."""
     return {
         "start_date": login.started_at,
-        "authentication_method": "Token",
+        "authentication_method": login.method.name,
         "authentication_method_info": AuthenticationMethodInfo(
-            AuthenticationMethodCategory.TOKEN, "token.ksef", "Token KSeF"
+            login.method.category, login.method.code, login.method.display_name
         ),
         "status": login.status_at(now),
         "is_token_redeemed": login.is_redeemed,

@@ -10,7 +10,7 @@ import secrets
 from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 import attrs
@@ -148,19 +148,23 @@ class Ministry:
 
     # --- signed links -------------------------------------------------------------------------------------
 
-    def sign_link(self, path: str, now: datetime, lifetime: timedelta) -> tuple[str, datetime]:
-        """``path`` with a signature in its query, to read it without a token, and until when."""
+    def sign_link(
+        self, path: str, now: datetime, lifetime: timedelta, permission: Literal["r", "w"] = "r"
+    ) -> tuple[str, datetime]:
+        """``path`` with a signature in its query, to read (or write) it without a token, and until when."""
         end = (now + lifetime).replace(microsecond=0)
         start = now - timedelta(minutes=5)
-        query = {"sv": "2025-01-05", "st": _sas_time(start), "se": _sas_time(end), "sr": "b", "sp": "r"}
+        query = {"sv": "2025-01-05", "st": _sas_time(start), "se": _sas_time(end), "sr": "b", "sp": permission}
         return f"{path}?{urlencode({**query, 'sig': self._link_signature(path, query)})}", end
 
-    def is_signed(self, path: str, query: Mapping[str, str], now: datetime) -> bool:
-        """True when ``query`` has our signature for ``path`` and its time has not run out."""
+    def is_signed(
+        self, path: str, query: Mapping[str, str], now: datetime, permission: Literal["r", "w"] = "r"
+    ) -> bool:
+        """True when ``query`` has our signature to read (or write) ``path`` and its time has not run out."""
         fields = {name: value for name, value in query.items() if name != "sig"}
         if not hmac.compare_digest(self._link_signature(path, fields).encode(), query.get("sig", "").encode()):
             return False
-        return now <= datetime.fromisoformat(fields["se"])
+        return fields["sp"] == permission and now <= datetime.fromisoformat(fields["se"])
 
     def _link_signature(self, path: str, query: Mapping[str, str]) -> str:
         # Over the decoded fields: clients differ in what they escape.

@@ -21,6 +21,7 @@ __all__ = [
     "StorageRefusal",
     "TooManyRequests",
     "Unauthorized",
+    "UnsupportedMediaType",
     "internal_error",
 ]
 
@@ -91,6 +92,18 @@ class Gone(Refusal):
         """Always problem details."""
         body = _problem("Gone", 410, "Operacja wygasła i nie jest już dostępna.", instance, now)
         return _json(410, body, "application/problem+json")
+
+
+class UnsupportedMediaType(Refusal):
+    """415: a body that is not of the one type the operation takes."""
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "415")
+
+    def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:
+        """[INF]: problem details, as the framework KSeF is built with answers by itself."""
+        body = _problem("Unsupported Media Type", 415, "Nieobsługiwany typ treści.", instance, now)
+        return _json(415, body, "application/problem+json")
 
 
 class TooManyRequests(Refusal):

@@ -20,7 +20,7 @@ from ..protocol.wire import UnreadableJsonError, Wire, WireError, camel, format_
 from .faults import Fault, Faults
 from .ministry import JWT_KINDS
 from .queries import read_query
-from .refusals import Forbidden, InvalidInput, Refusal, Unauthorized, internal_error
+from .refusals import Forbidden, InvalidInput, Refusal, Unauthorized, UnsupportedMediaType, internal_error
 from .world import Login, World
 
 __all__ = ["SIMULATOR_HEADER", "Call", "Document", "Handler", "add_routes"]
@@ -129,6 +129,8 @@ async def _read_call(
     client_ip = request.remote or ""
     login = None if operation.bearer is Bearer.NONE else _authorize(operation, world, request, now)
     world.limiter.count(operation, login.context if login else None, client_ip, now)
+    if operation.request is bytes and request.content_type not in ("application/xml", "text/xml"):
+        raise UnsupportedMediaType
     body = _read_body(operation, await request.read()) if operation.request else None
     if wrong := [name for name, value in request.match_info.items() if "reference" in name and len(value) != 36]:
         raise InvalidInput(*(f"'{camel(name)}' must be 36 characters in length." for name in wrong))
@@ -169,6 +171,8 @@ def _authorize(operation: Operation[Any, Any], world: World, request: web.Reques
 
 
 def _read_body(operation: Operation[Any, Any], body: bytes) -> object:
+    if operation.request is bytes:
+        return body
     try:
         return WIRE.from_json(body, operation.request or dict)
     except UnreadableJsonError as error:

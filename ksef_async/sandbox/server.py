@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+import shutil
+import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 import anyio.to_thread
@@ -25,7 +27,11 @@ from .router import SIMULATOR_HEADER, add_routes
 from .schemas import Schemas
 from .storage import add_storage
 from .subjects import ALL_PERMISSIONS, OWNER_PERMISSIONS, Subject
+from .uploads import add_uploads
 from .world import StoredToken, World, new_reference_number
+
+if TYPE_CHECKING:
+    from .auth_documents import AuthSchema
 
 __all__ = ["Sandbox"]
 
@@ -48,8 +54,8 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         public_url: Where clients reach it, for the signed links; ``http://127.0.0.1:port`` by default.
         max_invoices: How many invoices a session takes.
         rate_limits: What every context is granted; None for as many calls as one likes.
-        schema_folder: With the Ministry's schemas (``*.xsd``), to validate invoices in full; needs the extra
-            ``xsd``.
+        schema_folder: With the Ministry's schemas (``*.xsd``), to validate invoices and logins by certificate in
+            full; needs the extra ``xsd``.
 
     Raises (on entering):
         ModuleNotFoundError: ``schema_folder`` is given, but lxml is not installed.
@@ -133,9 +139,12 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         await anyio.to_thread.run_sync(self.world.ministry.publish_first_keys, self.clock.now())
         if self._schema_folder is not None:
             self.world.schemas = await anyio.to_thread.run_sync(Schemas, self._schema_folder)
+            self.world.auth_schema = await anyio.to_thread.run_sync(_auth_schema, self._schema_folder)
+        self.world.spool = Path(await anyio.to_thread.run_sync(partial(tempfile.mkdtemp, prefix="ksef-sandbox-")))
         app = web.Application(client_max_size=_LARGEST_REQUEST)
         add_routes(app, self.world, self.faults, HANDLERS)
         add_storage(app, self.world)
+        add_uploads(app, self.world, self.faults)
         app.router.add_route("*", "/{path:.*}", _refuse)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         try:
@@ -153,6 +162,18 @@ class Sandbox(anyio.AsyncContextManagerMixin):
             if self._runner is not None:
                 runner, self._runner = self._runner, None
                 await runner.cleanup()
+            await self.world.background.aclose()
+            spool, self.world.spool = self.world.spool, Path()
+            if spool != Path():
+                await anyio.to_thread.run_sync(shutil.rmtree, spool)
+
+
+def _auth_schema(folder: Path) -> AuthSchema | None:
+    try:
+        from .auth_documents import AuthSchema
+    except ModuleNotFoundError:  # without signxml nobody logs in by certificate
+        return None
+    return AuthSchema(folder)
 
 
 async def _refuse(request: web.Request) -> web.Response:

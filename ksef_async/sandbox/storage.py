@@ -15,19 +15,19 @@ from aiohttp import web
 from .refusals import StorageRefusal
 from .router import SIMULATOR_HEADER
 from .upo import invoice_upo, session_upo_pages
-from .world import Invoice, OnlineSession, World, new_reference_number
+from .world import Invoice, Session, World, new_reference_number
 
-__all__ = ["add_storage", "invoice_upo_link", "session_upo_link", "upo_pages"]
+__all__ = ["add_storage", "invoice_receipt", "invoice_upo_link", "session_upo_link", "upo_pages"]
 
 _PATH: Final = re.compile(r"/storage/01/(?P<session>[^/]+)/(?P<kind>session|invoice)-upo/upo_(?P<which>[^/]+)\.xml")
 
 
-def session_upo_link(world: World, session: OnlineSession, number: int, now: datetime) -> tuple[str, datetime]:
+def session_upo_link(world: World, session: Session, number: int, now: datetime) -> tuple[str, datetime]:
     """A signed link to a page (from 0) of a session's UPO, and until when it works."""
     return _link(world, f"{session.reference_number.lower()}/session-upo/upo_{number:02}.xml", now)
 
 
-def invoice_upo_link(world: World, session: OnlineSession, invoice: Invoice, now: datetime) -> tuple[str, datetime]:
+def invoice_upo_link(world: World, session: Session, invoice: Invoice, now: datetime) -> tuple[str, datetime]:
     """A signed link to an accepted invoice's UPO, and until when it works."""
     name = invoice.verdict.ksef_number
     return _link(world, f"{session.reference_number.lower()}/invoice-upo/upo_{name}.xml", now)
@@ -38,13 +38,22 @@ def _link(world: World, path: str, now: datetime) -> tuple[str, datetime]:
     return world.public_url + signed, end
 
 
-async def upo_pages(session: OnlineSession, now: datetime) -> tuple[tuple[str, bytes], ...]:
+async def upo_pages(session: Session, now: datetime) -> tuple[tuple[str, bytes], ...]:
     """Reference number and document of each page; made once."""
     if not session.upo_pages:
         pages = await anyio.to_thread.run_sync(session_upo_pages, session)
         if not session.upo_pages:
             session.upo_pages = tuple((new_reference_number("EU", now), page) for page in pages)
     return session.upo_pages
+
+
+async def invoice_receipt(session: Session, invoice: Invoice) -> bytes:
+    """The UPO of an accepted invoice; made once."""
+    if not invoice.upo:
+        made = await anyio.to_thread.run_sync(invoice_upo, session, invoice)
+        if not invoice.upo:  # nobody else has asked meanwhile
+            invoice.upo = made
+    return invoice.upo
 
 
 def add_storage(app: web.Application, world: World) -> None:
@@ -81,4 +90,5 @@ async def _document(world: World, path: str, now: datetime) -> bytes:
     if match["kind"] == "session":
         return (await upo_pages(session, now))[int(match["which"])][1]
     number = match["which"]
-    return invoice_upo(session, next(i for i in session.invoices.values() if i.verdict.ksef_number == number))
+    found = next(invoice for invoice in session.invoices.values() if invoice.verdict.ksef_number == number)
+    return await invoice_receipt(session, found)

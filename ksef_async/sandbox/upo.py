@@ -1,7 +1,7 @@
 """UPO documents of version 4-3, built as documents. Source: XSD http://upo.schematy.mf.gov.pl/KSeF/v4-3.
 
-They break the schema where KSeF's own outside production do: the issuer's name says what this is. They are not
-signed yet.
+They break the schema where KSeF's own outside production do: the issuer's name says what this is. They are signed
+where the extra ``xades`` is installed, and otherwise not.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from xml.etree import ElementTree as ET
 
 from ..models.common import ContextType
 from .intake import WARSAW
-from .world import Invoice, OnlineSession
+from .seal import sealed
+from .world import Invoice, Session
 
 __all__ = ["ISSUER", "PAGE_SIZE", "invoice_upo", "session_upo_pages"]
 
@@ -29,8 +30,8 @@ _CONTEXT_ELEMENTS: Final = {
 }
 
 
-def session_upo_pages(session: OnlineSession) -> list[bytes]:
-    """The receipt of a session: its accepted invoices, 10,000 a page."""
+def session_upo_pages(session: Session) -> list[bytes]:
+    """The receipt of a session: its accepted invoices, 10,000 a page; call it in a worker thread."""
     accepted = [invoice for invoice in session.invoices.values() if invoice.is_accepted]
     starts = range(0, len(accepted), PAGE_SIZE)
     return [
@@ -39,18 +40,21 @@ def session_upo_pages(session: OnlineSession) -> list[bytes]:
     ]
 
 
-def invoice_upo(session: OnlineSession, invoice: Invoice) -> bytes:
-    """The receipt of one accepted invoice."""
+def invoice_upo(session: Session, invoice: Invoice) -> bytes:
+    """The receipt of one accepted invoice; call it in a worker thread."""
     return _document(session, [invoice], None)
 
 
-def _document(session: OnlineSession, invoices: Sequence[Invoice], page: tuple[int, int, int, int] | None) -> bytes:
+def _document(session: Session, invoices: Sequence[Invoice], page: tuple[int, int, int, int] | None) -> bytes:
     root = ET.Element("Potwierdzenie", xmlns=_NAMESPACE)
     _add(root, NazwaPodmiotuPrzyjmujacego=ISSUER, NumerReferencyjnySesji=session.reference_number)
     proof = ET.SubElement(root, "Uwierzytelnienie")
     _add(ET.SubElement(proof, "IdKontekstu"), **{_CONTEXT_ELEMENTS[session.context.type]: session.context.value})
     if session.login.token is not None:
         _add(proof, NumerReferencyjnyTokenaKSeF=session.login.token.reference_number)
+    elif session.login.signature is not None:
+        digest = b64encode(session.login.signature.document_hash).decode("ascii")
+        _add(proof, SkrotDokumentuUwierzytelniajacego=digest)
     if page is not None:
         number, count, first, total = page
         description = ET.SubElement(root, "OpisPotwierdzenia")
@@ -62,7 +66,7 @@ def _document(session: OnlineSession, invoices: Sequence[Invoice], page: tuple[i
     for invoice in invoices:
         _add_invoice(root, invoice)
     xml: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
-    return xml
+    return sealed(xml, max(invoice.final_at for invoice in invoices))
 
 
 def _add_invoice(root: ET.Element, invoice: Invoice) -> None:

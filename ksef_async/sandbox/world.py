@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
+import abc
 import secrets
 from collections.abc import Iterator
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
-import anyio
 import attrs
 
+from ..crypto.certificates import Certificate
 from ..crypto.envelope import SessionCipher
 from ..models.auth import AuthorizationPolicy
 from ..models.common import Context, StatusInfo
 from ..models.limits import RateLimits
 from ..models.peppol import PeppolProvider
-from ..models.sessions import FormCode, InvoiceStatusCode, InvoicingMode, StatusCode
+from ..models.sessions import FormCode, InvoiceStatusCode, InvoicingMode, SessionType, StatusCode
 from ..models.tokens import TokenStatus
 from ..protocol.ksef_number import with_check_digits
-from ..protocol.lifecycle import INVOICE_STATES, LOGIN_STATES, ONLINE_SESSION_STATES, LoginStatusCode
+from ..protocol.lifecycle import INVOICE_STATES, LOGIN_STATES, LoginStatusCode
+from .authority import Authority
+from .background import Background
 from .clock import Clock, Timings
 from .granted import Granted
 from .grants import Grants
 from .groups import Group
 from .intake import WARSAW, Document
 from .limiter import RateLimiter
+from .methods import TOKEN, LoginMethod
 from .ministry import Ministry
 from .schemas import Schemas
 from .subjects import OWNER_PERMISSIONS, Subject
+
+if TYPE_CHECKING:
+    from .auth_documents import AuthSchema
 
 __all__ = [
     "OWNER_PERMISSIONS",
     "Invoice",
     "Login",
-    "OnlineSession",
+    "Session",
+    "SignatureProof",
     "StoredToken",
     "Subject",
     "Verdict",
@@ -75,6 +85,16 @@ class StoredToken:
         return TokenStatus.FAILED if self.failure else TokenStatus.ACTIVE
 
 
+@attrs.frozen(kw_only=True)
+class SignatureProof:
+    """What a login by certificate was proved with."""
+
+    certificate: Certificate
+    #: SHA-256 of the signed document.
+    document_hash: bytes
+    method: LoginMethod
+
+
 @attrs.define(kw_only=True)
 class Login:
     """A login and, once redeemed, its auth session."""
@@ -91,6 +111,8 @@ class Login:
     decided_at: datetime
     code: LoginStatusCode
     details: tuple[str, ...]
+    #: None for a token.
+    signature: SignatureProof | None = None
     is_redeemed: bool = False
     is_revoked: bool = False
     refreshed_at: datetime | None = None
@@ -103,6 +125,11 @@ class Login:
             code = LoginStatusCode.REVOKED
         state = LOGIN_STATES[code]
         return StatusInfo(code, state.description, self.details or state.details)
+
+    @property
+    def method(self) -> LoginMethod:
+        """How it was proved."""
+        return self.signature.method if self.signature else TOKEN
 
     def admits(self, address: str) -> bool:
         """Whether its tokens may be used from ``address`` (IPv4)."""
@@ -142,10 +169,14 @@ class Invoice:
     reference_number: str
     ordinal_number: int
     invoice_hash: bytes
+    #: In the package of a batch session.
+    file_name: str | None = None
     received_at: datetime
     processing_at: datetime
     final_at: datetime
     verdict: Verdict
+    #: Its receipt, once somebody has asked for it: a signature made again would be another.
+    upo: bytes = attrs.field(default=b"", repr=False)
 
     @property
     def is_accepted(self) -> bool:
@@ -166,8 +197,10 @@ class Invoice:
 
 
 @attrs.define(kw_only=True)
-class OnlineSession:
-    """An online session."""
+class Session(abc.ABC):
+    """What both kinds of session are."""
+
+    kind: ClassVar[SessionType]
 
     reference_number: str
     login: Login
@@ -181,8 +214,6 @@ class OnlineSession:
     closed_at: datetime | None = None
     #: By their reference numbers, in the order they were taken in.
     invoices: dict[str, Invoice] = attrs.field(factory=dict)
-    #: Taking in is one at a time, so that order and limits hold while the work is in a thread.
-    lock: anyio.Lock = attrs.field(factory=anyio.Lock, repr=False)
     #: Stays in progress, on purpose.
     is_stuck: bool = False
     upo_pages: tuple[tuple[str, bytes], ...] = ()
@@ -192,11 +223,6 @@ class OnlineSession:
         """On whose behalf it was opened."""
         return self.login.context
 
-    @property
-    def key_fails_at(self) -> datetime:
-        """When a bad key shows."""
-        return self.opened_at + self.timings.key_check_delay
-
     def closed_since(self, now: datetime) -> datetime | None:
         """When it was closed, by its owner or by KSeF; None while it is open."""
         if self.closed_at is not None:
@@ -204,49 +230,43 @@ class OnlineSession:
         expired_at = self.valid_until + self.timings.expiry_lag
         return expired_at if now >= expired_at else None
 
+    @abc.abstractmethod
     def final_since(self, now: datetime) -> datetime | None:
         """When it became final; None before."""
-        if self.is_stuck:
-            return None
-        closed = self.closed_since(now)
-        if self.cipher is None and (closed is None or self.invoices or closed >= self.key_fails_at):
-            return self.key_fails_at if now >= self.key_fails_at else None
-        if closed is None or not self.invoices:
-            return closed
-        final = (
-            max(closed, *(invoice.final_at for invoice in self.invoices.values())) + self.timings.session_closing_delay
-        )
-        return final if now >= final else None
 
+    @abc.abstractmethod
     def code_at(self, now: datetime) -> StatusCode:
         """How far it is."""
-        if (final := self.final_since(now)) is None:
-            return StatusCode.OPENED if self.closed_since(now) is None else StatusCode.CLOSED
-        if self.cipher is None and final == self.key_fails_at:
-            return StatusCode.DECRYPTION_ERROR
-        if not self.invoices:
-            return StatusCode.CANCELLED
-        accepted = any(invoice.is_accepted for invoice in self.invoices.values())
-        return StatusCode.PROCESSED_OK if accepted else StatusCode.VALIDATION_ERROR
 
+    @abc.abstractmethod
     def status_at(self, now: datetime) -> StatusInfo:
         """How far it is, in KSeF's words."""
-        code = self.code_at(now)
-        state = ONLINE_SESSION_STATES[code]
-        return StatusInfo(code, state.description, state.details)
+
+    def is_visible_at(self, now: datetime) -> bool:
+        """Whether KSeF knows it already."""
+        return now >= self.opened_at
+
+    def lists_at(self, now: datetime) -> bool:
+        """Whether its invoices are listed already."""
+        return now >= self.opened_at
+
+    def invoices_at(self, now: datetime) -> tuple[Invoice, ...]:
+        """What it lists."""
+        return tuple(self.invoices.values()) if self.lists_at(now) else ()
 
     def updated_at(self, now: datetime) -> datetime:
         """When something happened last; KSeF gives whole seconds."""
         moments = [self.opened_at, self.closed_since(now), self.final_since(now)]
-        if self.invoices:
-            moments.append(next(reversed(self.invoices.values())).received_at)
+        if invoices := self.invoices_at(now):
+            moments.append(invoices[-1].received_at)
         return max(moment for moment in moments if moment is not None).replace(microsecond=0)
 
     def counts_at(self, now: datetime) -> tuple[int, int, int]:
         """Invoices taken in, accepted, rejected."""
-        final = [invoice for invoice in self.invoices.values() if now >= invoice.final_at]
+        listed = self.invoices_at(now)
+        final = [invoice for invoice in listed if now >= invoice.final_at]
         accepted = sum(invoice.is_accepted for invoice in final)
-        return len(self.invoices), accepted, len(final) - accepted
+        return len(listed), accepted, len(final) - accepted
 
 
 class World:
@@ -275,7 +295,13 @@ class World:
         self.limiter = RateLimiter(rate_limits)
         #: What invoices are validated against; None for the checks that need no schema.
         self.schemas: Schemas | None = None
+        #: What the document of a login by certificate is validated against, besides being read.
+        self.auth_schema: AuthSchema | None = None
         self.ministry = Ministry()
+        #: Where uploaded parts are kept while the sandbox serves.
+        self.spool = Path()
+        #: What goes on after a call is answered.
+        self.background = Background()
         #: Where clients reach the storage, without a final slash.
         self.public_url = ""
         #: By their secret.
@@ -285,13 +311,17 @@ class World:
         #: When each was issued, in milliseconds and as a time; gone once used.
         self.challenges: dict[str, tuple[int, datetime]] = {}
         self.logins: dict[str, Login] = {}
-        self.sessions: dict[str, OnlineSession] = {}
+        #: Issues KSeF certificates.
+        self.authority = Authority(clock.now())
+        self.sessions: dict[str, Session] = {}
         #: By their numbers.
         self.groups: dict[str, Group] = {}
         #: By their identifiers.
         self.peppol_providers: dict[str, PeppolProvider] = {}
         #: The accepted (or to be accepted) invoice for each seller, kind and number, and its session.
         self._originals: dict[tuple[str, str, str], tuple[Verdict, str]] = {}
+        #: NIP of those who may send attachments.
+        self.attachment_consents: set[str] = set()
         #: SHA-256 of accepted invoices, and of those an accepted technical correction has corrected.
         self.accepted_hashes: set[bytes] = set()
         self.corrected_hashes: set[bytes] = set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, overload
 from weakref import WeakValueDictionary
 
 import attrs
@@ -37,9 +37,15 @@ from .transitions import TRANSITION_CADENCE, SessionHistory, Transitions
 
 if TYPE_CHECKING:
     from ..models.limits import ContextLimits
+    from ..models.packages import ProgressHook
+    from ..packing import Package
     from ..protocol.planning import Plan
+    from .batch import BatchSession
 
-__all__ = ["SessionManager"]
+__all__ = ["UPLOAD_CONCURRENCY", "SessionManager"]
+
+#: How many parts of a package are uploaded at once: enough that the pauses between parts hardly count.
+UPLOAD_CONCURRENCY: Final = 8
 
 
 class SessionManager:
@@ -117,6 +123,53 @@ class SessionManager:
             lambda key: finish_or_close(api, partial(open_with, wrap_new_key(key))),
         )
 
+    async def open_batch(
+        self,
+        package: Package,
+        *,
+        form_code: FormCode | str,
+        offline: bool = False,
+        features: Iterable[Feature | str] = (),
+        access_token: str | None = None,
+        concurrency: int = UPLOAD_CONCURRENCY,
+        progress: ProgressHook | None = None,
+    ) -> BatchSession:
+        """Open a batch session for a package: one POST. Enter it to upload the package, leave it to have it processed.
+
+        Args:
+            package: From `ksef_async.packing.pack`.
+            form_code: What kind of document all of its invoices are; a string is a system code, e.g. ``"FA (3)"``.
+            offline: True when its invoices were issued in an offline mode.
+            features: Asked for in ``X-KSeF-Feature``.
+            access_token: A JWT to use throughout; by default the login's, refreshed as needed.
+            concurrency: How many parts are uploaded at once.
+            progress: Is told how far uploading and processing are.
+
+        Raises:
+            LocalProtocolError: A form that no batch session takes, or no access token; nothing was sent.
+            CryptoError: KSeF offers no usable public key.
+            LoginFailedError: KSeF refused the login.
+            TransportError, ApiError, RemoteProtocolError: A call failed. After a `TransportError` with
+                ``maybe_delivered`` a session may exist that nobody knows; nothing was uploaded to it, and it expires
+                by itself after 12 hours.
+
+        Source: POST /sessions/batch; sesja-wsadowa.md.
+        """
+        # Packing loads archive formats, which a program that sends one by one has no use for.
+        from .batch_opening import open_batch
+
+        return await open_batch(
+            self._authorized(access_token),
+            self._keys,
+            self._history,
+            package,
+            form_code=form_code,
+            offline=offline,
+            features=features,
+            concurrency=concurrency,
+            progress=progress,
+        )
+
     async def new_encryption(self) -> EncryptionInfo:
         """A fresh session key, for those who open a session here and send in it elsewhere.
 
@@ -163,29 +216,63 @@ class SessionManager:
             is_resumed=True,
         )
 
+    @overload
     async def resume(
         self, snapshot: bytes, key: bytes | str, *, activation: Cadence = ACTIVATION_CADENCE
-    ) -> OnlineSession:
+    ) -> OnlineSession: ...
+
+    @overload
+    async def resume(
+        self,
+        snapshot: bytes,
+        key: bytes | str,
+        *,
+        package: Package,
+        concurrency: int = UPLOAD_CONCURRENCY,
+        progress: ProgressHook | None = None,
+    ) -> BatchSession: ...
+
+    async def resume(
+        self,
+        snapshot: bytes,
+        key: bytes | str,
+        *,
+        activation: Cadence = ACTIVATION_CADENCE,
+        package: Package | None = None,
+        concurrency: int = UPLOAD_CONCURRENCY,
+        progress: ProgressHook | None = None,
+    ) -> OnlineSession | BatchSession:
         """Go on with a session after a crash: what is in it already is found, not sent again.
 
-        A process that simply starts over with all its documents ends with each of them in exactly once.
+        A process that simply starts over with all its documents ends with each of them in exactly once. A batch
+        session uploads only the parts that are missing, and is not closed twice.
 
         Args:
-            snapshot: From `OnlineSession.snapshot`.
+            snapshot: From `OnlineSession.snapshot` or `BatchSession.snapshot`.
             key: The one it was written with.
             activation: How often to look for activation on entering, and for how long.
+            package: Of a batch session, from `Package.reopen`.
+            concurrency: As for `open_batch`.
+            progress: As for `open_batch`.
 
         Raises:
             CryptoError: The key is another, or the snapshot is damaged.
-            LocalProtocolError: It was written by a later version of this library.
+            LocalProtocolError: It is of the other kind of session, or was written by a later version of this library;
+                or the session was opened with another package.
             BadRequestError: KSeF does not know the session (21173): it is another environment's.
             ForbiddenError: It belongs to somebody else.
             LoginFailedError, TransportError, ApiError, RemoteProtocolError: A call failed.
 
         Source: GET /sessions/{referenceNumber}.
         """
-        saved = read_snapshot(snapshot, key)
         api = self._authorized(None)
+        if package is not None:
+            from .batch_opening import resume_batch
+
+            return await resume_batch(
+                api, self._history, snapshot, key, package, concurrency=concurrency, progress=progress
+            )
+        saved = read_snapshot(snapshot, key)
         history = self._history(api, saved.reference_number)
         await history.look()
         return OnlineSession(

@@ -26,7 +26,7 @@ from .tracking import LARGEST_PAGE, OUTCOME_CADENCE, Tracker
 from .transitions import TRANSITION_CADENCE, SessionHistory, Transition, Transitions
 from .upo import SessionUPO, verify_upo
 
-__all__ = ["UPO_CADENCE", "Session", "token_pages"]
+__all__ = ["UPO_CADENCE", "AnySession", "Session", "token_pages"]
 
 #: How long `Session.upo` waits by default. KSeF mostly takes seconds, at times much longer.
 UPO_CADENCE = Cadence(interval=0.2, factor=1.5, longest=5.0, deadline=300.0)
@@ -50,8 +50,8 @@ def token_pages(
     return TokenPages(fetch)
 
 
-class Session:
-    """A session at KSeF, known by its reference number.
+class AnySession:
+    """A session at KSeF of whichever kind, known by its reference number.
 
     Args:
         api: How to call KSeF.
@@ -124,27 +124,6 @@ class Session:
             self._api, operation, lambda page: page.invoices, path=self._path, query={"page_size": LARGEST_PAGE}
         )
 
-    def outcomes(self, cadence: Cadence = OUTCOME_CADENCE) -> AsyncIterator[Outcome]:
-        """What became of each of the session's invoices, once, as KSeF decides; ends when none is in progress.
-
-        Invoices that are sent meanwhile are included. Reads the list of the session, 1,000 invoices a request; what
-        is settled is not read again.
-
-        Args:
-            cadence: How often to look, and how long to wait for the next decision.
-
-        Yields:
-            An `AcceptedInvoice`, or the `InvoiceRejectedError` that `SentInvoice.outcome` would raise; both have
-            ``invoice_hash`` (32 bytes) and ``reference_number``.
-
-        Raises:
-            WaitTimeoutError: KSeF decided nothing for as long as ``cadence.deadline``; ask again later.
-            TransportError, ApiError, RemoteProtocolError: A call failed.
-
-        Source: GET /sessions/{referenceNumber}/invoices.
-        """
-        return self._tracker.outcomes(cadence)
-
     async def upo(self, cadence: Cadence = UPO_CADENCE) -> SessionUPO:
         """Wait until the session is processed, and fetch its receipt.
 
@@ -190,12 +169,13 @@ class Session:
                 # The links in an earlier answer may have expired; every answer signs new ones.
                 return await self.status()
             if transition.is_terminal:
-                raise SessionFailedError(
-                    f"Session {self.reference_number} ended without a UPO",
-                    status=transition.status.status,
-                    reference_number=self.reference_number,
-                )
+                raise self._failure("ended without a UPO", transition.status)
         raise AssertionError("transitions end with a terminal status")
+
+    def _failure(self, what: str, status: SessionStatus) -> SessionFailedError:
+        return SessionFailedError(
+            f"Session {self.reference_number} {what}", status=status.status, reference_number=self.reference_number
+        )
 
     async def _fetch_pages(self, status: SessionStatus) -> tuple[UPODocument, ...]:
         if status.upo is None or not status.upo.pages:
@@ -209,3 +189,28 @@ class Session:
     async def _fetch_page(self, page: UPOPage) -> UPODocument:
         xml = await self._api.download("session_upo", page.download_url)
         return await verify_upo(xml, session_reference_number=self.reference_number)
+
+
+class Session(AnySession):
+    """A session whose invoices are followed one by one; see `AnySession`."""
+
+    def outcomes(self, cadence: Cadence = OUTCOME_CADENCE) -> AsyncIterator[Outcome]:
+        """What became of each of the session's invoices, once, as KSeF decides; ends when none is in progress.
+
+        Invoices that are sent meanwhile are included. Reads the list of the session, 1,000 invoices a request; what
+        is settled is not read again.
+
+        Args:
+            cadence: How often to look, and how long to wait for the next decision.
+
+        Yields:
+            An `AcceptedInvoice`, or the `InvoiceRejectedError` that `SentInvoice.outcome` would raise; both have
+            ``invoice_hash`` (32 bytes) and ``reference_number``.
+
+        Raises:
+            WaitTimeoutError: KSeF decided nothing for as long as ``cadence.deadline``; ask again later.
+            TransportError, ApiError, RemoteProtocolError: A call failed.
+
+        Source: GET /sessions/{referenceNumber}/invoices.
+        """
+        return self._tracker.outcomes(cadence)

@@ -1,13 +1,16 @@
 """What is needed to go on with a session in another process, readable only with a key of the user's.
 
-What was sent is not in it: KSeF's own list is the truth about that, also about what was sent after the snapshot.
+What was sent is not in it: KSeF's own list is the truth about that, also about what was sent after the snapshot. Nor is
+it told which parts of a package were uploaded: a list beside the parts is kept up to date for that.
+
+Version 1 is an online session, version 2 a batch session.
 """
 
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import orjson
@@ -16,10 +19,22 @@ from cryptography.fernet import Fernet, InvalidToken
 from ..errors import CryptoError, LocalProtocolError
 from ..models.keys import EncryptionInfo
 from ..models.sessions import FormCode
+from ..protocol.wire import WIRE
 
-__all__ = ["Snapshot", "read_snapshot", "write_snapshot"]
+if TYPE_CHECKING:
+    from ..models.batch import PartUploadRequest
+
+__all__ = [
+    "BatchSnapshot",
+    "Snapshot",
+    "read_batch_snapshot",
+    "read_snapshot",
+    "write_batch_snapshot",
+    "write_snapshot",
+]
 
 _VERSION: Final = 1
+_BATCH_VERSION: Final = 2
 
 
 @attrs.frozen(kw_only=True)
@@ -30,6 +45,18 @@ class Snapshot:
     valid_until: datetime | None
     form_code: FormCode | None
     encryption: EncryptionInfo = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class BatchSnapshot:
+    """A batch session to go on with; its key and parts are in the package."""
+
+    reference_number: str
+    form_code: FormCode
+    #: SHA-256 of the package's archive (32 bytes).
+    package_hash: bytes
+    upload_until: datetime
+    part_upload_requests: tuple[PartUploadRequest, ...] = attrs.field(repr=False)
 
 
 def write_snapshot(snapshot: Snapshot, key: bytes | str) -> bytes:
@@ -63,14 +90,7 @@ def read_snapshot(data: bytes, key: bytes | str) -> Snapshot:
         CryptoError: The key is another, or the snapshot is damaged.
         LocalProtocolError: It was written by a later version of this library.
     """
-    try:
-        content = orjson.loads(_fernet(key).decrypt(data))
-    except InvalidToken:
-        raise CryptoError("The snapshot cannot be read: the key is another, or it is damaged.") from None
-    if content["version"] != _VERSION:
-        raise LocalProtocolError(
-            f"The snapshot has version {content['version']}; this ksef_async reads version {_VERSION}."
-        )
+    content = _open(data, key, _VERSION)
     return Snapshot(
         reference_number=content["referenceNumber"],
         valid_until=content["validUntil"] and datetime.fromisoformat(content["validUntil"]),
@@ -81,6 +101,59 @@ def read_snapshot(data: bytes, key: bytes | str) -> Snapshot:
             encrypted_symmetric_key=b64decode(content["encryptedSymmetricKey"]),
             public_key_id=content["publicKeyId"],
         ),
+    )
+
+
+def write_batch_snapshot(snapshot: BatchSnapshot, key: bytes | str) -> bytes:
+    """As `write_snapshot`, for a batch session.
+
+    Raises:
+        CryptoError: ``key`` is no Fernet key.
+    """
+    content: dict[str, Any] = {
+        "version": _BATCH_VERSION,
+        "referenceNumber": snapshot.reference_number,
+        "formCode": snapshot.form_code.system_code,
+        "packageHash": b64encode(snapshot.package_hash).decode(),
+        "uploadUntil": snapshot.upload_until.isoformat(),
+        "partUploadRequests": WIRE.dump(snapshot.part_upload_requests),
+    }
+    return _fernet(key).encrypt(orjson.dumps(content))
+
+
+def read_batch_snapshot(data: bytes, key: bytes | str) -> BatchSnapshot:
+    """The other direction of `write_batch_snapshot`.
+
+    Raises:
+        CryptoError: The key is another, or the snapshot is damaged.
+        LocalProtocolError: It is of an online session, or was written by a later version of this library.
+    """
+    from ..models.batch import PartUploadRequest
+
+    content = _open(data, key, _BATCH_VERSION)
+    return BatchSnapshot(
+        reference_number=content["referenceNumber"],
+        form_code=FormCode(content["formCode"]),
+        package_hash=b64decode(content["packageHash"]),
+        upload_until=datetime.fromisoformat(content["uploadUntil"]),
+        part_upload_requests=tuple(WIRE.load(each, PartUploadRequest) for each in content["partUploadRequests"]),
+    )
+
+
+def _open(data: bytes, key: bytes | str, version: int) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = orjson.loads(_fernet(key).decrypt(data))
+    except InvalidToken:
+        raise CryptoError("The snapshot cannot be read: the key is another, or it is damaged.") from None
+    found = content["version"]
+    if found == version:
+        return content
+    if found == _BATCH_VERSION:
+        raise LocalProtocolError("The snapshot is of a batch session: resume it with package=...")
+    if found == _VERSION:
+        raise LocalProtocolError("The snapshot is of an online session: resume it without a package.")
+    raise LocalProtocolError(
+        f"The snapshot has version {found}; this ksef_async reads versions {_VERSION} and {_BATCH_VERSION}."
     )
 
 

@@ -59,6 +59,8 @@ class SessionHistory:
         self._look = look
         self._changed = changed
         self.lock = anyio.Lock()
+        #: Is told of every status, changed or not.
+        self.watch: Callable[[SessionStatus], None] = lambda _: None
         self.transitions: list[Transition] = []
         #: The status seen last.
         self.last: SessionStatus | None = None
@@ -75,6 +77,7 @@ class SessionHistory:
         status = await self._look()
         self._looked_at = anyio.current_time()
         self._looks_unchanged += 1
+        self.watch(status)
         previous = self.transitions[-1].current if self.transitions else None
         code = status.status.code
         # A session's codes only grow; parallel answers may overtake each other, and an old one must not undo a new.

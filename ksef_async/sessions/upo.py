@@ -1,8 +1,8 @@
 """The UPO: fetched by its signed links, verified, and read.
 
 What is verified: the SHA-256 the storage vouches for (``x-ms-meta-hash``), that the document is about this session,
-and the check digits of every KSeF number. The Ministry's signature in it is kept as it is: its certificate is
-published nowhere. Source: XSD http://upo.schematy.mf.gov.pl/KSeF/v4-3.
+and the check digits of every KSeF number. The Ministry's signature in it is kept as it is, and verified on request
+(`upo_signer`): its certificate is published nowhere. Source: XSD http://upo.schematy.mf.gov.pl/KSeF/v4-3.
 """
 
 from __future__ import annotations
@@ -10,19 +10,22 @@ from __future__ import annotations
 from base64 import b64decode
 from collections.abc import Iterator
 from datetime import date, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
 import attrs
 
-from ..errors import RemoteProtocolError
+from ..errors import LocalProtocolError, RemoteProtocolError
 from ..models.common import Context, ContextType
 from ..models.sessions import InvoicingMode
 from ..models.upo import UPODocument, UPOEntry
 from ..protocol.ksef_number import KsefNumber
 from ..protocol.xml import ET, local_name, parse_xml
 
-__all__ = ["SessionUPO", "parse_upo", "verify_upo"]
+if TYPE_CHECKING:
+    from ..crypto.certificates import Certificate
+
+__all__ = ["SessionUPO", "parse_upo", "upo_signer", "verify_upo"]
 
 #: Reading more than this leaves the event loop; a page of 10,000 invoices has some 6 MB.
 _LARGE = 64_000
@@ -68,6 +71,32 @@ async def verify_upo(xml: bytes, *, session_reference_number: str) -> UPODocumen
             path="NumerReferencyjnySesji",
         )
     return document
+
+
+async def upo_signer(document: UPODocument) -> Certificate:
+    """Check that a UPO is as it was signed, and tell by whose certificate; needs the extra ``xades``.
+
+    The Ministry publishes its certificate nowhere, so whether it is the Ministry's is not decided here: keep the
+    certificates seen, and look when another comes.
+
+    Raises:
+        RemoteProtocolError: It is not signed, or not as it was signed.
+        LocalProtocolError: The extra ``xades`` is not installed.
+    """
+    return await anyio.to_thread.run_sync(_signer, document)
+
+
+def _signer(document: UPODocument) -> Certificate:
+    try:
+        from ..crypto.verification import SignatureError, verify_signed_document
+    except ModuleNotFoundError as error:
+        message = f"Verifying a signature needs {error.name}; install ksef_async with the extra 'xades'."
+        raise LocalProtocolError(message) from error
+    try:
+        return verify_signed_document(document.xml, "Potwierdzenie").certificate
+    except SignatureError as error:
+        message = f"The UPO of session {document.session_reference_number} must not be trusted: {error}."
+        raise RemoteProtocolError(message, operation="upo") from error
 
 
 def parse_upo(xml: bytes) -> UPODocument:

@@ -9,10 +9,13 @@ import pytest
 from ksef_async.models.sessions import InvoiceStatusCode, StatusCode
 from ksef_async.protocol.error_codes import DESCRIPTIONS, ErrorCode
 from ksef_async.protocol.lifecycle import (
+    BATCH_SESSION_STATES,
+    ENROLLMENT_STATES,
     INVOICE_STATES,
     LOGIN_STATES,
     ONLINE_SESSION_STATES,
     PERMISSION_OPERATION_STATES,
+    EnrollmentStatusCode,
     LoginStatusCode,
     PermissionOperationCode,
     State,
@@ -29,7 +32,7 @@ def rows(text: str) -> set[Row]:
 
 def status_table(spec: dict[str, Any], schema: str, heading: str = "") -> set[Row]:
     text: str = spec["components"]["schemas"][schema]["properties"]["status"]["description"]
-    return rows(text.partition(heading)[2] if heading else text)
+    return rows(text.partition(heading)[2].partition("\n\n")[0] if heading else text)
 
 
 @pytest.mark.parametrize("code", ErrorCode, ids=lambda code: code.name)
@@ -49,7 +52,9 @@ def test_error_code_is_described_as_in_the_specification(spec: dict[str, Any], c
     ("states", "schema", "heading"),
     [
         pytest.param(LOGIN_STATES, "AuthenticationOperationStatusResponse", "", id="login"),
-        pytest.param(ONLINE_SESSION_STATES, "SessionStatusResponse", "Sesja interaktywna:", id="session"),
+        pytest.param(ENROLLMENT_STATES, "CertificateEnrollmentStatusResponse", "", id="enrollment"),
+        pytest.param(ONLINE_SESSION_STATES, "SessionStatusResponse", "Sesja interaktywna:", id="online session"),
+        pytest.param(BATCH_SESSION_STATES, "SessionStatusResponse", "Sesja wsadowa:", id="batch session"),
         pytest.param(INVOICE_STATES, "SessionInvoiceStatusResponse", "", id="invoice"),
         pytest.param(PERMISSION_OPERATION_STATES, "PermissionsOperationStatusResponse", "", id="permission"),
     ],
@@ -74,6 +79,7 @@ def test_states_are_those_of_the_specification(
     ("codes", "schema"),
     [
         pytest.param(LoginStatusCode, "AuthenticationOperationStatusResponse", id="login"),
+        pytest.param(EnrollmentStatusCode, "CertificateEnrollmentStatusResponse", id="enrollment"),
         pytest.param(StatusCode, "SessionStatusResponse", id="online and batch session"),
         pytest.param(InvoiceStatusCode, "SessionInvoiceStatusResponse", id="invoice"),
         pytest.param(PermissionOperationCode, "PermissionsOperationStatusResponse", id="permission"),

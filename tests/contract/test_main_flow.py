@@ -25,8 +25,10 @@ from ksef_async.keys import PublicKeys
 from ksef_async.operations.auth import REFRESH_ACCESS_TOKEN
 from ksef_async.operations.limits import GET_RATE_LIMITS
 from ksef_async.operations.sessions import GET_INVOICE_UPO_BY_KSEF_NUMBER, GET_SESSION_STATUS, GET_SESSION_UPO_PAGE
+from ksef_async.packing import pack
 from ksef_async.protocol.messages import RawRequest, RawResponse
 from ksef_async.sandbox import Sandbox, sample_invoice
+from ksef_async.sessions.uploads import UPLOAD_PART
 
 
 async def record_main_flow(sandbox: Sandbox) -> list[tuple[RawRequest, RawResponse]]:
@@ -53,7 +55,14 @@ async def record_main_flow(sandbox: Sandbox) -> list[tuple[RawRequest, RawRespon
     path = {"reference_number": session.reference_number}
     await api.call(GET_SESSION_UPO_PAGE, path=path | {"upo_reference_number": status.upo.pages[0].reference_number})
     await api.call(GET_INVOICE_UPO_BY_KSEF_NUMBER, path=path | {"ksef_number": accepted.ksef_number})
-    _ = [each async for each in sessions.list(SessionFilter(session_type=SessionType.ONLINE))]
+    async with pack([("one.xml", sample_invoice(sandbox.nip, "FV/2")), ("two.xml", b"none")]) as package:
+        batch = await sessions.open_batch(package, form_code=FormCode.FA3)
+        async with batch:
+            pass
+        _ = [outcome async for outcome in batch.outcomes()]
+        await batch.upo()
+    for kind in (SessionType.ONLINE, SessionType.BATCH):
+        _ = [each async for each in sessions.list(SessionFilter(session_type=kind))]
     await api.call(GET_RATE_LIMITS)
     await tokens.replace(session.access_token or "")
     with pytest.raises(BadRequestError):
@@ -62,7 +71,7 @@ async def record_main_flow(sandbox: Sandbox) -> list[tuple[RawRequest, RawRespon
         await caller.call(GET_SESSION_STATUS, path=path, bearer="none")
     await tokens.revoke()
     await recorder.aclose()
-    return [exchange for exchange in recorder.exchanges if exchange[0].operation != "session_upo"]
+    return [exchange for exchange in recorder.exchanges if exchange[0].operation not in ("session_upo", UPLOAD_PART)]
 
 
 async def test_every_exchange_of_the_main_flow_fits_the_specification(sandbox: Sandbox, openapi: OpenAPI) -> None:
@@ -73,7 +82,7 @@ async def test_every_exchange_of_the_main_flow_fits_the_specification(sandbox: S
         openapi.validate_request(request)
         openapi.validate_response(request, SpecResponse(raw_response))
     covered = {request.operation for request, _ in exchanges}
-    assert len(covered) == 19
+    assert len(covered) == 21
     assert REFRESH_ACCESS_TOKEN.name in covered
     assert {response.status for _, response in exchanges} >= {200, 201, 202, 204, 400, 401}
     assert {response.content_type for _, response in exchanges if response.status >= 400} == {

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 
 import pytest
 
 from ksef_async.models.sessions import InvoiceStatusCode, SessionOutcome, StatusCode
 from ksef_async.protocol.lifecycle import (
+    BATCH_SESSION_STATES,
+    ENROLLMENT_STATES,
     INVOICE_STATES,
     LOGIN_STATES,
     ONLINE_SESSION_STATES,
+    EnrollmentStatusCode,
     LoginStatusCode,
     State,
     is_success,
@@ -20,7 +24,9 @@ TABLES = pytest.mark.parametrize(
     "states",
     [
         pytest.param(LOGIN_STATES, id="login"),
-        pytest.param(ONLINE_SESSION_STATES, id="session"),
+        pytest.param(ENROLLMENT_STATES, id="enrollment"),
+        pytest.param(ONLINE_SESSION_STATES, id="online session"),
+        pytest.param(BATCH_SESSION_STATES, id="batch session"),
         pytest.param(INVOICE_STATES, id="invoice"),
     ],
 )
@@ -52,8 +58,11 @@ def test_states_that_will_not_change_have_no_successor(states: Mapping[int, Stat
     [
         (LOGIN_STATES, 100, {200, 415, 450, 460, 470, 480, 500, 550}),
         (LOGIN_STATES, 200, {425}),
+        (ENROLLMENT_STATES, 100, {200, 400, 500, 550}),
         (ONLINE_SESSION_STATES, 100, {170, 415, 440}),
         (ONLINE_SESSION_STATES, 170, {200, 440, 445}),
+        (BATCH_SESSION_STATES, 100, {150, 440}),
+        (BATCH_SESSION_STATES, 150, {200, 405, 415, 420, 430, 435, 440, 445, 500}),
         (INVOICE_STATES, 100, {150, 200, 405, 410, 415, 430, 435, 440, 450, 500, 550}),
         (INVOICE_STATES, 150, {200, 405, 410, 415, 430, 435, 440, 450, 500, 550}),
     ],
@@ -66,7 +75,11 @@ def test_transitions_are_those_of_the_documentation(
 
 @TABLES
 def test_codes_have_names(states: Mapping[int, State]) -> None:
-    names = {id(LOGIN_STATES): LoginStatusCode, id(INVOICE_STATES): InvoiceStatusCode}
+    names: dict[int, type[enum.IntEnum]] = {
+        id(LOGIN_STATES): LoginStatusCode,
+        id(ENROLLMENT_STATES): EnrollmentStatusCode,
+        id(INVOICE_STATES): InvoiceStatusCode,
+    }
 
     assert set(states) <= set(names.get(id(states), StatusCode))
 

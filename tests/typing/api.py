@@ -10,6 +10,7 @@ from typing import assert_type
 from ksef_async import (
     AcceptedInvoice,
     Caller,
+    CertificateCredentials,
     EncryptionInfo,
     Environment,
     FormCode,
@@ -30,8 +31,10 @@ from ksef_async import (
     UPODocument,
     UPOEntry,
 )
+from ksef_async.crypto.issuing import new_private_key
 from ksef_async.models.auth import Challenge
 from ksef_async.models.auth_sessions import AuthSession
+from ksef_async.models.certificates import CertificateRow, Enrollment
 from ksef_async.models.collective_identifiers import CollectiveIdentifierInvoice, InvoiceToGroup
 from ksef_async.models.limits import ContextLimits, RateLimit, RateLimits, SubjectLimits
 from ksef_async.models.peppol import PeppolProvider
@@ -45,6 +48,20 @@ from ksef_async.protocol.planning import Plan
 from ksef_async.resources.handles import OperationHandle
 from ksef_async.resources.tokens import GeneratedToken
 from ksef_async.sandbox import Sandbox
+
+
+async def certificates(files: tuple[str, str]) -> None:
+    async def on_a_card(data: bytes, algorithm: str) -> bytes:
+        return data + algorithm.encode()
+
+    credentials = await CertificateCredentials.from_files(*files, password="secret", nip="5265877635")
+    assert_type(credentials, CertificateCredentials)
+    assert_type(CertificateCredentials.from_hook(b"", on_a_card, nip="5265877635"), CertificateCredentials)
+    async with KsefClient(Environment.TEST, credentials) as client:
+        handle = await client.certificates.enroll("Faktury", new_private_key())
+        assert_type(await handle.wait(), Enrollment)
+        async for row in client.certificates.query():
+            assert_type(row, CertificateRow)
 
 
 async def client_and_session() -> None:

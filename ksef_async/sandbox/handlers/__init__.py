@@ -6,6 +6,8 @@ from ..router import Handler
 from . import (
     auth,
     auth_sessions,
+    batch,
+    certificates,
     collective_identifiers,
     limits,
     peppol,
@@ -13,6 +15,7 @@ from . import (
     permissions,
     session_invoices,
     sessions,
+    signature_login,
     testdata,
     tokens,
     upo,
@@ -24,11 +27,14 @@ HANDLERS: dict[str, Handler] = {
     name: getattr(module, name)
     for module in (
         auth,
+        signature_login,
         auth_sessions,
         sessions,
+        batch,
         session_invoices,
         upo,
         collective_identifiers,
+        certificates,
         tokens,
         permissions,
         permission_queries,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from ...crypto.envelope import rsa_decrypt
 from ...errors import CryptoError
@@ -15,7 +14,6 @@ from ...models.auth import (
     Challenge,
     LoginStarted,
     LoginStatus,
-    TokenInfo,
     TokenLoginRequest,
     TokenPair,
 )
@@ -25,11 +23,12 @@ from ...models.tokens import TokenStatus
 from ...operations import Bearer
 from ...protocol.error_codes import ErrorCode
 from ...protocol.lifecycle import LoginStatusCode
-from ..admission import admit, check_alive
+from ..admission import check_alive
+from ..logins import issue_token, start_login, take_challenge
 from ..lookup import login_fields
 from ..refusals import Gone, InvalidInput, Refusal
 from ..router import Call
-from ..world import Login, StoredToken, Subject, new_reference_number
+from ..world import Login, StoredToken, new_reference_number
 
 __all__ = [
     "get_challenge",
@@ -74,9 +73,7 @@ async def log_in_with_token(call: Call) -> LoginStarted:
     if request.public_key_id is not None and len(request.public_key_id) != 44:
         raise InvalidInput("'publicKeyId' must be 44 characters in length.")
     _check_policy(request.authorization_policy)
-    issued = call.world.challenges.pop(request.challenge, None)
-    if issued is None or call.now > issued[1] + call.world.timings.challenge_lifetime:
-        raise Refusal(ErrorCode.INVALID_CHALLENGE)
+    timestamp_ms = take_challenge(call, request.challenge)
     key = call.world.ministry.private_key(PublicKeyUsage.KSEF_TOKEN_ENCRYPTION, request.public_key_id)
     if key is None:
         raise Refusal(
@@ -90,23 +87,16 @@ async def log_in_with_token(call: Call) -> LoginStarted:
     except UnicodeDecodeError:
         problem = "Nieprawidłowe kodowanie tokena"
     else:
-        token, problem = _check_token(call, request, plain, issued[0])
-    login = Login(
-        reference_number=new_reference_number("AU", call.now),
+        token, problem = _check_token(call, request, plain, timestamp_ms)
+    return start_login(
+        call,
         context=request.context_identifier,
         subject=token.author if token else None,
         token=token,
         policy=request.authorization_policy,
-        client_ip=call.client_ip,
-        started_at=call.now,
-        decided_at=call.now + call.world.timings.login_delay,
         code=LoginStatusCode.INVALID_TOKEN if problem else LoginStatusCode.SUCCEEDED,
         details=(problem,) if problem else (),
     )
-    if not problem:
-        login.code = admit(call.world, login)
-    call.world.logins[login.reference_number] = login
-    return LoginStarted(login.reference_number, _jwt(call, login, Bearer.LOGIN))
 
 
 def _check_context(context: Context) -> None:
@@ -181,7 +171,7 @@ async def redeem_tokens(call: Call) -> TokenPair:
     check_alive(call.world, login)
     login.is_redeemed = True
     login.refresh_until = call.now + call.world.timings.refresh_token_lifetime
-    return TokenPair(_jwt(call, login, Bearer.ACCESS), _jwt(call, login, Bearer.REFRESH))
+    return TokenPair(issue_token(call, login, Bearer.ACCESS), issue_token(call, login, Bearer.REFRESH))
 
 
 async def refresh_access_token(call: Call) -> AccessTokenResponse:
@@ -194,7 +184,7 @@ async def refresh_access_token(call: Call) -> AccessTokenResponse:
     _check_token_lives(call, login)
     check_alive(call.world, login)
     login.refreshed_at = call.now
-    return AccessTokenResponse(_jwt(call, login, Bearer.ACCESS))
+    return AccessTokenResponse(issue_token(call, login, Bearer.ACCESS))
 
 
 def _check_token_lives(call: Call, login: Login) -> None:
@@ -210,28 +200,3 @@ async def revoke_current_login(call: Call) -> None:
 def _unknown_login(reference_number: str) -> Refusal:
     detail = f"Operacja uwierzytelniania o numerze referencyjnym {reference_number} nie została znaleziona."
     return Refusal(ErrorCode.UNKNOWN_LOGIN, detail)
-
-
-def _jwt(call: Call, login: Login, kind: Bearer) -> TokenInfo:
-    timings = call.world.timings
-    lifetime = {
-        Bearer.LOGIN: timings.login_token_lifetime,
-        Bearer.ACCESS: timings.access_token_lifetime,
-        Bearer.REFRESH: timings.refresh_token_lifetime,
-    }[kind]
-    permissions = call.world.permissions_of(login)
-    subject = login.subject or Subject("Nip", login.context.value)
-    claims: dict[str, Any] = {
-        "cit": login.context.type,
-        "civ": login.context.value,
-        "aum": "Token",
-        "arn": login.reference_number,
-        # KSeF writes these as JSON within JSON.
-        "sud": json.dumps({"subjectIdentifier": {"type": subject.type, "value": subject.value}}),
-        "per": json.dumps(permissions),
-        "pec": json.dumps(permissions),
-        "rol": json.dumps(["Owner"] if call.world.grants.is_owner(subject, login.context, call.now) else []),
-        "pep": json.dumps([]),
-        "iop": json.dumps([]),
-    }
-    return TokenInfo(call.world.ministry.issue_jwt(kind, claims, call.now, lifetime), call.now + lifetime)

@@ -9,7 +9,7 @@ from ...protocol.lifecycle import INVOICE_STATES, is_terminal
 from ..lookup import find_invoice, find_session, page_of
 from ..router import Call
 from ..storage import invoice_upo_link
-from ..world import Invoice, OnlineSession
+from ..world import Invoice, Session
 
 __all__ = ["get_session_invoice", "list_failed_session_invoices", "list_session_invoices"]
 
@@ -17,13 +17,13 @@ __all__ = ["get_session_invoice", "list_failed_session_invoices", "list_session_
 async def list_session_invoices(call: Call) -> SessionInvoicePage:
     """GET /sessions/{referenceNumber}/invoices."""
     session = find_session(call)
-    return _page(call, session, tuple(session.invoices.values()))
+    return _page(call, session, session.invoices_at(call.now))
 
 
 async def list_failed_session_invoices(call: Call) -> SessionInvoicePage:
     """GET /sessions/{referenceNumber}/invoices/failed."""
     session = find_session(call)
-    failed = [i for i in session.invoices.values() if is_terminal(i.code_at(call.now)) and not i.is_accepted]
+    failed = [i for i in session.invoices_at(call.now) if is_terminal(i.code_at(call.now)) and not i.is_accepted]
     return _page(call, session, failed)
 
 
@@ -33,12 +33,12 @@ async def get_session_invoice(call: Call) -> SessionInvoice:
     return _row(call, session, find_invoice(call, session))
 
 
-def _page(call: Call, session: OnlineSession, invoices: Sequence[Invoice]) -> SessionInvoicePage:
+def _page(call: Call, session: Session, invoices: Sequence[Invoice]) -> SessionInvoicePage:
     rows, token = page_of(invoices, call, call.query["page_size"])
     return SessionInvoicePage(tuple(_row(call, session, invoice) for invoice in rows), token)
 
 
-def _row(call: Call, session: OnlineSession, invoice: Invoice) -> SessionInvoice:
+def _row(call: Call, session: Session, invoice: Invoice) -> SessionInvoice:
     code = invoice.code_at(call.now)
     accepted = code is InvoiceStatusCode.ACCEPTED
     final = is_terminal(code)
@@ -51,6 +51,7 @@ def _row(call: Call, session: OnlineSession, invoice: Invoice) -> SessionInvoice
         ksef_number=verdict.ksef_number if accepted else None,
         reference_number=invoice.reference_number,
         invoice_hash=invoice.invoice_hash,
+        invoice_file_name=invoice.file_name,
         acquisition_date=invoice.final_at if accepted else None,
         invoicing_date=invoice.received_at,
         permanent_storage_date=stored_at if accepted and call.now >= stored_at else None,

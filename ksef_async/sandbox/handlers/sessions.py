@@ -9,10 +9,11 @@ from functools import partial
 from typing import Final
 
 import anyio.to_thread
+import attrs
 
-from ...crypto.envelope import IV_SIZE, KEY_SIZE, SessionCipher, rsa_decrypt
+from ...crypto.envelope import SessionCipher
 from ...errors import CryptoError
-from ...models.keys import PublicKeyUsage
+from ...models.common import StatusInfo
 from ...models.sessions import (
     UPO,
     Feature,
@@ -33,11 +34,13 @@ from ...protocol.error_codes import ErrorCode
 from ...protocol.lifecycle import session_outcome
 from ...protocol.wire import WireError
 from ..intake import Document, Rejected, examine
-from ..lookup import find_session, page_of
+from ..lookup import find_session, find_session_of, page_of
+from ..online import OnlineSession
 from ..refusals import InvalidInput, Refusal
 from ..router import WIRE, Call
+from ..session_keys import goes_wrong, unwrap_key
 from ..storage import session_upo_link, upo_pages
-from ..world import Invoice, OnlineSession, Verdict, new_reference_number
+from ..world import Invoice, Session, Verdict, new_reference_number
 
 __all__ = ["close_online_session", "get_session_status", "list_sessions", "open_online_session", "send_invoice"]
 
@@ -51,29 +54,17 @@ _STUCK: Final = timedelta(days=365)
 async def open_online_session(call: Call) -> OpenOnlineSessionResponse:
     """POST /sessions/online; whether the key can be decrypted shows only later."""
     request: OpenOnlineSessionRequest = call.body
-    encryption = request.encryption
-    if len(iv := encryption.initialization_vector) != IV_SIZE:
-        raise InvalidInput(
-            f"Nieprawidłowa długość wektora inicjującego (IV). Oczekiwano {IV_SIZE} bajtów, otrzymano {len(iv)}."
-        )
-    private_key = call.world.ministry.private_key(PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION, encryption.public_key_id)
-    if private_key is None:
-        detail = f"Klucz o identyfikatorze {encryption.public_key_id} nie jest wspierany."
-        raise Refusal(ErrorCode.UNKNOWN_PUBLIC_KEY, detail)
-    try:
-        key = rsa_decrypt(private_key, encryption.encrypted_symmetric_key)
-    except CryptoError:
-        key = b""
+    cipher = unwrap_key(call, request.encryption)
     session = OnlineSession(
         reference_number=new_reference_number("SO", call.now),
         login=call.caller,
         form_code=request.form_code,
-        cipher=SessionCipher(key, iv) if len(key) == KEY_SIZE and not _goes_wrong(call, "wrong_key") else None,
+        cipher=cipher,
         check_identifiers=Feature.SUBJECT_IDENTIFIER_VALIDATION in call.features,
         opened_at=call.now,
         valid_until=call.now + call.world.timings.session_lifetime,
         timings=call.world.timings,
-        is_stuck=_goes_wrong(call, "stuck"),
+        is_stuck=goes_wrong(call, "stuck"),
     )
     call.world.sessions[session.reference_number] = session
     return OpenOnlineSessionResponse(session.reference_number, session.valid_until)
@@ -81,7 +72,7 @@ async def open_online_session(call: Call) -> OpenOnlineSessionResponse:
 
 async def send_invoice(call: Call) -> SendInvoiceResponse:
     """POST /sessions/online/{referenceNumber}/invoices."""
-    session = find_session(call, "odnaleziona")
+    session = find_session_of(OnlineSession, call, "odnaleziona")
     async with session.lock:
         return await _take_in(call, session, call.body)
 
@@ -101,7 +92,7 @@ async def _take_in(call: Call, session: OnlineSession, request: SendInvoiceReque
     _check_correction(call, request)
     verdict = await _judge(call, session, request)
     processing_at = call.now + world.timings.invoice_queue_delay
-    final_at = processing_at + (_STUCK if _goes_wrong(call, "stuck") else world.timings.invoice_processing_delay)
+    final_at = processing_at + (_STUCK if goes_wrong(call, "stuck") else world.timings.invoice_processing_delay)
     invoice = Invoice(
         reference_number=new_reference_number("EE", call.now),
         ordinal_number=len(session.invoices) + 1,
@@ -149,10 +140,6 @@ def _check_correction(call: Call, request: SendInvoiceRequest) -> None:
     if corrected in call.world.accepted_hashes:
         detail = "Nie można wysłać korekty technicznej do prawidłowo przetworzonej faktury."
         raise Refusal(ErrorCode.CORRECTED_INVOICE_ACCEPTED, detail)
-
-
-def _goes_wrong(call: Call, kind: str) -> bool:
-    return call.fault is not None and call.fault.kind == kind
 
 
 async def _judge(call: Call, session: OnlineSession, request: SendInvoiceRequest) -> Verdict:
@@ -205,29 +192,46 @@ def _reader(
 
 async def close_online_session(call: Call) -> None:
     """POST /sessions/online/{referenceNumber}/close."""
-    session = find_session(call, "odnaleziona")
+    session = find_session_of(OnlineSession, call, "odnaleziona")
     if (code := session.code_at(call.now)) != StatusCode.OPENED:
         raise Refusal(ErrorCode.SESSION_NOT_OPEN, f"Status sesji ({code.value}) uniemożliwia jej zamknięcie.")
     session.closed_at = call.now
 
 
-async def get_session_status(call: Call) -> SessionStatus:
+@attrs.frozen(kw_only=True)
+class _CountedStatus:
+    """A `SessionStatus` whose counters are written even when they are zero."""
+
+    status: StatusInfo
+    date_created: datetime
+    date_updated: datetime
+    valid_until: datetime | None
+    upo: UPO | None
+    invoice_count: int
+    successful_invoice_count: int
+    failed_invoice_count: int
+
+
+async def get_session_status(call: Call) -> SessionStatus | _CountedStatus:
     """GET /sessions/{referenceNumber}."""
     session = find_session(call)
     count, accepted, rejected = session.counts_at(call.now)
-    return SessionStatus(
+    is_done = session.code_at(call.now) == StatusCode.PROCESSED_OK
+    # A batch session that was processed has all three counters, whatever they are; otherwise zeros are left out.
+    model = _CountedStatus if is_done and session.kind is SessionType.BATCH else SessionStatus
+    return model(
         status=session.status_at(call.now),
         date_created=session.opened_at,
         date_updated=session.updated_at(call.now),
         valid_until=session.valid_until,
-        upo=await _upo_links(call, session) if session.code_at(call.now) == StatusCode.PROCESSED_OK else None,
+        upo=await _upo_links(call, session) if is_done else None,
         invoice_count=count,
         successful_invoice_count=accepted,
         failed_invoice_count=rejected,
     )
 
 
-async def _upo_links(call: Call, session: OnlineSession) -> UPO:
+async def _upo_links(call: Call, session: Session) -> UPO:
     pages = []
     for number, (reference_number, _) in enumerate(await upo_pages(session, call.now)):
         url, end = session_upo_link(call.world, session, number, call.now)
@@ -254,10 +258,11 @@ async def list_sessions(call: Call) -> SessionPage:
     return SessionPage(tuple(_summary(session, call.now) for session in rows), token)
 
 
-def _fits(session: OnlineSession, wanted: SessionFilter, now: datetime) -> bool:
+def _fits(session: Session, wanted: SessionFilter, now: datetime) -> bool:
     closed = session.closed_since(now)
     return (
-        wanted.session_type == SessionType.ONLINE
+        wanted.session_type == session.kind
+        and session.is_visible_at(now)
         and wanted.reference_number in (None, session.reference_number)
         and _within(session.opened_at, wanted.date_created_from, wanted.date_created_to)
         and _within(closed, wanted.date_closed_from, wanted.date_closed_to)
@@ -272,7 +277,7 @@ def _within(moment: datetime | None, start: datetime | None, end: datetime | Non
     return moment is not None and (start is None or start <= moment) and (end is None or moment <= end)
 
 
-def _summary(session: OnlineSession, now: datetime) -> SessionSummary:
+def _summary(session: Session, now: datetime) -> SessionSummary:
     count, accepted, rejected = session.counts_at(now)
     return SessionSummary(
         reference_number=session.reference_number,

@@ -10,9 +10,8 @@ from ...protocol.error_codes import ErrorCode
 from ..lookup import find_invoice, find_session
 from ..refusals import Refusal
 from ..router import Call, Document
-from ..storage import upo_pages
-from ..upo import invoice_upo
-from ..world import Invoice, OnlineSession
+from ..storage import invoice_receipt, upo_pages
+from ..world import Invoice, Session
 
 __all__ = ["get_invoice_upo", "get_invoice_upo_by_ksef_number", "get_session_upo_page"]
 
@@ -20,16 +19,16 @@ __all__ = ["get_invoice_upo", "get_invoice_upo_by_ksef_number", "get_session_upo
 async def get_invoice_upo(call: Call) -> Document:
     """GET /sessions/{referenceNumber}/invoices/{invoiceReferenceNumber}/upo."""
     session = find_session(call)
-    return _receipt(call, session, find_invoice(call, session))
+    return await _receipt(call, session, find_invoice(call, session))
 
 
 async def get_invoice_upo_by_ksef_number(call: Call) -> Document:
     """GET /sessions/{referenceNumber}/invoices/ksef/{ksefNumber}/upo."""
     session = find_session(call)
     number = call.path["ksef_number"]
-    for invoice in session.invoices.values():
+    for invoice in session.invoices_at(call.now):
         if invoice.verdict.ksef_number == number:
-            return _receipt(call, session, invoice)
+            return await _receipt(call, session, invoice)
     raise _no_upo(number, session)
 
 
@@ -45,17 +44,17 @@ async def get_session_upo_page(call: Call) -> Document:
     raise Refusal(ErrorCode.UNKNOWN_UPO, detail)
 
 
-def _receipt(call: Call, session: OnlineSession, invoice: Invoice) -> Document:
+async def _receipt(call: Call, session: Session, invoice: Invoice) -> Document:
     if invoice.code_at(call.now) is not InvoiceStatusCode.ACCEPTED:
         raise _no_upo(invoice.reference_number, session)
-    return _document(invoice_upo(session, invoice))
+    return _document(await invoice_receipt(session, invoice))
 
 
 def _document(xml: bytes) -> Document:
     return Document(xml, b64encode(hashlib.sha256(xml).digest()).decode("ascii"))
 
 
-def _no_upo(number: str, session: OnlineSession) -> Refusal:
+def _no_upo(number: str, session: Session) -> Refusal:
     detail = (
         f"UPO o numerze KSeF {number} i numerze referencyjnym sesji {session.reference_number} nie zostało znalezione."
     )

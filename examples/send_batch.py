@@ -1,0 +1,57 @@
+"""Send a folder of invoices in one batch session, with progress bars (`pip install rich`).
+
+Run it as it stands, against a sandbox of its own, or with a folder: python examples/send_batch.py FOLDER
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
+
+from ksef_async import AcceptedInvoice, Environment, FormCode, KsefClient, KsefToken
+from ksef_async.models.packages import CompressionType, PackageProgress, PackageStage
+from ksef_async.packing import pack
+from ksef_async.sandbox import Sandbox, sample_invoice
+
+
+async def send(client: KsefClient, invoices: Path | list[tuple[str, bytes]]) -> None:
+    with Progress(TextColumn("{task.description:>10}"), BarColumn(), TaskProgressColumn()) as display:
+        bars: dict[PackageStage, TaskID] = {}
+
+        def show(progress: PackageProgress) -> None:
+            if progress.stage not in bars:
+                bars[progress.stage] = display.add_task(progress.stage.value)
+            display.update(bars[progress.stage], completed=progress.done, total=progress.total)
+
+        async with pack(invoices, compression=CompressionType.TAR_GZ, progress=show) as package:
+            session = await client.sessions.open_batch(package, form_code=FormCode.FA3, progress=show)
+            async with session:  # enter: uploads; exit: closes
+                pass
+            outcomes = [outcome async for outcome in session.outcomes()]
+    for each in outcomes:
+        if not isinstance(each.outcome, AcceptedInvoice):
+            print(f"{each.key}: {each.outcome}")
+    print(f"{sum(isinstance(each.outcome, AcceptedInvoice) for each in outcomes)} of {len(outcomes)} accepted")
+
+
+async def main() -> None:
+    if len(sys.argv) > 1:
+        credentials = KsefToken(nip=os.environ["KSEF_NIP"], token=os.environ["KSEF_TOKEN"])
+        async with KsefClient(Environment(os.environ["KSEF_URL"]), credentials) as client:
+            await send(client, Path(sys.argv[1]))
+        return
+    async with Sandbox() as sandbox:
+        invoices = [(f"{n}.xml", sample_invoice(sandbox.nip, f"FV/{n}")) for n in range(1, 200)]
+        async with KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token)) as client:
+            await send(client, [*invoices, ("broken.xml", b"no invoice")])
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+
+# broken.xml: KSeF rejected invoice 20261124-EE-...: 450 Błąd weryfikacji semantyki dokumentu faktury (...)
+# 199 of 200 accepted

@@ -1,0 +1,69 @@
+"""Batch sessions: what is declared, and where the parts go.
+
+Source: OpenAPI 2.9.0, /sessions/batch; sesja-wsadowa.md.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from .keys import EncryptionInfo
+from .packages import CompressionType
+from .sessions import FormCode
+
+__all__ = ["BatchFile", "BatchFilePart", "OpenBatchSessionRequest", "OpenBatchSessionResponse", "PartUploadRequest"]
+
+
+@attrs.frozen(kw_only=True)
+class BatchFilePart:
+    """One part of a package, encrypted on its own."""
+
+    #: From 1.
+    ordinal_number: int
+    #: Bytes of the encrypted part.
+    file_size: int
+    #: SHA-256 of the encrypted part (32 bytes).
+    file_hash: bytes
+
+
+@attrs.frozen(kw_only=True)
+class BatchFile:
+    """A package: an archive of invoices, cut into parts."""
+
+    #: Bytes of the plain archive.
+    file_size: int
+    #: SHA-256 of the plain archive (32 bytes).
+    file_hash: bytes
+    #: None means `CompressionType.ZIP`.
+    compression_type: CompressionType | None = None
+    file_parts: tuple[BatchFilePart, ...]
+
+
+@attrs.frozen(kw_only=True)
+class OpenBatchSessionRequest:
+    """Opens a batch session."""
+
+    form_code: FormCode
+    batch_file: BatchFile
+    encryption: EncryptionInfo
+    #: True when the invoices were issued in an offline mode.
+    offline_mode: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class PartUploadRequest:
+    """How to upload one part: method, address and headers are used exactly as they stand, and no token is added."""
+
+    ordinal_number: int
+    method: str
+    #: A signed link: whoever has it can write the part, so it is kept out of ``repr``.
+    url: str = attrs.field(repr=False)
+    headers: dict[str, str | None] = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class OpenBatchSessionResponse:
+    """A batch session KSeF has opened."""
+
+    reference_number: str
+    part_upload_requests: tuple[PartUploadRequest, ...]

@@ -1,0 +1,202 @@
+"""KSeF certificates: limits, applications, what was issued. Source: OpenAPI 2.9.0; certyfikaty-KSeF.md."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import attrs
+
+from .bounds import items, text
+from .common import OpenStrEnum, StatusInfo, SubjectIdentifier, wire_name
+
+__all__ = [
+    "CertificateFilter",
+    "CertificateLimit",
+    "CertificateLimits",
+    "CertificatePage",
+    "CertificateRow",
+    "CertificateStatus",
+    "CertificateType",
+    "Enrollment",
+    "EnrollmentData",
+    "EnrollmentRequest",
+    "EnrollmentStarted",
+    "RetrieveRequest",
+    "RetrievedCertificate",
+    "RetrievedCertificates",
+    "RevocationReason",
+    "RevokeRequest",
+    "UpdateCertificateRequest",
+]
+
+_SERIAL_NUMBER = "[0-9A-F]{16}"
+
+
+class CertificateType(OpenStrEnum):
+    """What a KSeF certificate is for."""
+
+    #: Logging in.
+    AUTHENTICATION = "Authentication"
+    #: Vouching for invoices issued in an offline mode.
+    OFFLINE = "Offline"
+
+
+class CertificateStatus(OpenStrEnum):
+    """How a KSeF certificate stands; only an active one can be used."""
+
+    ACTIVE = "Active"
+    #: Being revoked.
+    BLOCKED = "Blocked"
+    REVOKED = "Revoked"
+    EXPIRED = "Expired"
+
+
+class RevocationReason(OpenStrEnum):
+    """Why a certificate is revoked."""
+
+    UNSPECIFIED = "Unspecified"
+    SUPERSEDED = "Superseded"
+    KEY_COMPROMISE = "KeyCompromise"
+
+
+@attrs.frozen
+class CertificateLimit:
+    """How many there may be, and how many more."""
+
+    remaining: int
+    limit: int
+
+
+@attrs.frozen(kw_only=True)
+class CertificateLimits:
+    """What is left to whoever logged in."""
+
+    #: Whether an application would be taken now.
+    can_request: bool
+    #: Applications.
+    enrollment: CertificateLimit
+    #: Active certificates.
+    certificate: CertificateLimit
+
+
+@attrs.frozen(kw_only=True)
+class EnrollmentData:
+    """The subject that a request for a certificate must have, exactly."""
+
+    common_name: str
+    #: ISO 3166.
+    country_name: str
+    given_name: str | None = None
+    surname: str | None = None
+    serial_number: str | None = None
+    unique_identifier: str | None = None
+    organization_name: str | None = None
+    organization_identifier: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class EnrollmentRequest:
+    """Applies for a certificate."""
+
+    #: Letters, digits, blanks, ``_`` and ``-``; 5 to 100 characters.
+    certificate_name: str = attrs.field(validator=text(5, 100, r"[a-zA-Z0-9_\-\ ąćęłńóśźżĄĆĘŁŃÓŚŹŻ]+"))
+    certificate_type: CertificateType
+    #: PKCS#10, DER.
+    csr: bytes = attrs.field(repr=False)
+    valid_from: datetime | None = None
+
+
+@attrs.frozen
+class EnrollmentStarted:
+    """An application that KSeF has taken in."""
+
+    reference_number: str
+    timestamp: datetime
+
+
+@attrs.frozen(kw_only=True)
+class Enrollment:
+    """How far an application is."""
+
+    request_date: datetime
+    status: StatusInfo
+    #: Once it was issued: 16 hex digits.
+    certificate_serial_number: str | None = None
+
+
+@attrs.frozen
+class RetrieveRequest:
+    """Asks for certificates."""
+
+    #: 1 to 10.
+    certificate_serial_numbers: tuple[str, ...] = attrs.field(validator=items(1, 10))
+
+
+@attrs.frozen(kw_only=True)
+class RetrievedCertificate:
+    """A certificate, as it was issued."""
+
+    #: DER.
+    certificate: bytes = attrs.field(repr=False)
+    certificate_name: str
+    certificate_serial_number: str
+    certificate_type: CertificateType
+
+
+@attrs.frozen
+class RetrievedCertificates:
+    """Those that were found."""
+
+    certificates: tuple[RetrievedCertificate, ...]
+
+
+@attrs.frozen
+class RevokeRequest:
+    """Ends a certificate."""
+
+    revocation_reason: RevocationReason | None = None
+
+
+@attrs.frozen(kw_only=True)
+class CertificateFilter:
+    """Which certificates to list; all by default."""
+
+    certificate_serial_number: str | None = attrs.field(default=None, validator=text(16, 16, _SERIAL_NUMBER))
+    #: Is in the name.
+    name: str | None = None
+    type: CertificateType | None = None
+    status: CertificateStatus | None = None
+    expires_after: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class CertificateRow:
+    """A certificate in a list."""
+
+    certificate_serial_number: str
+    #: As it was given in the application.
+    name: str
+    type: CertificateType
+    common_name: str
+    status: CertificateStatus
+    subject: SubjectIdentifier = attrs.field(metadata=wire_name("subjectIdentifier"))
+    valid_from: datetime
+    valid_to: datetime
+    last_use_date: datetime | None = None
+    request_date: datetime
+
+
+@attrs.frozen
+class CertificatePage:
+    """One page of certificates, newest application first."""
+
+    certificates: tuple[CertificateRow, ...]
+    has_more: bool
+
+
+@attrs.frozen
+class UpdateCertificateRequest:
+    """TEST only: lets a certificate end sooner."""
+
+    #: Not later than it ends now.
+    valid_to: datetime

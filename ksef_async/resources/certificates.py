@@ -1,0 +1,219 @@
+"""KSeF certificates: applied for, fetched, revoked, listed. Source: certyfikaty-KSeF.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import anyio.to_thread
+import attrs
+
+from ..caller import Api
+from ..errors import BadRequestError
+from ..models.certificates import (
+    CertificateFilter,
+    CertificateLimits,
+    CertificateRow,
+    CertificateStatus,
+    CertificateType,
+    Enrollment,
+    EnrollmentData,
+    EnrollmentRequest,
+    RetrievedCertificate,
+    RetrieveRequest,
+    RevocationReason,
+    RevokeRequest,
+    UpdateCertificateRequest,
+)
+from ..operations.certificates import (
+    ENROLL_CERTIFICATE,
+    GET_CERTIFICATE_LIMITS,
+    GET_ENROLLMENT,
+    GET_ENROLLMENT_DATA,
+    LIST_CERTIFICATES,
+    RETRIEVE_CERTIFICATES,
+    REVOKE_CERTIFICATE,
+    SET_CERTIFICATE_VALIDITY,
+)
+from ..paging import OffsetPages
+from ..protocol.error_codes import ErrorCode
+from .handles import OperationHandle
+from .lists import list_by_offset
+
+if TYPE_CHECKING:
+    from ..crypto.certificates import PrivateKey
+
+__all__ = ["Certificates"]
+
+_GONE: Final = (CertificateStatus.BLOCKED, CertificateStatus.REVOKED)
+
+
+class Certificates:
+    """The KSeF certificates of whoever logged in. `KsefClient.certificates` is one.
+
+    Applying takes four steps::
+
+        key = await anyio.to_thread.run_sync(new_private_key)      # crypto.issuing; keep it safe
+        enrolling = await client.certificates.enroll("Księgowość", key)
+        done = await enrolling.wait()
+        (issued,) = await client.certificates.retrieve([done.certificate_serial_number])
+    """
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def limits(self) -> CertificateLimits:
+        """How many applications and certificates are left.
+
+        Raises:
+            TransportError, ApiError, RemoteProtocolError: The call failed.
+
+        Source: GET /certificates/limits.
+        """
+        return await self._api.call(GET_CERTIFICATE_LIMITS)
+
+    async def enrollment_data(self) -> EnrollmentData:
+        """The subject a request must have: that of the certificate of this login.
+
+        Raises:
+            BadRequestError: This way of logging in gets no certificate (25001).
+            ForbiddenError: The login was made with a token.
+            TransportError, ApiError, RemoteProtocolError: The call failed.
+
+        Source: GET /certificates/enrollments/data.
+        """
+        return await self._api.call(GET_ENROLLMENT_DATA)
+
+    async def enroll(
+        self,
+        name: str,
+        key: PrivateKey,
+        *,
+        certificate_type: CertificateType = CertificateType.AUTHENTICATION,
+        valid_from: datetime | None = None,
+    ) -> OperationHandle[Enrollment]:
+        """Apply for a certificate of ``key``, with the subject that KSeF wants.
+
+        Args:
+            name: To find it again: letters, digits, blanks, ``_`` and ``-``, 5 to 100 characters.
+            key: P-256, or RSA with 2048 bits; see `crypto.issuing.new_private_key`. It never leaves this process.
+            certificate_type: For logging in, or for invoices issued in an offline mode.
+            valid_from: When it starts; when it is issued by default.
+
+        Returns:
+            A handle: ``(await handle.wait()).certificate_serial_number`` leads to the certificate.
+
+        Raises:
+            InvalidFieldError: The name is too short, too long or has other characters; nothing was sent.
+            BadRequestError: This way of logging in gets no certificate (25001, 25002), the key is of another kind
+                (25010), or a limit is reached (25006, 25007).
+            ForbiddenError: The login was made with a token.
+            TransportError, ApiError, RemoteProtocolError: A call failed. After a `TransportError` with
+                ``maybe_delivered`` there may be a certificate; `query` shows it.
+
+        Source: GET /certificates/enrollments/data, POST /certificates/enrollments.
+        """
+        data = await self.enrollment_data()
+        csr = await anyio.to_thread.run_sync(_build_csr, data, key)
+        return await self.enroll_csr(name, csr, certificate_type=certificate_type, valid_from=valid_from)
+
+    async def enroll_csr(
+        self,
+        name: str,
+        csr: bytes,
+        *,
+        certificate_type: CertificateType = CertificateType.AUTHENTICATION,
+        valid_from: datetime | None = None,
+    ) -> OperationHandle[Enrollment]:
+        """Apply with a request (PKCS#10, DER) made elsewhere, e.g. by an HSM; otherwise as `enroll`.
+
+        Raises:
+            BadRequestError: Besides those of `enroll`: its subject is not that of `enrollment_data` (25003), it is
+                malformed or badly signed (25004), or signed by another algorithm (25011).
+            InvalidFieldError, ForbiddenError, TransportError, ApiError, RemoteProtocolError: As `enroll`.
+
+        Source: POST /certificates/enrollments.
+        """
+        request = EnrollmentRequest(
+            certificate_name=name, certificate_type=certificate_type, csr=csr, valid_from=valid_from
+        )
+        started = await self._api.call(ENROLL_CERTIFICATE, request)
+        return self.enrollment(started.reference_number)
+
+    def enrollment(self, reference_number: str) -> OperationHandle[Enrollment]:
+        """An application made before, by its reference number; KSeF forgets it after 30 days.
+
+        Source: GET /certificates/enrollments/{referenceNumber}.
+        """
+
+        async def look() -> Enrollment:
+            return await self._api.call(GET_ENROLLMENT, path={"reference_number": reference_number})
+
+        return OperationHandle("Enrollment", reference_number, look, status=lambda enrollment: enrollment.status)
+
+    async def retrieve(self, serial_numbers: Iterable[str]) -> tuple[RetrievedCertificate, ...]:
+        """Certificates by their serial numbers, 1 to 10 at a time.
+
+        Raises:
+            InvalidFieldError: None, or more than ten; nothing was sent.
+            TransportError, ApiError, RemoteProtocolError: The call failed.
+
+        Source: POST /certificates/retrieve.
+        """
+        request = RetrieveRequest(tuple(serial_numbers))
+        return (await self._api.call(RETRIEVE_CERTIFICATES, request)).certificates
+
+    async def revoke(self, serial_number: str, reason: RevocationReason | None = None) -> None:
+        """End a certificate: nobody logs in with it from now on; logins made before live on.
+
+        Revoking a certificate twice does no harm.
+
+        Raises:
+            BadRequestError: KSeF does not know it (25008), or it has expired (25009).
+            ForbiddenError: The login was made with a token.
+            TransportError, ApiError, RemoteProtocolError: The call failed.
+
+        Source: POST /certificates/{certificateSerialNumber}/revoke.
+        """
+        path = {"certificate_serial_number": serial_number}
+        try:
+            await self._api.call(REVOKE_CERTIFICATE, RevokeRequest(reason), path=path)
+        except BadRequestError as refused:
+            if refused.code != ErrorCode.CERTIFICATE_NOT_REVOCABLE:
+                raise
+            # Revoked before, perhaps by this very call, whose first answer was lost.
+            rows = [row async for row in self.query(CertificateFilter(certificate_serial_number=serial_number))]
+            if [row.status for row in rows if row.status in _GONE] == []:
+                raise
+
+    def query(self, certificate_filter: CertificateFilter | None = None) -> OffsetPages[CertificateRow]:
+        """The certificates that fit ``certificate_filter``, newest application first.
+
+        Source: POST /certificates/query.
+        """
+        return list_by_offset(
+            self._api,
+            LIST_CERTIFICATES,
+            lambda page: page.certificates,
+            page_size=LIST_CERTIFICATES.largest_page,
+            body=certificate_filter or CertificateFilter(),
+        )
+
+    async def set_validity(self, serial_number: str, valid_to: datetime) -> None:
+        """TEST only: let a certificate end sooner, to see what happens then.
+
+        Raises:
+            BadRequestError: KSeF does not know it (25008), or ``valid_to`` is later than it ends now (21405).
+            TransportError, ApiError, RemoteProtocolError: The call failed.
+
+        Source: PUT /testdata/certificates/{serialNumber}.
+        """
+        path = {"serial_number": serial_number}
+        await self._api.call(SET_CERTIFICATE_VALIDITY, UpdateCertificateRequest(valid_to), path=path)
+
+
+def _build_csr(data: EnrollmentData, key: PrivateKey) -> bytes:
+    from ..crypto.issuing import build_csr
+
+    return build_csr(attrs.asdict(data), key)

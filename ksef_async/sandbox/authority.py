@@ -1,0 +1,152 @@
+"""The sandbox's own certification authority, which issues KSeF certificates."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Final
+
+import attrs
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from ..crypto.certificates import Certificate, PublicKey, load_certificate
+from ..crypto.issuing import build_name
+from ..models.certificates import (
+    CertificateStatus,
+    CertificateType,
+    EnrollmentData,
+    RevocationReason,
+)
+from ..models.common import StatusInfo, SubjectIdentifier
+from ..protocol.lifecycle import ENROLLMENT_STATES, EnrollmentStatusCode
+
+__all__ = ["LIFETIME", "Authority", "Enrollment", "IssuedCertificate"]
+
+#: A KSeF certificate is good for two years.
+LIFETIME: Final = timedelta(days=730)
+
+_NAME: Final = {
+    "country_name": "PL",
+    "organization_name": "ksef_async sandbox",
+    "common_name": "SYMULATOR CA - nie Ministerstwo Finansów",
+}
+
+
+@attrs.define(kw_only=True)
+class IssuedCertificate:
+    """A certificate that the sandbox issued, and what became of it."""
+
+    serial_number: str
+    name: str
+    type: CertificateType
+    certificate: Certificate
+    owner: SubjectIdentifier
+    valid_from: datetime
+    valid_until: datetime
+    requested_at: datetime
+    #: Nobody knows of it before.
+    issued_at: datetime
+    #: When it was asked to be revoked, and when it is.
+    blocked_at: datetime | None = None
+    revoked_at: datetime | None = None
+    reason: RevocationReason | None = None
+    last_used_at: datetime | None = None
+
+    def status_at(self, now: datetime) -> CertificateStatus:
+        """How it stands."""
+        if self.revoked_at is not None and now >= self.revoked_at:
+            return CertificateStatus.REVOKED
+        if self.blocked_at is not None:
+            return CertificateStatus.BLOCKED
+        return CertificateStatus.EXPIRED if now > self.valid_until else CertificateStatus.ACTIVE
+
+
+@attrs.define(kw_only=True)
+class Enrollment:
+    """An application for a certificate."""
+
+    reference_number: str
+    owner: SubjectIdentifier
+    requested_at: datetime
+    decided_at: datetime
+    #: What comes out of it; None when it is rejected.
+    issued: IssuedCertificate | None
+    rejection: str = ""
+
+    def status_at(self, now: datetime) -> StatusInfo:
+        """How far it is."""
+        if now < self.decided_at:
+            code = EnrollmentStatusCode.IN_PROGRESS
+        else:
+            code = EnrollmentStatusCode.ISSUED if self.issued else EnrollmentStatusCode.REJECTED
+        details = (self.rejection,) if code is EnrollmentStatusCode.REJECTED else ()
+        return StatusInfo(code, ENROLLMENT_STATES[code].description, details)
+
+
+class Authority:
+    """Issues certificates, and remembers them.
+
+    Args:
+        now: From when on it is one.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = build_name(_NAME)
+        self.certificate = self._sign(self._name, self._key.public_key(), now - timedelta(days=1), LIFETIME * 5)
+        #: By their serial numbers, those of applications still under way included.
+        self.issued: dict[str, IssuedCertificate] = {}
+        #: By their reference numbers.
+        self.enrollments: dict[str, Enrollment] = {}
+
+    def issue(self, subject: EnrollmentData, key: PublicKey, valid_from: datetime) -> tuple[str, Certificate]:
+        """A certificate for two years, and its serial number in 16 hex digits."""
+        number = f"01{secrets.token_hex(7).upper()}"
+        name = build_name(attrs.asdict(subject))
+        return number, self._sign(name, key, valid_from, LIFETIME, int(number, 16))
+
+    def find(self, certificate: Certificate, now: datetime) -> IssuedCertificate | None:
+        """What is remembered of a certificate, if it was issued here."""
+        issued = self.issued.get(f"{certificate.readable.serial_number:016X}")
+        if issued is None or issued.certificate.der != certificate.der or now < issued.issued_at:
+            return None
+        return issued
+
+    def claims_to_have_issued(self, certificate: Certificate) -> bool:
+        """Whether a certificate names this authority as its issuer."""
+        return certificate.readable.issuer == self._name
+
+    def has_issued(self, certificate: Certificate) -> bool:
+        """Whether a certificate bears this authority's signature."""
+        try:
+            certificate.readable.verify_directly_issued_by(self.certificate.readable)
+        except (InvalidSignature, ValueError, TypeError):
+            return False
+        return True
+
+    def owned_by(self, owner: SubjectIdentifier) -> list[IssuedCertificate]:
+        """Certificates of a subject, newest first."""
+        return [issued for issued in reversed(self.issued.values()) if issued.owner == owner]
+
+    def certified(self, key: PublicKey) -> IssuedCertificate | None:
+        """The certificate of a key."""
+        return next((one for one in self.issued.values() if one.certificate.public_key == key), None)
+
+    def _sign(
+        self, name: x509.Name, key: PublicKey, start: datetime, lifetime: timedelta, number: int | None = None
+    ) -> Certificate:
+        start = start.replace(microsecond=0)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(self._name)
+            .public_key(key)
+            .serial_number(number or x509.random_serial_number())
+            .not_valid_before(start)
+            .not_valid_after(start + lifetime)
+            .sign(self._key, hashes.SHA256())
+        )
+        return load_certificate(certificate.public_bytes(serialization.Encoding.DER))

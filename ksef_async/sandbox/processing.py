@@ -1,0 +1,197 @@
+"""What KSeF makes of a package once its session is closed, in the order of its codes.
+
+Key (415) -> hashes of the parts (405) -> decryption of the parts (435) -> hash of the archive and unpacking (430) ->
+number of invoices (420, 440) -> each invoice (200, 445). The order is inferred from the codes [INF].
+"""
+
+from __future__ import annotations
+
+import logging
+from base64 import b64encode
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+import anyio.to_thread
+import attrs
+
+from ..crypto.envelope import SessionCipher
+from ..errors import CryptoError
+from ..models.limits import SessionLimits
+from ..models.sessions import InvoiceStatusCode, StatusCode
+from .archives import ArchiveError, DecryptedParts, EmptyArchiveError, Entry, TooManyEntriesError, unpack
+from .batch import BatchSession, Result
+from .intake import Document, Rejected, examine
+from .world import Invoice, Verdict, World, new_reference_number
+
+__all__ = ["process"]
+
+_log = logging.getLogger("ksef_async.sandbox")
+
+#: How many invoices are decided before others may use the event loop.
+_SLICE: Final = 100
+
+
+@attrs.frozen
+class _Examined:
+    name: str
+    sha256: bytes
+    verdict: Document | Rejected
+
+
+class _SessionEnds(Exception):  # noqa: N818  # it is a verdict, not a failure of the sandbox
+    def __init__(self, code: StatusCode, *details: str) -> None:
+        super().__init__(code, *details)
+        self.code = code
+        self.details = details
+
+
+async def process(world: World, session: BatchSession) -> None:
+    """Process the package of a session that was closed; what comes of it shows when the delays are over."""
+    invoices: list[Invoice] = []
+    details: tuple[str, ...] = ()
+    try:
+        if session.forced_end is not None:
+            raise _SessionEnds(session.forced_end)
+        examined = await anyio.to_thread.run_sync(_examine, world, session)
+        invoices = await _decide(world, session, examined)
+        accepted = any(invoice.is_accepted for invoice in invoices)
+        code = StatusCode.PROCESSED_OK if accepted else StatusCode.VALIDATION_ERROR
+    except _SessionEnds as end:
+        code, details = end.code, end.details
+    except Exception:  # noqa: BLE001  # a bug in the sandbox must look like one of KSeF's, and be seen
+        _log.exception("processing session %s failed", session.reference_number)
+        code = StatusCode.UNKNOWN_ERROR
+    timings = world.timings
+    # The delays count from the close, or from the end of the work when that has taken longer.
+    listed_at = max(world.clock.now(), (session.closed_at or session.opened_at) + timings.invoice_queue_delay)
+    decided_at = listed_at + timings.invoice_processing_delay
+    for invoice in invoices:
+        invoice.processing_at, invoice.final_at = listed_at, decided_at
+    session.invoices = {invoice.reference_number: invoice for invoice in invoices}
+    session.result = Result(
+        code=code,
+        details=details,
+        listed_at=listed_at,
+        final_at=(decided_at if invoices else listed_at) + timings.session_closing_delay,
+    )
+
+
+def _examine(world: World, session: BatchSession) -> list[_Examined]:
+    """Everything that takes time, in a worker thread: up to what each invoice is by itself.
+
+    Raises:
+        _SessionEnds: The package cannot be used.
+    """
+    if session.cipher is None:
+        raise _SessionEnds(StatusCode.DECRYPTION_ERROR)
+    for part in session.parts.values():
+        if part.stored_hash != part.declared_hash:
+            detail = (
+                f"Skrót SHA-256 części: '{part.ordinal_number}' nie zgadza się z zadeklarowanym skrótem: "
+                f"{_base64(part.declared_hash)}"
+            )
+            raise _SessionEnds(StatusCode.PART_ERROR, detail)
+    try:
+        return _read_package(world, session, session.cipher)
+    except CryptoError as error:
+        raise _SessionEnds(StatusCode.PART_DECRYPTION_ERROR, str(error)) from error
+    except ArchiveError as error:
+        raise _SessionEnds(StatusCode.ARCHIVE_ERROR, str(error)) from error
+    except TooManyEntriesError as error:
+        raise _SessionEnds(StatusCode.TOO_MANY_INVOICES) from error
+    except EmptyArchiveError as error:
+        raise _SessionEnds(StatusCode.CANCELLED, "Nie przesłano faktur") from error
+
+
+def _read_package(world: World, session: BatchSession, cipher: SessionCipher) -> list[_Examined]:
+    limits = world.granted.context(session.context).batch_session
+    judge = _judge_for(world, session, limits)
+    paths = [part.path for _, part in sorted(session.parts.items())]
+    with DecryptedParts(paths, cipher, anyio.from_thread.check_cancelled) as archive:
+        if archive.size != session.declared_size or archive.sha256() != session.declared_hash:
+            raise ArchiveError(
+                "Skrót SHA-256 przesłanej paczki faktur nie jest zgodny z zadeklarowanym skrótem: "
+                f"{_base64(session.declared_hash)}"
+            )
+        return [
+            _Examined(entry.name, entry.sha256, judge(entry))
+            for entry in unpack(
+                archive,
+                session.compression,
+                max_invoices=limits.max_invoices,
+                largest=1_000_000 * limits.max_invoice_with_attachment_size_mb,
+            )
+        ]
+
+
+def _judge_for(world: World, session: BatchSession, limits: SessionLimits) -> Callable[[Entry], Document | Rejected]:
+    schemas = world.schemas
+    validate = partial(schemas.validate, session.form_code) if schemas is not None else None
+    may_attach = session.context.value[:10] in world.attachment_consents
+
+    def judge(entry: Entry) -> Document | Rejected:
+        anyio.from_thread.check_cancelled()
+        if entry.size != len(entry.content):
+            return Rejected(InvoiceStatusCode.FILE_ERROR, "Rozmiar pliku faktury przekracza dozwolony limit.")
+        try:
+            document = examine(
+                entry.content,
+                form_code=session.form_code,
+                context=session.context,
+                # The day of acceptance is that of the session [INF], as the invoicing date is.
+                received_at=session.opened_at,
+                declared_size=entry.size,
+                declared_hash=entry.sha256,
+                # Whether attachments are allowed is another question here than in an online session.
+                is_correction=True,
+                check_identifiers=session.check_identifiers,
+                limits=limits,
+                validate=validate,
+            )
+        except Rejected as rejected:
+            return rejected
+        if document.has_attachment and not may_attach:
+            return Rejected(InvoiceStatusCode.NOT_PERMITTED, invoice_number=document.invoice_number)
+        return document
+
+    return judge
+
+
+async def _decide(world: World, session: BatchSession, examined: list[_Examined]) -> list[Invoice]:
+    """What needs the world's memory: duplicates and numbers."""
+    now = world.clock.now()
+    invoices = []
+    for number, one in enumerate(examined, 1):
+        invoices.append(_invoice(world, session, number, one, now))
+        if number % _SLICE == 0:
+            await anyio.lowlevel.checkpoint()
+    return invoices
+
+
+def _invoice(world: World, session: BatchSession, number: int, one: _Examined, now: datetime) -> Invoice:
+    if isinstance(one.verdict, Rejected):
+        rejected = one.verdict
+        verdict = Verdict(code=rejected.code, details=rejected.details, invoice_number=rejected.invoice_number)
+    else:
+        verdict = world.decide(one.verdict, session.reference_number, session.opened_at, offline=session.offline_mode)
+        if verdict.code is InvoiceStatusCode.ACCEPTED:
+            world.accepted_hashes.add(one.sha256)
+    return Invoice(
+        reference_number=new_reference_number("EE", now),
+        ordinal_number=number,
+        invoice_hash=one.sha256,
+        file_name=one.name,
+        received_at=session.opened_at,
+        processing_at=now,
+        final_at=now,
+        verdict=verdict,
+    )
+
+
+def _base64(digest: bytes) -> str:
+    return b64encode(digest).decode("ascii")

@@ -1,0 +1,371 @@
+"""A batch session: enter uploads the package, exit closes; only then does KSeF process it.
+
+Rules: a block that fails or is cancelled does not close. KSeF has no call to abort, and takes nothing in before the
+close: the session expires by itself after 12 hours (440), and no invoice of it exists. After an answer that was lost
+the status is asked before the close is repeated. Source: sesja-wsadowa.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import anyio
+import attrs
+
+from ..auth.access import AuthorizedCaller
+from ..errors import (
+    BadRequestError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    ServerError,
+    SessionFailedError,
+    TransportError,
+    UploadExpiredError,
+)
+from ..models.batch import PartUploadRequest
+from ..models.packages import PackageProgress, PackageStage, ProgressHook
+from ..models.sessions import FormCode, SessionStatus, StatusCode
+from ..operations.batch import CLOSE_BATCH_SESSION
+from ..operations.sessions import LIST_SESSION_INVOICES
+from ..packing.packer import Tell
+from ..polling import Cadence
+from ..protocol.error_codes import ErrorCode
+from ..protocol.lifecycle import is_success, is_terminal
+from .outcomes import Outcome
+from .session import AnySession
+from .snapshot import BatchSnapshot, write_batch_snapshot
+from .tracking import LAG
+from .transitions import SessionHistory
+from .uploads import Uploads, requests_by_number
+from .upo import SessionUPO
+
+if TYPE_CHECKING:
+    from ..packing import Package, PackedInvoice
+
+__all__ = ["BATCH_CADENCE", "BatchOutcome", "BatchSession"]
+
+#: KSeF takes seconds for a small package, and many minutes for 10,000 invoices.
+BATCH_CADENCE: Final = Cadence(interval=0.2, factor=1.5, longest=10.0, deadline=3600.0)
+
+#: Seconds before each further close of a session that KSeF does not know yet (21173).
+_VISIBILITY: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
+
+#: How often parts are uploaded again because KSeF does not have them.
+_RESENDS: Final = 3
+
+#: What the user can do about a package that KSeF did not accept.
+_ADVICE: Final[Mapping[int, str]] = {
+    StatusCode.PART_ERROR: "a part arrived damaged; open a new session with the same package",
+    StatusCode.DECRYPTION_ERROR: "KSeF could not decrypt the session key; open a new session with the same package",
+    StatusCode.TOO_MANY_INVOICES: "the package holds more invoices than this context may send; split it",
+    StatusCode.ARCHIVE_ERROR: "KSeF could not unpack the package, or it is not the one that was declared",
+    StatusCode.PART_DECRYPTION_ERROR: "KSeF could not decrypt a part; pack again",
+    StatusCode.CANCELLED: "it was not closed in time, or the package holds no invoice",
+    StatusCode.VALIDATION_ERROR: "every invoice was rejected; outcomes() tells why",
+    StatusCode.UNKNOWN_ERROR: "KSeF failed; open a new session with the same package",
+}
+
+
+@attrs.frozen(kw_only=True)
+class BatchOutcome:
+    """What became of one invoice of a package."""
+
+    #: What the caller knows it by; the file name by default.
+    key: Any
+    file_name: str
+    #: Accepted, or the error that tells why not.
+    outcome: Outcome
+
+
+class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
+    """A batch session; get one from `SessionManager.open_batch`.
+
+    ``async with session:`` uploads the parts that are not in yet, and closes the session when the block ends well;
+    then KSeF processes the package. A block that fails, or is cancelled, leaves the session open: nothing in it is
+    ever processed, and it expires by itself after 12 hours.
+    """
+
+    def __init__(
+        self,
+        api: AuthorizedCaller,
+        reference_number: str,
+        history: SessionHistory,
+        *,
+        package: Package,
+        form_code: FormCode,
+        part_upload_requests: Sequence[PartUploadRequest],
+        upload_until: datetime,
+        concurrency: int,
+        progress: ProgressHook | None = None,
+    ) -> None:
+        super().__init__(api, reference_number, history)
+        self.package = package
+        self.form_code = form_code
+        #: When KSeF takes no further uploads: 20 minutes for each part after the opening.
+        self.upload_until = upload_until
+        self._authorized = api
+        self._requests = tuple(part_upload_requests)
+        self._tell = Tell(progress)
+        self._uploads = Uploads(
+            api.caller,
+            reference_number,
+            package,
+            requests_by_number(self._requests, package),
+            until=upload_until,
+            concurrency=concurrency,
+            tell=self._tell,
+        )
+        history.watch = self._watch
+        self._entered = False
+        self._close_lock = anyio.Lock()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        uploaded = f"{len(self._uploads.confirmed)} of {len(self.package.parts)} parts uploaded"
+        return f"<BatchSession {self.reference_number} {self._state}, {uploaded}>"
+
+    @property
+    def _state(self) -> str:
+        last = self._history.last
+        if last is not None and last.status.code != StatusCode.OPENED:
+            code = last.status.code
+            return StatusCode(code).name if code in {*StatusCode} else str(code)
+        return "CLOSED" if self._closed else "OPENED"
+
+    @property
+    def _is_closed(self) -> bool:
+        last = self._history.last
+        return self._closed or (last is not None and last.status.code != StatusCode.OPENED)
+
+    # --- lifecycle ----------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        if self._entered:
+            raise LocalProtocolError(f"Session {self.reference_number} was entered before; open a new one.")
+        self._entered = True
+        await self.upload()
+        yield self
+        await self._close()
+
+    async def upload(self) -> None:
+        """Upload the parts that are not in yet; entering the session does it.
+
+        Does nothing once the session is closed. The first part that fails stops the others.
+
+        Raises:
+            UploadExpiredError: The time to upload is over; open a new session with the same package.
+            SessionFailedError: The session has ended without the package.
+            TransportError, ApiError: A part could not be uploaded, again and again.
+            RemoteProtocolError: A link leads to another host, and is not followed.
+            LocalProtocolError, OSError: A part cannot be read.
+        """
+        if not self._is_closed:
+            await self._uploads.upload_missing()
+            return
+        last = self._history.last
+        if last is not None and is_terminal(last.status.code) and not is_success(last.status.code):
+            raise self._failure("has ended", last)
+
+    async def terminate(self) -> SessionStatus:
+        """Close the session, so that KSeF processes the package, and return its status straight afterwards.
+
+        Closing a session that is closed already is success. A part that KSeF turns out not to have is uploaded again.
+
+        Raises:
+            UploadExpiredError: The time to upload is over, and KSeF does not have every part.
+            BadRequestError: KSeF refuses the close.
+            TransportError, ApiError, RemoteProtocolError: The close, an upload, or reading the status failed; all may
+                be tried again.
+
+        Source: POST /sessions/batch/{referenceNumber}/close.
+        """
+        await self._close()
+        return await self.status()
+
+    async def _close(self) -> None:
+        async with self._close_lock:
+            if self._is_closed:
+                return
+            await self._uploads.upload_missing()
+            await self._close_at_ksef()
+            self._closed = True
+
+    async def _close_at_ksef(self) -> None:
+        started, attempt, resends = anyio.current_time(), 1, 0
+        unknown = iter(_VISIBILITY)
+        while True:
+            try:
+                await self._api.call(CLOSE_BATCH_SESSION, path=self._path)
+                return
+            except BadRequestError as error:
+                if error.code == ErrorCode.UNKNOWN_SESSION and (delay := next(unknown, None)) is not None:
+                    # KSeF may not know a session yet that it has just opened.
+                    await anyio.sleep(delay)
+                elif error.code in (ErrorCode.PART_MISSING, ErrorCode.WRONG_PART_SIZE) and resends < _RESENDS:
+                    resends += 1
+                    await self._uploads.forget(self._parts_to_resend(error, resends))
+                    await self._uploads.upload_missing()
+                elif error.code == ErrorCode.UPLOAD_TIMED_OUT:
+                    raise UploadExpiredError(
+                        f"Session {self.reference_number} was not uploaded and closed in time; "
+                        f"open a new session with the same package. KSeF says: {error}"
+                    ) from error
+                elif error.code == ErrorCode.SESSION_NOT_OPEN and await self._has_begun():
+                    return
+                else:
+                    raise
+            except (TransportError, ServerError, RemoteProtocolError) as error:
+                # The answer was lost, or is none: KSeF may have begun all the same.
+                if await self._has_begun():
+                    return
+                delay = self._authorized.caller.delay_before_retry(error, attempt=attempt, since=started)
+                if delay is None:
+                    raise
+                await anyio.sleep(delay)
+                attempt += 1
+
+    async def _has_begun(self) -> bool:
+        return (await self.status()).status.code != StatusCode.OPENED
+
+    def _parts_to_resend(self, error: BadRequestError, resends: int) -> set[int]:
+        everything = {part.ordinal_number for part in self.package.parts}
+        # The digits, not the words around them. Older builds of KSeF counted from 0, so when the same is said again,
+        # or no part is named, everything is uploaded again.
+        named = {int(digits) for detail in error.details for digits in re.findall(r"'(\d+)'", detail)}
+        return named if resends == 1 and named and named <= everything else everything
+
+    # --- what became of it --------------------------------------------------------------------------------
+
+    def snapshot(self, key: bytes | str) -> bytes:
+        """What `SessionManager.resume` needs, with the package, to go on in another process.
+
+        Take it right after the opening, before the upload: which parts are in is written down beside them. The
+        package is found again by `Package.write_manifest` and `Package.reopen`.
+
+        Args:
+            key: From ``cryptography.fernet.Fernet.generate_key()``; whoever has it can overwrite the parts.
+
+        Raises:
+            CryptoError: ``key`` is no Fernet key.
+        """
+        return write_batch_snapshot(
+            BatchSnapshot(
+                reference_number=self.reference_number,
+                form_code=self.form_code,
+                package_hash=self.package.sha256,
+                upload_until=self.upload_until,
+                part_upload_requests=self._requests,
+            ),
+            key,
+        )
+
+    async def outcomes(self, cadence: Cadence = BATCH_CADENCE) -> AsyncIterator[BatchOutcome]:
+        """What became of each invoice of the package, once; waits until KSeF has processed all of it.
+
+        Reads the list of the session, 1,000 invoices a request, when the session is final: meanwhile its counters,
+        which cost one request for all invoices, tell how far it is.
+
+        Args:
+            cadence: How often to look at the session, and for how long.
+
+        Yields:
+            With the caller's own key: an `AcceptedInvoice`, or the `InvoiceRejectedError` that tells KSeF's reasons.
+
+        Raises:
+            LocalProtocolError: This object's own block still holds the session open: KSeF begins after the close.
+            SessionFailedError: KSeF could not use the package: no invoice of it was accepted.
+            WaitTimeoutError: It is still being processed; ask again later.
+            RemoteProtocolError: After all outcomes: KSeF lists invoices that are not in the package, or not all of it.
+            TransportError, ApiError: A call failed.
+
+        Source: GET /sessions/{referenceNumber}/invoices.
+        """
+        self._check_closed("outcomes come")
+        async for transition in self.transitions(cadence):
+            if transition.is_terminal and transition.current not in (
+                StatusCode.PROCESSED_OK,
+                StatusCode.VALIDATION_ERROR,
+            ):
+                raise self._failure("failed", transition.status)
+        open_invoices = list(self.package.invoices)
+        strangers = []
+        for seconds in LAG:
+            # All are final, and listed; the list may lag a little behind.
+            await anyio.sleep(seconds)
+            await self._tracker.ledger.read()
+            if len(self._tracker.ledger.invoices) >= len(open_invoices):
+                break
+        matching = _Matching(open_invoices)
+        async for outcome in self._tracker.outcomes(cadence):
+            listed = self._tracker.ledger.invoices[outcome.reference_number]
+            found = matching.take(listed.invoice_file_name, listed.invoice_hash)
+            if found is None:
+                strangers.append(outcome.reference_number)
+            else:
+                yield BatchOutcome(key=found.key, file_name=found.file_name, outcome=outcome)
+        if strangers or len(matching):
+            raise RemoteProtocolError(
+                f"KSeF's list of session {self.reference_number} does not fit the package: it lacks {len(matching)} of "
+                f"{len(open_invoices)} invoices, and has {len(strangers)} that were not sent.",
+                operation=LIST_SESSION_INVOICES.name,
+                path="$.invoices",
+            )
+
+    async def upo(self, cadence: Cadence = BATCH_CADENCE) -> SessionUPO:
+        """Wait until the session is processed, and fetch its receipt; see `AnySession.upo`.
+
+        Raises:
+            LocalProtocolError: This object's own block still holds the session open.
+        """
+        self._check_closed("the UPO comes")
+        return await super().upo(cadence)
+
+    def _check_closed(self, what: str) -> None:
+        if self._entered and not self._is_closed:
+            raise LocalProtocolError(
+                f"Session {self.reference_number} is open, and {what} after it is closed: "
+                "leave the block or call terminate() first."
+            )
+
+    def _failure(self, what: str, status: SessionStatus) -> SessionFailedError:
+        if advice := _ADVICE.get(status.status.code):
+            what = f"{what} ({advice})"
+        return super()._failure(what, status)
+
+    def _watch(self, status: SessionStatus) -> None:
+        if status.status.code == StatusCode.OPENED:
+            return
+        self._tell(
+            PackageProgress(
+                stage=PackageStage.PROCESSING,
+                done=status.successful_invoice_count + status.failed_invoice_count,
+                total=len(self.package.invoices),
+                parts=len(self.package.parts),
+                parts_total=len(self.package.parts),
+            )
+        )
+
+
+class _Matching:
+    """Finds the caller's invoice for each that KSeF lists: by file name and SHA-256, or else by SHA-256."""
+
+    def __init__(self, invoices: Sequence[PackedInvoice]) -> None:
+        self._open = {invoice.file_name: invoice for invoice in invoices}
+        self._by_hash: dict[bytes, list[PackedInvoice]] = {}
+        for invoice in invoices:
+            self._by_hash.setdefault(invoice.sha256, []).append(invoice)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def take(self, file_name: str | None, sha256: bytes) -> PackedInvoice | None:
+        named = self._open.get(file_name or "")
+        if named is None or named.sha256 != sha256:
+            same = (invoice for invoice in self._by_hash.get(sha256, ()) if invoice.file_name in self._open)
+            named = next(same, None)
+        return self._open.pop(named.file_name) if named else None

@@ -1,0 +1,124 @@
+"""Opening a batch session, and going on with one after a crash; loaded when the first batch is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from ..auth.access import AuthorizedCaller
+from ..crypto.envelope import rsa_encrypt
+from ..errors import LocalProtocolError
+from ..keys import PublicKey, PublicKeys
+from ..models.batch import BatchFile, BatchFilePart, OpenBatchSessionRequest
+from ..models.keys import EncryptionInfo, PublicKeyUsage
+from ..models.packages import ProgressHook
+from ..models.sessions import Feature, FormCode
+from ..operations.batch import OPEN_BATCH_SESSION
+from .batch import BatchSession
+from .snapshot import read_batch_snapshot
+from .transitions import SessionHistory
+
+if TYPE_CHECKING:
+    from ..packing import Package
+
+__all__ = ["UPLOAD_WINDOW", "open_batch", "resume_batch"]
+
+#: For each part; every part has the sum. Source: sesja-wsadowa.md.
+UPLOAD_WINDOW: Final = timedelta(minutes=20)
+
+_Histories = Callable[[AuthorizedCaller, str], SessionHistory]
+
+
+async def open_batch(
+    api: AuthorizedCaller,
+    keys: PublicKeys,
+    history: _Histories,
+    package: Package,
+    *,
+    form_code: FormCode | str,
+    offline: bool,
+    features: Iterable[Feature | str],
+    concurrency: int,
+    progress: ProgressHook | None,
+) -> BatchSession:
+    """See `SessionManager.open_batch`."""
+    known = [code for code in FormCode if code.form != "PEF"]
+    if form_code not in known and form_code not in {code.system_code for code in known}:
+        names = ", ".join(code.system_code for code in known)
+        raise LocalProtocolError(f"A batch session does not take the form {form_code!r}; KSeF takes {names}.")
+    if concurrency < 1:
+        raise LocalProtocolError(f"concurrency is at least 1, not {concurrency}.")
+    form_code = FormCode(form_code)
+    wanted = ",".join(features)
+    headers = {"X-KSeF-Feature": wanted} if wanted else None
+    declared = _declare(package)
+
+    async def open_with(key: PublicKey) -> BatchSession:
+        # The package is encrypted already: a rotated public key wraps the same key again.
+        encryption = EncryptionInfo(
+            encrypted_symmetric_key=rsa_encrypt(key.key, package.symmetric_key),
+            initialization_vector=package.initialization_vector,
+            public_key_id=key.public_key_id,
+            symmetric_key=package.symmetric_key,
+        )
+        request = OpenBatchSessionRequest(
+            form_code=form_code, batch_file=declared, encryption=encryption, offline_mode=offline
+        )
+        asked_at = api.now()
+        opened = await api.call(OPEN_BATCH_SESSION, request, headers=headers)
+        return BatchSession(
+            api,
+            opened.reference_number,
+            history(api, opened.reference_number),
+            package=package,
+            form_code=form_code,
+            part_upload_requests=opened.part_upload_requests,
+            upload_until=min(asked_at, api.now()) + UPLOAD_WINDOW * len(package.parts),
+            concurrency=concurrency,
+            progress=progress,
+        )
+
+    return await keys.use(PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION, open_with)
+
+
+def _declare(package: Package) -> BatchFile:
+    return BatchFile(
+        file_size=package.size,
+        file_hash=package.sha256,
+        compression_type=package.compression,
+        file_parts=tuple(
+            BatchFilePart(ordinal_number=part.ordinal_number, file_size=part.size, file_hash=part.sha256)
+            for part in package.parts
+        ),
+    )
+
+
+async def resume_batch(
+    api: AuthorizedCaller,
+    history: _Histories,
+    snapshot: bytes,
+    key: bytes | str,
+    package: Package,
+    *,
+    concurrency: int,
+    progress: ProgressHook | None,
+) -> BatchSession:
+    """See `SessionManager.resume`."""
+    saved = read_batch_snapshot(snapshot, key)
+    if saved.package_hash != package.sha256:
+        raise LocalProtocolError(f"Session {saved.reference_number} was opened with another package.")
+    seen = history(api, saved.reference_number)
+    # First of all: what is closed must be followed, not sent again.
+    await seen.look()
+    return BatchSession(
+        api,
+        saved.reference_number,
+        seen,
+        package=package,
+        form_code=saved.form_code,
+        part_upload_requests=saved.part_upload_requests,
+        upload_until=saved.upload_until,
+        concurrency=concurrency,
+        progress=progress,
+    )

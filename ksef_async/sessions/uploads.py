@@ -1,0 +1,236 @@
+"""Uploading the parts of a package: several at a time, each tried again by itself, and written down once it is in.
+
+Only 201 is success: a firewall has answered 200 with a page of its own. Source: sesja-wsadowa.md.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.to_thread
+
+from ..caller import Caller
+from ..errors import ForbiddenError, KsefError, LocalProtocolError, ServerError, TransportError, UploadExpiredError
+from ..models.batch import PartUploadRequest
+from ..models.events import RequestRetried
+from ..models.packages import PackageProgress, PackageStage
+from ..protocol.messages import FileBody
+
+if TYPE_CHECKING:
+    from ..packing import Package, PackedPart
+    from ..packing.packer import Tell
+
+__all__ = ["UPLOAD_PART", "UploadLedger", "Uploads", "requests_by_number"]
+
+#: What an upload is called in events and errors.
+UPLOAD_PART: Final = "upload_part"
+
+
+class UploadLedger:
+    """Which parts KSeF has taken in, in a file beside them: ``+3`` for a part taken in, ``-3`` for one that was lost.
+
+    Nothing in it is secret. After a crash only the missing parts are uploaded; one that was taken in a moment before
+    the crash, and is not written down yet, is uploaded once more, which does no harm.
+
+    Args:
+        path: The file; it need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = anyio.Lock()
+
+    async def read(self) -> set[int]:
+        """The ordinal numbers of the parts that are in."""
+        return await anyio.to_thread.run_sync(self._read)
+
+    async def note(self, number: int) -> None:
+        """A part is in."""
+        await self._append(f"+{number}\n")
+
+    async def forget(self, numbers: Iterable[int]) -> None:
+        """Parts are not in after all."""
+        await self._append("".join(f"-{number}\n" for number in numbers))
+
+    def _read(self) -> set[int]:
+        try:
+            text = self._path.read_text("ascii")
+        except FileNotFoundError:
+            return set()
+        if not text.endswith("\n"):
+            # The last line was cut off by a crash; what follows must not be glued to it.
+            text = text[: text.rfind("\n") + 1]
+            self._path.write_text(text, "ascii")
+        found: set[int] = set()
+        for sign, number in re.findall(r"^([+-])(\d+)$", text, re.MULTILINE):
+            (found.add if sign == "+" else found.discard)(int(number))
+        return found
+
+    async def _append(self, text: str) -> None:
+        async with self._lock:
+            await anyio.to_thread.run_sync(self._write, text)
+
+    def _write(self, text: str) -> None:
+        with self._path.open("a", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+class Uploads:
+    """The parts of one package on their way to KSeF.
+
+    Args:
+        caller: How to reach KSeF; no token goes to the storage.
+        session: Reference number of the session.
+        package: What is uploaded.
+        requests: How, by ordinal number, as KSeF said at the opening.
+        until: When KSeF takes no further uploads; those under way by then are completed.
+        concurrency: How many parts are under way at once.
+        tell: Is told how far it is.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        session: str,
+        package: Package,
+        requests: Mapping[int, PartUploadRequest],
+        *,
+        until: datetime,
+        concurrency: int,
+        tell: Tell,
+    ) -> None:
+        self._caller = caller
+        self._session = session
+        self._package = package
+        self._requests = requests
+        self._until = until
+        self._concurrency = concurrency
+        self._tell = tell
+        self._ledger = UploadLedger(package.folder / f"uploaded-{session}")
+        self._was_read = False
+        #: Ordinal numbers of the parts that are in.
+        self.confirmed: set[int] = set()
+        self._sizes = {part.ordinal_number: part.size for part in package.parts}
+        self._total = package.encrypted_size
+        #: Bytes of the parts that are in; None when it is to be added up anew.
+        self._done: int | None = None
+        self._under_way: dict[int, int] = {}
+
+    async def upload_missing(self) -> None:
+        """Upload every part that is not in yet; returns when all are.
+
+        The first failure stops the others; no task is left, and what is in stays in.
+
+        Raises:
+            UploadExpiredError: The time to upload is over.
+            TransportError, ApiError: A part could not be uploaded, again and again.
+            RemoteProtocolError: A link leads to another host, and is not followed.
+            LocalProtocolError: A part is shorter than it was.
+            OSError: A part, or the list of those uploaded, cannot be read or written.
+        """
+        if not self._was_read:
+            self.confirmed |= await self._ledger.read() & self._sizes.keys()
+            self._was_read, self._done = True, None
+        missing = [part for part in self._package.parts if part.ordinal_number not in self.confirmed]
+        failures: list[KsefError | OSError] = []
+        waiting = iter(missing)
+
+        async def work() -> None:
+            for part in waiting:
+                try:
+                    await self._upload(part)
+                except (KsefError, OSError) as error:
+                    failures.append(error)
+                    tasks.cancel_scope.cancel()
+                    return
+
+        self._report()
+        async with anyio.create_task_group() as tasks:
+            for _ in range(min(self._concurrency, len(missing))):
+                tasks.start_soon(work)
+        self._under_way.clear()
+        if failures:
+            raise failures[0]
+
+    async def forget(self, numbers: Iterable[int]) -> None:
+        """Upload these parts again the next time: KSeF says that they are not in, or not whole."""
+        lost = sorted(numbers)
+        await self._ledger.forget(lost)
+        self.confirmed.difference_update(lost)
+        self._done = None
+
+    async def _upload(self, part: PackedPart) -> None:
+        number = part.ordinal_number
+        body = FileBody(path=part.path, size=part.size, progress=partial(self._advance, number))
+        attempt = 1
+        while True:
+            self._check_time(number)
+            try:
+                await self._caller.upload(UPLOAD_PART, self._requests[number], body, attempt=attempt)
+                break
+            except ForbiddenError as error:
+                raise UploadExpiredError(
+                    f"The storage refuses part {number} of session {self._session}: its link is over or withdrawn. "
+                    "Open a new session with the same package."
+                ) from error
+            except (TransportError, ServerError) as error:
+                # A part may take long, so the time of the earlier attempts does not count: KSeF's window is the limit.
+                delay = self._caller.delay_before_retry(error, attempt=attempt, since=anyio.current_time())
+                if delay is None:
+                    error.add_note(f"This was part {number} of {len(self._package.parts)} of session {self._session}.")
+                    raise
+                self._caller.report(RequestRetried(operation=UPLOAD_PART, attempt=attempt, error=error, delay=delay))
+            await anyio.sleep(delay)
+            attempt += 1
+        await self._ledger.note(number)
+        self._under_way.pop(number, None)
+        self.confirmed.add(number)
+        self._done = None
+        self._report()
+
+    def _check_time(self, number: int) -> None:
+        if self._caller.now() >= self._until:
+            raise UploadExpiredError(
+                f"The time to upload the package of session {self._session} was over at {self._until:%H:%M:%S} UTC, "
+                f"before part {number} was in ({len(self.confirmed)} of {len(self._package.parts)} are). "
+                "Open a new session with the same package."
+            )
+
+    def _advance(self, number: int, sent: int) -> None:
+        self._under_way[number] = sent
+        self._report()
+
+    def _report(self) -> None:
+        # Told of every quarter of a megabyte, so nothing is added up over all the parts.
+        done = sum(self._sizes[number] for number in self.confirmed) if self._done is None else self._done
+        self._done = done
+        self._tell(
+            PackageProgress(
+                stage=PackageStage.UPLOADING,
+                done=done + sum(self._under_way.values()),
+                total=self._total,
+                parts=len(self.confirmed),
+                parts_total=len(self._sizes),
+            )
+        )
+
+
+def requests_by_number(requests: Iterable[PartUploadRequest], package: Package) -> dict[int, PartUploadRequest]:
+    """What KSeF said of each part, by ordinal number.
+
+    Raises:
+        LocalProtocolError: They are not those of ``package``.
+    """
+    found = {request.ordinal_number: request for request in requests}
+    if found.keys() != {part.ordinal_number for part in package.parts}:
+        raise LocalProtocolError(f"The session has {len(found)} parts, the package {len(package.parts)}.")
+    return found

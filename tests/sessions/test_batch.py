@@ -1,0 +1,340 @@
+"""Batch sessions as their users see them: the way in, the way out, the outcomes, progress, and parallel uploads."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+
+import anyio
+import attrs
+import pytest
+from clients import Traffic, connected
+from cryptography.fernet import Fernet
+from packages import BROKEN, packed, samples
+
+from ksef_async import (
+    AcceptedInvoice,
+    DuplicateInvoiceError,
+    FormCode,
+    InvoicingMode,
+    KsefClient,
+    LocalProtocolError,
+    RemoteProtocolError,
+    SessionFilter,
+    SessionType,
+)
+from ksef_async.models.packages import CompressionType, PackageProgress, PackageStage
+from ksef_async.packing import Package, pack
+from ksef_async.protocol.messages import RawRequest, RawResponse
+from ksef_async.sandbox import Fault, Sandbox
+from ksef_async.sandbox.batch import BatchSession as SandboxSession
+from ksef_async.sandbox.faults import UPLOAD_PART
+from ksef_async.sessions.batch import BatchSession
+from ksef_async.sessions.manager import UPLOAD_CONCURRENCY
+from ksef_async.transport import AiohttpTransport
+
+KEY = Fernet.generate_key()
+COMPRESSIONS = pytest.mark.parametrize("compression", [CompressionType.ZIP, CompressionType.TAR_GZ])
+
+
+def at_ksef(sandbox: Sandbox, session: BatchSession) -> SandboxSession:
+    found = sandbox.world.sessions[session.reference_number]
+    assert isinstance(found, SandboxSession)
+    return found
+
+
+@COMPRESSIONS
+async def test_package_is_uploaded_on_entering_and_processed_after_leaving(
+    client: KsefClient, sandbox: Sandbox, compression: CompressionType
+) -> None:
+    async with packed(sandbox, 30, compression=compression, part_size=2000) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        async with session:
+            assert (await session.status()).status.code == 100
+            assert at_ksef(sandbox, session).invoices == {}
+        assert (await session.status()).status.code in (150, 200)
+        outcomes = [outcome async for outcome in session.outcomes()]
+        upo = await session.upo()
+
+    assert {outcome.key for outcome in outcomes} == {f"key of FV/{n}" for n in range(1, 31)}
+    assert all(isinstance(outcome.outcome, AcceptedInvoice) for outcome in outcomes)
+    assert {entry.invoice_hash for entry in upo.entries} == {invoice.sha256 for invoice in package.invoices}
+    seen = [transition.current async for transition in session.transitions()]
+    assert (seen[0], seen[-1]) == (100, 200)
+    status = await session.status()
+    assert (status.invoice_count, status.successful_invoice_count, status.failed_invoice_count) == (30, 30, 0)
+
+
+async def test_outcomes_carry_the_callers_keys_and_the_reasons(client: KsefClient, sandbox: Sandbox) -> None:
+    first, second = samples(sandbox, 2)
+    invoices = [first, ("copy.xml", first[1], 7), ("broken.xml", BROKEN, ("any", "key")), second]
+
+    async with pack(invoices) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        async with session:
+            pass
+        outcomes = {outcome.file_name: outcome async for outcome in session.outcomes()}
+
+    assert {name: outcome.key for name, outcome in outcomes.items()} == {item[0]: item[2] for item in invoices}
+    original, copy = outcomes["FV-1.xml"].outcome, outcomes["copy.xml"].outcome
+    assert isinstance(original, AcceptedInvoice)
+    assert isinstance(copy, AcceptedInvoice)
+    assert (copy.is_duplicate, copy.ksef_number) == (True, original.ksef_number)
+    rejected = outcomes["broken.xml"].outcome
+    assert not isinstance(rejected, AcceptedInvoice)
+    assert (rejected.code, rejected.invoice_hash) == (450, package.invoices[2].sha256)
+
+
+async def test_another_document_under_a_number_of_the_same_package_is_a_duplicate(
+    client: KsefClient, sandbox: Sandbox
+) -> None:
+    (first,) = samples(sandbox, 1)
+    invoices = [first, ("other.xml", first[1].replace(b"1000.00", b"2000.00"), "other")]
+
+    async with pack(invoices) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        async with session:
+            pass
+        outcomes = {outcome.key: outcome.outcome async for outcome in session.outcomes()}
+
+    assert isinstance(outcomes["key of FV/1"], AcceptedInvoice)
+    assert isinstance(outcomes["other"], DuplicateInvoiceError)
+    assert outcomes["other"].original_session == session.reference_number
+
+
+async def test_invoicing_date_is_that_of_the_session_and_offline_counts_for_all(
+    client: KsefClient, sandbox: Sandbox
+) -> None:
+    async with packed(sandbox) as package:
+        session = await client.sessions.open_batch(package, form_code="FA (3)", offline=True)
+        async with session:
+            pass
+        await session.upo()
+        invoices = [invoice async for invoice in session.invoices()]
+
+    created = (await session.status()).date_created
+    assert {invoice.invoicing_date for invoice in invoices} == {created}
+    assert {invoice.invoicing_mode for invoice in invoices} == {InvoicingMode.OFFLINE}
+    assert [(invoice.ordinal_number, invoice.invoice_file_name) for invoice in invoices] == [
+        (n, f"FV-{n}.xml") for n in (1, 2, 3)
+    ]
+
+
+async def test_list_that_does_not_fit_the_package_is_an_error_after_what_fits(
+    client: KsefClient, sandbox: Sandbox
+) -> None:
+    async with packed(sandbox) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        async with session:
+            pass
+        await session.upo()
+        at_ksef(sandbox, session).invoices.popitem()
+
+        outcomes = []
+        with pytest.raises(RemoteProtocolError, match="lacks 1 of 3 invoices, and has 0 that were not sent"):
+            async for outcome in session.outcomes():
+                outcomes.append(outcome)  # noqa: PERF401  # what came before the error counts
+
+    assert len(outcomes) == 2
+
+
+async def test_batch_sessions_have_a_list_of_their_own(client: KsefClient, sandbox: Sandbox) -> None:
+    async with packed(sandbox) as package:
+        batch = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+    online = await client.sessions.open_online(FormCode.FA3)
+
+    for kind, session in ((SessionType.BATCH, batch), (SessionType.ONLINE, online)):
+        listed = [each.reference_number async for each in client.sessions.list(SessionFilter(session_type=kind))]
+        assert listed == [session.reference_number]
+
+
+# --- lifecycle -----------------------------------------------------------------------------------------------
+
+
+def ours(tasks: set[asyncio.Task[object]]) -> list[asyncio.Task[object]]:
+    """Those that are not the sandbox's server, which is in this process too."""
+    return [task for task in tasks if "aiohttp/web" not in repr(task)]
+
+
+async def test_failing_block_does_not_close(client: KsefClient, sandbox: Sandbox) -> None:
+    async with packed(sandbox) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        with pytest.raises(ZeroDivisionError):
+            async with session:
+                raise ZeroDivisionError
+
+    assert at_ksef(sandbox, session).closed_at is None
+
+
+async def test_cancelled_block_does_not_close_and_leaves_no_task(client: KsefClient, sandbox: Sandbox) -> None:
+    before = asyncio.all_tasks()
+    async with packed(sandbox) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        with anyio.move_on_after(0.2):
+            async with session:
+                await anyio.sleep_forever()
+
+    assert at_ksef(sandbox, session).closed_at is None
+    assert ours(asyncio.all_tasks() - before) == []
+
+
+async def test_session_is_entered_once_and_answers_after_the_block(client: KsefClient, sandbox: Sandbox) -> None:
+    async with packed(sandbox) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        async with session:
+            with pytest.raises(LocalProtocolError, match="the UPO comes after it is closed"):
+                await session.upo()
+            with pytest.raises(LocalProtocolError, match="outcomes come after it is closed"):
+                _ = [outcome async for outcome in session.outcomes()]
+        with pytest.raises(LocalProtocolError, match="was entered before"):
+            async with session:
+                pass
+        assert (await session.terminate()).status.code in (150, 200)
+
+    assert repr(session).endswith(f"{len(package.parts)} of {len(package.parts)} parts uploaded>")
+
+
+# --- uploading -----------------------------------------------------------------------------------------------
+
+
+class Watching(AiohttpTransport):
+    """Remembers what was asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[RawRequest] = []
+
+    async def send(self, request: RawRequest) -> RawResponse:
+        self.requests.append(request)
+        return await super().send(request)
+
+
+async def test_links_are_used_exactly_as_given_and_without_the_token(
+    client: KsefClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = Watching()
+    monkeypatch.setattr(client.sessions._authorized(None).caller, "_transport", transport)
+
+    async with packed(sandbox) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        async with session:
+            pass
+    await transport.aclose()
+
+    asked = {request.url: request for request in transport.requests if request.operation == UPLOAD_PART}
+    assert asked.keys() == {request.url for request in session._requests}
+    for request in asked.values():
+        assert request.method == "PUT"
+        assert request.headers.keys() - {"User-Agent"} == {"x-ms-blob-type"}
+        assert "sig=" not in repr(request)
+    assert all("sig=" not in repr(each) for each in session._requests)
+
+
+async def test_link_to_another_host_is_not_followed(sandbox: Sandbox) -> None:
+    sandbox.world.public_url = "http://elsewhere.example"
+    traffic = Traffic()
+
+    async with connected(sandbox, hook=traffic) as client, packed(sandbox) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        with pytest.raises(RemoteProtocolError, match=r"does not lead to 127.0.0.1") as caught:
+            async with session:
+                raise AssertionError
+
+    assert "sig=" not in str(caught.value)
+    assert traffic.of(UPLOAD_PART) == 0
+
+
+async def upload_seconds(client: KsefClient, package: Package, concurrency: int = UPLOAD_CONCURRENCY) -> float:
+    session = await client.sessions.open_batch(package, form_code=FormCode.FA3, concurrency=concurrency)
+    started = time.perf_counter()
+    await session.upload()
+    return time.perf_counter() - started
+
+
+async def test_parts_go_up_side_by_side(client: KsefClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add(UPLOAD_PART, Fault.wait(0.2), times=40)
+
+    async with packed(sandbox, 40, part_size=1000) as package:
+        package = first_parts(package, 20)
+        one_by_one = await upload_seconds(client, package, concurrency=1)
+        together = await upload_seconds(client, package)
+
+    assert one_by_one >= 20 * 0.2
+    assert one_by_one / together >= 4
+
+
+def first_parts(package: Package, count: int) -> Package:
+    assert len(package.parts) >= count
+    return attrs.evolve(package, parts=package.parts[:count])
+
+
+async def test_failure_stops_the_other_uploads_and_leaves_no_task(client: KsefClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add(UPLOAD_PART, Fault.link_refused(400, "InvalidInput"))
+    sandbox.faults.add(UPLOAD_PART, Fault.wait(30), times=100)
+
+    async with packed(sandbox, 40, part_size=1000) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        before = asyncio.all_tasks()
+        with anyio.fail_after(5), pytest.raises(Exception, match="InvalidInput"):
+            async with session:
+                raise AssertionError
+        assert ours(asyncio.all_tasks() - before) == []
+
+    assert sandbox.faults.happened[UPLOAD_PART] <= 8
+
+
+async def test_cancelled_upload_goes_on_with_the_missing_parts(client: KsefClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add(UPLOAD_PART, Fault.wait(0.1), times=1000)
+
+    async with packed(sandbox, 40, part_size=1000) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3, concurrency=2)
+        with anyio.move_on_after(0.45):
+            await session.upload()
+        done = set(session._uploads.confirmed)
+        sandbox.faults.clear()
+        async with session:
+            pass
+        await session.upo()
+
+    assert 2 <= len(done) < len(package.parts)
+    parts = at_ksef(sandbox, session).parts
+    assert {number for number in done if parts[number].uploads != 1} == set()
+
+
+async def test_progress_counts_bytes_and_parts_and_invoices(client: KsefClient, sandbox: Sandbox) -> None:
+    seen: list[PackageProgress] = []
+
+    async with packed(sandbox, 30, part_size=2000) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3, progress=seen.append)
+        async with session:
+            pass
+        await session.upo()
+
+    uploading = [each for each in seen if each.stage is PackageStage.UPLOADING]
+    assert (uploading[0].done, uploading[0].parts) == (0, 0)
+    assert [each.done for each in uploading] == sorted(each.done for each in uploading)
+    assert (uploading[-1].done, uploading[-1].parts) == (package.encrypted_size, len(package.parts))
+    assert {each.total for each in uploading} == {package.encrypted_size}
+    processing = [each for each in seen if each.stage is PackageStage.PROCESSING]
+    assert (processing[-1].done, processing[-1].total) == (30, 30)
+
+
+async def test_progress_hook_that_fails_costs_nothing(client: KsefClient, sandbox: Sandbox) -> None:
+    def fail(_: PackageProgress) -> None:
+        raise ZeroDivisionError
+
+    async with packed(sandbox) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3, progress=fail)
+        async with session:
+            pass
+        assert len([*(await session.upo()).entries]) == 3
+
+
+async def test_upload_window_is_told(client: KsefClient, sandbox: Sandbox) -> None:
+    async with packed(sandbox) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+
+    opened_at = (await session.status()).date_created
+    expected = opened_at + timedelta(minutes=20) * len(package.parts)
+    assert abs(session.upload_until - expected) < timedelta(seconds=2)

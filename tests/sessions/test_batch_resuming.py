@@ -1,0 +1,130 @@
+"""Going on with a batch session in another process."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import anyio
+import pytest
+from clients import Traffic, connected
+from cryptography.fernet import Fernet
+from packages import packed
+
+from ksef_async import CryptoError, FormCode, KsefClient, LocalProtocolError, UploadExpiredError
+from ksef_async.packing import Package
+from ksef_async.sandbox import Fault, Sandbox
+from ksef_async.sandbox.faults import UPLOAD_PART
+from ksef_async.sessions.batch import BatchSession
+from ksef_async.sessions.uploads import UploadLedger
+
+KEY = Fernet.generate_key()
+
+
+async def interrupted(client: KsefClient, sandbox: Sandbox, package: Package) -> tuple[BatchSession, bytes]:
+    """A session of which some parts are in, and its snapshot."""
+    await package.write_manifest(KEY)
+    session = await client.sessions.open_batch(package, form_code=FormCode.FA3, concurrency=1)
+    snapshot = session.snapshot(KEY)
+    sandbox.faults.add(UPLOAD_PART, Fault.wait(0.1), times=100)
+    with anyio.move_on_after(0.35):
+        await session.upload()
+    sandbox.faults.clear()
+    return session, snapshot
+
+
+async def test_only_missing_parts_are_uploaded(client: KsefClient, sandbox: Sandbox) -> None:
+    async with packed(sandbox, 30, part_size=1500) as package:
+        session, snapshot = await interrupted(client, sandbox, package)
+        done = len(session._uploads.confirmed)
+        assert 1 <= done < len(package.parts)
+
+        traffic = Traffic()
+        async with connected(sandbox, hook=traffic) as other:
+            again = await Package.reopen(package.folder, KEY)
+            resumed = await other.sessions.resume(snapshot, KEY, package=again)
+            async with resumed:
+                pass
+            outcomes = [outcome.key async for outcome in resumed.outcomes()]
+
+    assert traffic.answers[UPLOAD_PART, 201] == len(package.parts) - done
+    assert sorted(outcomes) == sorted(f"key of FV/{n}" for n in range(1, 31))
+
+
+async def test_closed_session_is_followed_not_sent_again(client: KsefClient, sandbox: Sandbox) -> None:
+    async with packed(sandbox) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        snapshot = session.snapshot(KEY)
+        async with session:
+            pass
+
+        traffic = Traffic()
+        async with connected(sandbox, hook=traffic) as other:
+            resumed = await other.sessions.resume(snapshot, KEY, package=package)
+            async with resumed:
+                pass
+            assert len([outcome async for outcome in resumed.outcomes()]) == 3
+
+    assert traffic.of(UPLOAD_PART, "close_batch_session") == 0
+
+
+async def test_window_that_is_over_is_told_at_once(still_sandbox: Sandbox) -> None:
+    async with connected(still_sandbox) as client, packed(still_sandbox) as package:
+        snapshot = (await client.sessions.open_batch(package, form_code=FormCode.FA3)).snapshot(KEY)
+        still_sandbox.clock.advance(timedelta(minutes=20) * len(package.parts) + timedelta(seconds=2))
+
+        resumed = await client.sessions.resume(snapshot, KEY, package=package)
+        with pytest.raises(UploadExpiredError, match="Open a new session with the same package"):
+            await resumed.upload()
+
+
+async def test_snapshot_tells_nothing_without_its_key(client: KsefClient, sandbox: Sandbox) -> None:
+    async with packed(sandbox) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        snapshot = session.snapshot(KEY)
+
+        assert b"sig" not in snapshot
+        assert session.reference_number.encode() not in snapshot
+        with pytest.raises(CryptoError, match="the key is another"):
+            await client.sessions.resume(snapshot, Fernet.generate_key(), package=package)
+
+
+async def test_snapshots_of_both_kinds_are_told_apart(client: KsefClient, sandbox: Sandbox) -> None:
+    online = (await client.sessions.open_online(FormCode.FA3)).snapshot(KEY)
+    async with packed(sandbox) as package:
+        batch = (await client.sessions.open_batch(package, form_code=FormCode.FA3)).snapshot(KEY)
+
+        with pytest.raises(LocalProtocolError, match="of a batch session: resume it with package="):
+            await client.sessions.resume(batch, KEY)
+        with pytest.raises(LocalProtocolError, match="of an online session: resume it without a package"):
+            await client.sessions.resume(online, KEY, package=package)
+
+
+async def test_another_package_is_refused(client: KsefClient, sandbox: Sandbox) -> None:
+    async with packed(sandbox) as package, packed(sandbox, 4) as other:
+        snapshot = (await client.sessions.open_batch(package, form_code=FormCode.FA3)).snapshot(KEY)
+
+        with pytest.raises(LocalProtocolError, match="was opened with another package"):
+            await client.sessions.resume(snapshot, KEY, package=other)
+
+
+async def test_ledger_remembers_what_is_in(tmp_path: Path) -> None:
+    ledger = UploadLedger(tmp_path / "ledger")
+    assert await ledger.read() == set()
+
+    for number in (1, 12, 3):
+        await ledger.note(number)
+    await ledger.forget([1, 3])
+    await ledger.note(3)
+
+    assert await UploadLedger(tmp_path / "ledger").read() == {3, 12}
+
+
+async def test_line_that_a_crash_cut_off_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / "ledger").write_text("+1\n+12\n-1\n+3")
+    ledger = UploadLedger(tmp_path / "ledger")
+
+    assert await ledger.read() == {12}
+    await ledger.note(4)
+
+    assert await ledger.read() == {4, 12}
