@@ -21,6 +21,9 @@ The sandbox is not imported here: ``from ksef_async.sandbox import Sandbox``.
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
 from .auth.credentials import CertificateCredentials, KsefToken
 from .caller import Caller
 from .client import KsefClient
@@ -80,6 +83,11 @@ from .sessions.transitions import Transition, Transitions
 from .sessions.upo import SessionUPO
 from .transport import AiohttpTransport, Transport
 
+if TYPE_CHECKING:
+    from .models.packages import CompressionType, PackageProgress, PackageStage
+    from .packing import Package, pack
+    from .sessions.batch import BatchOutcome, BatchSession
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -91,9 +99,12 @@ __all__ = [
     "ApiError",
     "AuthorizationPolicy",
     "BadRequestError",
+    "BatchOutcome",
+    "BatchSession",
     "Cadence",
     "Caller",
     "CertificateCredentials",
+    "CompressionType",
     "ConnectError",
     "Context",
     "ContextType",
@@ -117,6 +128,9 @@ __all__ = [
     "OnlineSession",
     "Outcome",
     "Pacer",
+    "Package",
+    "PackageProgress",
+    "PackageStage",
     "ProcessingError",
     "RateLimitedError",
     "RemoteProtocolError",
@@ -146,4 +160,22 @@ __all__ = [
     "UnauthorizedError",
     "UploadExpiredError",
     "WaitTimeoutError",
+    "pack",
 ]
+
+#: Loaded when they are asked for: a program that sends invoice by invoice has no use for archive formats.
+_LATER: Final = {
+    "BatchOutcome": "sessions.batch",
+    "BatchSession": "sessions.batch",
+    "CompressionType": "models.packages",
+    "Package": "packing",
+    "PackageProgress": "models.packages",
+    "PackageStage": "models.packages",
+    "pack": "packing",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_LATER[name]}", __name__), name)

@@ -12,6 +12,7 @@ from typing import Final, Protocol, Self
 
 import aiohttp
 import anyio.to_thread
+from yarl import URL
 
 from .errors import AnswerTimeoutError, ConnectError, LocalProtocolError, TransportError
 from .protocol.messages import FileBody, RawRequest, RawResponse
@@ -116,7 +117,8 @@ class AiohttpTransport:
         try:
             async with self._session.request(
                 request.method,
-                request.url,
+                # As it stands: rewriting the escapes of a signed link may break its signature.
+                URL(request.url, encoded=True),
                 data=payload,
                 headers=headers,
                 allow_redirects=False,

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import anyio
 import attrs
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from clients import Traffic, connected
 from cryptography.fernet import Fernet
 from packages import BROKEN, packed, samples
@@ -24,9 +27,10 @@ from ksef_async import (
     SessionFilter,
     SessionType,
 )
+from ksef_async.models.batch import PartUploadRequest
 from ksef_async.models.packages import CompressionType, PackageProgress, PackageStage
 from ksef_async.packing import Package, pack
-from ksef_async.protocol.messages import RawRequest, RawResponse
+from ksef_async.protocol.messages import FileBody, RawRequest, RawResponse
 from ksef_async.sandbox import Fault, Sandbox
 from ksef_async.sandbox.batch import BatchSession as SandboxSession
 from ksef_async.sandbox.faults import UPLOAD_PART
@@ -338,3 +342,26 @@ async def test_upload_window_is_told(client: KsefClient, sandbox: Sandbox) -> No
     opened_at = (await session.status()).date_created
     expected = opened_at + timedelta(minutes=20) * len(package.parts)
     assert abs(session.upload_until - expected) < timedelta(seconds=2)
+
+
+async def test_link_is_not_escaped_anew(client: KsefClient, tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    async def take(request: web.Request) -> web.Response:
+        seen.append(request.raw_path)
+        await request.read()
+        return web.Response(status=201)
+
+    app = web.Application()
+    app.router.add_put("/{path:.*}", take)
+    (tmp_path / "part").write_bytes(b"x" * 32)
+    async with TestServer(app, host="127.0.0.1") as server:
+        path = "/a%2Fb/1.zip.enc?sig=x%2Fy%2Bz%3d%3D&se=2026-01-01T00%3A00%3A00Z&odd=%7E~%20"
+        link = PartUploadRequest(
+            ordinal_number=1, method="PUT", url=f"http://127.0.0.1:{server.port}{path}", headers={"x": "y"}
+        )
+        await client.sessions._authorized(None).caller.upload(
+            UPLOAD_PART, link, FileBody(path=tmp_path / "part", size=32)
+        )
+
+    assert seen == [path]

@@ -9,8 +9,11 @@ from typing import assert_type
 
 from ksef_async import (
     AcceptedInvoice,
+    BatchOutcome,
+    BatchSession,
     Caller,
     CertificateCredentials,
+    CompressionType,
     EncryptionInfo,
     Environment,
     FormCode,
@@ -18,6 +21,7 @@ from ksef_async import (
     KsefClient,
     KsefToken,
     OnlineSession,
+    Package,
     SentInvoice,
     SessionFilter,
     SessionInvoice,
@@ -30,6 +34,7 @@ from ksef_async import (
     Transition,
     UPODocument,
     UPOEntry,
+    pack,
 )
 from ksef_async.crypto.issuing import new_private_key
 from ksef_async.models.auth import Challenge
@@ -43,7 +48,7 @@ from ksef_async.models.permissions import AttachmentConsent, OperationStatus
 from ksef_async.models.tokens import IssuedToken, TokenFilter, TokenPermission, TokenStatus
 from ksef_async.operations.auth import GET_CHALLENGE
 from ksef_async.operations.sessions import CLOSE_ONLINE_SESSION, GET_INVOICE_UPO
-from ksef_async.packing import Package, PackedInvoice, pack
+from ksef_async.packing import PackedInvoice
 from ksef_async.protocol.planning import Plan
 from ksef_async.resources.handles import OperationHandle
 from ksef_async.resources.tokens import GeneratedToken
@@ -108,6 +113,18 @@ async def manager(client: KsefClient, caller: Caller, encryption: EncryptionInfo
         assert_type(transition, Transition)
     async for summary in client.sessions.list(SessionFilter(session_type=SessionType.ONLINE)):
         assert_type(summary, SessionSummary)
+    async with pack(Path("invoices"), compression=CompressionType.TAR_GZ) as package:
+        assert_type(package, Package)
+        batch = await client.sessions.open_batch(package, form_code=FormCode.FA3, progress=print)
+        assert_type(batch, BatchSession)
+        async with batch as entered_batch:
+            assert_type(entered_batch, BatchSession)
+        async for result in batch.outcomes():
+            assert_type(result, BatchOutcome)
+            assert_type(result.outcome, AcceptedInvoice | InvoiceRejectedError)
+        assert_type(await batch.upo(), SessionUPO)
+        assert_type(await client.sessions.resume(batch.snapshot(b"key"), b"key", package=package), BatchSession)
+    assert_type(await client.sessions.resume(b"snapshot", b"key"), OnlineSession)
     async with client.sessions.keep_open(FormCode.FA3) as sender:
         assert_type(sender, SessionKeeper)
         assert_type(await sender.send(b"<Faktura/>"), SentInvoice)
