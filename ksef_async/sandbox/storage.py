@@ -17,9 +17,10 @@ from .router import SIMULATOR_HEADER
 from .upo import invoice_upo, session_upo_pages
 from .world import Invoice, Session, World, new_reference_number
 
-__all__ = ["add_storage", "invoice_receipt", "invoice_upo_link", "session_upo_link", "upo_pages"]
+__all__ = ["add_storage", "export_part_link", "invoice_receipt", "invoice_upo_link", "session_upo_link", "upo_pages"]
 
 _PATH: Final = re.compile(r"/storage/01/(?P<session>[^/]+)/(?P<kind>session|invoice)-upo/upo_(?P<which>[^/]+)\.xml")
+_PART: Final = re.compile(r"/storage/00/(?P<export>[^/]+)/invoice-part/(?P<name>[^/]+)")
 
 
 def session_upo_link(world: World, session: Session, number: int, now: datetime) -> tuple[str, datetime]:
@@ -31,6 +32,13 @@ def invoice_upo_link(world: World, session: Session, invoice: Invoice, now: date
     """A signed link to an accepted invoice's UPO, and until when it works."""
     name = invoice.verdict.ksef_number
     return _link(world, f"{session.reference_number.lower()}/invoice-upo/upo_{name}.xml", now)
+
+
+def export_part_link(world: World, reference_number: str, name: str, now: datetime) -> tuple[str, datetime]:
+    """A signed link to an encrypted part of a package, and until when it works."""
+    path = f"/storage/00/{reference_number.lower()}/invoice-part/{name}"
+    signed, end = world.ministry.sign_link(path, now, world.timings.part_link_lifetime)
+    return world.public_url + signed, end
 
 
 def _link(world: World, path: str, now: datetime) -> tuple[str, datetime]:
@@ -61,8 +69,8 @@ def add_storage(app: web.Application, world: World) -> None:
     app.router.add_get("/storage/{path:.*}", _reader(world))
 
 
-def _reader(world: World) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def read(request: web.Request) -> web.Response:
+def _reader(world: World) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def read(request: web.Request) -> web.StreamResponse:
         now = world.clock.now()
         try:
             if "Authorization" in request.headers:
@@ -73,12 +81,23 @@ def _reader(world: World) -> Callable[[web.Request], Awaitable[web.Response]]:
             response = refusal.response(instance=request.path, now=now, problem_details=False)
             response.headers.update(SIMULATOR_HEADER)
             return response
+        if match := _PART.fullmatch(request.path):
+            return _part(world, match["export"].upper(), match["name"])
         body = await _document(world, request.path, now)
         digest = b64encode(hashlib.sha256(body).digest()).decode("ascii")
         headers = {"x-ms-meta-hash": digest, **SIMULATOR_HEADER}
         return web.Response(body=body, content_type="application/xml", headers=headers)
 
     return read
+
+
+def _part(world: World, reference_number: str, name: str) -> web.StreamResponse:
+    part = world.exports.part(reference_number, name)
+    if part is None:
+        raise LookupError(f"a signed link to {name}, which was never made")
+    digest = b64encode(part.encrypted_sha256).decode("ascii")
+    headers = {"x-ms-meta-hash": digest, "Content-Type": "application/octet-stream", **SIMULATOR_HEADER}
+    return web.FileResponse(part.path, headers=headers)
 
 
 async def _document(world: World, path: str, now: datetime) -> bytes:

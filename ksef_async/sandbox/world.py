@@ -25,6 +25,7 @@ from ..protocol.lifecycle import INVOICE_STATES, LOGIN_STATES, LoginStatusCode
 from .authority import Authority
 from .background import Background
 from .clock import Clock, Timings
+from .exports import Exports
 from .granted import Granted
 from .grants import Grants
 from .groups import Group
@@ -32,6 +33,8 @@ from .intake import WARSAW, Document
 from .limiter import RateLimiter
 from .methods import TOKEN, LoginMethod
 from .ministry import Ministry
+from .query_moments import QueryMoments
+from .repository import Repository
 from .schemas import Schemas
 from .subjects import OWNER_PERMISSIONS, Subject
 
@@ -302,6 +305,10 @@ class World:
         self.spool = Path()
         #: What goes on after a call is answered.
         self.background = Background()
+        #: Every accepted invoice, and what is asked of them.
+        self.repository = Repository()
+        self.queries = QueryMoments(timings)
+        self.exports = Exports()
         #: Where clients reach the storage, without a final slash.
         self.public_url = ""
         #: By their secret.
@@ -372,3 +379,22 @@ class World:
         )
         self._originals[key] = (verdict, session_reference_number)
         return verdict
+
+    def file(self, invoice: Invoice, session: OnlineSession, corrected_hash: bytes | None = None) -> None:
+        """Keep an accepted invoice for its parties; they find it once it is in permanent storage."""
+        verdict = invoice.verdict
+        if verdict.document is None or verdict.ksef_number is None or verdict.mode is None:
+            return
+        self.repository.file(
+            verdict.document,
+            ksef_number=verdict.ksef_number,
+            invoice_hash=invoice.invoice_hash,
+            mode=verdict.mode,
+            form_code=session.form_code,
+            context=session.context,
+            received_at=invoice.received_at,
+            final_at=invoice.final_at,
+            # Not before now, however long the work took: the high-water mark has passed by what is before.
+            stored_at=max(invoice.final_at + self.timings.storage_lag, self.clock.now()),
+            corrected_hash=corrected_hash,
+        )

@@ -103,6 +103,7 @@ async def _take_in(call: Call, session: OnlineSession, request: SendInvoiceReque
         verdict=verdict,
     )
     session.invoices[invoice.reference_number] = invoice
+    world.file(invoice, session, request.hash_of_corrected_invoice)
     return SendInvoiceResponse(invoice.reference_number)
 
 
