@@ -13,7 +13,15 @@ import pytest
 from cryptography.fernet import Fernet
 from receiving import BUYER, everything, feed, feed_samples, settle
 
-from ksef_async import BadRequestError, Cadence, CryptoError, ExportFailedError, GoneError, KsefClient, LocalProtocolError
+from ksef_async import (
+    BadRequestError,
+    Cadence,
+    CryptoError,
+    ExportFailedError,
+    GoneError,
+    KsefClient,
+    LocalProtocolError,
+)
 from ksef_async.errors import InvalidFieldError, RemoteProtocolError
 from ksef_async.models.invoices import CompressionType, DateType, InvoiceSubject
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice

@@ -19,6 +19,7 @@ from ksef_async.models.bounds import Bounds
 from ksef_async.models.collective_identifiers import CollectiveIdentifierFilter
 from ksef_async.models.common import Context, ContextType, OpenStrEnum, StatusInfo
 from ksef_async.models.currencies import CURRENCIES, check_currency
+from ksef_async.models.invoices import AmountFilter, DateRange, DateType
 from ksef_async.models.keys import EncryptionInfo, PublicKeyUsage
 from ksef_async.models.sessions import (
     UPO,
@@ -31,7 +32,6 @@ from ksef_async.models.sessions import (
     SessionType,
     UPOPage,
 )
-from ksef_async.models.invoices import AmountFilter, DateRange, DateType
 from ksef_async.models.times import ServerTime
 from ksef_async.operations.table import OPERATIONS
 from ksef_async.protocol.wire import WIRE, UnreadableJsonError, Wire, WireError, camel, format_datetime
