@@ -69,7 +69,6 @@ SCALARS: dict[tuple[str, str | None], type] = {
     ("integer", "int32"): int,
     ("integer", "int64"): int,
     ("boolean", None): bool,
-    ("string", "date"): date,
     ("number", "double"): Decimal,
 }
 
