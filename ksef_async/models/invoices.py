@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import attrs
 
-from .bounds import number, text
+from .bounds import text
 from .common import OpenStrEnum, StatusInfo, wire_name
 from .keys import EncryptionInfo
 from .sessions import FormCode, InvoicingMode
@@ -314,7 +314,7 @@ class PackagePart:
     """Where one part of a package can be fetched, and what it must be."""
 
     #: From 1.
-    ordinal_number: int = attrs.field(validator=number(1))
+    ordinal_number: int
     part_name: str
     method: str
     #: A signed link, good for about an hour: whoever has it can fetch the part, so it is kept out of ``repr``.

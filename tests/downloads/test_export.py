@@ -23,7 +23,7 @@ from ksef_async import (
     LocalProtocolError,
 )
 from ksef_async.errors import InvalidFieldError, RemoteProtocolError
-from ksef_async.models.invoices import CompressionType, DateType, InvoiceSubject
+from ksef_async.models.invoices import CompressionType, DateType, ExportStatus, InvoiceSubject
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 
 AT_ONCE = Cadence(interval=0.01, factor=1.0, deadline=20)
@@ -154,15 +154,16 @@ async def test_expired_link_is_asked_for_anew(sandbox: Sandbox, buyer: KsefClien
         await buyer._api.download("export_part", package.parts[0].url)
     # Links that were good when the status was seen, and are not when the part is fetched.
     looks = [seen]
-    original, export._look = export._look, lambda: _first(looks, original)
+    original = export._look
+
+    async def look() -> ExportStatus:
+        return looks.pop() if looks else await original()
+
+    export._look = look
     found = [invoice.metadata.ksef_number async for invoice in export.invoices(AT_ONCE)]
 
     assert found == numbers
     assert looks == []
-
-
-async def _first(looks: list[object], original: Callable[[], object]) -> object:
-    return looks.pop() if looks else await original()  # type: ignore[misc]
 
 
 # --- how exports end -----------------------------------------------------------------------------------------
