@@ -298,11 +298,8 @@ async def test_official_sample_is_told_of_as_it_is(number: int) -> None:
         session = await wire.open((await wire.tokens()).access)
         await session.outcome(document)
         wire.advance(STORED)
-        (row,) = (
-            await wire.call(
-                "POST", QUERY, session.access, json=query("Subject1", dates={"from": "2026-11-30T00:00:00Z"})
-            )
-        ).json["invoices"]
+        wanted = query("Subject1", dates={"from": "2026-11-30T00:00:00Z"})
+        (row,) = (await wire.call("POST", QUERY, session.access, json=wanted)).json["invoices"]
 
     assert row["invoiceNumber"] == root.findtext("{*}Fa/{*}P_2")
     assert row["grossAmount"] == float(root.findtext("{*}Fa/{*}P_15") or "0")
