@@ -9,9 +9,12 @@ from datetime import datetime, timedelta
 from ksef_async.models.common import Context, ContextType
 from ksef_async.models.invoices import DateRange, DateType, InvoiceFilters, InvoiceSubject
 from ksef_async.models.sessions import FormCode
+from ksef_async.protocol.lifecycle import LoginStatusCode
 from ksef_async.sandbox import Sandbox, sample_invoice
+from ksef_async.sandbox.filing import file_invoice
 from ksef_async.sandbox.intake import examine
-from ksef_async.sandbox.world import Invoice, Login, OnlineSession, Subject, new_reference_number
+from ksef_async.sandbox.online import OnlineSession
+from ksef_async.sandbox.world import Invoice, Login, Subject, new_reference_number
 
 BUYER = "5265877635"
 
@@ -31,7 +34,7 @@ def new_session(sandbox: Sandbox, nip: str) -> OnlineSession:
         client_ip="127.0.0.1",
         started_at=now,
         decided_at=now,
-        code=200,  # type: ignore[arg-type]
+        code=LoginStatusCode.SUCCEEDED,
         details=(),
     )
     session = OnlineSession(
@@ -85,7 +88,7 @@ def feed(sandbox: Sandbox, documents: Iterable[bytes], *, nip: str | None = None
             verdict=verdict,
         )
         session.invoices[invoice.reference_number] = invoice
-        world.file(invoice, session)
+        file_invoice(world, invoice, session)
         numbers.append(verdict.ksef_number)
     return numbers
 

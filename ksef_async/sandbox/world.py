@@ -379,22 +379,3 @@ class World:
         )
         self._originals[key] = (verdict, session_reference_number)
         return verdict
-
-    def file(self, invoice: Invoice, session: OnlineSession, corrected_hash: bytes | None = None) -> None:
-        """Keep an accepted invoice for its parties; they find it once it is in permanent storage."""
-        verdict = invoice.verdict
-        if verdict.document is None or verdict.ksef_number is None or verdict.mode is None:
-            return
-        self.repository.file(
-            verdict.document,
-            ksef_number=verdict.ksef_number,
-            invoice_hash=invoice.invoice_hash,
-            mode=verdict.mode,
-            form_code=session.form_code,
-            context=session.context,
-            received_at=invoice.received_at,
-            final_at=invoice.final_at,
-            # Not before now, however long the work took: the high-water mark has passed by what is before.
-            stored_at=max(invoice.final_at + self.timings.storage_lag, self.clock.now()),
-            corrected_hash=corrected_hash,
-        )

@@ -10,8 +10,7 @@ from datetime import datetime
 import anyio.to_thread
 import attrs
 
-from ...crypto.envelope import IV_SIZE, KEY_SIZE, SessionCipher, rsa_decrypt
-from ...errors import CryptoError, InvalidFieldError
+from ...errors import InvalidFieldError
 from ...models.invoices import (
     KSEF_NUMBER,
     CompressionType,
@@ -26,7 +25,6 @@ from ...models.invoices import (
     PackagePart,
     SortOrder,
 )
-from ...models.keys import EncryptionInfo, PublicKeyUsage
 from ...models.times import ServerTime
 from ...protocol.error_codes import ErrorCode
 from ...protocol.invoice_queries import check_filters
@@ -38,6 +36,7 @@ from ..matching import ALLOWED_SUBJECTS, is_party
 from ..refusals import Forbidden, Gone, InvalidInput, Refusal
 from ..repository import upper_end
 from ..router import WIRE, Call, Document
+from ..session_keys import unwrap_key
 from ..storage import export_part_link
 from ..world import new_reference_number
 
@@ -142,7 +141,7 @@ async def export_invoices(call: Call) -> ExportInvoicesResponse:
     compression = request.compression_type or CompressionType.ZIP
     if not compression.is_known:
         raise InvalidInput("'compressionType' has a value that is not supported.")
-    cipher = _unwrap_key(call, request.encryption)
+    cipher = unwrap_key(call, request.encryption)
     _check_subject(call, filters.subject_type)
     limits = world.exports.limits
     if world.exports.running(login.context, login.subject, call.now) >= limits.max_running:
@@ -186,23 +185,6 @@ def _check_subject(call: Call, subject: InvoiceSubject) -> None:
             f"kontekstu ({kind})."
         )
         raise Refusal(ErrorCode.INVALID_EXPORT, detail)
-
-
-def _unwrap_key(call: Call, encryption: EncryptionInfo) -> SessionCipher | None:
-    if len(iv := encryption.initialization_vector) != IV_SIZE:
-        raise InvalidInput(
-            f"Nieprawidłowa długość wektora inicjującego (IV). Oczekiwano {IV_SIZE} bajtów, otrzymano {len(iv)}."
-        )
-    private_key = call.world.ministry.private_key(PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION, encryption.public_key_id)
-    if private_key is None:
-        detail = f"Klucz o identyfikatorze {encryption.public_key_id} nie jest wspierany."
-        raise Refusal(ErrorCode.UNKNOWN_PUBLIC_KEY, detail)
-    try:
-        key = rsa_decrypt(private_key, encryption.encrypted_symmetric_key)
-    except CryptoError:
-        return None
-    is_wrong = call.fault is not None and call.fault.kind == "wrong_key"
-    return SessionCipher(key, iv) if len(key) == KEY_SIZE and not is_wrong else None
 
 
 async def get_export_status(call: Call) -> ExportStatus:
