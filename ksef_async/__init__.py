@@ -13,7 +13,7 @@ The map of the house; a room imports rooms on lines above it:
     keys                               the Ministry's public keys
     auth  resources                    a bearer that is always fresh; a method for every operation
     packing                            archives, cut and encrypted for a batch
-    sessions                           sending invoices: the heart
+    sessions  downloads                sending invoices: the heart; receiving them
     client                             KsefClient
 
 The sandbox is not imported here: ``from ksef_async.sandbox import Sandbox``.
@@ -35,6 +35,7 @@ from .errors import (
     ConnectError,
     CryptoError,
     DuplicateInvoiceError,
+    ExportFailedError,
     ForbiddenError,
     GoneError,
     InvalidFieldError,
@@ -112,6 +113,7 @@ __all__ = [
     "DuplicateInvoiceError",
     "EncryptionInfo",
     "Environment",
+    "ExportFailedError",
     "Feature",
     "ForbiddenError",
     "FormCode",

@@ -30,9 +30,11 @@ from .transport import AiohttpTransport
 if TYPE_CHECKING:
     import aiohttp
 
+    from .downloads.manager import Downloads
     from .resources.auth_sessions import AuthSessions
     from .resources.certificates import Certificates
     from .resources.collective_identifiers import CollectiveIdentifiers
+    from .resources.invoices import Invoices
     from .resources.limits import Limits
     from .resources.peppol import Peppol
     from .resources.permissions import Permissions
@@ -131,7 +133,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         self._credentials = credentials
         self._transport = AiohttpTransport(session, connect_timeout=connect_timeout, answer_timeout=answer_timeout)
         caller = Caller(environment, self._transport, retry=retry, pacer=pacer, hook=hook)
-        keys = PublicKeys(caller)
+        self._keys = keys = PublicKeys(caller)
         self._tokens = AccessTokens(caller, keys, credentials, cadence=login_cadence)
         self._api = AuthorizedCaller(caller, self._tokens)
         self._revoke_on_exit = revoke_on_exit
@@ -223,6 +225,20 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         from .resources.collective_identifiers import CollectiveIdentifiers
 
         return CollectiveIdentifiers(self._api)
+
+    @cached_property
+    def invoices(self) -> Invoices:
+        """Invoices one by one: fetching, and querying what is told of them."""
+        from .resources.invoices import Invoices
+
+        return Invoices(self._api)
+
+    @cached_property
+    def downloads(self) -> Downloads:
+        """Invoices in packages: exporting, and going on from where one stopped."""
+        from .downloads.manager import Downloads
+
+        return Downloads(self._api, self._keys)
 
     async def log_in(self) -> None:
         """Log in now rather than at the first call; does nothing while a login is good.

@@ -12,7 +12,7 @@ KsefError
 │   ├── RateLimitedError 429
 │   └── ServerError 5xx, or a gateway's HTML page in place of an answer
 ├── ProcessingError         KSeF took it in and later reported failure
-│   ├── LoginFailedError, SessionFailedError, OperationFailedError
+│   ├── LoginFailedError, SessionFailedError, OperationFailedError, ExportFailedError
 │   └── InvoiceRejectedError ── DuplicateInvoiceError
 ├── UploadExpiredError      the time to upload a package is over
 ├── WaitTimeoutError        still in progress when the time ran out
@@ -31,6 +31,7 @@ __all__ = [
     "ConnectError",
     "CryptoError",
     "DuplicateInvoiceError",
+    "ExportFailedError",
     "ForbiddenError",
     "GoneError",
     "InvalidFieldError",
@@ -240,6 +241,10 @@ class OperationFailedError(ProcessingError):
         super().__init__(message, status=status)
         #: The operation's reference number.
         self.reference_number = reference_number
+
+
+class ExportFailedError(OperationFailedError):
+    """KSeF could not make the package: 210 expired, 415 key, 420 range beyond the high-water mark, 500, 550."""
 
 
 class InvoiceRejectedError(ProcessingError):

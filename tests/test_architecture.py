@@ -28,7 +28,7 @@ LAYERS = (
     ("keys",),
     ("auth", "resources"),
     ("packing",),
-    ("sessions",),
+    ("sessions", "downloads"),
     ("client",),
 )
 #: What stands outside of the house: the public names, and the commands.
@@ -136,7 +136,7 @@ import aiohttp, anyio, attrs, cattrs, cryptography, orjson
 before, theirs = (logging.root.level, list(logging.root.handlers)), set(sys.modules)
 import ksef_async
 assert before == (logging.root.level, logging.root.handlers), "the root logger was touched"
-ours = ("ksef_async.sandbox", "ksef_async.resources", "ksef_async.demo")
+ours = ("ksef_async.sandbox", "ksef_async.resources", "ksef_async.downloads", "ksef_async.demo")
 heavy = (*ours, "aiohttp.web", "lxml", "pytest", "fastapi", "zoneinfo")
 print(*(name for name in heavy if name in sys.modules and name not in theirs))
 """

@@ -1,4 +1,4 @@
-"""Every state and every transition of a login, both kinds of session, an invoice and a permission's operation.
+"""Every state and every transition is in this file: of logins, sessions, invoices, exports, applications, grants.
 
 The rule for codes, known or not: below 200 in progress, 200 success, from 201 failure for good.
 Source: OpenAPI 2.9.0 (status tables in the descriptions); uwierzytelnianie.md; sesja-interaktywna.md, sesja-wsadowa.md.
@@ -17,11 +17,13 @@ from ..models.sessions import InvoiceStatusCode, SessionOutcome, StatusCode
 __all__ = [
     "BATCH_SESSION_STATES",
     "ENROLLMENT_STATES",
+    "EXPORT_STATES",
     "INVOICE_STATES",
     "LOGIN_STATES",
     "ONLINE_SESSION_STATES",
     "PERMISSION_OPERATION_STATES",
     "EnrollmentStatusCode",
+    "ExportStatusCode",
     "LoginStatusCode",
     "PermissionOperationCode",
     "State",
@@ -42,6 +44,22 @@ class LoginStatusCode(enum.IntEnum):
     INVALID_CERTIFICATE = 460
     DECEASED_PERSON = 470
     BLOCKED = 480
+    UNKNOWN_ERROR = 500
+    CANCELLED_BY_SYSTEM = 550
+
+
+class ExportStatusCode(enum.IntEnum):
+    """The known status codes of an export."""
+
+    IN_PROGRESS = 100
+    #: The package can be fetched.
+    READY = 200
+    #: The package is no longer there.
+    EXPIRED = 210
+    #: The key for the package could not be decrypted.
+    DECRYPTION_ERROR = 415
+    #: The range starts beyond the high-water mark.
+    RANGE_NOT_AVAILABLE = 420
     UNKNOWN_ERROR = 500
     CANCELLED_BY_SYSTEM = 550
 
@@ -228,4 +246,22 @@ PERMISSION_OPERATION_STATES: Final[Mapping[int, State]] = {
         # Here KSeF says when to try again: later.
         details=("Przetwarzanie zostało przerwane z przyczyn wewnętrznych systemu. Spróbuj ponownie później.",),
     ),
+}
+
+EXPORT_STATES: Final[Mapping[int, State]] = {
+    ExportStatusCode.IN_PROGRESS: State("Eksport faktur w toku", next=frozenset({200, 415, 420, 500, 550})),
+    ExportStatusCode.READY: State("Eksport faktur zakończony sukcesem", next=frozenset({210})),
+    ExportStatusCode.EXPIRED: State("Eksport faktur wygasł i nie jest już dostępny do pobrania"),
+    ExportStatusCode.DECRYPTION_ERROR: State("Błąd odszyfrowania dostarczonego klucza"),
+    ExportStatusCode.RANGE_NOT_AVAILABLE: State(
+        "Zakres filtrowania wykracza poza dostępny zakres danych",
+        details=(
+            (
+                "Parametr dateRange.from jest późniejszy niż PermanentStorageHwmDate przy włączonym "
+                "restrictToPermanentStorageHwmDate."
+            ),
+        ),
+    ),
+    ExportStatusCode.UNKNOWN_ERROR: State("Nieznany błąd"),
+    ExportStatusCode.CANCELLED_BY_SYSTEM: _CANCELLED_BY_SYSTEM,
 }

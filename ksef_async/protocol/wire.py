@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import binascii
 import functools
+import json
 import types
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 import attrs
 import orjson
@@ -26,6 +27,7 @@ from cattrs.v import format_exception
 from ..errors import InvalidFieldError
 from ..models.common import OpenStrEnum
 from ..models.sessions import FormCode
+from ..models.times import ServerTime
 
 __all__ = ["WIRE", "UnreadableJsonError", "Wire", "WireError", "camel", "format_datetime"]
 
@@ -82,12 +84,14 @@ class Wire:
         converter.register_structure_hook_factory(attrs.has, self._reader)
         converter.register_unstructure_hook_factory(attrs.has, self._writer)
         converter.register_structure_hook(datetime, _read_datetime)
-        converter.register_unstructure_hook(datetime, datetime_format)
+        converter.register_unstructure_hook(
+            datetime, lambda value: value.text if isinstance(value, ServerTime) else datetime_format(value)
+        )
         converter.register_structure_hook(date, lambda value, _: date.fromisoformat(_text(value)))
         converter.register_unstructure_hook(date, date.isoformat)
         converter.register_structure_hook(Decimal, lambda value, _: _read_number(value))
-        # KSeF's amounts are JSON numbers, with two digits after the point: a double holds them exactly enough.
-        converter.register_unstructure_hook(Decimal, float)
+        converter.register_unstructure_hook(Decimal, lambda value: value)
+        converter.register_structure_hook(ServerTime, lambda value, _: ServerTime.parse(_text(value)))
         converter.register_structure_hook(bytes, lambda value, _: _read_base64(value))
         converter.register_unstructure_hook(bytes, lambda value: b64encode(value).decode("ascii"))
         converter.register_structure_hook(FormCode, self._read_form_code)
@@ -99,12 +103,12 @@ class Wire:
         converter.register_structure_hook_factory(_is_array, self._array_reader)
 
     def dump(self, model: object) -> Any:
-        """``model`` as JSON-ready objects."""
+        """``model`` as JSON-ready objects; amounts are `Decimal`, which only `to_json` writes."""
         return self._converter.unstructure(model)
 
     def to_json(self, model: object) -> bytes:
         """``model`` as JSON."""
-        return orjson.dumps(self.dump(model))
+        return orjson.dumps(self.dump(model), default=_write_number)
 
     def load(self, data: object, cls: type[T]) -> T:
         """JSON-ready objects as a model.
@@ -127,8 +131,10 @@ class Wire:
             WireError: JSON that does not fit.
         """
         try:
-            parsed = orjson.loads(data)
-        except orjson.JSONDecodeError as error:
+            # orjson reads every fraction as a double, which is no way to keep amounts of money.
+            exact = _has_amounts(cast("Hashable", cls))
+            parsed = json.loads(data, parse_float=Decimal) if exact else orjson.loads(data)
+        except (ValueError, RecursionError) as error:
             raise UnreadableJsonError(str(error)) from error
         return self.load(parsed, cls)
 
@@ -238,9 +244,28 @@ def _read_datetime(value: object, _: object) -> datetime:
 
 
 def _read_number(value: object) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise TypeError("expected a number")
-    return Decimal(str(value))
+    number = Decimal(str(value))
+    if not number.is_finite():
+        raise ValueError("expected a finite number")
+    return number
+
+
+def _write_number(value: object) -> orjson.Fragment:
+    if not isinstance(value, Decimal) or not value.is_finite():
+        raise TypeError(f"{value!r} cannot be written as JSON")
+    return orjson.Fragment(format(value, "f"))
+
+
+@functools.cache
+def _has_amounts(cls: Any) -> bool:
+    """Whether there is a `Decimal` anywhere in the model."""
+    if cls is Decimal:
+        return True
+    if isinstance(cls, type) and attrs.has(cls):
+        return any(_has_amounts(field.type) for field in attrs.fields(attrs.resolve_types(cls)))
+    return any(_has_amounts(each) for each in get_args(cls))
 
 
 def _read_base64(value: object) -> bytes:

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 
-__all__ = ["Clock", "Timings"]
+from ..protocol.wire import format_datetime
+
+__all__ = ["Clock", "Timings", "seven_digits"]
 
 
 class Clock:
@@ -51,6 +53,11 @@ class Clock:
         self._now += step
 
 
+def seven_digits(moment: datetime) -> str:
+    """ISO 8601 as .NET writes it: ticks of 100 ns, so that clients prove that they can read seven digits."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}7+00:00" if moment.microsecond else format_datetime(moment)
+
+
 def _ms(milliseconds: float) -> timedelta:
     return timedelta(milliseconds=milliseconds)
 
@@ -83,6 +90,14 @@ class Timings:
     #: From granting or revoking a permission until it is done, and how long that can be asked about.
     permission_delay: timedelta = _ms(50)
     permission_operation_retention: timedelta = timedelta(days=30)
+    #: How far the high-water mark of permanent storage lies behind.
+    hwm_lag: timedelta = _ms(200)
+    #: From asking for a package until it is ready.
+    export_delay: timedelta = _ms(50)
+    #: How long a package can be fetched, a link to a part of it works, and its export can be asked about.
+    package_lifetime: timedelta = timedelta(days=7)
+    part_link_lifetime: timedelta = timedelta(hours=1)
+    export_retention: timedelta = timedelta(days=7)
     #: From generating a token until it is active, and from revoking it until it is gone.
     token_delay: timedelta = _ms(50)
     #: Before it is over, KSeF does not know a batch session yet (21173).

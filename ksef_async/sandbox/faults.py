@@ -7,6 +7,7 @@ sandbox.faults.add("send_invoice", Fault.html(502), probability=0.05)
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import attrs
@@ -16,6 +17,7 @@ from ..models.sessions import InvoiceStatusCode, StatusCode
 from ..operations import Operation
 from ..operations.table import OPERATIONS
 from ..protocol.error_codes import ErrorCode
+from ..protocol.lifecycle import ExportStatusCode
 from .refusals import Refusal, StorageRefusal, TooManyRequests, internal_error
 
 __all__ = ["UPLOAD_PART", "Fault", "Faults"]
@@ -30,7 +32,9 @@ _PAGE: Final = "<!DOCTYPE html><html><head><title>{status}</title></head><body>R
 class Fault:
     """One way for a call to go wrong; made by the class methods."""
 
-    kind: Literal["drop", "answer", "refuse", "wait", "crash", "wrong_key", "stuck", "verdict", "part", "session"]
+    kind: Literal[
+        "drop", "answer", "refuse", "wait", "crash", "wrong_key", "stuck", "verdict", "part", "session", "export"
+    ]
     #: Whether KSeF does what was asked all the same.
     after_effect: bool = False
     status: int = 0
@@ -41,6 +45,9 @@ class Fault:
     verdict: InvoiceStatusCode | None = None
     part: Literal["lost", "garbled", "shortened"] | None = None
     session_end: StatusCode | None = None
+    export_code: ExportStatusCode | None = None
+    change: Callable[[bytes], bytes] | None = None
+    damage: Callable[[bytes], bytes] | None = None
 
     @classmethod
     def drop_before(cls) -> Fault:
@@ -134,6 +141,21 @@ class Fault:
         if end < StatusCode.PART_ERROR or end == StatusCode.VALIDATION_ERROR:
             raise ValueError(f"a session ends with {end.value} because of its invoices")
         return cls("session", session_end=end)
+
+    @classmethod
+    def export_ends(cls, code: ExportStatusCode | int) -> Fault:
+        """The export being started ends like this, e.g. with 500 or 550."""
+        return cls("export", export_code=ExportStatusCode(code))
+
+    @classmethod
+    def package_becomes(cls, change: Callable[[bytes], bytes]) -> Fault:
+        """The archive of the export being started is changed before it is described and encrypted."""
+        return cls("export", change=change)
+
+    @classmethod
+    def part_becomes(cls, damage: Callable[[bytes], bytes]) -> Fault:
+        """Every encrypted part of the export being started is changed after it was described."""
+        return cls("export", damage=damage)
 
     def response(self, request: web.Request, now: Any) -> web.Response | None:
         """What is answered in place of KSeF; None when it answers itself.

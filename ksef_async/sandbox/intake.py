@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zlib
 from collections.abc import Callable
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -21,6 +22,7 @@ from ..models.sessions import FormCode, InvoiceStatusCode
 from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT, size_limit
 from ..protocol.ksef_number import has_valid_check_digit, has_valid_internal_id
 from ..protocol.xml import ET, local_name, parse_xml
+from .facts import Facts, read_facts
 from .issuers import NO_RELATIONS, Relations, may_issue
 
 __all__ = ["WARSAW", "Document", "Rejected", "examine"]
@@ -65,6 +67,10 @@ class Document:
     has_attachment: bool
     #: NIPs and internal identifiers of all who are named in it.
     parties: frozenset[str]
+    #: What is told of it without the document.
+    facts: Facts
+    #: The document, compressed (zlib).
+    packed: bytes = attrs.field(repr=False)
 
 
 def examine(
@@ -101,7 +107,8 @@ def examine(
     """
     _check_file(invoice, declared_size, declared_hash, limits)
     root = _parse(invoice)
-    document = _read_ubl(root) if form_code.form == "PEF" else _read(root, form_code)
+    kept = {"facts": read_facts(root, form_code), "packed": zlib.compress(invoice)}
+    document = _read_ubl(root, **kept) if form_code.form == "PEF" else _read(root, form_code, **kept)
     number = document.invoice_number
     if validate is not None and (problems := validate(invoice)):
         raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, *problems, invoice_number=number)
@@ -154,7 +161,7 @@ def _parse(invoice: bytes) -> ET.Element:
     return root
 
 
-def _read(root: ET.Element, form_code: FormCode) -> Document:
+def _read(root: ET.Element, form_code: FormCode, **kept: Any) -> Document:
     form = root.find("{*}Naglowek/{*}KodFormularza")
     if local_name(root) != "Faktura" or form is None:
         raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, "The element 'Faktura' with 'KodFormularza' was expected.")
@@ -173,10 +180,11 @@ def _read(root: ET.Element, form_code: FormCode) -> Document:
         issued_on=_date(_required(root, f"{body}/{{*}}P_4B" if form_code is FormCode.FA_RR1 else f"{body}/{{*}}P_1")),
         has_attachment=root.find("{*}Zalacznik") is not None,
         parties=_named(root, *(f"{{*}}{subject}/{path}" for subject in _SUBJECTS for path in _IDENTIFIERS)),
+        **kept,
     )
 
 
-def _read_ubl(root: ET.Element) -> Document:
+def _read_ubl(root: ET.Element, **kept: Any) -> Document:
     if local_name(root) not in ("Invoice", "CreditNote"):
         raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, "The element 'Invoice' or 'CreditNote' was expected.")
     return Document(
@@ -186,6 +194,7 @@ def _read_ubl(root: ET.Element) -> Document:
         issued_on=_date(_required(root, "{*}IssueDate")),
         has_attachment=False,
         parties=_named(root, _UBL_SELLER, _UBL_BUYER),
+        **kept,
     )
 
 

@@ -25,6 +25,7 @@ from ..models.limits import SessionLimits
 from ..models.sessions import InvoiceStatusCode, StatusCode
 from .archives import ArchiveError, DecryptedParts, EmptyArchiveError, Entry, TooManyEntriesError, unpack
 from .batch import BatchSession, Result
+from .filing import file_invoice
 from .intake import Document, Rejected, examine
 from .world import Invoice, Verdict, World, new_reference_number
 
@@ -73,6 +74,10 @@ async def process(world: World, session: BatchSession) -> None:
     for invoice in invoices:
         invoice.processing_at, invoice.final_at = listed_at, decided_at
     session.invoices = {invoice.reference_number: invoice for invoice in invoices}
+    for number, invoice in enumerate(invoices, 1):
+        file_invoice(world, invoice, session)
+        if number % _SLICE == 0:
+            await anyio.lowlevel.checkpoint()
     session.result = Result(
         code=code,
         details=details,

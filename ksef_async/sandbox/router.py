@@ -16,7 +16,8 @@ from aiohttp import web
 from ..operations import Bearer, Operation
 from ..operations.table import OPERATIONS
 from ..protocol.error_codes import ErrorCode
-from ..protocol.wire import UnreadableJsonError, Wire, WireError, camel, format_datetime
+from ..protocol.wire import UnreadableJsonError, Wire, WireError, camel
+from .clock import seven_digits
 from .faults import Fault, Faults
 from .ministry import JWT_KINDS
 from .queries import read_query
@@ -31,12 +32,7 @@ SIMULATOR_HEADER: Final = {"X-KSeF-Simulator": "ksef_async sandbox, no legal eff
 _PERMISSION_DETAIL: Final = "Brak wymaganych uprawnień do wykonania operacji w bieżącym kontekście."
 
 
-def _seven_digits(moment: datetime) -> str:
-    # .NET writes ticks of 100 ns; the seventh digit lets clients prove that they can read it.
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}7+00:00" if moment.microsecond else format_datetime(moment)
-
-
-WIRE = Wire(tolerant=True, datetime_format=_seven_digits)
+WIRE = Wire(tolerant=True, datetime_format=seven_digits)
 
 
 @attrs.frozen

@@ -163,6 +163,7 @@ class Sandbox(anyio.AsyncContextManagerMixin):
                 runner, self._runner = self._runner, None
                 await runner.cleanup()
             await self.world.background.aclose()
+            await anyio.to_thread.run_sync(self.world.exports.close)
             spool, self.world.spool = self.world.spool, Path()
             if spool != Path():
                 await anyio.to_thread.run_sync(shutil.rmtree, spool)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import email.utils
 import hashlib
+import io
 import re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Final
 
+import anyio
 import anyio.to_thread
 from aiohttp import web
 
@@ -17,9 +20,12 @@ from .router import SIMULATOR_HEADER
 from .upo import invoice_upo, session_upo_pages
 from .world import Invoice, Session, World, new_reference_number
 
-__all__ = ["add_storage", "invoice_receipt", "invoice_upo_link", "session_upo_link", "upo_pages"]
+__all__ = ["add_storage", "export_part_link", "invoice_receipt", "invoice_upo_link", "session_upo_link", "upo_pages"]
 
 _PATH: Final = re.compile(r"/storage/01/(?P<session>[^/]+)/(?P<kind>session|invoice)-upo/upo_(?P<which>[^/]+)\.xml")
+_PART: Final = re.compile(r"/storage/00/(?P<export>[^/]+)/invoice-part/(?P<name>[^/]+)")
+#: Bytes read and sent at once.
+_PIECE: Final = 2**20
 
 
 def session_upo_link(world: World, session: Session, number: int, now: datetime) -> tuple[str, datetime]:
@@ -31,6 +37,13 @@ def invoice_upo_link(world: World, session: Session, invoice: Invoice, now: date
     """A signed link to an accepted invoice's UPO, and until when it works."""
     name = invoice.verdict.ksef_number
     return _link(world, f"{session.reference_number.lower()}/invoice-upo/upo_{name}.xml", now)
+
+
+def export_part_link(world: World, reference_number: str, name: str, now: datetime) -> tuple[str, datetime]:
+    """A signed link to an encrypted part of a package, and until when it works."""
+    path = f"/storage/00/{reference_number.lower()}/invoice-part/{name}"
+    signed, end = world.ministry.sign_link(path, now, world.timings.part_link_lifetime)
+    return world.public_url + signed, end
 
 
 def _link(world: World, path: str, now: datetime) -> tuple[str, datetime]:
@@ -61,9 +74,11 @@ def add_storage(app: web.Application, world: World) -> None:
     app.router.add_get("/storage/{path:.*}", _reader(world))
 
 
-def _reader(world: World) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def read(request: web.Request) -> web.Response:
+def _reader(world: World) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def read(request: web.Request) -> web.StreamResponse:
         now = world.clock.now()
+        # Clients take the time from every answer, so all of them must tell the same.
+        headers = {**SIMULATOR_HEADER, "Date": email.utils.format_datetime(now, usegmt=True)}
         try:
             if "Authorization" in request.headers:
                 raise StorageRefusal(400, "InvalidAuthenticationInfo", "A signed link takes no Authorization header.")
@@ -71,14 +86,35 @@ def _reader(world: World) -> Callable[[web.Request], Awaitable[web.Response]]:
                 raise StorageRefusal(403, "AuthenticationFailed", "The signature is wrong or has expired.")
         except StorageRefusal as refusal:
             response = refusal.response(instance=request.path, now=now, problem_details=False)
-            response.headers.update(SIMULATOR_HEADER)
+            response.headers.update(headers)
             return response
+        if match := _PART.fullmatch(request.path):
+            return await _send_part(request, world, match["export"].upper(), match["name"], headers)
         body = await _document(world, request.path, now)
         digest = b64encode(hashlib.sha256(body).digest()).decode("ascii")
-        headers = {"x-ms-meta-hash": digest, **SIMULATOR_HEADER}
+        headers["x-ms-meta-hash"] = digest
         return web.Response(body=body, content_type="application/xml", headers=headers)
 
     return read
+
+
+async def _send_part(
+    request: web.Request, world: World, reference_number: str, name: str, headers: dict[str, str]
+) -> web.StreamResponse:
+    part = world.exports.part(reference_number, name)
+    if part is None:
+        raise LookupError(f"a signed link to {name}, which was never made")
+    digest = b64encode(part.encrypted_sha256).decode("ascii")
+    headers |= {"x-ms-meta-hash": digest, "Content-Type": "application/octet-stream"}
+    async with await anyio.open_file(part.path, "rb") as file:
+        response = web.StreamResponse(headers=headers)
+        response.content_length = await file.seek(0, io.SEEK_END)
+        await file.seek(0)
+        await response.prepare(request)
+        while piece := await file.read(_PIECE):
+            await response.write(piece)
+    await response.write_eof()
+    return response
 
 
 async def _document(world: World, path: str, now: datetime) -> bytes:

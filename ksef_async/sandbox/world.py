@@ -25,6 +25,7 @@ from ..protocol.lifecycle import INVOICE_STATES, LOGIN_STATES, LoginStatusCode
 from .authority import Authority
 from .background import Background
 from .clock import Clock, Timings
+from .exports import Exports
 from .granted import Granted
 from .grants import Grants
 from .groups import Group
@@ -32,6 +33,8 @@ from .intake import WARSAW, Document
 from .limiter import RateLimiter
 from .methods import TOKEN, LoginMethod
 from .ministry import Ministry
+from .query_moments import QueryMoments
+from .repository import Repository
 from .schemas import Schemas
 from .subjects import OWNER_PERMISSIONS, Subject
 
@@ -302,6 +305,10 @@ class World:
         self.spool = Path()
         #: What goes on after a call is answered.
         self.background = Background()
+        #: Every accepted invoice, and what is asked of them.
+        self.repository = Repository()
+        self.queries = QueryMoments(timings)
+        self.exports = Exports()
         #: Where clients reach the storage, without a final slash.
         self.public_url = ""
         #: By their secret.

@@ -11,11 +11,13 @@ from ksef_async.protocol.error_codes import DESCRIPTIONS, ErrorCode
 from ksef_async.protocol.lifecycle import (
     BATCH_SESSION_STATES,
     ENROLLMENT_STATES,
+    EXPORT_STATES,
     INVOICE_STATES,
     LOGIN_STATES,
     ONLINE_SESSION_STATES,
     PERMISSION_OPERATION_STATES,
     EnrollmentStatusCode,
+    ExportStatusCode,
     LoginStatusCode,
     PermissionOperationCode,
     State,
@@ -56,6 +58,7 @@ def test_error_code_is_described_as_in_the_specification(spec: dict[str, Any], c
         pytest.param(ONLINE_SESSION_STATES, "SessionStatusResponse", "Sesja interaktywna:", id="online session"),
         pytest.param(BATCH_SESSION_STATES, "SessionStatusResponse", "Sesja wsadowa:", id="batch session"),
         pytest.param(INVOICE_STATES, "SessionInvoiceStatusResponse", "", id="invoice"),
+        pytest.param(EXPORT_STATES, "InvoiceExportStatusResponse", "", id="export"),
         pytest.param(PERMISSION_OPERATION_STATES, "PermissionsOperationStatusResponse", "", id="permission"),
     ],
 )
@@ -82,6 +85,7 @@ def test_states_are_those_of_the_specification(
         pytest.param(EnrollmentStatusCode, "CertificateEnrollmentStatusResponse", id="enrollment"),
         pytest.param(StatusCode, "SessionStatusResponse", id="online and batch session"),
         pytest.param(InvoiceStatusCode, "SessionInvoiceStatusResponse", id="invoice"),
+        pytest.param(ExportStatusCode, "InvoiceExportStatusResponse", id="export"),
         pytest.param(PermissionOperationCode, "PermissionsOperationStatusResponse", id="permission"),
     ],
 )

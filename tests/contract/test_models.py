@@ -41,6 +41,19 @@ DIFFERENCES = {
     "PublicKeyCertificate.certificateId: str, not bytes": "a name of a certificate: compared and shown, never decoded",
 }
 
+_CURSOR = "goes back to KSeF as a cursor, in the text it came in"
+DIFFERENCES |= {
+    f"{field}: ServerTime, not datetime": _CURSOR
+    for field in (
+        "InvoiceMetadata.invoicingDate",
+        "InvoiceMetadata.permanentStorageDate",
+        "InvoiceMetadataPage.permanentStorageHwmDate",
+        "InvoicePackage.lastInvoicingDate",
+        "InvoicePackage.lastPermanentStorageDate",
+        "InvoicePackage.permanentStorageHwmDate",
+    )
+} | {"InvoiceFilters.currencyCodes: str, not an enum": "187 codes of ISO 4217; the check of a query knows them"}
+
 #: Fields that the specification requires and that an example (of the answer) of its own lacks.
 LACKING = {
     "get_session_invoice": "$.invoiceHash",
@@ -268,4 +281,6 @@ def comparable(value: Any) -> Any:
     if isinstance(value, dict):
         items = {name: comparable(item) for name, item in value.items()}
         return {name: item for name, item in items.items() if item not in (None, False, 0, [], {})}
+    if isinstance(value, Decimal):
+        return float(value)  # as the specification's examples were read
     return [comparable(item) for item in value] if isinstance(value, list) else value

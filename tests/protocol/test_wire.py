@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import re
 import types
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from ksef_async.models.bounds import Bounds
 from ksef_async.models.collective_identifiers import CollectiveIdentifierFilter
 from ksef_async.models.common import Context, ContextType, OpenStrEnum, StatusInfo
 from ksef_async.models.currencies import CURRENCIES, check_currency
+from ksef_async.models.invoices import AmountFilter, DateRange, DateType
 from ksef_async.models.keys import EncryptionInfo, PublicKeyUsage
 from ksef_async.models.sessions import (
     UPO,
@@ -30,6 +32,7 @@ from ksef_async.models.sessions import (
     SessionType,
     UPOPage,
 )
+from ksef_async.models.times import ServerTime
 from ksef_async.operations.table import OPERATIONS
 from ksef_async.protocol.wire import WIRE, UnreadableJsonError, Wire, WireError, camel, format_datetime
 
@@ -279,8 +282,9 @@ def instances(annotation: Any) -> st.SearchStrategy[Any]:
     simple: dict[Any, Callable[[], st.SearchStrategy[Any]]] = {
         datetime: lambda: st.datetimes(timezones=st.just(UTC)),
         int: lambda: st.integers(-(2**63), 2**63 - 1),
-        # Amounts, which KSeF gives two digits after the point.
-        Decimal: lambda: st.integers(-(10**12), 10**12).map(lambda cents: Decimal(cents) / 100),
+        # Amounts, with two digits after the point and more before it than a double holds.
+        Decimal: lambda: st.integers(-(10**20), 10**20).map(lambda cents: Decimal(cents) / 100),
+        ServerTime: lambda: st.datetimes(timezones=st.just(UTC)).map(lambda each: ServerTime.parse(each.isoformat())),
         types.NoneType: st.none,
         # Its start and end depend on each other.
         CollectiveIdentifierFilter: lambda: st.builds(
@@ -329,3 +333,38 @@ def test_whatever_json_arrives_is_a_model_or_a_wire_error(model: Any, json: obje
     except WireError:
         return
     assert isinstance(loaded, get_origin(model) or model)
+
+
+@pytest.mark.parametrize("amount", ["0.1", "1.10", "9999999999999999.99", "-123456789012345678.90", "1000.00", "7"])
+def test_amounts_keep_every_digit(amount: str) -> None:
+    written = f'{{"type":"Netto","from":{amount}}}'.encode()
+
+    read = WIRE.from_json(written, AmountFilter)
+
+    assert str(read.from_amount) == amount
+    assert WIRE.to_json(read) == written
+
+
+@pytest.mark.parametrize("amount", ["NaN", "Infinity", "true", '"1.00"', "[]"])
+def test_what_is_no_amount_is_refused(amount: str) -> None:
+    with pytest.raises(WireError) as caught:
+        WIRE.from_json(f'{{"type":"Netto","from":{amount}}}'.encode(), AmountFilter)
+
+    assert caught.value.path == "$.from"
+
+
+def test_deep_nesting_is_unreadable_and_no_crash() -> None:
+    with pytest.raises(UnreadableJsonError):
+        WIRE.from_json(b'{"type":' + b"[" * 100_000, AmountFilter)
+
+
+def test_time_of_the_server_goes_back_in_its_own_text() -> None:
+    text = "2026-07-01T10:00:00.1234567+00:00"
+
+    moment = WIRE.load(text, ServerTime)
+
+    assert moment == datetime(2026, 7, 1, 10, 0, 0, 123456, UTC)
+    assert WIRE.dump(moment) == text
+    assert WIRE.dump(DateRange(DateType.PERMANENT_STORAGE, moment))["from"] == text
+    assert pickle.loads(pickle.dumps(moment)).text == text
+    assert WIRE.dump(moment + timedelta(seconds=1)) == "2026-07-01T10:00:01.123456+00:00"

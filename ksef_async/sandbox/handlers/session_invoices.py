@@ -43,7 +43,8 @@ def _row(call: Call, session: Session, invoice: Invoice) -> SessionInvoice:
     accepted = code is InvoiceStatusCode.ACCEPTED
     final = is_terminal(code)
     verdict = invoice.verdict
-    stored_at = invoice.final_at + call.world.timings.storage_lag
+    archived = call.world.repository.get(verdict.ksef_number or "")
+    stored_at = archived.stored_at if archived else None
     url, url_end = invoice_upo_link(call.world, session, invoice, call.now) if accepted else (None, None)
     return SessionInvoice(
         ordinal_number=invoice.ordinal_number,
@@ -54,7 +55,7 @@ def _row(call: Call, session: Session, invoice: Invoice) -> SessionInvoice:
         invoice_file_name=invoice.file_name,
         acquisition_date=invoice.final_at if accepted else None,
         invoicing_date=invoice.received_at,
-        permanent_storage_date=stored_at if accepted and call.now >= stored_at else None,
+        permanent_storage_date=stored_at if accepted and stored_at and call.now >= stored_at else None,
         upo_download_url=url,
         upo_download_url_expiration_date=url_end,
         invoicing_mode=verdict.mode if accepted else None,

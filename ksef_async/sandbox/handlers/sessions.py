@@ -33,6 +33,7 @@ from ...models.sessions import (
 from ...protocol.error_codes import ErrorCode
 from ...protocol.lifecycle import session_outcome
 from ...protocol.wire import WireError
+from ..filing import file_invoice
 from ..intake import Document, Rejected, examine
 from ..lookup import find_session, find_session_of, page_of
 from ..online import OnlineSession
@@ -103,6 +104,7 @@ async def _take_in(call: Call, session: OnlineSession, request: SendInvoiceReque
         verdict=verdict,
     )
     session.invoices[invoice.reference_number] = invoice
+    file_invoice(world, invoice, session, request.hash_of_corrected_invoice)
     return SendInvoiceResponse(invoice.reference_number)
 
 

@@ -1,0 +1,1 @@
+"""Receiving invoices: packages of them, and going on from where one stopped."""

@@ -1,0 +1,134 @@
+"""One export: waiting for its package, fetching it, and finding it again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from ..caller import Api
+from ..errors import ExportFailedError, ProcessingError, RemoteProtocolError
+from ..models.invoices import ExportStatus, InvoicePackage
+from ..models.keys import EncryptionInfo
+from ..operations.invoices import GET_EXPORT_STATUS
+from ..polling import Cadence
+from ..resources.handles import OperationHandle
+from .limits import UnpackLimits
+from .package import ExportedInvoice, Package
+from .parts import fetch_package
+from .snapshot import ExportSnapshot, write_snapshot
+
+__all__ = ["EXPORT_CADENCE", "Export"]
+
+#: KSeF takes seconds to minutes, and counts 60 looks a minute, 600 an hour.
+EXPORT_CADENCE: Final = Cadence(interval=0.5, factor=1.5, longest=15.0, deadline=1800.0)
+
+
+class Export(OperationHandle[ExportStatus]):
+    """An export that KSeF has begun: ``async for invoice in export.invoices()``.
+
+    Its package is there for seven days. `snapshot` keeps what is needed to fetch it from another process.
+
+    Args:
+        api: How to call KSeF.
+        reference_number: As KSeF gave it.
+        encryption: The key the package is made with.
+        only_metadata: Whether the documents are left out.
+        limits: The most the package may hold.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        reference_number: str,
+        encryption: EncryptionInfo,
+        *,
+        only_metadata: bool,
+        limits: UnpackLimits,
+    ) -> None:
+        async def look() -> ExportStatus:
+            return await api.call(GET_EXPORT_STATUS, path={"reference_number": reference_number})
+
+        super().__init__("Export", reference_number, look, status=lambda seen: seen.status, failure=self._failed)
+        self._api = api
+        self._encryption = encryption
+        self._only_metadata = only_metadata
+        self._limits = limits
+
+    def snapshot(self, key: bytes | str) -> bytes:
+        """What `Downloads.resume` needs to go on with this export, encrypted with ``key``.
+
+        Args:
+            key: From ``cryptography.fernet.Fernet.generate_key()``.
+
+        Raises:
+            CryptoError: ``key`` is no Fernet key.
+        """
+        snapshot = ExportSnapshot(
+            reference_number=self.reference_number, only_metadata=self._only_metadata, encryption=self._encryption
+        )
+        return write_snapshot(snapshot, key)
+
+    @asynccontextmanager
+    async def package(self, cadence: Cadence = EXPORT_CADENCE) -> AsyncGenerator[Package]:
+        """The package, fetched and verified: ``async with export.package() as package``.
+
+        Args:
+            cadence: How often to look whether it is ready, and for how long.
+
+        Raises:
+            ExportFailedError: KSeF could not make it, or it is there no longer.
+            WaitTimeoutError: It was not ready when ``cadence.deadline`` passed; trying again is safe.
+            GoneError: The export is too old to be asked about.
+            RemoteProtocolError: It is broken, or not what KSeF said of it.
+            CryptoError: The key is another.
+            TransportError, ApiError: A call failed.
+        """
+        info = self._described(await self.wait(cadence))
+        spool = None
+        if info.parts:
+            spool = await fetch_package(self._api, info, self._encryption, limits=self._limits, renew=self._fresh_links)
+        package = await Package.open(info, spool, self._limits, only_metadata=self._only_metadata)
+        try:
+            yield package
+        finally:
+            await package.aclose()
+
+    async def invoices(self, cadence: Cadence = EXPORT_CADENCE) -> AsyncIterator[ExportedInvoice]:
+        """Every invoice of the package; arguments and errors are those of `package`."""
+        async with self.package(cadence) as package:
+            async for invoice in package:
+                yield invoice
+
+    async def save(self, to_folder: Path | str, cadence: Cadence = EXPORT_CADENCE) -> tuple[Path, ...]:
+        """Write the package's documents into a folder; see `Package.save`.
+
+        Args:
+            to_folder: Made if it is not there; nothing is written outside of it.
+            cadence: As for `package`.
+
+        Returns:
+            The files.
+
+        Raises:
+            OSError: A file cannot be written.
+            KsefError: As for `package`.
+        """
+        async with self.package(cadence) as package:
+            return await package.save(Path(to_folder))
+
+    async def _fresh_links(self) -> InvoicePackage:
+        return self._described(await self.wait())
+
+    def _described(self, seen: ExportStatus) -> InvoicePackage:
+        if seen.package is None:
+            raise RemoteProtocolError(
+                f"Export {self.reference_number} is ready, but KSeF does not say where.",
+                operation=GET_EXPORT_STATUS.name,
+                path="$.package",
+            )
+        return seen.package
+
+    def _failed(self, message: str, seen: ExportStatus) -> ProcessingError:
+        return ExportFailedError(message, status=seen.status, reference_number=self.reference_number)

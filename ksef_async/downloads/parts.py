@@ -1,0 +1,137 @@
+"""Fetching the parts of a package: in parallel, without a token, each verified before and after decryption."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import threading
+from collections.abc import Awaitable, Callable
+from typing import IO, Final
+
+import anyio
+import anyio.to_thread
+
+from ..caller import Api
+from ..crypto.unsealing import decrypt_pieces
+from ..errors import ForbiddenError, RemoteProtocolError
+from ..models.invoices import InvoicePackage, PackagePart
+from ..models.keys import EncryptionInfo
+from .limits import UnpackLimits
+
+__all__ = ["FETCHED_TOGETHER", "fetch_package"]
+
+#: Parts under way at once: each is held in memory as it is fetched, and has up to 50 MB.
+FETCHED_TOGETHER: Final = 2
+
+#: A smaller package needs no file.
+_IN_MEMORY: Final = 4_000_000
+
+
+async def fetch_package(
+    api: Api,
+    package: InvoicePackage,
+    encryption: EncryptionInfo,
+    *,
+    limits: UnpackLimits,
+    renew: Callable[[], Awaitable[InvoicePackage]],
+) -> IO[bytes]:
+    """The decrypted archive, in memory or in a temporary file without a name, to be closed.
+
+    Args:
+        api: Downloads without a token.
+        package: What to fetch.
+        encryption: The key it was made with.
+        limits: The most it may hold.
+        renew: Gives the package with fresh links when one has expired.
+
+    Raises:
+        RemoteProtocolError: A part is not what KSeF said of it.
+        CryptoError: The key is another.
+        TransportError, ApiError: A part could not be fetched.
+    """
+    parts = _checked(package, limits)
+    spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # the caller closes it
+    try:
+        writing = threading.Lock()
+        together = anyio.Semaphore(FETCHED_TOGETHER)
+        offset = 0
+        async with anyio.create_task_group() as tasks:
+            for part in parts:
+                tasks.start_soon(_fetch_part, api, part, encryption, spool, offset, writing, together, renew)
+                offset += part.part_size
+    except BaseException as error:
+        await anyio.to_thread.run_sync(spool.close)
+        if isinstance(error, BaseExceptionGroup) and len(error.exceptions) >= 1:
+            # One failed part ends the others; whoever waits for the package has use for one reason.
+            raise error.exceptions[0] from None
+        raise
+    return spool
+
+
+def _checked(package: InvoicePackage, limits: UnpackLimits) -> list[PackagePart]:
+    parts = sorted(package.parts, key=lambda part: part.ordinal_number)
+    if [part.ordinal_number for part in parts] != list(range(1, len(parts) + 1)):
+        raise _wrong("parts are not numbered from 1", "$.package.parts")
+    if sum(part.part_size for part in parts) > limits.max_package_size:
+        raise _wrong(f"parts have more than {limits.max_package_size:,} bytes", "$.package.parts")
+    for part in parts:
+        if max(part.part_size, part.encrypted_part_size) > limits.max_part_size:
+            raise _wrong(f"part {part.ordinal_number} has more than {limits.max_part_size:,} bytes", _path(part))
+        if part.method.upper() != "GET":
+            raise _wrong(f"part {part.ordinal_number} is to be fetched by {part.method}", _path(part))
+    return parts
+
+
+async def _fetch_part(
+    api: Api,
+    part: PackagePart,
+    encryption: EncryptionInfo,
+    spool: IO[bytes],
+    offset: int,
+    writing: threading.Lock,
+    together: anyio.Semaphore,
+    renew: Callable[[], Awaitable[InvoicePackage]],
+) -> None:
+    async with together:
+        try:
+            fetched = await api.download("export_part", part.url)
+        except ForbiddenError:
+            # Links live about an hour; asking for the status gives new ones.
+            fresh = {each.ordinal_number: each for each in (await renew()).parts}
+            if part.ordinal_number not in fresh:
+                raise
+            fetched = await api.download("export_part", fresh[part.ordinal_number].url)
+        await anyio.to_thread.run_sync(_unseal, part, fetched, encryption, spool, offset, writing)
+
+
+def _unseal(
+    part: PackagePart,
+    fetched: bytes,
+    encryption: EncryptionInfo,
+    spool: IO[bytes],
+    offset: int,
+    writing: threading.Lock,
+) -> None:
+    if len(fetched) != part.encrypted_part_size or hashlib.sha256(fetched).digest() != part.encrypted_part_hash:
+        raise _wrong(f"part {part.ordinal_number} is not the one KSeF described", _path(part))
+    digest, size = hashlib.sha256(), 0
+    for piece in decrypt_pieces(fetched, encryption.symmetric_key, encryption.initialization_vector):
+        digest.update(piece)
+        with writing:
+            spool.seek(offset + size)
+            spool.write(piece)
+        size += len(piece)
+        if size > part.part_size:
+            break
+    if size != part.part_size or digest.digest() != part.part_hash:
+        raise _wrong(f"part {part.ordinal_number} decrypts to something KSeF did not describe", _path(part))
+
+
+def _path(part: PackagePart) -> str:
+    return f"$.package.parts[{part.ordinal_number - 1}]"
+
+
+def _wrong(problem: str, path: str) -> RemoteProtocolError:
+    return RemoteProtocolError(
+        f"KSeF's package: {problem}; it must not be trusted.", operation="export_part", path=path
+    )

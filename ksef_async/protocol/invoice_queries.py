@@ -1,0 +1,77 @@
+"""What KSeF demands of a query for invoices beyond the bounds of its fields. Source: pobieranie-faktur/*.md.
+
+Also here: how a query goes on beyond the 10,000 rows that KSeF gives for one range.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from typing import Final
+
+import attrs
+
+from ..errors import InvalidFieldError, LocalProtocolError
+from ..models.currencies import CURRENCIES
+from ..models.invoices import DateType, InvoiceFilters, InvoiceMetadata, SortOrder
+
+__all__ = ["LONGEST_RANGE", "check_filters", "date_of", "narrowed"]
+
+#: The longest time a query may span.
+LONGEST_RANGE: Final = timedelta(days=100)
+
+
+def check_filters(filters: InvoiceFilters, now: datetime) -> None:
+    """Refuse what KSeF would refuse with 21405.
+
+    Args:
+        filters: What to find.
+        now: What time it is at KSeF; where a range without an end ends.
+
+    Raises:
+        InvalidFieldError: Names the field.
+    """
+    dates = filters.date_range
+    for name, moment in (("date_range.from_date", dates.from_date), ("date_range.to_date", dates.to_date)):
+        if moment is not None and moment.tzinfo is None:
+            raise InvalidFieldError(name, f"must have a time zone; it is {moment.isoformat()}")
+    end = dates.to_date or max(now, dates.from_date)
+    if end < dates.from_date:
+        raise InvalidFieldError("date_range.to_date", f"must not be before from_date; it is {end.isoformat()}")
+    if end - dates.from_date > LONGEST_RANGE:
+        raise InvalidFieldError("date_range", f"must span at most 100 days; it spans {(end - dates.from_date).days}")
+    if unknown := set(filters.currency_codes) - CURRENCIES:
+        raise InvalidFieldError("currency_codes", f"must be codes of ISO 4217; {unknown.pop()!r} is none")
+    if (amount := filters.amount) is not None:
+        for name, value in (("amount.from_amount", amount.from_amount), ("amount.to_amount", amount.to_amount)):
+            if value is not None and not value.is_finite():
+                raise InvalidFieldError(name, f"must be a number; it is {value}")
+
+
+def date_of(invoice: InvoiceMetadata, date_type: DateType) -> datetime:
+    """The date that a list by ``date_type`` is sorted by; a date of issue at midnight UTC."""
+    if date_type == DateType.INVOICING:
+        return invoice.invoicing_date
+    if date_type == DateType.PERMANENT_STORAGE:
+        return invoice.permanent_storage_date
+    return datetime.combine(invoice.issue_date, time(), UTC)
+
+
+def narrowed(filters: InvoiceFilters, last: InvoiceMetadata, order: SortOrder) -> InvoiceFilters:
+    """The same query from its last row on, which comes again; after KSeF has cut a list off.
+
+    Raises:
+        LocalProtocolError: The row has the date that the query began with, so the rest cannot be reached: more
+            invoices than KSeF lists share one date.
+    """
+    dates = filters.date_range
+    border = date_of(last, dates.date_type)
+    if border == (dates.to_date if order == SortOrder.DESCENDING else dates.from_date):
+        raise LocalProtocolError(
+            f"More invoices than KSeF lists share one {dates.date_type} date ({border.isoformat()}); "
+            "narrow the query with other filters to reach the rest."
+        )
+    if order == SortOrder.DESCENDING:
+        renewed = attrs.evolve(dates, to_date=border)
+    else:
+        renewed = attrs.evolve(dates, from_date=border)
+    return attrs.evolve(filters, date_range=renewed)

@@ -1,0 +1,108 @@
+"""Who sees an invoice, and whether it is what was asked for. Source: OpenAPI 2.9.0, InvoiceQueryFilters."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+from ..models.common import Context, ContextType
+from ..models.invoices import (
+    AmountFilter,
+    AmountType,
+    BuyerIdentifierType,
+    DateType,
+    InvoiceFilters,
+    InvoiceMetadata,
+    InvoiceSubject,
+    ThirdSubjectIdentifierType,
+)
+
+__all__ = ["ALLOWED_SUBJECTS", "is_match", "is_party", "is_visible"]
+
+#: As what each kind of context may look (21181) [INF]: a company as everybody, the others only for what is theirs.
+ALLOWED_SUBJECTS = {
+    ContextType.NIP: frozenset(InvoiceSubject),
+    ContextType.INTERNAL_ID: frozenset({InvoiceSubject.SELLER, InvoiceSubject.THIRD_SUBJECT}),
+    ContextType.NIP_VAT_UE: frozenset({InvoiceSubject.SELLER}),
+    ContextType.PEPPOL_ID: frozenset({InvoiceSubject.SELLER}),
+}
+
+
+def is_visible(metadata: InvoiceMetadata, sent_in: Context, context: Context, subject: InvoiceSubject) -> bool:
+    """Whether ``context`` plays the part of ``subject`` in an invoice."""
+    is_company = context.type == ContextType.NIP
+    if subject == InvoiceSubject.SELLER:
+        # What others than companies issued is told by where it was sent [INF].
+        return metadata.seller.nip == context.value if is_company else sent_in == context
+    if subject == InvoiceSubject.BUYER:
+        buyer = metadata.buyer.identifier
+        return is_company and buyer.type == BuyerIdentifierType.NIP and buyer.value == context.value
+    if subject == InvoiceSubject.THIRD_SUBJECT:
+        kinds = {
+            ContextType.NIP: ThirdSubjectIdentifierType.NIP,
+            ContextType.INTERNAL_ID: ThirdSubjectIdentifierType.INTERNAL_ID,
+        }
+        wanted = (kinds.get(context.type), context.value)
+        return any((each.identifier.type, each.identifier.value) == wanted for each in metadata.third_subjects)
+    authorized = metadata.authorized_subject
+    return is_company and authorized is not None and authorized.nip == context.value
+
+
+def is_party(metadata: InvoiceMetadata, sent_in: Context, context: Context) -> bool:
+    """Whether ``context`` plays any part in an invoice."""
+    return any(is_visible(metadata, sent_in, context, subject) for subject in InvoiceSubject)
+
+
+def is_match(metadata: InvoiceMetadata, filters: InvoiceFilters, end: datetime) -> bool:
+    """Whether an invoice is asked for.
+
+    Args:
+        metadata: Of the invoice.
+        filters: What is asked for.
+        end: Where the range ends.
+    """
+    identifier = filters.buyer_identifier
+    return (
+        _is_dated(metadata, filters, end)
+        and filters.ksef_number in (None, metadata.ksef_number)
+        and filters.invoice_number in (None, metadata.invoice_number)
+        and filters.seller_nip in (None, metadata.seller.nip)
+        and filters.invoicing_mode in (None, metadata.invoicing_mode)
+        and filters.is_self_invoicing in (None, metadata.is_self_invoicing)
+        and filters.has_attachment in (None, metadata.has_attachment)
+        and (not filters.currency_codes or metadata.currency in filters.currency_codes)
+        and (not filters.invoice_types or metadata.invoice_type in filters.invoice_types)
+        and (filters.form_type is None or filters.form_type == metadata.form_code.form)
+        and (filters.amount is None or _costs(metadata, filters.amount))
+        and (
+            identifier is None
+            or (
+                identifier.type == metadata.buyer.identifier.type
+                and identifier.value in (None, metadata.buyer.identifier.value)
+            )
+        )
+    )
+
+
+def _is_dated(metadata: InvoiceMetadata, filters: InvoiceFilters, end: datetime) -> bool:
+    dates = filters.date_range
+    if dates.date_type == DateType.ISSUE:
+        # A date of issue has no time: the days of both ends count, in UTC [INF].
+        return _day(dates.from_date) <= metadata.issue_date <= _day(end)
+    moment = metadata.invoicing_date if dates.date_type == DateType.INVOICING else metadata.permanent_storage_date
+    return dates.from_date <= moment <= end
+
+
+def _day(moment: datetime) -> date:
+    return moment.astimezone(UTC).date()
+
+
+def _costs(metadata: InvoiceMetadata, wanted: AmountFilter) -> bool:
+    amounts = {
+        AmountType.GROSS: metadata.gross_amount,
+        AmountType.NET: metadata.net_amount,
+        AmountType.VAT: metadata.vat_amount,
+    }
+    amount = amounts[wanted.type]
+    return (wanted.from_amount is None or wanted.from_amount <= amount) and (
+        wanted.to_amount is None or amount <= wanted.to_amount
+    )

@@ -1,0 +1,340 @@
+"""Packages, over real sockets: made, fetched, verified, unpacked, found again."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+from receiving import BUYER, everything, feed, feed_samples, settle
+
+from ksef_async import (
+    BadRequestError,
+    Cadence,
+    CryptoError,
+    ExportFailedError,
+    GoneError,
+    KsefClient,
+    LocalProtocolError,
+)
+from ksef_async.errors import InvalidFieldError, RemoteProtocolError
+from ksef_async.models.invoices import CompressionType, DateType, ExportStatus, InvoiceSubject
+from ksef_async.sandbox import Fault, Sandbox, sample_invoice
+
+AT_ONCE = Cadence(interval=0.01, factor=1.0, deadline=20)
+
+
+@pytest.mark.parametrize("compression", CompressionType)
+async def test_package_brings_every_invoice_with_its_metadata(
+    sandbox: Sandbox, buyer: KsefClient, compression: CompressionType
+) -> None:
+    numbers = feed_samples(sandbox, 30)
+    settle(sandbox)
+
+    export = await buyer.downloads.export(everything(sandbox), compression=compression)
+    invoices = [invoice async for invoice in export.invoices(AT_ONCE)]
+
+    assert [invoice.metadata.ksef_number for invoice in invoices] == numbers
+    for invoice in invoices:
+        assert invoice.xml is not None
+        assert hashlib.sha256(invoice.xml).digest() == invoice.metadata.invoice_hash
+        assert invoice.metadata.invoice_number.encode() in invoice.xml
+
+
+@pytest.mark.parametrize("compression", CompressionType)
+async def test_package_in_many_parts_is_put_together(
+    sandbox: Sandbox, buyer: KsefClient, compression: CompressionType
+) -> None:
+    numbers = feed_samples(sandbox, 60)
+    settle(sandbox)
+    sandbox.world.exports.limits.max_part_size = 1_024
+
+    export = await buyer.downloads.export(everything(sandbox), compression=compression)
+    status = await export.wait(AT_ONCE)
+    found = [invoice.metadata.ksef_number async for invoice in export.invoices()]
+
+    assert status.package is not None
+    assert len(status.package.parts) > 5
+    assert max(part.encrypted_part_size for part in status.package.parts) <= 1_024
+    assert found == numbers
+
+
+async def test_metadata_alone_and_nothing_at_all(sandbox: Sandbox, buyer: KsefClient) -> None:
+    nothing = await buyer.downloads.export(everything(sandbox))
+    async with nothing.package(AT_ONCE) as package:
+        assert (package.info.invoice_count, package.info.parts, package.metadata) == (0, (), ())
+        assert [invoice async for invoice in package] == []
+    numbers = feed_samples(sandbox, 3)
+    settle(sandbox)
+
+    only_metadata = await buyer.downloads.export(everything(sandbox), only_metadata=True)
+
+    invoices = [invoice async for invoice in only_metadata.invoices(AT_ONCE)]
+    assert [(invoice.metadata.ksef_number, invoice.xml) for invoice in invoices] == [(each, None) for each in numbers]
+
+
+async def test_package_is_saved_into_its_folder_only(sandbox: Sandbox, buyer: KsefClient, tmp_path: Path) -> None:
+    numbers = feed_samples(sandbox, 3)
+    settle(sandbox)
+    folder, outside = tmp_path / "new" / "folder", tmp_path / "outside.xml"
+    folder.mkdir(parents=True)
+    outside.write_text("mine")
+    (folder / f"{numbers[0]}.xml").symlink_to(outside)
+
+    export = await buyer.downloads.export(everything(sandbox))
+    files = await export.save(folder, AT_ONCE)
+
+    assert {file.name for file in files} == {f"{each}.xml" for each in numbers} | {"_metadata.json"}
+    assert {file.name for file in folder.iterdir()} == {file.name for file in files}
+    assert outside.read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "outside.xml"}
+
+
+async def test_package_that_is_cut_off_says_where(sandbox: Sandbox, buyer: KsefClient) -> None:
+    numbers = feed_samples(sandbox, 25)
+    settle(sandbox)
+    sandbox.world.exports.limits.max_invoices = 10
+
+    for date_type, name in (
+        (DateType.PERMANENT_STORAGE, "last_permanent_storage_date"),
+        (DateType.INVOICING, "last_invoicing_date"),
+        (DateType.ISSUE, "last_issue_date"),
+    ):
+        export = await buyer.downloads.export(everything(sandbox, date_type=date_type))
+        package = (await export.wait(AT_ONCE)).package
+
+        assert package is not None
+        assert (package.is_truncated, package.invoice_count) == (True, 10)
+        given = [
+            field
+            for field in ("last_permanent_storage_date", "last_invoicing_date", "last_issue_date")
+            if getattr(package, field) is not None
+        ]
+        assert given == [name]
+        assert (package.permanent_storage_hwm_date is not None) == (date_type == DateType.PERMANENT_STORAGE)
+    last = sandbox.world.repository.get(numbers[9])
+    assert last is not None
+
+
+async def test_export_is_found_again_with_its_key(sandbox: Sandbox, buyer: KsefClient) -> None:
+    numbers = feed_samples(sandbox, 2)
+    settle(sandbox)
+    key = Fernet.generate_key()
+    export = await buyer.downloads.export(everything(sandbox))
+    snapshot = export.snapshot(key)
+
+    resumed = buyer.downloads.resume(snapshot, key)
+
+    assert resumed.reference_number == export.reference_number
+    assert [invoice.metadata.ksef_number async for invoice in resumed.invoices(AT_ONCE)] == numbers
+    with pytest.raises(CryptoError):
+        buyer.downloads.resume(snapshot, Fernet.generate_key())
+    with pytest.raises(CryptoError):
+        buyer.downloads.resume(snapshot[:-5], key)
+    session = Fernet(key).encrypt(b'{"version": 1}')
+    with pytest.raises(LocalProtocolError):
+        buyer.downloads.resume(session, key)
+
+
+async def test_expired_link_is_asked_for_anew(sandbox: Sandbox, buyer: KsefClient) -> None:
+    numbers = feed_samples(sandbox, 2)
+    settle(sandbox)
+    export = await buyer.downloads.export(everything(sandbox))
+    package = (await export.wait(AT_ONCE)).package
+    assert package is not None
+    seen = await export.status()
+    sandbox.clock.advance(timedelta(hours=2))
+
+    with pytest.raises(Exception, match="403"):
+        await buyer._api.download("export_part", package.parts[0].url)
+    # Links that were good when the status was seen, and are not when the part is fetched.
+    looks = [seen]
+    original = export._look
+
+    async def look() -> ExportStatus:
+        return looks.pop() if looks else await original()
+
+    export._look = look
+    found = [invoice.metadata.ksef_number async for invoice in export.invoices(AT_ONCE)]
+
+    assert found == numbers
+    assert looks == []
+
+
+# --- how exports end -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [500, 550])
+async def test_failed_export_is_said_to_have_failed(sandbox: Sandbox, buyer: KsefClient, code: int) -> None:
+    sandbox.faults.add("export_invoices", Fault.export_ends(code))
+
+    export = await buyer.downloads.export(everything(sandbox))
+    with pytest.raises(ExportFailedError) as caught:
+        await export.wait(AT_ONCE)
+
+    assert (caught.value.code, caught.value.reference_number) == (code, export.reference_number)
+
+
+async def test_bad_key_shows_later(sandbox: Sandbox, buyer: KsefClient) -> None:
+    sandbox.faults.add("export_invoices", Fault.wrong_key())
+
+    export = await buyer.downloads.export(everything(sandbox))
+    with pytest.raises(ExportFailedError) as caught:
+        await export.wait(AT_ONCE)
+
+    assert caught.value.code == 415
+
+
+async def test_withdrawn_key_is_replaced(sandbox: Sandbox, buyer: KsefClient) -> None:
+    await buyer.downloads.export(everything(sandbox))
+    await sandbox.rotate_keys()
+
+    export = await buyer.downloads.export(everything(sandbox))
+
+    assert (await export.wait(AT_ONCE)).status.code == 200
+
+
+async def test_old_export_is_gone(sandbox: Sandbox, buyer: KsefClient) -> None:
+    export = await buyer.downloads.export(everything(sandbox))
+    await export.wait(AT_ONCE)
+    sandbox.clock.advance(timedelta(days=7, minutes=1))
+
+    with pytest.raises(GoneError):
+        await export.status()
+
+
+async def test_ten_exports_run_at_once(sandbox: Sandbox, buyer: KsefClient) -> None:
+    sandbox.world.exports.limits.max_running = 2
+    sandbox.faults.clear()
+    object.__setattr__(sandbox.world.timings, "export_delay", timedelta(minutes=1))
+    for _ in range(2):
+        await buyer.downloads.export(everything(sandbox))
+
+    with pytest.raises(BadRequestError) as caught:
+        await buyer.downloads.export(everything(sandbox))
+
+    assert caught.value.code == 21182
+
+
+async def test_what_ksef_would_refuse_is_not_sent(sandbox: Sandbox, buyer: KsefClient) -> None:
+    start = sandbox.clock.now() - timedelta(days=101)
+
+    with pytest.raises(InvalidFieldError) as caught:
+        await buyer.downloads.export(everything(sandbox, start=start))
+
+    assert caught.value.field == "date_range"
+
+
+# --- packages that must not be trusted -------------------------------------------------------------------------
+
+
+def rezipped(change: Callable[[dict[str, bytes]], dict[str, bytes]]) -> Callable[[bytes], bytes]:
+    """A zip with other entries."""
+
+    def rewrite(archive: bytes) -> bytes:
+        with zipfile.ZipFile(io.BytesIO(archive)) as old:
+            entries = {name: old.read(name) for name in old.namelist()}
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new:
+            for name, data in change(entries).items():
+                new.writestr(name, data)
+        return file.getvalue()
+
+    return rewrite
+
+
+def without_a_document(entries: dict[str, bytes]) -> dict[str, bytes]:
+    return dict(list(entries.items())[1:])
+
+
+def with_a_document_changed(entries: dict[str, bytes]) -> dict[str, bytes]:
+    first = next(iter(entries))
+    return entries | {first: entries[first].replace(b"1230.00", b"1.00")}
+
+
+BROKEN = {
+    "truncated": lambda archive: archive[:-100],
+    "not an archive": lambda archive: b"x" * len(archive),
+    "damaged inside": lambda archive: archive[:200] + b"\x00" * 50 + archive[250:],
+    "traversal": rezipped(lambda entries: {"../evil.xml": b"<a/>", **entries}),
+    "absolute": rezipped(lambda entries: {"/tmp/evil.xml": b"<a/>", **entries}),
+    "backslashes": rezipped(lambda entries: {"..\\evil.xml": b"<a/>", **entries}),
+    "drive": rezipped(lambda entries: {"C:evil.xml": b"<a/>", **entries}),
+    "bomb": rezipped(lambda entries: {**entries, next(iter(entries)): b"\x00" * 20_000_000}),
+    "document missing": rezipped(without_a_document),
+    "document changed": rezipped(with_a_document_changed),
+    "document nobody tells of": rezipped(
+        lambda entries: {"5265877635-20250826-0100001AF629-AF.xml": b"<a/>", **entries}
+    ),
+    "metadata missing": rezipped(lambda entries: {k: v for k, v in entries.items() if k != "_metadata.json"}),
+    "metadata broken": rezipped(lambda entries: entries | {"_metadata.json": entries["_metadata.json"][:-50]}),
+    "metadata of another shape": rezipped(lambda entries: entries | {"_metadata.json": b'{"invoices":[{}]}'}),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+async def test_package_that_is_not_what_it_should_be_is_refused(
+    sandbox: Sandbox, buyer: KsefClient, tmp_path: Path, kind: str
+) -> None:
+    feed_samples(sandbox, 3)
+    settle(sandbox)
+    sandbox.faults.add("export_invoices", Fault.package_becomes(BROKEN[kind]))
+    folder = tmp_path / "folder"
+
+    export = await buyer.downloads.export(everything(sandbox))
+    with pytest.raises(RemoteProtocolError):
+        await export.save(folder, AT_ONCE)
+
+    assert {path.name for path in tmp_path.iterdir()} <= {"folder"}
+    # What was written before the fault was found is whole, and only KSeF's names are there.
+    for file in folder.iterdir() if folder.exists() else ():
+        assert file.suffix == ".xml"
+        found = sandbox.world.repository.get(file.stem)
+        assert found is not None
+        assert file.read_bytes() == found.xml
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda part: part[:-16], id="shorter"),
+        pytest.param(lambda part: part[:100] + b"\x00" + part[101:], id="one byte"),
+        pytest.param(lambda part: b"", id="empty"),
+    ],
+)
+async def test_part_that_was_tampered_with_is_refused(
+    sandbox: Sandbox, buyer: KsefClient, damage: Callable[[bytes], bytes]
+) -> None:
+    feed_samples(sandbox, 3)
+    settle(sandbox)
+    sandbox.faults.add("export_invoices", Fault.part_becomes(damage))
+
+    export = await buyer.downloads.export(everything(sandbox))
+
+    with pytest.raises(RemoteProtocolError):
+        _ = [invoice async for invoice in export.invoices(AT_ONCE)]
+
+
+async def test_metadata_is_read_exactly(sandbox: Sandbox, buyer: KsefClient) -> None:
+    document = sample_invoice(sandbox.nip, "FV/1", buyer_nip=BUYER)
+    document = document.replace(b"<P_15>1230.00</P_15>", b"<P_15>9999999999999999.99</P_15>")
+    feed(sandbox, [document])
+    settle(sandbox)
+
+    export = await buyer.downloads.export(everything(sandbox), only_metadata=True)
+    (invoice,) = [each async for each in export.invoices(AT_ONCE)]
+
+    assert str(invoice.metadata.gross_amount) == "9999999999999999.99"
+    listed = [each async for each in buyer.invoices.query_metadata(everything(sandbox))]
+    assert listed == [invoice.metadata]
+
+
+async def test_company_may_look_as_everybody(sandbox: Sandbox, buyer: KsefClient) -> None:
+    for subject in InvoiceSubject:
+        export = await buyer.downloads.export(everything(sandbox, subject))
+        assert (await export.wait(AT_ONCE)).status.code == 200

@@ -1,0 +1,236 @@
+"""Incremental download, over real sockets: nothing missing, nothing twice, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from clients import Traffic
+from receiving import BUYER, feed, feed_samples, settle
+from virtual_time import VirtualTimeLoop, mind_threads
+
+from ksef_async import ExportFailedError, KsefClient, KsefToken, LocalProtocolError, Pacer
+from ksef_async.downloads.checkpoint import Checkpoint, Position
+from ksef_async.downloads.sync import Sync
+from ksef_async.errors import InvalidFieldError
+from ksef_async.models.invoices import InvoiceSubject
+from ksef_async.protocol.retry import RetryPolicy
+from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
+
+
+async def numbers_of(sync: Sync) -> list[str]:
+    return [invoice.metadata.ksef_number async for invoice in sync]
+
+
+async def test_every_invoice_comes_once_and_then_only_new_ones(sandbox: Sandbox, buyer: KsefClient) -> None:
+    since = sandbox.clock.now()
+    first = feed_samples(sandbox, 20)
+    settle(sandbox)
+    sync = buyer.downloads.sync(since)
+
+    assert await numbers_of(sync) == first
+    assert await numbers_of(sync) == []
+    second = feed_samples(sandbox, 5, start=20)
+    settle(sandbox)
+
+    assert await numbers_of(sync) == second
+    stored = Checkpoint.from_json(sync.checkpoint.to_json())
+    assert stored == sync.checkpoint
+    assert await numbers_of(buyer.downloads.sync(since, checkpoint=stored)) == []
+
+
+async def test_going_on_from_any_invoice_neither_repeats_nor_skips(sandbox: Sandbox, buyer: KsefClient) -> None:
+    since = sandbox.clock.now()
+    # Three at each moment, so that borders lie within and between them.
+    fed: list[str] = []
+    for moment in range(5):
+        documents = [sample_invoice(sandbox.nip, f"FV/{moment}/{n}", buyer_nip=BUYER) for n in range(3)]
+        fed += feed(sandbox, documents)
+        sandbox.clock.advance(1)
+    settle(sandbox)
+    sandbox.world.exports.limits.max_invoices = 4
+
+    whole = [invoice async for invoice in buyer.downloads.sync(since)]
+    assert sorted(invoice.metadata.ksef_number for invoice in whole) == sorted(fed)
+
+    for taken in range(len(whole)):
+        checkpoint = Checkpoint.from_json(whole[taken].checkpoint.to_json())
+        rest = await numbers_of(buyer.downloads.sync(since, checkpoint=checkpoint))
+        assert rest == [invoice.metadata.ksef_number for invoice in whole[taken + 1 :]], taken
+
+
+async def test_checkpoint_moves_only_when_the_next_invoice_is_asked_for(sandbox: Sandbox, buyer: KsefClient) -> None:
+    since = sandbox.clock.now()
+    fed = feed_samples(sandbox, 3)
+    settle(sandbox)
+    sync = buyer.downloads.sync(since)
+
+    stream = aiter(sync)
+    await anext(stream)
+    assert sync.checkpoint == Checkpoint()
+    second = await anext(stream)
+    position = sync.checkpoint.of(InvoiceSubject.BUYER)
+    assert position is not None
+    assert position.taken == (fed[0],)
+    assert second.checkpoint != sync.checkpoint
+    await stream.aclose()
+
+    assert await numbers_of(buyer.downloads.sync(since, checkpoint=sync.checkpoint)) == fed[1:]
+
+
+async def test_invoices_above_the_high_water_mark_wait(sandbox: Sandbox, buyer: KsefClient) -> None:
+    object.__setattr__(sandbox.world.timings, "hwm_lag", timedelta(hours=1))
+    since = sandbox.clock.now()
+    fed = feed_samples(sandbox, 4)
+    settle(sandbox)
+    sync = buyer.downloads.sync(since)
+
+    assert await numbers_of(sync) == []  # 420: the mark has not even reached the beginning
+    sandbox.clock.advance(timedelta(hours=1))
+
+    assert await numbers_of(sync) == fed
+
+
+async def test_each_part_that_is_played_has_its_own_position(sandbox: Sandbox, buyer: KsefClient) -> None:
+    since = sandbox.clock.now()
+    bought = feed_samples(sandbox, 2)
+    sold = feed(sandbox, [sample_invoice(BUYER, "S/1", buyer_nip=sandbox.nip)], nip=BUYER)
+    settle(sandbox)
+    sync = buyer.downloads.sync(since, [InvoiceSubject.BUYER, "Subject1"])
+
+    found = [(invoice.subject_type, invoice.metadata.ksef_number) async for invoice in sync]
+
+    assert found == [(InvoiceSubject.BUYER, each) for each in bought] + [(InvoiceSubject.SELLER, each) for each in sold]
+    assert {each.subject_type for each in sync.checkpoint.positions} == {InvoiceSubject.BUYER, InvoiceSubject.SELLER}
+
+
+async def test_a_year_is_gone_through_in_ranges_that_ksef_takes(sandbox: Sandbox, buyer: KsefClient) -> None:
+    since = sandbox.clock.now()
+    fed = []
+    for month in range(12):
+        fed += feed_samples(sandbox, 1, start=month)
+        sandbox.clock.advance(timedelta(days=31))
+    await buyer.log_in()
+
+    assert await numbers_of(buyer.downloads.sync(since)) == fed
+
+
+async def test_more_invoices_at_one_moment_than_a_package_holds_are_said_to_be_out_of_reach(
+    sandbox: Sandbox, buyer: KsefClient
+) -> None:
+    since = sandbox.clock.now()
+    sandbox.clock._ticking = False
+    sandbox.clock._now = since
+    feed(sandbox, [sample_invoice(sandbox.nip, f"FV/{n}", buyer_nip=BUYER) for n in range(6)])
+    sandbox.clock._ticking = True
+    settle(sandbox)
+    sandbox.world.exports.limits.max_invoices = 3
+
+    found = []
+    with pytest.raises(LocalProtocolError, match="share one storage date"):
+        async for invoice in buyer.downloads.sync(since):
+            found.append(invoice.metadata.ksef_number)  # noqa: PERF401  # what came before the error counts
+
+    assert len(found) == len(set(found)) == 3
+
+
+async def test_failed_export_is_begun_again(sandbox: Sandbox, buyer: KsefClient) -> None:
+    since = sandbox.clock.now()
+    fed = feed_samples(sandbox, 2)
+    settle(sandbox)
+    sandbox.faults.add("export_invoices", Fault.export_ends(550), times=2)
+    sandbox.faults.add("get_export_status", Fault.too_many_requests(30))
+
+    assert await numbers_of(buyer.downloads.sync(since)) == fed
+
+    sandbox.faults.add("export_invoices", Fault.export_ends(500), times=3)
+    with pytest.raises(ExportFailedError):
+        await numbers_of(buyer.downloads.sync(since))
+
+
+async def test_following_looks_again_every_quarter_of_an_hour(sandbox: Sandbox, buyer: KsefClient) -> None:
+    loop = asyncio.get_running_loop()
+    since, started = sandbox.clock.now(), loop.time()
+    fed = feed_samples(sandbox, 1)
+    settle(sandbox)
+
+    found, moments = [], []
+    async for invoice in buyer.downloads.sync(since, follow=True):
+        found.append(invoice.metadata.ksef_number)
+        moments.append(loop.time() - started)
+        if len(found) == 4:
+            break
+        fed += feed_samples(sandbox, 1, start=len(found))
+
+    assert found == fed
+    assert [round(later - earlier) for earlier, later in itertools.pairwise(moments)] == [900] * 3
+
+
+@pytest.mark.timeout(120)
+async def test_limits_of_production_are_kept() -> None:
+    await mind_threads()
+    loop, traffic = asyncio.get_running_loop(), Traffic()
+    timings = Timings(access_token_lifetime=timedelta(hours=1))
+    async with Sandbox(clock=Clock(monotonic=loop.time), timings=timings) as sandbox:
+        credentials = KsefToken(nip=BUYER, token=sandbox.issue_token(BUYER))
+        since = sandbox.clock.now()
+        fed = feed_samples(sandbox, 50)
+        settle(sandbox)
+        sandbox.world.exports.limits.max_invoices = 3
+        retry = RetryPolicy(patience=5, deadline=5)
+        async with KsefClient(
+            sandbox.environment, credentials, pacer=Pacer(), retry=retry, hook=traffic, answer_timeout=1e6
+        ) as client:
+            started = loop.time()
+            found = await numbers_of(client.downloads.sync(since))
+
+    assert found == fed
+    assert traffic.refused == 0
+    # A package begins with the last invoice of the one before; 20 begin in an hour.
+    assert 24 <= traffic.of("export_invoices") <= 26
+    assert 3600 < loop.time() - started < 2 * 3600
+
+
+async def test_wrong_use_is_refused(sandbox: Sandbox, buyer: KsefClient) -> None:
+    since = sandbox.clock.now()
+    with pytest.raises(InvalidFieldError, match="since"):
+        buyer.downloads.sync(since.replace(tzinfo=None))
+    with pytest.raises(InvalidFieldError, match="subject_types"):
+        buyer.downloads.sync(since, [])
+    feed_samples(sandbox, 1)
+    settle(sandbox)
+    sync = buyer.downloads.sync(since)
+    first = aiter(sync)
+    await anext(first)
+    with pytest.raises(LocalProtocolError, match="already"):
+        await numbers_of(sync)
+    await first.aclose()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"version":2,"positions":{}}', '{"version":1,"positions":{"Subject2":{}}}',
+     '{"version":1,"positions":{"Subject2":{"cursor":"yesterday","taken":[]}}}',
+     '{"version":1,"positions":{"Subject2":{"cursor":"2026-07-01T10:00:00Z","taken":[1]}}}'],
+)  # fmt: skip
+def test_what_is_no_checkpoint_is_refused(text: str) -> None:
+    with pytest.raises(LocalProtocolError):
+        Checkpoint.from_json(text)
+
+
+def test_checkpoint_keeps_the_server_s_text() -> None:
+    cursor = "2026-07-01T10:00:00.9999999+00:00"
+    position = Position(subject_type=InvoiceSubject.BUYER, cursor=cursor, taken=("a",))
+
+    read = Checkpoint.from_json(Checkpoint((position,)).to_json())
+
+    assert read.positions == (position,)
+    assert read.positions[0].moment.text == cursor
