@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Self
 
 import attrs
@@ -118,6 +119,20 @@ class Pacer:
             return self._limits[group]
         left = zip(*(attrs.astuple(queue.remaining(now)) for queue in queues), strict=True)
         return RateLimit(*(min(window) for window in left))
+
+    def history(self, now: float) -> dict[str, list[float]]:
+        """How long ago (seconds) the calls of each group started, as far as they still count; for `remember`."""
+        horizon = _SECONDS[-1] + self._margin
+        ages = {key: [now - start for start in queue.starts] for key, queue in self._queues.items()}
+        return {key: kept for key, each in ages.items() if (kept := [age for age in each if age < horizon])}
+
+    def remember(self, history: Mapping[str, Iterable[float]], now: float) -> None:
+        """Count calls that another pacer for the same context has made: its `history`, as old as it is ``now``."""
+        for key, ages in history.items():
+            queue = self._queue(key)
+            starts = sorted([*queue.starts, *(now - age for age in ages)])
+            queue.starts.clear()
+            queue.starts.extend(starts)
 
     def adopt(self, limits: RateLimits) -> None:
         """Replace the limits by those KSeF grants this context; what was counted so far stays counted."""
