@@ -110,9 +110,15 @@ class ProcrastinateEngine:
         """End the jobs of dead workers: their contexts are asked for anew by the relay."""
         while True:
             await anyio.sleep(self._stalled_after / 2)
-            stalled = await self._app.job_manager.get_stalled_jobs(
-                queue=self._queue, seconds_since_heartbeat=self._stalled_after
-            )
-            for job in stalled:
-                _log.warning("job %s of a worker that is gone is ended", job.id)
-                await self._app.job_manager.finish_job(job, status=Status.FAILED, delete_job=True)
+            try:
+                await self._reap_once()
+            except exceptions.ConnectorException:
+                _log.exception("jobs of workers that are gone cannot be ended; trying again")
+
+    async def _reap_once(self) -> None:
+        stalled = await self._app.job_manager.get_stalled_jobs(
+            queue=self._queue, seconds_since_heartbeat=self._stalled_after
+        )
+        for job in stalled:
+            _log.info("job %s of a worker that is gone is ended", job.id)
+            await self._app.job_manager.finish_job(job, status=Status.FAILED, delete_job=True)

@@ -97,7 +97,6 @@ class Runner:
             waiting = await self._waiting()
             room = self._settings.max_contexts - len(self._drains)
             for context in waiting[: max(0, room)]:
-                self._drains[context] = None
                 tasks.start_soon(self.drain, context)
             for drain in self._drains.values():
                 if drain is not None:
@@ -108,14 +107,18 @@ class Runner:
     async def _relay(self, engine: Engine) -> None:
         """Ask the engine for whatever has work and no worker: new, lost, committed elsewhere, or its worker died."""
         while True:
-            for context in await self._waiting():
-                await engine.request(context)
+            try:
+                for context in await self._waiting():
+                    await engine.request(context)
+            except Exception:  # noqa: BLE001  # it may be over soon, and there is nobody else to ask
+                _log.exception("the engine cannot be asked; trying again")
+                await anyio.sleep(self._settings.first_pause)
             await anyio.sleep(self._settings.poll_interval)
 
     async def _waiting(self) -> list[str]:
         try:
             waiting = await self._leases.waiting()
-        except Exception:  # noqa: BLE001  # one failure must not stop the others
+        except Exception:  # noqa: BLE001  # it may be over soon
             _log.exception("the journal cannot be read; trying again")
             await anyio.sleep(self._settings.first_pause)
             return []
@@ -125,6 +128,8 @@ class Runner:
 
     async def drain(self, context: str) -> None:
         """Deliver for one context, unless another worker does; what goes wrong is logged and told in the journal."""
+        if context in self._drains:
+            return  # An engine may ask twice.
         self._drains[context] = None
         try:
             lease = await self._leases.take(context)
