@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+
 __all__ = ["NO_SERVER", "find_binaries", "postgres_server"]
 
 NO_SERVER = "no PostgreSQL: set KSEF_TEST_POSTGRES to a URL, or install its server (Debian: postgresql)"
@@ -48,8 +50,9 @@ def postgres_server() -> Iterator[str | None]:
         arguments = [binaries / "postgres", "-D", data, "-h", "127.0.0.1", "-p", port, "-k", folder]
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen([*map(str, arguments)], user=user, cwd=folder, stdout=log, stderr=log)
-        _wait_for(port, server)
-        yield f"postgresql://ksef@127.0.0.1:{port}/postgres"
+        url = f"postgresql://ksef@127.0.0.1:{port}/postgres"
+        _wait_for(url, server)
+        yield url
     finally:
         if server is not None:
             server.terminate()
@@ -57,13 +60,15 @@ def postgres_server() -> Iterator[str | None]:
         shutil.rmtree(folder)
 
 
-def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and server.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+        else:
+            return
     raise RuntimeError(f"PostgreSQL did not start: {server.poll()}")
 
 

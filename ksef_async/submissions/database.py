@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import anyio
 from sqlalchemy import event, text
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ..errors import LocalProtocolError
@@ -31,11 +31,12 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
+        address = make_url(url)
+        if (kind := address.get_backend_name()) not in ("sqlite", "postgresql"):
+            raise LocalProtocolError(f"A journal is kept in SQLite or PostgreSQL, not in {kind}.")
         # Documents are parameters; errors must not tell them.
-        self.engine = create_async_engine(url, hide_parameters=True)
-        if self.engine.dialect.name not in ("sqlite", "postgresql"):
-            raise LocalProtocolError(f"A journal is kept in SQLite or PostgreSQL, not in {self.engine.dialect.name}.")
-        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self.engine = create_async_engine(address, hide_parameters=True)
+        self.is_sqlite = kind == "sqlite"
         if self.is_sqlite:
             _promise(self.engine)
         # SQLite has one writer at a time: queueing here is fairer and quicker than its busy loop.

@@ -55,7 +55,7 @@ class Drain:
         self._lease = lease
         self._settings = settings
         self._recorder = Recorder(journal)
-        self._trouble = Trouble(lease.context, settings, journal.note_trouble)
+        self._trouble = Trouble(lease.context, settings, journal.note_trouble, lease.trouble)
         self._current: dict[FormCode, SessionWork] = {}
         self._finishing = 0
         self._news = anyio.Event()
@@ -83,6 +83,7 @@ class Drain:
             await self._take_over(tasks)
             await self._work(tasks)
             await self._recorder.flush()
+            self._trouble.is_over()
             await self._trouble.tell()
             tasks.cancel_scope.cancel()
 

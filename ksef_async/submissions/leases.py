@@ -32,6 +32,8 @@ class Lease:
     owner: str
     #: Calls that earlier holders made, by rate group, in seconds before now; empty when the last was this process.
     pacing: dict[str, list[float]] = attrs.field(repr=False)
+    #: What has kept the context from being delivered so far; None for nothing.
+    trouble: str | None = None
 
 
 class Leases:
@@ -70,14 +72,14 @@ class Leases:
             row = {"context": context, "expires_at": 0.0}
             await connection.execute(dialect.insert(CONTEXTS).values(row).on_conflict_do_nothing())
             table = CONTEXTS.c
-            found = select(table.owner, table.expires_at > now, table.pacing).where(table.context == context)
-            owner, is_held, pacing = (await connection.execute(found.with_for_update())).one()
+            found = select(table.owner, table.expires_at > now, table.pacing, table.trouble).where(table.context == context)
+            owner, is_held, pacing, trouble = (await connection.execute(found.with_for_update())).one()
             if is_held and owner is not None:
                 return None
             values = {"owner": self.owner, "expires_at": now + self.duration}
             await connection.execute(update(CONTEXTS).where(table.context == context).values(values))
             last_was_this_process = owner == self.owner
-        return Lease(context, self.owner, {} if last_was_this_process else _aged(pacing))
+        return Lease(context, self.owner, {} if last_was_this_process else _aged(pacing), trouble)
 
     async def renew(self, lease: Lease, pacing: dict[str, list[float]]) -> None:
         """Hold it for another while.

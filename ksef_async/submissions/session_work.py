@@ -21,6 +21,7 @@ from ..errors import (
     ProcessingError,
     ServerError,
     SessionFailedError,
+    TransportError,
     WaitTimeoutError,
 )
 from ..models.sessions import InvoiceStatusCode, StatusCode
@@ -110,7 +111,7 @@ class SessionWork:
                 else:
                     tries += 1
                     # Others get through, and this one does not.
-                    alone = isinstance(error, ServerError) and self._successes > successes + tries
+                    alone = isinstance(error, ServerError | TransportError) and self._successes > successes + tries
                     if alone and tries >= self._settings.tries:
                         self._reject(claim, Reason(None, f"KSeF failed on it {tries} times: {error}"))
                         return

@@ -22,13 +22,16 @@ class Trouble:
         context: Whose.
         settings: How long to pause.
         note: Writes it down; None when it is over.
+        told: What the journal says so far.
     """
 
-    def __init__(self, context: str, settings: Settings, note: Callable[[str | None], Awaitable[None]]) -> None:
+    def __init__(
+        self, context: str, settings: Settings, note: Callable[[str | None], Awaitable[None]], told: str | None
+    ) -> None:
         self._context = context
         self._settings = settings
         self._note = note
-        self._told: str | None = None
+        self._told = told
         self._is_over = False
 
     async def wait_out(self, error: KsefError, tries: int) -> None:
