@@ -72,7 +72,9 @@ class Leases:
             row = {"context": context, "expires_at": 0.0}
             await connection.execute(dialect.insert(CONTEXTS).values(row).on_conflict_do_nothing())
             table = CONTEXTS.c
-            found = select(table.owner, table.expires_at > now, table.pacing, table.trouble).where(table.context == context)
+            found = select(table.owner, table.expires_at > now, table.pacing, table.trouble).where(
+                table.context == context
+            )
             owner, is_held, pacing, trouble = (await connection.execute(found.with_for_update())).one()
             if is_held and owner is not None:
                 return None

@@ -9,7 +9,7 @@ import aiohttp
 import anyio
 import attrs
 import pytest
-from clients import QUICK, Traffic, connected
+from clients import ONCE, QUICK, connected
 from cryptography.fernet import Fernet
 from sqlalchemy.engine import URL
 
@@ -87,7 +87,10 @@ async def test_document_that_alone_breaks_the_connection_is_rejected_in_the_end(
             raise aiohttp.ServerDisconnectedError
         return await handler(request)
 
-    async with aiohttp.ClientSession(middlewares=[breaking]) as session, connected(sandbox, session=session) as client:
+    async with (
+        aiohttp.ClientSession(middlewares=[breaking]) as session,
+        connected(sandbox, session=session, retry=ONCE) as client,
+    ):
         settings = attrs.evolve(QUICK_SETTINGS, tries=3, concurrency=4)
         async with Submissions(sqlite_url, client=client, settings=settings) as submissions:
             poison = await submissions.submit(bad)

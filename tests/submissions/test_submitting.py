@@ -119,9 +119,7 @@ async def delivered(submissions: Submissions, sandbox: Sandbox) -> list[str]:
     return sorted(i.verdict.invoice_number or "" for i in sandbox.world.invoices() if i.is_accepted)
 
 
-async def test_sqlalchemy_transaction_counts_as_it_ends(
-    journal_url: str, client: KsefClient, sandbox: Sandbox
-) -> None:
+async def test_sqlalchemy_transaction_counts_as_it_ends(journal_url: str, client: KsefClient, sandbox: Sandbox) -> None:
     engine = create_async_engine(journal_url)
     async with Submissions(journal_url, client=client, settings=QUICK_SETTINGS) as submissions:
         with pytest.raises(Rollback):
