@@ -9,6 +9,7 @@ import asyncio
 import os
 import resource
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -41,7 +42,8 @@ def nips(count: int) -> list[str]:
 def mind_the_database(loop: VirtualTimeLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let virtual time stand still while aiosqlite's threads are at work, as it does for anyio's."""
     at_work = 0
-    execute, others = aiosqlite.Connection._execute, loop.jumping.threads_are_busy
+    execute: Callable[..., Awaitable[Any]] = aiosqlite.Connection._execute
+    others = loop.jumping.threads_are_busy
 
     async def counted(*args: Any, **kwargs: Any) -> Any:
         nonlocal at_work

@@ -64,8 +64,10 @@ async def start(told: dict[str, Any]) -> Worker:
 async def deliver_and_kill(sandbox: Sandbox, url: str, *, workers: int, engine: bool) -> None:
     chance = random.Random(SEED)
     companies = {nip: sandbox.issue_token(nip) for nip in COMPANIES}
-    told = {"base_url": sandbox.environment.base_url, "companies": companies, "url": url, "engine": engine}
-    told["keys"] = [Fernet.generate_key().decode()]
+    told: dict[str, Any] = {
+        "base_url": sandbox.environment.base_url, "companies": companies, "url": url, "engine": engine,
+        "keys": [Fernet.generate_key().decode()],
+    }  # fmt: skip
     sandbox.faults.seed(SEED)
     sandbox.faults.add("send_invoice", Fault.drop_after(), probability=0.05)
     sandbox.faults.add(None, Fault.html(502), probability=0.02)
@@ -125,8 +127,8 @@ def report(
     commits = sum(worker.told["commits"] for worker in workers)
     late = max(worker.told["late_ms"] for worker in workers)
     print(
-        f"\n{what}: {INVOICES} invoices, {KILLS} kills: lost 0, doubled 0, {seconds:.1f} s, {INVOICES / seconds:.0f}/s, "
-        f"workers' CPU {used:.1f} s, {commits / INVOICES:.2f} commits an invoice, event loop late {late:.0f} ms at most"
+        f"\n{what}: {INVOICES} invoices, {KILLS} kills: lost 0, doubled 0, {seconds:.1f} s, "
+        f"{INVOICES / seconds:.0f}/s, workers' CPU {used:.1f} s, {commits / INVOICES:.2f} commits an invoice, event loop late {late:.0f} ms at most"
     )
 
 

@@ -28,7 +28,7 @@ from .conftest import QUICK_SETTINGS
 NIP = "5265877635"
 
 
-class Rollback(Exception):
+class RollbackError(Exception):
     pass
 
 
@@ -122,10 +122,10 @@ async def delivered(submissions: Submissions, sandbox: Sandbox) -> list[str]:
 async def test_sqlalchemy_transaction_counts_as_it_ends(journal_url: str, client: KsefClient, sandbox: Sandbox) -> None:
     engine = create_async_engine(journal_url)
     async with Submissions(journal_url, client=client, settings=QUICK_SETTINGS) as submissions:
-        with pytest.raises(Rollback):
+        with pytest.raises(RollbackError):
             async with engine.begin() as connection:
                 await submissions.submit(sample_invoice(sandbox.nip, "FV/1"), tx=connection)
-                raise Rollback
+                raise RollbackError
         assert await in_journal(submissions) == []
 
         async with AsyncSession(engine) as session, session.begin():
@@ -160,10 +160,10 @@ async def test_asyncpg_transaction_counts_as_it_ends(
     url = postgres_database.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
     connection: Any = await asyncpg.connect(postgres_database.render_as_string(hide_password=False))
     async with Submissions(url, client=client, settings=QUICK_SETTINGS) as submissions:
-        with pytest.raises(Rollback):
+        with pytest.raises(RollbackError):
             async with connection.transaction():
                 await submissions.submit(sample_invoice(sandbox.nip, "FV/1"), tx=connection)
-                raise Rollback
+                raise RollbackError
         assert await in_journal(submissions) == []
 
         async with connection.transaction():
