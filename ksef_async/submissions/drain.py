@@ -90,7 +90,8 @@ class Drain:
     async def _keep_lease(self) -> None:
         while True:
             await anyio.sleep(self._leases.duration / _RENEWALS)
-            with anyio.fail_after(self._leases.duration / 2):
+            # A lease that cannot be renewed is given up before another may take it.
+            with anyio.fail_after(self._leases.duration / 2 if self._leases.are_contested else None):
                 await self._leases.renew(self._lease, self._client.pacing.history())
 
     # --- what another process left -----------------------------------------------------------------------

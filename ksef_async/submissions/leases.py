@@ -50,6 +50,11 @@ class Leases:
         self.owner = owner
         self.duration = duration
 
+    @property
+    def are_contested(self) -> bool:
+        """Whether another process may take a lease that is not renewed; on SQLite there is no other."""
+        return not self._database.is_sqlite
+
     async def waiting(self) -> list[str]:
         """The contexts with work that nobody holds a lease on (another's, that is), the longest waiting first."""
         now = self._now()

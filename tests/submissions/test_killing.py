@@ -127,8 +127,10 @@ def report(
     commits = sum(worker.told["commits"] for worker in workers)
     late = max(worker.told["late_ms"] for worker in workers)
     print(
-        f"\n{what}: {INVOICES} invoices, {KILLS} kills: lost 0, doubled 0, {seconds:.1f} s, "
-        f"{INVOICES / seconds:.0f}/s, workers' CPU {used:.1f} s, {commits / INVOICES:.2f} commits an invoice, event loop late {late:.0f} ms at most"
+        f"\n{what}: {INVOICES} invoices, {KILLS} kills: lost 0, doubled 0, {seconds:.1f} s, {INVOICES / seconds:.0f}/s"
+    )
+    print(
+        f"workers' CPU {used:.1f} s, {commits / INVOICES:.2f} commits an invoice, event loop late {late:.0f} ms at most"
     )
 
 

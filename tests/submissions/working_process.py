@@ -43,7 +43,7 @@ async def main(told: dict[str, Any]) -> None:
             )
             for nip, token in told["companies"].items()
         }
-        settings = Settings(linger=0.5, poll_interval=0.1, first_pause=0.05, lease_duration=2.0)
+        settings = Settings(linger=0.5, poll_interval=0.1, first_pause=0.05, lease_duration=4.0)
         submissions = await stack.enter_async_context(
             Submissions(told["url"], client=clients, keys=told["keys"], engine=engine, settings=settings)
         )
