@@ -6,12 +6,12 @@ Before anything is sent the intent is committed (`claim`); rows that are not thi
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import attrs
-from sqlalchemy import bindparam, func, insert, or_, select, update
+from sqlalchemy import bindparam, func, insert, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import ColumnElement
 
@@ -24,10 +24,15 @@ from .schema import CONTEXTS, SESSIONS, SUBMISSIONS, UPOS
 from .states import OPEN, SubmissionState, sources_of
 from .vault import Vault
 
-__all__ = ["Claim", "ContextJournal", "OpenSession", "Receipt", "Verdict"]
+__all__ = ["BATCH", "Claim", "ContextJournal", "OpenSession", "Receipt", "Verdict"]
 
 _T = SUBMISSIONS.c
 _S = SubmissionState
+
+#: What the name of a batch starts with that has no session yet.
+BATCH: Final = "batch "
+
+_PAGE: Final = 200
 
 
 @attrs.frozen(kw_only=True)
@@ -105,6 +110,10 @@ class ContextJournal:
         async with self._write() as connection:
             under_way = (_T.context == self.context) & _in(_S.SENDING, _S.TAKEN_IN)
             await connection.execute(update(SUBMISSIONS).where(under_way).values(owner=self._lease.owner))
+            # Packed, perhaps, but never in a session.
+            packed = self._mine(_S.SENDING) & _T.session.startswith(BATCH)
+            back = {"state": _S.QUEUED.value, "owner": None, "session": None, "attempt": 0}
+            await connection.execute(update(SUBMISSIONS).where(packed).values(back))
             table = SESSIONS.c
             found = select(table.reference_number, table.form_code, table.kind, table.snapshot)
             found = found.where(table.context == self.context, table.is_open).order_by(table.opened_at.desc())
@@ -121,20 +130,74 @@ class ContextJournal:
             rows = (await connection.execute(counted.group_by(_T.form_code))).all()
         return {FormCode(form): count for form, count in rows}
 
-    async def urgent(self, form_code: FormCode) -> int:
-        """How many of the queued must not wait for a batch."""
-        counted = select(func.count()).where(
-            _T.context == self.context,
-            _in(_S.QUEUED),
-            _T.form_code == form_code.system_code,
-            _T.priority >= int(Priority.URGENT),
-        )
-        async with self._database.read() as connection:
-            return int((await connection.execute(counted)).scalar_one())
-
-    async def claim(self, form_code: FormCode, session_reference_number: str, limit: int) -> tuple[Claim, ...]:
-        """Commit the intent to send the next ``limit`` submissions in a session; those it is about."""
+    def _for_batch(self, form_code: FormCode) -> ColumnElement[bool]:
+        """The queued that may go in a batch: not urgent, not offline, and not in a batch that failed before."""
         queued = (_T.context == self.context) & _in(_S.QUEUED) & (_T.form_code == form_code.system_code)
+        return queued & (_T.priority < int(Priority.URGENT)) & (_T.attempt == 0) & _T.offline.is_(False)
+
+    async def backlog(self, form_code: FormCode) -> tuple[int, int]:
+        """How many submissions may go in a batch, and how many bytes they have in all."""
+        counted = select(func.count(), func.coalesce(func.sum(func.length(_T.document)), 0))
+        async with self._database.read() as connection:
+            count, size = (await connection.execute(counted.where(self._for_batch(form_code)))).one()
+        return int(count), int(size)
+
+    async def claim_batch(self, form_code: FormCode, batch: str, limit: int) -> int:
+        """Commit the intent to pack the next ``limit`` submissions as ``batch``; how many they are."""
+        chosen = select(_T.id).where(self._for_batch(form_code)).order_by(_T.priority.desc(), _T.id).limit(limit)
+        values = {"state": _S.SENDING.value, "owner": self._lease.owner, "session": batch, "updated_at": time.time()}
+        values["attempt"] = _T.attempt + 1
+        async with self._write() as connection:
+            result = await connection.execute(
+                update(SUBMISSIONS).where(_T.id.in_(chosen.scalar_subquery()), _in(_S.QUEUED)).values(values)
+            )
+        return int(result.rowcount)
+
+    async def documents(self, batch: str) -> AsyncIterator[tuple[bytes, bytes]]:
+        """SHA-256 and document of what was claimed as ``batch``."""
+        last = 0
+        while True:
+            page = select(_T.id, _T.sha256, _T.document).where(
+                self._mine(_S.SENDING), _T.session == batch, _T.id > last
+            )
+            async with self._database.read() as connection:
+                rows = (await connection.execute(page.order_by(_T.id).limit(_PAGE))).all()
+            if not rows:
+                return
+            for number, digest, document in rows:
+                last = number
+                yield bytes(digest), await self.vault.unlock(bytes(document))
+
+    async def send_batch_as(self, batch: str, session: OpenSession) -> None:
+        """From now on what was claimed as ``batch`` is in a session; nothing is processed before that."""
+        async with self._write() as connection:
+            await connection.execute(insert(SESSIONS).values(self._row(session)))
+            claimed = update(SUBMISSIONS).where(self._mine(_S.SENDING), _T.session == batch)
+            await connection.execute(claimed.values(session=session.reference_number))
+
+    async def still_mine(self) -> None:
+        """Make sure that the lease is held.
+
+        Raises:
+            LeaseLostError: Another worker has taken the context over.
+        """
+        async with self._write():
+            pass
+
+    async def claim(
+        self, form_code: FormCode, session_reference_number: str, limit: int, *, but_batch: bool = False
+    ) -> tuple[Claim, ...]:
+        """Commit the intent to send the next ``limit`` submissions in a session; those it is about.
+
+        Args:
+            form_code: Of the session.
+            session_reference_number: The session's.
+            limit: How many at most.
+            but_batch: Leave those that may go in a batch.
+        """
+        queued = (_T.context == self.context) & _in(_S.QUEUED) & (_T.form_code == form_code.system_code)
+        if but_batch:
+            queued &= not_(self._for_batch(form_code))
         chosen = select(_T.id, _T.attempt, _T.document, _T.offline).where(queued)
         # What failed before waits behind what did not.
         chosen = chosen.order_by(_T.priority.desc(), _T.attempt, _T.id).limit(limit)
@@ -225,9 +288,12 @@ class ContextJournal:
 
     async def add_session(self, session: OpenSession) -> None:
         """Remember a session that was opened; nothing is sent in it before that."""
-        values = attrs.asdict(session) | {"context": self.context, "form_code": session.form_code.system_code}
         async with self._write() as connection:
-            await connection.execute(insert(SESSIONS).values(values | {"is_open": True, "opened_at": time.time()}))
+            await connection.execute(insert(SESSIONS).values(self._row(session)))
+
+    def _row(self, session: OpenSession) -> dict[str, Any]:
+        values = attrs.asdict(session) | {"context": self.context, "form_code": session.form_code.system_code}
+        return values | {"is_open": True, "opened_at": time.time()}
 
     async def finish_session(
         self, session_reference_number: str, status_code: int | None, pages: Sequence[UPODocument]

@@ -16,7 +16,9 @@ from ..errors import BadRequestError, CryptoError, ForbiddenError, KsefError, Se
 from ..models.sessions import FormCode, StatusCode
 from ..operations import RateGroup
 from ..protocol.error_codes import ErrorCode
+from ..protocol.planning import Route
 from ..sessions.online import OnlineSession
+from .batch_work import BATCH_KIND, choose_route, send_batch
 from .context_journal import Claim, ContextJournal, OpenSession
 from .leases import Lease, Leases
 from .recorder import Recorder
@@ -57,6 +59,8 @@ class Drain:
         self._recorder = Recorder(journal)
         self._trouble = Trouble(lease.context, settings, journal.note_trouble, lease.trouble)
         self._current: dict[FormCode, SessionWork] = {}
+        #: Forms of which a batch is being packed and uploaded.
+        self._packing: set[FormCode] = set()
         self._finishing = 0
         self._news = anyio.Event()
         #: Set from outside: do not keep sessions open for more, others want this place.
@@ -118,6 +122,9 @@ class Drain:
             # Another environment's, or another company's: whatever was sent in it, KSeF does not have it here.
             await self._journal.forget_session(saved.reference_number, str(error))
             return
+        if saved.kind == BATCH_KIND:
+            self._finish(self._new_work(session, is_batch=True), tasks)
+            return
         work = self._new_work(session)
         is_current = saved.form_code in self._current
         if session.takes_invoices and session.aes_key is not None and not self._is_old(session) and not is_current:
@@ -142,8 +149,8 @@ class Drain:
         while True:
             self._news = anyio.Event()
             waiting = await self._journal.waiting()
-            for form_code in waiting:
-                await self._send_some(form_code, tasks)
+            for form_code, count in waiting.items():
+                await self._send_some(form_code, count, tasks)
             await self._trouble.tell()
             busy = any(work.under_way for work in self._current.values())
             if waiting or busy:
@@ -168,15 +175,37 @@ class Drain:
         with anyio.move_on_after(seconds):
             await self._news.wait()
 
-    async def _send_some(self, form_code: FormCode, tasks: TaskGroup) -> None:
+    async def _send_some(self, form_code: FormCode, waiting: int, tasks: TaskGroup) -> None:
+        count, size = await self._journal.backlog(form_code)
+        by_batch = form_code in self._packing or self._starts_batch(form_code, count, size, tasks)
+        if by_batch and waiting <= count:
+            return  # Nothing that must not wait for the batch.
         work = await self._session_for(form_code, tasks)
         while not work.is_spent and (room := self._room(work)) > 0:
-            claims = await self._journal.claim(form_code, work.reference_number, room)
+            claims = await self._journal.claim(form_code, work.reference_number, room, but_batch=by_batch)
             for claim in claims:
                 work.begin()
                 tasks.start_soon(self._send, work, claim)
             if len(claims) < room:
                 return
+
+    def _starts_batch(self, form_code: FormCode, count: int, size: int, tasks: TaskGroup) -> bool:
+        if choose_route(self._client, form_code, count, size, self._settings) is Route.ONLINE:
+            return False
+        self._packing.add(form_code)
+        self._finishing += 1
+        tasks.start_soon(self._send_batch, form_code, tasks)
+        return True
+
+    async def _send_batch(self, form_code: FormCode, tasks: TaskGroup) -> None:
+        try:
+            session = await send_batch(self._client, self._journal, self._trouble, form_code)
+            if session is not None:
+                self._finish(self._new_work(session, is_batch=True), tasks)
+        finally:
+            self._packing.discard(form_code)
+            self._finishing -= 1
+            self.wake()
 
     def _room(self, work: SessionWork) -> int:
         """How many may be claimed now. Once the budget is spent only one waits for its turn, so that whatever is
@@ -240,8 +269,10 @@ class Drain:
             raise
         return session
 
-    def _new_work(self, session: OnlineSession) -> SessionWork:
-        return SessionWork(session, self._journal, self._recorder, self._trouble, self._settings, self.wake)
+    def _new_work(self, session: OnlineSession, *, is_batch: bool = False) -> SessionWork:
+        return SessionWork(
+            session, self._journal, self._recorder, self._trouble, self._settings, self.wake, is_batch=is_batch
+        )
 
     def _adopt(self, work: SessionWork, form_code: FormCode, tasks: TaskGroup) -> None:
         self._current[form_code] = work

@@ -47,6 +47,8 @@ _ANOTHER_SESSION: Final = frozenset({ErrorCode.SESSION_FULL, ErrorCode.SESSION_N
 #: Ends after which KSeF has nothing of the invoice, and which are not its fault: it is sent again, elsewhere.
 _GIVEN_UP: Final = frozenset({InvoiceStatusCode.SESSION_FAILED, InvoiceStatusCode.CANCELLED_BY_SYSTEM})
 
+_BATCH: Final = Cadence(interval=0.5, factor=1.5, longest=30.0)
+
 _FOLLOWING: Final = Cadence(interval=0.25, factor=1.5, longest=10.0, deadline=300.0)
 
 
@@ -60,6 +62,7 @@ class SessionWork:
         trouble: Of the context.
         settings: How to work.
         wake: Called when something happened that the drain may act on.
+        is_batch: Closed by whoever packed it, or never.
     """
 
     def __init__(
@@ -70,6 +73,8 @@ class SessionWork:
         trouble: Trouble,
         settings: Settings,
         wake: Callable[[], None],
+        *,
+        is_batch: bool = False,
     ) -> None:
         self.session = session
         self._journal = journal
@@ -77,6 +82,7 @@ class SessionWork:
         self._trouble = trouble
         self._settings = settings
         self._wake = wake
+        self._is_batch = is_batch
         #: True once nothing more is to be sent in it.
         self.is_spent = False
         #: Whether KSeF could not decrypt its key.
@@ -242,7 +248,8 @@ class SessionWork:
             if digest in found:
                 self._recorder.add(self._verdict(digest, SubmissionState.TAKEN_IN, found[digest]))
             else:
-                self._recorder.add(self._verdict(digest, SubmissionState.QUEUED))
+                reason = Reason(None, "KSeF did not take in the batch it was in.") if self._is_batch else None
+                self._recorder.add(self._verdict(digest, SubmissionState.QUEUED, reason=reason))
         await self._recorder.flush()
         self._taken_in.set()
 
@@ -266,7 +273,15 @@ class SessionWork:
             return
 
     async def _finish_once(self) -> None:
-        await self.session.terminate()
+        if self._is_batch:
+            if (await self.session.status()).status.code == StatusCode.OPENED:
+                # Nobody has closed it, and its package is gone with the process that had it: KSeF never processes it.
+                await self._journal.forget_session(self.reference_number, "The batch was not closed.")
+                return
+            async for _ in self.session.transitions(_BATCH):
+                pass
+        else:
+            await self.session.terminate()
         await self.reconcile()
         await self._follow_to_the_end()
         await self._recorder.flush()

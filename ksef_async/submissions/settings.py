@@ -17,6 +17,8 @@ class Settings:
     poll_interval: float = 0.5
     #: Sends of one context under way at once.
     concurrency: int = 16
+    #: A backlog goes one by one while that is over within this time; otherwise by batch, if the plan says so.
+    online_within: float = 600.0
     #: Contexts delivered at once in this process.
     max_contexts: int = 200
     #: After which a silent worker counts as dead, and another takes its contexts over.
