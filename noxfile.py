@@ -72,6 +72,15 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session(python="3.12")
+def durable(session: nox.Session) -> None:
+    """2,000 invoices, ten kills, on SQLite and PostgreSQL; then 1,000 companies in one process."""
+    session.install("-e", ".", *group("test"))
+    environment = {"DURABLE_INVOICES": "2000", "DURABLE_KILLS": "10", "DURABLE_COMPANIES": "1000"}
+    files = ("tests/submissions/test_killing.py", "tests/submissions/test_companies.py")
+    session.run("pytest", "-s", *files, *session.posargs, env=environment)
+
+
+@nox.session(python="3.12")
 def interop(session: nox.Session) -> None:
     """Independent clients, as their users install them, against the sandbox."""
     session.install("-e", ".", *group("interop"))

@@ -15,6 +15,7 @@ The map of the house; a room imports rooms on lines above it:
     packing                            archives, cut and encrypted for a batch
     sessions  downloads                sending invoices: the heart; receiving them
     client                             KsefClient
+    submissions                        a journal of invoices to deliver, whatever dies in between
 
 The sandbox is not imported here: ``from ksef_async.sandbox import Sandbox``.
 """

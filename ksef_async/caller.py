@@ -314,6 +314,8 @@ class Caller:
                 await self._pace(operation)
             # Only now: a call may wait for its turn longer than a token lives.
             token = replacement or (await bearer.get() if bearer else None)
+            if operation is not None and self.pacer.address is not None:
+                await anyio.sleep_until(self.pacer.address.reserve(operation, anyio.current_time()))
             started = started or anyio.current_time()
             try:
                 return await self._send_once(with_bearer(request, token), decipher, attempt)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Self, TypeVar
@@ -72,6 +72,14 @@ class Pacing:
         except ValueError:
             known = ", ".join(RateGroup)
             raise LocalProtocolError(f"Unknown rate group {group!r}; KSeF counts {known}.") from None
+
+    def history(self) -> dict[str, list[float]]:
+        """The calls that count, in seconds before now, by group: for `remember` in another process."""
+        return self._pacer.history(anyio.current_time())
+
+    def remember(self, history: Mapping[str, Iterable[float]]) -> None:
+        """Count the calls that another process made before for the same context: its `history`, aged by now."""
+        self._pacer.remember(history, anyio.current_time())
 
     async def adopt_limits(self) -> RateLimits:
         """Ask KSeF what it grants this context, and keep to that from now on.

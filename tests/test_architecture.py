@@ -30,6 +30,7 @@ LAYERS = (
     ("packing",),
     ("sessions", "downloads"),
     ("client",),
+    ("submissions",),
 )
 #: What stands outside of the house: the public names, and the commands.
 OUTSIDE = (("",), ("demo", "pytest_plugin"), ("__main__",))
@@ -136,8 +137,8 @@ import aiohttp, anyio, attrs, cattrs, cryptography, orjson
 before, theirs = (logging.root.level, list(logging.root.handlers)), set(sys.modules)
 import ksef_async
 assert before == (logging.root.level, logging.root.handlers), "the root logger was touched"
-ours = ("ksef_async.sandbox", "ksef_async.resources", "ksef_async.downloads", "ksef_async.demo")
-heavy = (*ours, "aiohttp.web", "lxml", "pytest", "fastapi", "zoneinfo")
+ours = ("sandbox", "resources", "downloads", "submissions", "demo")
+heavy = (*(f"ksef_async.{room}" for room in ours), "aiohttp.web", "lxml", "pytest", "fastapi", "sqlalchemy", "zoneinfo")
 print(*(name for name in heavy if name in sys.modules and name not in theirs))
 """
     result = subprocess.run(

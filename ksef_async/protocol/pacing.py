@@ -8,7 +8,9 @@ call n places before it has left the window. Source: limity-api.md; OpenAPI 2.9.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Self
 
 import attrs
@@ -17,7 +19,7 @@ from ..models.limits import PRODUCTION_LIMITS, UNLIMITED, RateLimit, RateLimits
 from ..operations import Operation, RateGroup
 from .wire import camel
 
-__all__ = ["MARGIN", "UNLIMITED_RATES", "Pacer", "limits_by_group"]
+__all__ = ["MARGIN", "UNLIMITED_RATES", "AddressBudget", "Pacer", "limits_by_group"]
 
 #: Seconds added to each window: KSeF counts when calls arrive, we when they leave.
 MARGIN: Final = 0.25
@@ -58,19 +60,67 @@ class _Queue:
         return RateLimit(*left)
 
 
+class AddressBudget:
+    """What KSeF grants an address, whoever calls from it: share one among the pacers of many companies.
+
+    Unlike a context's calls these are not first come, first served: one company's call in an hour holds up no other's.
+
+    Args:
+        limits: ``global`` and ``anonymous`` of them count, by the second.
+        margin: Seconds added to the window.
+    """
+
+    def __init__(self, limits: RateLimits = PRODUCTION_LIMITS, *, margin: float = MARGIN) -> None:
+        self._window = 1.0 + margin
+        granted = limits_by_group(limits)
+        self._granted = {group: granted[group].per_second for group in (RateGroup.OVERALL, RateGroup.ANONYMOUS)}
+        self._starts: dict[RateGroup, list[float]] = {group: [] for group in self._granted}
+
+    def reserve(self, operation: Operation[Any, Any], now: float) -> float:
+        """The time, not before ``now``, at which a call may start; it is taken from then on."""
+        groups = self._counted(operation.rate_group)
+        start = now
+        while (later := max(self._free(group, start, now) for group in groups)) > start:
+            start = later
+        for group in groups:
+            insort(self._starts[group], start)
+        return start
+
+    @staticmethod
+    def _counted(group: RateGroup) -> tuple[RateGroup, ...]:
+        return (RateGroup.OVERALL, group) if group is RateGroup.ANONYMOUS else (RateGroup.OVERALL,)
+
+    def _free(self, group: RateGroup, start: float, now: float) -> float:
+        calls, starts = self._granted[group], self._starts[group]
+        del starts[: bisect_left(starts, now - self._window)]
+        if calls == UNLIMITED:
+            return start
+        # No window of any kind that holds ``start`` may hold more than it should.
+        near = starts[bisect_left(starts, start - self._window) : bisect_left(starts, start + self._window)]
+        for first in range(len(near) - calls + 1):
+            if near[first + calls - 1] - near[first] < self._window and near[first] + self._window > start:
+                return near[first] + self._window
+        return start
+
+
 class Pacer:
     """Hands out the times at which calls may start; it never waits itself, so any clock will do.
 
     Sends and polls never hold up what keeps sessions and logins in order: closing and refreshing have budgets of
-    their own. What KSeF grants an address in all (75 calls a second) is not counted here: one context's budgets for
-    sending and following add up to less.
+    their own. What KSeF grants an address in all (75 calls a second) is counted only where there is an `address`:
+    one context's budgets for sending and following add up to less.
 
     Args:
         limits: What the context is granted.
         margin: Seconds added to each window.
+        address: Shared with the pacers of other contexts that call from the same address.
     """
 
-    def __init__(self, limits: RateLimits = PRODUCTION_LIMITS, *, margin: float = MARGIN) -> None:
+    def __init__(
+        self, limits: RateLimits = PRODUCTION_LIMITS, *, margin: float = MARGIN, address: AddressBudget | None = None
+    ) -> None:
+        #: Asked when a call is about to start: what else it had to wait for, a login for instance, is over.
+        self.address = address
         self._granted = limits
         self._limits = limits_by_group(limits)
         self._margin = margin
@@ -118,6 +168,20 @@ class Pacer:
             return self._limits[group]
         left = zip(*(attrs.astuple(queue.remaining(now)) for queue in queues), strict=True)
         return RateLimit(*(min(window) for window in left))
+
+    def history(self, now: float) -> dict[str, list[float]]:
+        """How long ago (seconds) the calls of each group started, as far as they still count; for `remember`."""
+        horizon = _SECONDS[-1] + self._margin
+        ages = {key: [now - start for start in queue.starts] for key, queue in self._queues.items()}
+        return {key: kept for key, each in ages.items() if (kept := [age for age in each if age < horizon])}
+
+    def remember(self, history: Mapping[str, Iterable[float]], now: float) -> None:
+        """Count calls that another pacer for the same context has made: its `history`, as old as it is ``now``."""
+        for key, ages in history.items():
+            queue = self._queue(key)
+            starts = sorted([*queue.starts, *(now - age for age in ages)])
+            queue.starts.clear()
+            queue.starts.extend(starts)
 
     def adopt(self, limits: RateLimits) -> None:
         """Replace the limits by those KSeF grants this context; what was counted so far stays counted."""

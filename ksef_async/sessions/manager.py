@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final, overload
 from weakref import WeakValueDictionary
@@ -312,6 +312,14 @@ class SessionManager:
             return await api.caller.begin_anew(open_once)
 
         return SessionKeeper(open_session, api.now, self._keys.forget)
+
+    def forget_keys(self) -> None:
+        """Fetch the Ministry's keys anew for the next session: KSeF could not decrypt one's key (415)."""
+        self._keys.forget()
+
+    def now(self) -> datetime:
+        """What time it is at KSeF (UTC), to a second or so."""
+        return self._api.now()
 
     def plan(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any
 
 from ..caller import Api
@@ -123,6 +123,22 @@ class AnySession:
         return token_pages(
             self._api, operation, lambda page: page.invoices, path=self._path, query={"page_size": LARGEST_PAGE}
         )
+
+    async def find(self, invoice_hashes: Collection[bytes]) -> dict[bytes, str]:
+        """Which documents KSeF has taken in, however they were sent; waits out its lag while some are missing.
+
+        Args:
+            invoice_hashes: SHA-256 (32 bytes) of each, all different.
+
+        Returns:
+            The reference numbers of those that are in the session.
+
+        Raises:
+            TransportError, ApiError, RemoteProtocolError: A call failed.
+
+        Source: GET /sessions/{referenceNumber}/invoices.
+        """
+        return await self._tracker.find_all(invoice_hashes)
 
     async def upo(self, cadence: Cadence = UPO_CADENCE) -> SessionUPO:
         """Wait until the session is processed, and fetch its receipt.

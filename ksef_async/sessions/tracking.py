@@ -7,7 +7,7 @@ so a few invoices are looked at one by one, and more by the list. Source: limity
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 import anyio
 
@@ -86,6 +86,18 @@ class Tracker:
             if found is not None and found != but:
                 return found
         return None
+
+    async def find_all(self, invoice_hashes: Collection[bytes]) -> dict[bytes, str]:
+        """As `find`, for many at once: the reference numbers of those that KSeF has taken in."""
+        found: dict[bytes, str] = {}
+        for seconds in LAG:
+            await anyio.sleep(seconds)
+            await self.ledger.read()
+            listed = self.ledger.by_hash
+            found = {digest: listed[digest] for digest in invoice_hashes if digest in listed}
+            if len(found) == len(invoice_hashes):
+                break
+        return found
 
     async def outcome(self, reference_number: str, cadence: Cadence) -> Outcome:
         """Wait until KSeF has decided on one invoice.

@@ -1,0 +1,105 @@
+"""The journal's database: one engine, with the settings that make a commit on SQLite a promise."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import anyio
+from sqlalchemy import event, text
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from ..errors import LocalProtocolError
+from .schema import migrate
+
+__all__ = ["Database"]
+
+#: Any number will do, as long as every process takes the same: while tables are made or changed.
+_MIGRATION_LOCK: Final = 5_265_877_635
+
+
+class Database:
+    """Transactions on the journal.
+
+    Args:
+        url: SQLAlchemy's, with an async driver.
+
+    Raises:
+        LocalProtocolError: The database is neither SQLite nor PostgreSQL.
+    """
+
+    def __init__(self, url: str) -> None:
+        address = make_url(url)
+        if (kind := address.get_backend_name()) not in ("sqlite", "postgresql"):
+            raise LocalProtocolError(f"A journal is kept in SQLite or PostgreSQL, not in {kind}.")
+        # Documents are parameters; errors must not tell them.
+        self.engine = create_async_engine(address, hide_parameters=True)
+        self.is_sqlite = kind == "sqlite"
+        if self.is_sqlite:
+            _promise(self.engine)
+        # SQLite has one writer at a time: queueing here is fairer and quicker than its busy loop.
+        self._writer = anyio.Lock()
+        #: How many transactions were committed by this process.
+        self.commits = 0
+
+    def __repr__(self) -> str:
+        return f"<Database {self.engine.url.render_as_string(hide_password=True)}>"
+
+    @property
+    def file(self) -> str | None:
+        """The SQLite file; None for a database in memory or on a server."""
+        name = self.engine.url.database
+        return name if self.is_sqlite and name not in (None, "", ":memory:") else None
+
+    @asynccontextmanager
+    async def write(self) -> AsyncGenerator[AsyncConnection]:
+        """A transaction that is committed at the end of the block."""
+        if self.is_sqlite:
+            async with self._writer, self.engine.begin() as connection:
+                yield connection
+        else:
+            async with self.engine.begin() as connection:
+                yield connection
+        self.commits += 1
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncConnection]:
+        """A connection to read with."""
+        async with self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection = await connection.execution_options(ksef_reads=True)
+            yield connection
+
+    async def migrate(self) -> None:
+        """Make the tables, or bring them up to date."""
+        async with self.write() as connection:
+            if not self.is_sqlite:
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
+            await connection.run_sync(migrate)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        with anyio.CancelScope(shield=True):
+            await self.engine.dispose()
+
+
+def _promise(engine: AsyncEngine) -> None:
+    """Every commit reaches the disk, and every transaction that writes is a writer from its start.
+
+    Without the latter two transactions that both read first, and write then, end with "database is locked".
+    """
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _(connection: Any, _record: Any) -> None:  # the driver's own connection
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+            cursor.execute(f"PRAGMA {setting}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _(connection: Connection) -> None:
+        reads = connection.get_execution_options().get("ksef_reads")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -1,0 +1,293 @@
+"""Draining one context: one login, one budget, one open session for each form, until nothing is left to do.
+
+Whatever order things happen in, and wherever the process dies, what is in the journal is enough to go on.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ..client import KsefClient
+from ..errors import BadRequestError, CryptoError, ForbiddenError, KsefError, SessionFailedError
+from ..models.sessions import FormCode, StatusCode
+from ..operations import RateGroup
+from ..protocol.error_codes import ErrorCode
+from ..protocol.planning import Route
+from ..sessions.online import OnlineSession
+from .batch_work import BATCH_KIND, choose_route, send_batch
+from .context_journal import Claim, ContextJournal, OpenSession
+from .leases import Lease, Leases
+from .recorder import Recorder
+from .session_work import SessionWork
+from .settings import Settings
+from .trouble import Trouble
+
+__all__ = ["Drain"]
+
+#: A session is replaced this long before KSeF closes it by itself.
+_RENEWAL_MARGIN: Final = timedelta(minutes=10)
+
+#: A lease is renewed this many times while it lasts.
+_RENEWALS: Final = 3
+
+_ONLINE: Final = "online"
+
+
+class Drain:
+    """Delivers what the journal has for one context.
+
+    Args:
+        client: Of the context.
+        journal: Of the context.
+        leases: Renew the lease.
+        lease: The right to do it.
+        settings: How to work.
+    """
+
+    def __init__(
+        self, client: KsefClient, journal: ContextJournal, leases: Leases, lease: Lease, settings: Settings
+    ) -> None:
+        self._client = client
+        self._journal = journal
+        self._leases = leases
+        self._lease = lease
+        self._settings = settings
+        self._recorder = Recorder(journal)
+        self._trouble = Trouble(lease.context, settings, journal.note_trouble, lease.trouble)
+        self._current: dict[FormCode, SessionWork] = {}
+        #: Forms of which a batch is being packed and uploaded.
+        self._packing: set[FormCode] = set()
+        self._finishing = 0
+        self._news = anyio.Event()
+        #: Set from outside: do not keep sessions open for more, others want this place.
+        self.is_in_a_hurry = False
+
+    def __repr__(self) -> str:
+        return f"<Drain of {self._lease.context}, {len(self._current)} sessions open, {self._finishing} finishing>"
+
+    def wake(self) -> None:
+        """Look into the journal: there may be something new."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Deliver until nothing is left to do, and every session is finished.
+
+        Raises:
+            LeaseLostError: Another worker has taken the context over.
+            Exception: What the journal's database raised.
+        """
+        self._client.pacing.remember(self._lease.pacing)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._keep_lease)
+            tasks.start_soon(self._recorder.run)
+            await self._take_over(tasks)
+            await self._work(tasks)
+            await self._recorder.flush()
+            self._trouble.is_over()
+            await self._trouble.tell()
+            tasks.cancel_scope.cancel()
+
+    async def _keep_lease(self) -> None:
+        while True:
+            await anyio.sleep(self._leases.duration / _RENEWALS)
+            # A lease that cannot be renewed is given up before another may take it.
+            with anyio.fail_after(self._leases.duration / 2 if self._leases.are_contested else None):
+                await self._leases.renew(self._lease, self._client.pacing.history())
+
+    # --- what another process left -----------------------------------------------------------------------
+
+    async def _take_over(self, tasks: TaskGroup) -> None:
+        for saved in await self._journal.adopt():
+            tries = 0
+            while True:
+                try:
+                    await self._go_on_with(saved, tasks)
+                except KsefError as error:
+                    tries += 1
+                    await self._trouble.wait_out(error, tries)
+                    continue
+                self._trouble.is_over()
+                break
+
+    async def _go_on_with(self, saved: OpenSession, tasks: TaskGroup) -> None:
+        try:
+            session = await self._resumed(saved)
+        except (BadRequestError, ForbiddenError) as error:
+            if isinstance(error, BadRequestError) and error.code != ErrorCode.UNKNOWN_SESSION:
+                raise
+            # Another environment's, or another company's: whatever was sent in it, KSeF does not have it here.
+            await self._journal.forget_session(saved.reference_number, str(error))
+            return
+        if saved.kind == BATCH_KIND:
+            self._finish(self._new_work(session, is_batch=True), tasks)
+            return
+        work = self._new_work(session)
+        is_current = saved.form_code in self._current
+        if session.takes_invoices and session.aes_key is not None and not self._is_old(session) and not is_current:
+            await work.reconcile()
+            self._adopt(work, saved.form_code, tasks)
+        else:
+            self._finish(work, tasks)
+
+    async def _resumed(self, saved: OpenSession) -> OnlineSession:
+        """With its key where the journal has it and can read it; otherwise to be closed and followed only."""
+        for key in self._journal.vault.keys if saved.snapshot is not None else ():
+            try:
+                return await self._client.sessions.resume(saved.snapshot or b"", key)
+            except CryptoError:
+                continue
+        return await self._client.sessions.attach(saved.reference_number)
+
+    # --- the loop -----------------------------------------------------------------------------------------
+
+    async def _work(self, tasks: TaskGroup) -> None:
+        idle_since: float | None = None
+        while True:
+            self._news = anyio.Event()
+            waiting = await self._journal.waiting()
+            for form_code, count in waiting.items():
+                await self._send_some(form_code, count, tasks)
+            await self._trouble.tell()
+            busy = any(work.under_way for work in self._current.values())
+            if waiting or busy:
+                idle_since = None
+                await self._wait(self._settings.poll_interval)
+                continue
+            now = anyio.current_time()
+            idle_since = now if idle_since is None else idle_since
+            left = 0.0 if self.is_in_a_hurry else idle_since + self._settings.linger - now
+            if self._current and left > 0:
+                await self._wait(min(left, self._settings.poll_interval))
+                continue
+            for form_code in [*self._current]:
+                self._finish(self._current.pop(form_code), tasks)
+            if not self._finishing:
+                await self._recorder.flush()
+                if not await self._journal.waiting():
+                    return
+            await self._wait(self._settings.poll_interval)
+
+    async def _wait(self, seconds: float) -> None:
+        with anyio.move_on_after(seconds):
+            await self._news.wait()
+
+    async def _send_some(self, form_code: FormCode, waiting: int, tasks: TaskGroup) -> None:
+        count, size = await self._journal.backlog(form_code)
+        by_batch = form_code in self._packing or self._starts_batch(form_code, count, size, tasks)
+        if by_batch and waiting <= count:
+            return  # Nothing that must not wait for the batch.
+        work = await self._session_for(form_code, tasks)
+        while not work.is_spent and (room := self._room(work)) > 0:
+            claims = await self._journal.claim(form_code, work.reference_number, room, but_batch=by_batch)
+            for claim in claims:
+                work.begin()
+                tasks.start_soon(self._send, work, claim)
+            if len(claims) < room:
+                return
+
+    def _starts_batch(self, form_code: FormCode, count: int, size: int, tasks: TaskGroup) -> bool:
+        if choose_route(self._client, form_code, count, size, self._settings) is Route.ONLINE:
+            return False
+        self._packing.add(form_code)
+        self._finishing += 1
+        tasks.start_soon(self._send_batch, form_code, tasks)
+        return True
+
+    async def _send_batch(self, form_code: FormCode, tasks: TaskGroup) -> None:
+        try:
+            session = await send_batch(self._client, self._journal, self._trouble, form_code)
+            if session is not None:
+                self._finish(self._new_work(session, is_batch=True), tasks)
+        finally:
+            self._packing.discard(form_code)
+            self._finishing -= 1
+            self.wake()
+
+    def _room(self, work: SessionWork) -> int:
+        """How many may be claimed now. Once the budget is spent only one waits for its turn, so that whatever is
+        urgent comes next."""
+        free = self._settings.concurrency - work.under_way
+        if free < self._settings.concurrency // 2 and work.under_way:
+            return 0  # Small lots are many commits.
+        left = self._client.pacing.remaining(RateGroup.INVOICE_SEND)
+        windows = [calls for calls in (left.per_second, left.per_minute, left.per_hour) if calls >= 0]
+        granted = min(windows, default=free)
+        return min(free, max(granted, 0 if work.under_way else 1))
+
+    async def _send(self, work: SessionWork, claim: Claim) -> None:
+        try:
+            await work.send(claim)
+        finally:
+            work.end()
+
+    # --- sessions -----------------------------------------------------------------------------------------
+
+    async def _session_for(self, form_code: FormCode, tasks: TaskGroup) -> SessionWork:
+        current = self._current.get(form_code)
+        if current is not None:
+            if not current.is_spent and current.session.takes_invoices and not self._is_old(current.session):
+                return current
+            if current.has_bad_key:
+                self._client.sessions.forget_keys()
+            del self._current[form_code]
+            self._finish(current, tasks)
+        tries = 0
+        while True:
+            try:
+                session = await self._open(form_code)
+            except KsefError as error:
+                tries += 1
+                await self._trouble.wait_out(error, tries)
+                continue
+            self._trouble.is_over()
+            work = self._new_work(session)
+            self._adopt(work, form_code, tasks)
+            return work
+
+    async def _open(self, form_code: FormCode) -> OnlineSession:
+        session = await self._client.sessions.open_online(form_code)
+        keys = self._journal.vault.keys
+        # A process that dies before this is written leaves an empty session at KSeF, which ends by itself.
+        await self._journal.add_session(
+            OpenSession(
+                reference_number=session.reference_number,
+                form_code=form_code,
+                kind=_ONLINE,
+                snapshot=session.snapshot(keys[0]) if keys else None,
+            )
+        )
+        try:
+            await session.wait_until_active()
+        except KsefError as error:
+            if isinstance(error, SessionFailedError) and error.code == StatusCode.DECRYPTION_ERROR:
+                self._client.sessions.forget_keys()
+            await self._journal.forget_session(session.reference_number, None)
+            raise
+        return session
+
+    def _new_work(self, session: OnlineSession, *, is_batch: bool = False) -> SessionWork:
+        return SessionWork(
+            session, self._journal, self._recorder, self._trouble, self._settings, self.wake, is_batch=is_batch
+        )
+
+    def _adopt(self, work: SessionWork, form_code: FormCode, tasks: TaskGroup) -> None:
+        self._current[form_code] = work
+        tasks.start_soon(work.follow)
+
+    def _finish(self, work: SessionWork, tasks: TaskGroup) -> None:
+        self._finishing += 1
+        tasks.start_soon(self._finish_work, work)
+
+    async def _finish_work(self, work: SessionWork) -> None:
+        try:
+            await work.finish()
+        finally:
+            self._finishing -= 1
+            self.wake()
+
+    def _is_old(self, session: OnlineSession) -> bool:
+        return session.valid_until is not None and self._client.sessions.now() >= session.valid_until - _RENEWAL_MARGIN

@@ -1,0 +1,147 @@
+"""One worker at a time delivers for a context: it holds a lease, and every write of its own asks whether it still does.
+
+A lease that is not renewed in time may be taken over. What is left of the context's rate limits follows it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, Final
+
+import attrs
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from .database import Database
+from .errors import LeaseLostError
+from .schema import CONTEXTS, SESSIONS, SUBMISSIONS
+from .states import OPEN
+
+__all__ = ["Lease", "Leases", "check"]
+
+_OPEN: Final = tuple(state.value for state in OPEN)
+
+
+@attrs.frozen
+class Lease:
+    """The right to deliver for a context."""
+
+    context: str
+    owner: str
+    #: Calls that earlier holders made, by rate group, in seconds before now; empty when the last was this process.
+    pacing: dict[str, list[float]] = attrs.field(repr=False)
+    #: What has kept the context from being delivered so far; None for nothing.
+    trouble: str | None = None
+
+
+class Leases:
+    """Takes, renews and gives back leases.
+
+    Args:
+        database: Of the journal.
+        owner: Who takes them: unique among all processes that ever were.
+        duration: Seconds a lease lasts unrenewed.
+    """
+
+    def __init__(self, database: Database, owner: str, duration: float) -> None:
+        self._database = database
+        self.owner = owner
+        self.duration = duration
+
+    @property
+    def are_contested(self) -> bool:
+        """Whether another process may take a lease that is not renewed; on SQLite there is no other."""
+        return not self._database.is_sqlite
+
+    async def waiting(self) -> list[str]:
+        """The contexts with work that nobody holds a lease on (another's, that is), the longest waiting first."""
+        now = self._now()
+        table = SUBMISSIONS.c
+        held = select(CONTEXTS.c.context).where(CONTEXTS.c.expires_at > now, CONTEXTS.c.owner.is_not(None))
+        work = select(table.context, func.min(table.id).label("first")).where(table.state.in_(_OPEN))
+        unfinished = select(SESSIONS.c.context).where(SESSIONS.c.is_open, SESSIONS.c.context.not_in(held)).distinct()
+        async with self._database.read() as connection:
+            rows = await connection.execute(work.where(table.context.not_in(held)).group_by(table.context))
+            first: dict[str, int] = {row[0]: row[1] for row in rows}
+            for (context,) in await connection.execute(unfinished):
+                first.setdefault(context, 0)
+        return sorted(first, key=first.__getitem__)
+
+    async def take(self, context: str) -> Lease | None:
+        """The lease on ``context``; None while another holds it."""
+        dialect = sqlite if self._database.is_sqlite else postgresql
+        async with self._database.write() as connection:
+            now = self._now()
+            row = {"context": context, "expires_at": 0.0}
+            await connection.execute(dialect.insert(CONTEXTS).values(row).on_conflict_do_nothing())
+            table = CONTEXTS.c
+            found = select(table.owner, table.expires_at > now, table.pacing, table.trouble).where(
+                table.context == context
+            )
+            owner, is_held, pacing, trouble = (await connection.execute(found.with_for_update())).one()
+            if is_held and owner is not None:
+                return None
+            values = {"owner": self.owner, "expires_at": now + self.duration}
+            await connection.execute(update(CONTEXTS).where(table.context == context).values(values))
+            last_was_this_process = owner == self.owner
+        return Lease(context, self.owner, {} if last_was_this_process else _aged(pacing), trouble)
+
+    async def renew(self, lease: Lease, pacing: dict[str, list[float]]) -> None:
+        """Hold it for another while.
+
+        Raises:
+            LeaseLostError: Another has taken it over.
+        """
+        async with self._database.write() as connection:
+            await check(connection, lease)
+            values: dict[str, Any] = {"expires_at": self._now() + self.duration, "pacing": _dated(pacing)}
+            await connection.execute(update(CONTEXTS).where(CONTEXTS.c.context == lease.context).values(values))
+
+    async def give_back(self, lease: Lease, pacing: dict[str, list[float]] | None) -> None:
+        """Let others take it at once; does nothing when one has. No ``pacing``: no call was made."""
+        async with self._database.write() as connection:
+            values: dict[str, Any] = {"expires_at": 0.0}
+            if pacing is not None:
+                values["pacing"] = _dated(pacing)
+            mine = (CONTEXTS.c.context == lease.context) & (CONTEXTS.c.owner == lease.owner)
+            await connection.execute(update(CONTEXTS).where(mine).values(values))
+
+    async def release_all(self) -> None:
+        """Take every lease from whoever held it: with SQLite, the one process that may deliver is this one."""
+        async with self._database.write() as connection:
+            await connection.execute(update(CONTEXTS).values(expires_at=0.0))
+
+    async def note_trouble(self, context: str, trouble: str) -> None:
+        """Say what keeps a context from being delivered by anybody."""
+        async with self._database.write() as connection:
+            await connection.execute(update(CONTEXTS).where(CONTEXTS.c.context == context).values(trouble=trouble))
+
+    def _now(self) -> Any:
+        # Several machines need not agree on the time; SQLite's users are on one.
+        return time.time() if self._database.is_sqlite else func.extract("epoch", func.clock_timestamp())
+
+
+async def check(connection: AsyncConnection, lease: Lease) -> None:
+    """Make sure that the lease is held, and stays so until the transaction ends.
+
+    Raises:
+        LeaseLostError: Another has taken it over.
+    """
+    found = select(CONTEXTS.c.owner).where(CONTEXTS.c.context == lease.context).with_for_update()
+    if (owner := (await connection.execute(found)).scalar()) != lease.owner:
+        raise LeaseLostError(f"Context {lease.context} was taken over by worker {owner}.")
+
+
+def _dated(pacing: dict[str, list[float]]) -> str:
+    return json.dumps({"at": time.time(), "calls": pacing})
+
+
+def _aged(stored: str | None) -> dict[str, list[float]]:
+    if stored is None:
+        return {}
+    content = json.loads(stored)
+    # Clocks that differ by seconds make a limit seem that much fuller or emptier, no more.
+    passed = max(0.0, time.time() - content["at"])
+    return {group: [age + passed for age in ages] for group, ages in content["calls"].items()}

@@ -1,0 +1,286 @@
+"""`Submissions`: what users hand invoices to, and hear of their fate from."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Self
+
+import anyio
+from anyio.abc import TaskGroup
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..errors import LocalProtocolError
+from .database import Database
+from .engine import Engine
+from .intake import hand_in
+from .journal import Journal
+from .models import Submission
+from .runner import Clients, Runner
+from .settings import Settings
+from .states import SubmissionState
+from .transactions import Transaction
+from .vault import Vault
+
+__all__ = ["Submissions"]
+
+
+class Submissions(anyio.AsyncContextManagerMixin):
+    """A journal of invoices to deliver: ``async with Submissions(url, client=client) as submissions:``.
+
+    Entering makes or migrates the tables and delivers nothing; `running` delivers.
+
+    Args:
+        url: SQLAlchemy's, async: ``sqlite+aiosqlite:///journal.db``, ``postgresql+asyncpg://...``,
+            ``postgresql+psycopg://...``.
+        client: Who delivers: a client, NIP -> client, or a function NIP -> client that raises LookupError for a NIP
+            it does not know. The clients are the caller's to enter and to leave. None in a process that only
+            submits and reads.
+        keys: Fernet keys, the newest first: documents, session keys and UPO are encrypted with the first, and read
+            with any. Without one documents and UPO are stored in clear; session keys are not stored, so after a
+            crash a session is closed and settled, but nothing more is sent in it.
+        engine: Distributes the work among workers; by default each process looks for its own.
+        settings: How the work is done.
+
+    Raises:
+        LocalProtocolError: ``url`` leads to another kind of database.
+        CryptoError: A key is no Fernet key.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        client: Clients | None = None,
+        keys: Sequence[bytes | str] = (),
+        engine: Engine | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self._database = Database(url)
+        self._vault = Vault(keys)
+        self._journal = Journal(self._database, self._vault)
+        self._clients = client
+        self._engine = engine
+        self._settings = settings or Settings()
+        self._runner: Runner | None = None
+        self._is_open = False
+
+    def __repr__(self) -> str:
+        state = "delivering" if self._runner else "open" if self._is_open else "not open"
+        return f"<Submissions {self._database}, {state}>"
+
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        try:
+            async with AsyncExitStack() as stack:
+                await self._database.migrate()
+                if self._engine is not None:
+                    await stack.enter_async_context(self._engine.open())
+                self._is_open = True
+                yield self
+        finally:
+            self._is_open = False
+            await self._database.aclose()
+
+    @property
+    def commits(self) -> int:
+        """How many transactions this process has committed to the journal."""
+        return self._database.commits
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Deliver while the block lasts: ``async with submissions.running():``, on the caller's loop.
+
+        Leaving it stops sending; what is under way is in the journal, and the next who runs goes on with it.
+
+        Raises:
+            JournalBusyError: Another process delivers from this SQLite journal.
+            LocalProtocolError: There is no client to deliver with; or this delivers already.
+        """
+        if not self._is_open:
+            raise LocalProtocolError("Submissions deliver inside of their block only.")
+        if self._clients is None:
+            raise LocalProtocolError("These Submissions have no client to deliver with.")
+        if self._runner is not None:
+            raise LocalProtocolError("These Submissions deliver already.")
+        runner = Runner(self._database, self._vault, self._clients, self._engine, self._settings)
+        is_ready = anyio.Event()
+        async with _task_group() as tasks:
+            tasks.start_soon(runner.run, is_ready.set)
+            await is_ready.wait()
+            self._runner = runner
+            try:
+                yield
+            finally:
+                self._runner = None
+                tasks.cancel_scope.cancel()
+
+    def begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A transaction on the journal's own database, for ``tx`` of `submit`: committed at the end of the block."""
+        return self._database.write()
+
+    async def submit(
+        self,
+        xml: bytes,
+        *,
+        key: str | None = None,
+        tx: Transaction | None = None,
+        priority: int = 0,
+        nip: str | None = None,
+        offline: bool = False,
+    ) -> Submission:
+        """Write one invoice into the journal; once that is committed, it will be delivered.
+
+        The same document again is the same submission, whatever became of it (see `retry`).
+
+        Args:
+            xml: The document, UTF-8 without BOM.
+            key: The caller's own, e.g. an order number, unique in the journal.
+            tx: The caller's transaction in the journal's database: an SQLAlchemy AsyncConnection or AsyncSession,
+                or a connection of asyncpg, psycopg or aiosqlite. It is not committed here. By default a transaction
+                of its own, committed on return.
+            priority: The higher, the sooner (`Priority.URGENT` is 100).
+            nip: The context it is sent in; by default the seller's.
+            offline: True for an invoice issued in an offline mode.
+
+        Raises:
+            LocalProtocolError: The file is not fit to be sent; or seller, kind or number cannot be read in it.
+            IdentityTakenError: Another document of the same seller, kind and number (not rejected, not cancelled),
+                or with the same key, is in the journal.
+        """
+        if tx is not None:
+            # Its commit is seen at the next look: nobody tells us of it.
+            return await hand_in(tx, self._vault, xml, key=key, priority=int(priority), nip=nip, offline=offline)
+        async with self._database.write() as own:
+            submission = await hand_in(own, self._vault, xml, key=key, priority=int(priority), nip=nip, offline=offline)
+        if self._runner is not None:
+            self._runner.wake(submission.nip)
+        return submission
+
+    async def get(self, submission_id: int | None = None, *, key: str | None = None) -> Submission:
+        """One submission, by its id or by the caller's key.
+
+        Raises:
+            UnknownSubmissionError: There is none.
+        """
+        return await self._journal.get(submission_id, key)
+
+    async def list(
+        self, *, nip: str | None = None, states: Collection[SubmissionState] = (), after: int = 0, limit: int = 100
+    ) -> tuple[Submission, ...]:
+        """Submissions in the order of their ids, those after the id ``after``."""
+        return await self._journal.list(nip, states, after, limit)
+
+    async def count(self, *, nip: str | None = None) -> dict[SubmissionState, int]:
+        """How many submissions are in each state."""
+        return await self._journal.count(nip)
+
+    async def document(self, submission_id: int) -> bytes:
+        """The document, as it was submitted.
+
+        Raises:
+            UnknownSubmissionError: There is none.
+            CryptoError: It was encrypted with another key.
+        """
+        return await self._journal.document(submission_id)
+
+    async def upo(self, submission_id: int) -> bytes:
+        """The UPO that confirms the invoice, as KSeF issued it: its session's page, or for a duplicate its own.
+
+        Raises:
+            UnknownSubmissionError: There is no such submission.
+            LocalProtocolError: It has no UPO, or not yet: ``has_upo`` is False.
+            CryptoError: It was encrypted with another key.
+        """
+        return await self._journal.upo(submission_id)
+
+    async def watch(self, submission_id: int) -> AsyncIterator[Submission]:
+        """The submission now and after each change, until it is terminal; if accepted, until it has its UPO.
+
+        Raises:
+            UnknownSubmissionError: There is none.
+        """
+        last: Submission | None = None
+        while True:
+            seen = await self.get(submission_id)
+            if seen != last:
+                last = seen
+                yield seen
+            if seen.has_upo or (seen.state.is_terminal and seen.state is not SubmissionState.ACCEPTED):
+                return
+            await anyio.sleep(self._settings.poll_interval)
+
+    async def results(self, *, nip: str | None = None) -> AsyncIterator[Submission]:
+        """Accepted, rejected and conflicting submissions as they become so, without end.
+
+        Each is told once by an iterator, and by every later one until `acknowledge` says that it was heard: at
+        least once, then.
+        """
+        told: dict[int, Submission] = {}
+        while True:
+            unheard: dict[int, Submission] = {}
+            page: tuple[float, int] | None = None
+            while True:
+                found, page = await self._journal.unheard(nip, page)
+                for submission in found:
+                    before = told.get(submission.id)
+                    unheard[submission.id] = submission
+                    if before is None or before.updated_at != submission.updated_at:
+                        told[submission.id] = submission
+                        yield submission
+                if page is None:
+                    break
+            # What was acknowledged need not be remembered.
+            told = {number: told[number] for number in unheard}
+            await anyio.sleep(self._settings.poll_interval)
+
+    async def acknowledge(self, submission_id: int) -> None:
+        """The result was heard; `results` does not tell it again."""
+        await self._journal.acknowledge(submission_id)
+
+    async def retry(self, submission_id: int) -> Submission:
+        """Put a rejected, conflicting or cancelled submission back into the queue.
+
+        Raises:
+            UnknownSubmissionError: There is none.
+            IdentityTakenError: Another document with its seller, kind and number has taken its place.
+            LocalProtocolError: It is in another state.
+        """
+        submission = await self._journal.retry(submission_id)
+        if self._runner is not None:
+            self._runner.wake(submission.nip)
+        return submission
+
+    async def cancel(self, submission_id: int) -> Submission:
+        """Take a submission back that has not been sent.
+
+        Raises:
+            UnknownSubmissionError: There is none.
+            LocalProtocolError: It is being sent, or was.
+        """
+        return await self._journal.cancel(submission_id)
+
+    async def settled(self, *, nip: str | None = None) -> None:
+        """Wait until every submission is terminal, and every session closed and its UPO in the journal."""
+        # Other processes deliver, too: there is nothing to wait for but the journal.
+        while await self._journal.unsettled(nip):  # noqa: ASYNC110
+            await anyio.sleep(self._settings.poll_interval)
+
+    async def troubles(self) -> dict[str, str]:
+        """What keeps each context (NIP) from being delivered at present, for people; empty when all is well."""
+        return await self._journal.troubles()
+
+
+@asynccontextmanager
+async def _task_group() -> AsyncGenerator[TaskGroup]:
+    """A task group whose only error is raised as itself: users catch errors, not groups."""
+    try:
+        async with anyio.create_task_group() as tasks:
+            yield tasks
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if error is group:
+            raise
+        raise error from None

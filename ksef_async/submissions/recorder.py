@@ -1,0 +1,75 @@
+"""Group commit: what becomes known while one transaction is written goes into the next."""
+
+from __future__ import annotations
+
+import anyio
+
+from ..shielding import finish
+from .context_journal import ContextJournal, Verdict
+
+__all__ = ["Recorder"]
+
+#: Seconds that the last transaction may take when a worker is stopped.
+_GRACE = 5.0
+
+#: The most verdicts in one transaction: others write to the journal as well.
+_LARGEST = 500
+
+
+class Recorder:
+    """Writes verdicts in the order they are given.
+
+    Args:
+        journal: Where to.
+    """
+
+    def __init__(self, journal: ContextJournal) -> None:
+        self._journal = journal
+        self._waiting: list[Verdict] = []
+        self._news = anyio.Event()
+        self._done = anyio.Condition()
+        self._given = 0
+        self._written = 0
+
+    def add(self, verdict: Verdict) -> None:
+        """Have ``verdict`` written soon."""
+        self._waiting.append(verdict)
+        self._given += 1
+        self._news.set()
+
+    async def flush(self) -> None:
+        """Wait until everything given so far is written."""
+        wanted = self._given
+        async with self._done:
+            while self._written < wanted:
+                await self._done.wait()
+
+    async def run(self) -> None:
+        """Write until cancelled; what was given before that is written all the same.
+
+        Raises:
+            LeaseLostError: Another worker has taken the context over.
+        """
+        try:
+            while True:
+                await self._news.wait()
+                self._news = anyio.Event()
+                while self._waiting:
+                    await self._write()
+        except anyio.get_cancelled_exc_class():
+            if self._waiting:
+                await finish(self._write_rest(), _GRACE)
+            raise
+
+    async def _write_rest(self) -> None:
+        while self._waiting:
+            await self._write()
+
+    async def _write(self) -> None:
+        lot = self._waiting[:_LARGEST]
+        # A lot whose writing is cancelled stays, and is written again: that changes nothing.
+        await self._journal.record(lot)
+        del self._waiting[: len(lot)]
+        async with self._done:
+            self._written += len(lot)
+            self._done.notify_all()

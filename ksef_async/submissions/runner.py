@@ -1,0 +1,179 @@
+"""Finding contexts with work and delivering for them, on the caller's loop; nothing runs on after the block."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import TypeAlias
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ..client import KsefClient
+from ..errors import LocalProtocolError
+from ..shielding import finish
+from .context_journal import ContextJournal
+from .database import Database
+from .drain import Drain
+from .engine import Engine
+from .errors import LeaseLostError
+from .exclusive import exclusive
+from .leases import Lease, Leases
+from .settings import Settings
+from .vault import Vault
+
+__all__ = ["Clients", "Runner"]
+
+_log = logging.getLogger(__name__)
+
+#: One client, NIP -> client, or a function NIP -> client that raises LookupError for a NIP it does not know.
+Clients: TypeAlias = KsefClient | Mapping[str, KsefClient] | Callable[[str], KsefClient]
+
+#: Seconds that giving a lease back may take when a worker is stopped.
+_GRACE = 5.0
+
+
+class Runner:
+    """Delivers from a journal.
+
+    Args:
+        database: Of the journal.
+        vault: Opens documents.
+        clients: Who delivers.
+        engine: Brings contexts here; None to look for them.
+        settings: How to work.
+    """
+
+    def __init__(
+        self, database: Database, vault: Vault, clients: Clients, engine: Engine | None, settings: Settings
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._clients = clients
+        self._engine = engine
+        self._settings = settings
+        self._leases = Leases(database, f"{os.getpid()}-{uuid.uuid4().hex}", settings.lease_duration)
+        self._drains: dict[str, Drain | None] = {}
+        #: When a context that failed may be tried again, and how often it has failed in a row.
+        self._paused: dict[str, tuple[float, int]] = {}
+        self._news = anyio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Runner {self._leases.owner}, {len(self._drains)} contexts being delivered>"
+
+    def wake(self, context: str | None = None) -> None:
+        """There may be something new, e.g. for ``context``."""
+        self._news.set()
+        if context is not None and (drain := self._drains.get(context)) is not None:
+            drain.wake()
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Deliver until cancelled.
+
+        Args:
+            ready: Called once the journal is this runner's to deliver from.
+
+        Raises:
+            JournalBusyError: Another process delivers from this SQLite journal.
+        """
+        file = self._database.file
+        async with exclusive(file) if file is not None else nullcontext():
+            if self._database.is_sqlite:
+                await self._leases.release_all()
+            ready()
+            async with anyio.create_task_group() as tasks:
+                if self._engine is None:
+                    await self._look(tasks)
+                else:
+                    tasks.start_soon(self._relay, self._engine)
+                    await self._engine.work(self.drain, self._settings.max_contexts)
+
+    async def _look(self, tasks: TaskGroup) -> None:
+        while True:
+            self._news = anyio.Event()
+            waiting = await self._waiting()
+            room = self._settings.max_contexts - len(self._drains)
+            for context in waiting[: max(0, room)]:
+                tasks.start_soon(self.drain, context)
+            for drain in self._drains.values():
+                if drain is not None:
+                    drain.is_in_a_hurry = len(waiting) > room
+            with anyio.move_on_after(self._settings.poll_interval):
+                await self._news.wait()
+
+    async def _relay(self, engine: Engine) -> None:
+        """Ask the engine for whatever has work and no worker: new, lost, committed elsewhere, or its worker died."""
+        while True:
+            try:
+                for context in await self._waiting():
+                    await engine.request(context)
+            except Exception:  # noqa: BLE001  # it may be over soon, and there is nobody else to ask
+                _log.exception("the engine cannot be asked; trying again")
+                await anyio.sleep(self._settings.first_pause)
+            await anyio.sleep(self._settings.poll_interval)
+
+    async def _waiting(self) -> list[str]:
+        try:
+            waiting = await self._leases.waiting()
+        except Exception:  # noqa: BLE001  # it may be over soon
+            _log.exception("the journal cannot be read; trying again")
+            await anyio.sleep(self._settings.first_pause)
+            return []
+        now = anyio.current_time()
+        paused = {context for context, (until, _) in self._paused.items() if until > now}
+        return [context for context in waiting if context not in self._drains and context not in paused]
+
+    async def drain(self, context: str) -> None:
+        """Deliver for one context, unless another worker does; what goes wrong is logged and told in the journal."""
+        if context in self._drains:
+            return  # An engine may ask twice.
+        self._drains[context] = None
+        try:
+            lease = await self._leases.take(context)
+            if lease is None:
+                return
+            await self._drain(lease)
+            self._paused.pop(context, None)
+        except Exception as error:  # noqa: BLE001  # one context must not stop the others
+            await self._failed(context, error)
+        finally:
+            del self._drains[context]
+            self._news.set()
+
+    async def _drain(self, lease: Lease) -> None:
+        history: dict[str, list[float]] | None = None
+        try:
+            client = self._client(lease.context)
+            journal = ContextJournal(self._database, self._vault, lease)
+            drain = self._drains[lease.context] = Drain(client, journal, self._leases, lease, self._settings)
+            try:
+                await drain.run()
+            finally:
+                history = client.pacing.history()
+        finally:
+            await finish(self._leases.give_back(lease, history), _GRACE)
+
+    def _client(self, context: str) -> KsefClient:
+        if isinstance(self._clients, KsefClient):
+            return self._clients
+        try:
+            return self._clients[context] if isinstance(self._clients, Mapping) else self._clients(context)
+        except LookupError:
+            raise LocalProtocolError(f"There is no client for {context}.") from None
+
+    async def _failed(self, context: str, error: Exception) -> None:
+        if isinstance(error, ExceptionGroup) and error.subgroup(LeaseLostError) is not None:
+            _log.warning("another worker has taken context %s over", context)
+            return
+        _, times = self._paused.get(context, (0.0, 0))
+        pause = min(self._settings.longest_pause, self._settings.first_pause * 2.0 ** min(times, 64))
+        self._paused[context] = anyio.current_time() + pause, times + 1
+        text = f"{type(error).__name__}: {error}"
+        _log.error("delivery for %s failed; trying again in %g s", context, pause, exc_info=error)
+        try:
+            await self._leases.note_trouble(context, text)
+        except Exception:  # noqa: BLE001  # one failure must not stop the others
+            _log.exception("the journal cannot be written")

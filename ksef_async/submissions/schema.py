@@ -1,0 +1,145 @@
+"""The journal's tables, and the numbered steps that make or change them: additive only, nothing is ever dropped.
+
+For users with migrations of their own (Alembic), `METADATA` holds the same tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.engine import Connection
+
+from ..errors import LocalProtocolError
+
+__all__ = ["CONTEXTS", "METADATA", "SESSIONS", "SUBMISSIONS", "UPOS", "VERSION", "migrate"]
+
+METADATA: Final = MetaData()
+
+#: SQLite numbers rows by itself only in a column of type INTEGER.
+_NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
+
+_SCHEMA: Final = Table("ksef_schema", METADATA, Column("version", Integer, nullable=False))
+
+#: Times are seconds since 1970 (UTC).
+SUBMISSIONS: Final = Table(
+    "ksef_submissions",
+    METADATA,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("key", String(255), unique=True),
+    Column("context", String(32), nullable=False),
+    Column("seller_nip", String(32), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("number", String(512), nullable=False),
+    Column("form_code", String(32), nullable=False),
+    #: Seller, kind and number while they are taken; NULL once the submission is rejected or cancelled.
+    Column("identity", String(600), unique=True),
+    Column("sha256", LargeBinary(32), nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("offline", Boolean, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    #: Who may write to it while it is being delivered, and which of their tries it is.
+    Column("owner", String(64)),
+    Column("attempt", Integer, nullable=False),
+    Column("session", String(64)),
+    Column("reference_number", String(64)),
+    Column("ksef_number", String(64)),
+    Column("acquired_at", Float),
+    Column("is_duplicate", Boolean, nullable=False),
+    Column("reason_code", Integer),
+    Column("reason", Text),
+    Column("upo_id", _NUMBER, ForeignKey("ksef_upos.id")),
+    Column("acknowledged", Boolean, nullable=False),
+    Column("submitted_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Index("ksef_submissions_work", "state", "context", "form_code", "priority", "id"),
+    Index("ksef_submissions_session", "session", "sha256"),
+    Index("ksef_submissions_identity", "seller_nip", "kind", "number"),
+    Index("ksef_submissions_results", "acknowledged", "state", "id"),
+)
+
+#: Sessions that were opened, so that another process can go on with them, close them and fetch their UPO.
+SESSIONS: Final = Table(
+    "ksef_sessions",
+    METADATA,
+    Column("reference_number", String(64), primary_key=True),
+    Column("context", String(32), nullable=False),
+    Column("form_code", String(32), nullable=False),
+    Column("kind", String(16), nullable=False),
+    #: With the session's AES key, encrypted; NULL where the journal has no key to encrypt it with.
+    Column("snapshot", LargeBinary),
+    #: False once it is final at KSeF and its UPO, if any, is in the journal.
+    Column("is_open", Boolean, nullable=False),
+    Column("status_code", Integer),
+    Column("opened_at", Float, nullable=False),
+    Index("ksef_sessions_work", "context", "is_open"),
+)
+
+UPOS: Final = Table(
+    "ksef_upos",
+    METADATA,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("session", String(64), nullable=False),
+    #: ``1``, ``2``, ... for a page of a session's UPO; the KSeF number for the UPO of one invoice.
+    Column("part", String(64), nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    UniqueConstraint("session", "part"),
+)
+
+#: Who delivers for which context, until when; what is left of its rate limits follows it.
+CONTEXTS: Final = Table(
+    "ksef_contexts",
+    METADATA,
+    Column("context", String(32), primary_key=True),
+    Column("owner", String(64)),
+    Column("expires_at", Float, nullable=False),
+    Column("pacing", Text),
+    Column("trouble", Text),
+)
+
+
+def _first(connection: Connection) -> None:
+    METADATA.create_all(connection)
+
+
+#: From each version to the next; a released step never changes.
+_STEPS: Final[Mapping[int, Callable[[Connection], None]]] = {1: _first}
+
+VERSION: Final = max(_STEPS)
+
+
+def migrate(connection: Connection) -> None:
+    """Bring the tables to `VERSION`; the caller's transaction keeps others from doing the same at once.
+
+    Raises:
+        LocalProtocolError: A later version of this library has been here.
+    """
+    _SCHEMA.create(connection, checkfirst=True)
+    found = connection.execute(select(_SCHEMA.c.version)).scalar()
+    if found is not None and found > VERSION:
+        raise LocalProtocolError(f"The journal has version {found}; this ksef_async knows versions up to {VERSION}.")
+    for version in range((found or 0) + 1, VERSION + 1):
+        _STEPS[version](connection)
+    if found is None:
+        connection.execute(insert(_SCHEMA).values(version=VERSION))
+    elif found < VERSION:
+        connection.execute(update(_SCHEMA).values(version=VERSION))

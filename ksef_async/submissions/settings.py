@@ -1,0 +1,31 @@
+"""How the work is done: named numbers."""
+
+from __future__ import annotations
+
+import attrs
+
+__all__ = ["Settings"]
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """How submissions are delivered; all times are in seconds."""
+
+    #: How long a session is kept open for more invoices after the last one; the UPO comes after that.
+    linger: float = 5.0
+    #: Between looks for work that another process has committed.
+    poll_interval: float = 0.5
+    #: Sends of one context under way at once.
+    concurrency: int = 16
+    #: A backlog goes one by one while that is over within this time; otherwise by batch, if the plan says so.
+    online_within: float = 600.0
+    #: Contexts delivered at once in this process.
+    max_contexts: int = 200
+    #: After which a silent worker counts as dead, and another takes its contexts over.
+    lease_duration: float = 15.0
+    #: The first pause after something went wrong with a whole context; each further one is twice as long ...
+    first_pause: float = 1.0
+    #: ... up to this.
+    longest_pause: float = 60.0
+    #: How often one document may fail by itself, while others succeed, before it is rejected.
+    tries: int = 6

@@ -1,0 +1,68 @@
+"""Documents, UPO and session keys at rest: encrypted with the user's keys (Fernet: AES-128-CBC with HMAC-SHA-256)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import anyio.to_thread
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from ..errors import CryptoError
+
+__all__ = ["Vault"]
+
+#: Encrypting more than this leaves the event loop.
+_LARGE: Final = 256_000
+
+#: What every Fernet token starts with (its version, 0x80, in Base64); no XML document does.
+_TOKEN: Final = b"gAAAA"
+
+
+class Vault:
+    """Encrypts what the journal stores.
+
+    Args:
+        keys: Fernet keys, the newest first; none stores documents in clear.
+
+    Raises:
+        CryptoError: One of them is no Fernet key.
+    """
+
+    def __init__(self, keys: Sequence[bytes | str] = ()) -> None:
+        #: For session snapshots, which are encrypted by the session layer.
+        self.keys = tuple(keys)
+        try:
+            self._fernet = MultiFernet([Fernet(key) for key in keys]) if keys else None
+        except ValueError:
+            raise CryptoError(
+                "A journal's key is 32 bytes in URL-safe Base64, as Fernet.generate_key() makes them."
+            ) from None
+
+    def __repr__(self) -> str:
+        return f"<Vault with {len(self.keys)} keys>"
+
+    async def lock(self, document: bytes) -> bytes:
+        """What to store of ``document``."""
+        if self._fernet is None:
+            return document
+        if len(document) > _LARGE:
+            return await anyio.to_thread.run_sync(self._fernet.encrypt, document)
+        return self._fernet.encrypt(document)
+
+    async def unlock(self, stored: bytes) -> bytes:
+        """The document that was stored; one from before there was a key is read as it is.
+
+        Raises:
+            CryptoError: It was encrypted with another key.
+        """
+        if not stored.startswith(_TOKEN):
+            return stored
+        if self._fernet is None:
+            raise CryptoError("The journal's documents are encrypted; give Submissions the keys they were stored with.")
+        try:
+            if len(stored) > _LARGE:
+                return await anyio.to_thread.run_sync(self._fernet.decrypt, stored)
+            return self._fernet.decrypt(stored)
+        except InvalidToken:
+            raise CryptoError("A document in the journal was encrypted with another key, or is damaged.") from None

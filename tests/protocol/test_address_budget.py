@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from ksef_async.operations import Operation
+from ksef_async.operations.keys import LIST_PUBLIC_KEYS
+from ksef_async.operations.sessions import SEND_INVOICE
+from ksef_async.protocol.pacing import AddressBudget, Pacer
+
+
+@pytest.mark.parametrize(
+    ("operation", "granted"),
+    [pytest.param(SEND_INVOICE, 75, id="overall"), pytest.param(LIST_PUBLIC_KEYS, 60, id="anonymous")],
+)
+def test_no_second_holds_more_calls_than_the_address_is_granted(
+    operation: Operation[object, object], granted: int
+) -> None:
+    chance, budget = random.Random(7), AddressBudget(margin=0.0)
+    now, starts = 0.0, []
+    for _ in range(2_000):
+        now += chance.choice((0.0, 0.0, 0.001, 0.03))
+        starts.append(budget.reserve(operation, now))
+    starts.sort()
+
+    assert all(starts[place + granted] - starts[place] >= 1.0 - 1e-9 for place in range(len(starts) - granted))
+    assert starts[granted * 3] < 4.0 + now
+
+
+def test_anonymous_calls_leave_room_for_others() -> None:
+    budget = AddressBudget()
+    for _ in range(60):
+        assert budget.reserve(LIST_PUBLIC_KEYS, 0.0) == 0.0
+
+    assert budget.reserve(LIST_PUBLIC_KEYS, 0.0) > 1.0
+    assert budget.reserve(SEND_INVOICE, 0.0) == 0.0
+
+
+def test_history_counts_in_another_pacer() -> None:
+    first, second = Pacer(), Pacer()
+    for _ in range(10):
+        first.reserve(SEND_INVOICE, 100.0)
+
+    second.remember(first.history(100.5), 7.0)
+
+    assert first.reserve(SEND_INVOICE, 100.5) == pytest.approx(101.25)
+    assert second.reserve(SEND_INVOICE, 7.0) == pytest.approx(7.75)

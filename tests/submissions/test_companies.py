@@ -1,0 +1,105 @@
+"""Many companies in one process, in virtual time: all delivered, within everybody's rate limits.
+
+``nox -s durable`` runs it with 1,000 companies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
+import aiosqlite
+import pytest
+from clients import Traffic
+from virtual_time import VirtualTimeLoop, mind_threads
+
+from ksef_async import KsefClient, KsefToken
+from ksef_async.protocol.ksef_number import has_valid_check_digit
+from ksef_async.protocol.pacing import AddressBudget, Pacer
+from ksef_async.sandbox import Clock, Sandbox, sample_invoice
+from ksef_async.submissions import Settings, Submissions, SubmissionState
+
+COMPANIES = int(os.environ.get("DURABLE_COMPANIES", "12"))
+INVOICES = 10
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
+
+
+def nips(count: int) -> list[str]:
+    valid = (str(number) for number in range(5_260_000_000, 9_999_999_999) if has_valid_check_digit(str(number)))
+    return [next(valid) for _ in range(count)]
+
+
+def mind_the_database(loop: VirtualTimeLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let virtual time stand still while aiosqlite's threads are at work, as it does for anyio's."""
+    at_work = 0
+    execute: Callable[..., Awaitable[Any]] = aiosqlite.Connection._execute
+    others = loop.jumping.threads_are_busy
+
+    async def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal at_work
+        at_work += 1
+        try:
+            return await execute(*args, **kwargs)
+        finally:
+            at_work -= 1
+
+    monkeypatch.setattr(aiosqlite.Connection, "_execute", counted)
+    loop.jumping.threads_are_busy = lambda: at_work > 0 or others()
+
+
+@pytest.mark.timeout(900)
+async def test_every_company_is_delivered_within_its_limits(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    await mind_threads()
+    mind_the_database(loop, monkeypatch)
+    traffic = Traffic()
+    async with AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(Sandbox(clock=Clock(monotonic=loop.time)))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        address = AddressBudget()
+        clients = {
+            nip: KsefClient(
+                sandbox.environment,
+                KsefToken(nip=nip, token=sandbox.issue_token(nip)),
+                session=session,
+                pacer=Pacer(address=address),
+                hook=traffic,
+            )
+            for nip in nips(COMPANIES)
+        }
+        settings = Settings(linger=1.0, max_contexts=50)
+        submissions = await stack.enter_async_context(Submissions(sqlite_url, client=clients, settings=settings))
+        async with submissions.begin() as transaction:
+            for number in range(INVOICES):
+                for nip in clients:
+                    await submissions.submit(sample_invoice(nip, f"FV/{number}"), tx=transaction)
+
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        started, virtual = time.perf_counter(), loop.time()
+        async with submissions.running():
+            await submissions.settled()
+        seconds, virtual = time.perf_counter() - started, loop.time() - virtual
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+
+        counts = await submissions.count()
+        print(
+            f"\n{COMPANIES} companies, {INVOICES} invoices each: {seconds:.1f} s ({virtual:.0f} s of virtual time), "
+            f"{traffic.refused} times 429, {grown / 1024:.0f} MB more memory at most, "
+            f"{before / 1024:.0f} MB before, sandbox included"
+        )
+        assert counts[SubmissionState.ACCEPTED] == COMPANIES * INVOICES
+        stored = await submissions.list(limit=COMPANIES * INVOICES)
+        assert all(submission.has_upo for submission in stored)
+    assert traffic.refused == 0
+    assert sum(invoice.is_accepted for invoice in sandbox.world.invoices()) == COMPANIES * INVOICES
