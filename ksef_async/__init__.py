@@ -77,7 +77,7 @@ from .sessions.online import OnlineSession
 from .sessions.outcomes import AcceptedInvoice, Outcome
 from .sessions.tracking import SentInvoice
 from .sessions.transitions import Transition, Transitions
-from .sessions.upo import SessionUPO
+from .sessions.upo import SessionUPO, upo_signer
 from .transport import AiohttpTransport, Transport
 
 __version__ = "0.1.0"
@@ -146,4 +146,5 @@ __all__ = [
     "UnauthorizedError",
     "UploadExpiredError",
     "WaitTimeoutError",
+    "upo_signer",
 ]
