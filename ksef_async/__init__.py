@@ -82,7 +82,7 @@ from .sessions.online import OnlineSession
 from .sessions.outcomes import AcceptedInvoice, Outcome
 from .sessions.tracking import SentInvoice
 from .sessions.transitions import Transition, Transitions
-from .sessions.upo import SessionUPO
+from .sessions.upo import SessionUPO, upo_signer
 from .transport import AiohttpTransport, Transport
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ __all__ = [
     "UploadExpiredError",
     "WaitTimeoutError",
     "pack",
+    "upo_signer",
 ]
 
 #: Loaded when they are asked for: a program that sends invoice by invoice has no use for archive formats.

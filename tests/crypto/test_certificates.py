@@ -98,6 +98,7 @@ def test_repairing_changes_the_algorithms_and_nothing_else() -> None:
 
 @pytest.mark.skipif(OPENSSL is None, reason="the openssl command is not here")
 @pytest.mark.parametrize("options", [(), ("-certpbe", "AES-128-CBC", "-macalg", "sha1"), ("-certpbe", "NONE")])
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")  # of what damage makes
 def test_certificate_that_ksef_wrote_wrong_is_read_from_pkcs12(options: tuple[str, ...], tmp_path: Path) -> None:
     assert OPENSSL is not None
     der, certificate, key, out = (tmp_path / name for name in ("c.der", "c.pem", "key.pem", "c.p12"))
@@ -115,6 +116,15 @@ def test_certificate_that_ksef_wrote_wrong_is_read_from_pkcs12(options: tuple[st
     for wrong in (None, b"", b"another"):
         with pytest.raises(CryptoError, match="its password is wrong, it is damaged"):
             load_pkcs12(out.read_bytes(), wrong)
+    for at in range(0, out.stat().st_size, 41):
+        damaged = bytearray(out.read_bytes())
+        damaged[at] ^= 0x15
+        try:
+            _, read = load_pkcs12(bytes(damaged), PASSWORD)
+        except CryptoError:
+            continue
+        # Damage to what is not looked at, such as the file's checksum, or the name of the key.
+        assert read.private_numbers() == EC_KEY.private_numbers()
 
 
 def _named(**parts: str) -> Callable[[], Any]:
