@@ -122,7 +122,9 @@ def _parse(data: bytes) -> etree._Element:
     if (info.encoding or "UTF-8").upper() not in ("UTF-8", "US-ASCII"):
         raise SignatureError(SignatureProblem.INVALID_ENCODING)
     has_doctype = bool(info.doctype)  # type: ignore[union-attr]  # stubs
-    if has_doctype or any(True for _ in root.iter(etree.ProcessingInstruction, etree.Entity)):
+    # Before and after the root element too: they are part of what is signed, and c14n of an element leaves them out.
+    everywhere = [*root.itersiblings(preceding=True), *root.iter(), *root.itersiblings()]
+    if has_doctype or any(each.tag in (etree.ProcessingInstruction, etree.Entity) for each in everywhere):
         raise SignatureError(SignatureProblem.INVALID_DOCUMENT)
     return root
 

@@ -105,7 +105,7 @@ def read_auth_token_request(document: etree._Element) -> AuthTokenRequest:
     kind = ContextType(etree.QName(context).localname)
     if kind not in _CONTEXTS:
         raise ValueError(f"The element '{kind.value}' has no place in ContextIdentifier.")
-    value = _checked(kind.value, context.text or "", _CONTEXTS[kind])
+    value = _checked(kind.value, _text(context), _CONTEXTS[kind])
     subject_by = SubjectBy(children.text("SubjectIdentifierType", "certificateSubject|certificateFingerprint"))
     policy = _policy(children, str(namespace)) if children.next_is("AuthorizationPolicy") else None
     children.end()
@@ -131,7 +131,7 @@ def _policy(children: _Children, namespace: str) -> AuthorizationPolicy:
         if name not in order or child.tag != f"{{{namespace}}}{name}":
             raise ValueError(f"The element '{name}' has no place in AllowedIps.")
         order = order[order.index(name) :]
-        lists[name].append(_checked(name, " ".join((child.text or "").split()), _IPS[name]))
+        lists[name].append(_checked(name, " ".join(_text(child).split()), _IPS[name]))
     if long := [name for name, given in lists.items() if len(given) > 10]:
         raise ValueError(f"The element '{long[0]}' may occur 10 times.")
     addresses, ranges, masks = map(tuple, lists.values())
@@ -150,7 +150,7 @@ class _Children:
 
     def text(self, name: str, pattern: str) -> str:
         # Of the type xsd:token, so blanks around it do not count.
-        return _checked(name, " ".join((self._take(name).text or "").split()), pattern)
+        return _checked(name, " ".join(_text(self._take(name)).split()), pattern)
 
     def inside(self, name: str) -> list[etree._Element]:
         found = list(_elements(self._take(name)))
@@ -170,6 +170,13 @@ class _Children:
 
 def _elements(parent: etree._Element) -> Iterator[etree._Element]:
     return parent.iterchildren("*")  # neither comments nor texts
+
+
+def _text(element: etree._Element) -> str:
+    if any(True for _ in _elements(element)):
+        raise ValueError(f"The element '{etree.QName(element).localname}' may contain only text.")
+    # All of it: nobody signs comments, so whoever puts one into a value must not be able to cut it short.
+    return str(element.xpath("string()"))
 
 
 def _checked(name: str, text: str, pattern: str) -> str:

@@ -201,6 +201,8 @@ EMPTY = f'<ds:Signature xmlns:ds="{signing.DS}"/>'
         pytest.param(b"<!DOCTYPE a [<!ENTITY e 'x'>]><a>&e;</a>", 9101, id="DTD"),
         pytest.param(b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>', 9101, id="external DTD"),
         pytest.param(b"<a><?pi?></a>", 9101, id="processing instruction"),
+        pytest.param(b"<?pi?><a/>", 9101, id="processing instruction before the document"),
+        pytest.param(b"<a/><?pi?>", 9101, id="... after it"),
         pytest.param(document("20260701-CR-0000000000-0000000000-00"), 9102, id="not signed"),
         pytest.param(f"<a>{EMPTY}</a>".encode(), 9101, id="another document"),
         pytest.param(EMPTY.encode(), 9101, id="nothing but a signature"),
@@ -223,6 +225,17 @@ async def test_signed_document_inside_another_is_refused(wire: Wire) -> None:
     answer = await send(wire, etree.tostring(outer))
 
     assert (answer.error, answer.details) == ((400, 9105), ["Podpis zweryfikowany negatywnie."])
+
+
+async def test_comment_does_not_cut_a_value_short(wire: Wire) -> None:
+    """Comments are not signed, so anybody may put one into a document that others have signed."""
+    context = f"<NipVatUe>{NIP}-DE123456789</NipVatUe>"
+    body = signer().sign(document(await challenge(wire), context=context))
+
+    answer = await send(wire, body.replace(b"-DE1234", b"-DE1234<!-- -->"))
+
+    login = wire.sandbox.world.logins[answer.json["referenceNumber"]]
+    assert login.context.value == f"{NIP}-DE123456789"
 
 
 async def test_two_signatures_are_refused(wire: Wire) -> None:
@@ -250,6 +263,7 @@ async def test_detached_signature_is_refused(wire: Wire) -> None:
         pytest.param({"context": f"<Nip>{NIP}</Nip><Nip>{NIP}</Nip>"}, id="two contexts"),
         pytest.param({"context": "<Pesel>44051401458</Pesel>"}, id="kind of context"),
         pytest.param({"subject": "certificate"}, id="kind of subject"),
+        pytest.param({"context": f"<Nip>{NIP}<More/></Nip>"}, id="element in a value"),
         pytest.param({"more": "<More/>"}, id="more than it should have"),
         pytest.param({"more": "<AuthorizationPolicy/>"}, id="empty policy"),
         pytest.param({"more": policy("<Ip4Address>1.2.3.400</Ip4Address>")}, id="address"),
