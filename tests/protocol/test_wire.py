@@ -271,7 +271,11 @@ def values(field: attrs.Attribute[Any]) -> st.SearchStrategy[Any]:
         items = instances(get_args(field.type)[0])
         found = st.lists(items, min_size=bounds.least or 0, max_size=bounds.most or 3).map(tuple)
     elif bounds.pattern is not None:
-        found = st.from_regex(re.compile(bounds.pattern, re.ASCII), fullmatch=True)
+        least, most = bounds.least or 0, bounds.most
+        # A pattern that leaves the length open is of characters that may be repeated.
+        found = st.from_regex(re.compile(bounds.pattern, re.ASCII), fullmatch=True).map(
+            lambda text: text if len(text) >= least else (text * least)[:most]
+        )
     else:
         found = st.text(min_size=bounds.least or 0, max_size=bounds.most)
     return found | st.none() if field.default is None else found
