@@ -29,11 +29,17 @@ __all__ = ["WARSAW", "Document", "Rejected", "examine"]
 
 WARSAW: Final = ZoneInfo("Europe/Warsaw")
 
-#: Control characters and non-characters that KSeF refuses, as UTF-8 text.
-_DISCOURAGED: Final = re.compile(
-    "[\x7f-\x84\x86-\x9f\ufdd0-\ufdef"
-    + "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(1, 17))
-    + "]"
+#: Control characters and non-characters that KSeF refuses.
+_DISCOURAGED: Final = frozenset(
+    map(
+        chr,
+        (
+            *range(0x7F, 0x85),
+            *range(0x86, 0xA0),
+            *range(0xFDD0, 0xFDF0),
+            *(plane << 16 | low for plane in range(1, 17) for low in (0xFFFE, 0xFFFF)),
+        ),
+    )
 )
 _ENCODING: Final = re.compile(rb"""^<\?xml[^>]*encoding\s*=\s*["']([^"']+)["']""")
 
@@ -156,7 +162,8 @@ def _parse(invoice: bytes) -> ET.Element:
         root = parse_xml(invoice)
     except ValueError as error:
         raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, "Nieprawidłowy XML", str(error)) from error
-    if _DISCOURAGED.search(text):
+    # Most of a large invoice is made of few characters, and a regular expression would take ten times as long.
+    if _DISCOURAGED & set(text):
         raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, "Plik faktury zawiera niedozwolone znaki Unicode.")
     return root
 

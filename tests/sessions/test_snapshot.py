@@ -68,9 +68,9 @@ async def test_damaged_snapshot_is_refused(client: KsefClient, damage: object) -
 
 
 async def test_snapshot_of_a_later_version_is_refused(client: KsefClient) -> None:
-    snapshot = Fernet(KEY).encrypt(b'{"version": 2}')
+    snapshot = Fernet(KEY).encrypt(b'{"version": 3}')
 
-    with pytest.raises(LocalProtocolError, match="version 2; this ksef_async reads version 1"):
+    with pytest.raises(LocalProtocolError, match="version 3; this ksef_async reads versions 1 and 2"):
         await client.sessions.resume(snapshot, KEY)
 
 
