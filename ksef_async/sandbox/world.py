@@ -32,6 +32,7 @@ from .intake import WARSAW, Document
 from .limiter import RateLimiter
 from .methods import TOKEN, LoginMethod
 from .ministry import Ministry
+from .recent import Recent
 from .schemas import Schemas
 from .subjects import OWNER_PERMISSIONS, Subject
 
@@ -302,6 +303,8 @@ class World:
         self.spool = Path()
         #: What goes on after a call is answered.
         self.background = Background()
+        #: For the page the sandbox serves.
+        self.recent = Recent()
         #: Where clients reach the storage, without a final slash.
         self.public_url = ""
         #: By their secret.
