@@ -45,7 +45,8 @@ async def serving(
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KSEF_")}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "uvicorn", application, "--port", str(port), "--log-level", "error"),
-        *("--app-dir", str(folders[0])),
+        # A connection that the service closes just as it is used again would look like a failure of the service.
+        *("--app-dir", str(folders[0]), "--timeout-keep-alive", "120"),
         env={**kept, **variables, "PYTHONPATH": os.pathsep.join(map(str, folders))},
     )
     try:
