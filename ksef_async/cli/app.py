@@ -12,6 +12,7 @@ from .. import __version__
 from ..errors import KsefError
 from .exits import EXIT_CODES, Exit, UsageError
 from .output import print_json
+from .plan import plan
 from .sandboxes import demo, sandbox
 from .send import send
 from .status import status
@@ -27,7 +28,7 @@ app = App(
     version=__version__,
     suppress_keyboard_interrupt=False,
 )
-for command in (send, status, upo, sandbox, demo):
+for command in (send, status, upo, plan, sandbox, demo):
     app.command(command)
 
 
