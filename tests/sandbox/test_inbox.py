@@ -16,6 +16,7 @@ from readable import office_invoice
 
 from ksef_async import FormCode, InvoiceRejectedError, KsefClient, ServerError
 from ksef_async.operations.limits import GET_RATE_LIMITS
+from ksef_async.packing import pack
 from ksef_async.sandbox import Sandbox, sample_invoice
 from ksef_async.sandbox.inbox.reading import amount, read_invoice
 from ksef_async.sandbox.inbox.reading_ubl import read_ubl
@@ -258,3 +259,20 @@ def test_official_samples_are_read(file: Path) -> None:
     assert read.total
     assert {"Sprzedawca", "Nabywca"} <= {party.role for party in read.parties}
     assert all(line.name for line in read.lines)
+
+
+async def test_batch_session_is_told(sandbox: Sandbox, client: KsefClient, inbox: Inbox, tmp_path: Path) -> None:
+    (tmp_path / "one.xml").write_bytes(office_invoice(sandbox.nip, "FV/8", DAY))
+    async with pack(tmp_path) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        async with session:
+            pass
+        await session.upo()
+
+    _, told = await inbox.get(f"/inbox/sessions/{session.reference_number}")
+    (row,) = told["invoices"]
+    _, invoice = await inbox.get(f"/inbox/sessions/{session.reference_number}/invoices/{row['referenceNumber']}")
+
+    assert told["kind"] == "Batch"
+    assert [moment["code"] for moment in told["timeline"]] == [100, 150, 200]
+    assert invoice["document"]["read"]["number"] == "FV/8"

@@ -124,7 +124,7 @@ function drawSessions(sessions) {
   },
   h("span", { class: "top" }, chip(one.state), h("small", {}, at(one.openedAt))),
   h("span", { class: "mono" }, one.referenceNumber),
-  h("small", {}, `${one.form} · ${count(one.invoiceCount, "invoice")}`,
+  h("small", {}, `${one.kind} · ${one.form} · ${count(one.invoiceCount, "invoice")}`,
     one.rejectedCount ? `, ${one.rejectedCount} rejected` : "")));
 }
 
@@ -132,7 +132,7 @@ const drawTimeline = (moments) => h("ol", { class: "timeline" }, moments.map((on
   h("li", { class: `is-${one.mood}` }, h("b", {}, one.code), ` ${one.description}`, at(one.at))));
 
 function drawSession(session) {
-  const facts = [`NIP ${session.context}`, session.form, `${session.acceptedCount} accepted`];
+  const facts = [`NIP ${session.context}`, session.kind, session.form, `${session.acceptedCount} accepted`];
   if (session.rejectedCount) facts.push(`${session.rejectedCount} rejected`);
   return [
     h("div", { class: "head" }, h("h3", {}, session.referenceNumber), h("span", { class: "facts" }, facts.join(" · "))),

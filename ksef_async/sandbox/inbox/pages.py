@@ -25,7 +25,7 @@ from ...models.sessions import InvoiceStatusCode
 from ..faults import Faults
 from ..router import SIMULATOR_HEADER
 from ..upo import invoice_upo
-from ..world import Invoice, OnlineSession, World
+from ..world import Invoice, Session, World
 from .presets import PRESETS
 from .reading import read_invoice
 from .reading_ubl import read_ubl
@@ -152,7 +152,7 @@ class _Inbox:
         self._faults.clear()
         return _json({})
 
-    def _find_session(self, request: web.Request) -> OnlineSession:
+    def _find_session(self, request: web.Request) -> Session:
         session = self._world.sessions.get(request.match_info["session"])
         if session is None:
             raise _Problem(404, "There is no such session.")
@@ -184,7 +184,7 @@ def _read(xml: bytes | None) -> dict[str, Any] | None:
     return {"xml": xml.decode("utf-8", "replace"), "read": None if invoice is None else attrs.asdict(invoice)}
 
 
-def _receipt(session: OnlineSession, invoice: Invoice, code: int) -> str | None:
+def _receipt(session: Session, invoice: Invoice, code: int) -> str | None:
     return invoice_upo(session, invoice).decode("utf-8") if code == InvoiceStatusCode.ACCEPTED else None
 
 

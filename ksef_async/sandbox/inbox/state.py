@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
 import attrs
 
+from ...models.sessions import SessionType, StatusCode
 from ...operations.table import OPERATIONS
-from ...protocol.lifecycle import INVOICE_STATES, ONLINE_SESSION_STATES, is_success, is_terminal
+from ...protocol.lifecycle import (
+    BATCH_SESSION_STATES,
+    INVOICE_STATES,
+    ONLINE_SESSION_STATES,
+    State,
+    is_success,
+    is_terminal,
+)
 from ..faults import Fault, Faults
-from ..world import Invoice, OnlineSession, World
+from ..world import Invoice, Session, World
 from .presets import PRESETS
 
 __all__ = ["describe_invoice", "describe_session", "describe_world"]
 
+#: What states a session goes through, and which of them follows its close.
+_KINDS: Final[Mapping[SessionType, tuple[Mapping[int, State], StatusCode]]] = {
+    SessionType.ONLINE: (ONLINE_SESSION_STATES, StatusCode.CLOSED),
+    SessionType.BATCH: (BATCH_SESSION_STATES, StatusCode.PROCESSING),
+}
 _MOST_SESSIONS: Final = 40
 _MOST_REQUESTS: Final = 120
 _MOST_INVOICES: Final = 300
@@ -55,12 +68,13 @@ def _state(code: int, description: str) -> dict[str, Any]:
     return {"code": int(code), "description": description, "mood": mood}
 
 
-def _session(session: OnlineSession, now: datetime) -> dict[str, Any]:
+def _session(session: Session, now: datetime) -> dict[str, Any]:
     count, accepted, rejected = session.counts_at(now)
     status = session.status_at(now)
     return {
         "referenceNumber": session.reference_number,
         "context": session.context.value,
+        "kind": session.kind.value,
         "form": session.form_code.system_code,
         "openedAt": session.opened_at,
         "state": _state(status.code, status.description),
@@ -70,10 +84,10 @@ def _session(session: OnlineSession, now: datetime) -> dict[str, Any]:
     }
 
 
-def describe_session(world: World, session: OnlineSession) -> dict[str, Any]:
+def describe_session(world: World, session: Session) -> dict[str, Any]:
     """One session: its timeline, and its newest invoices."""
     now = world.clock.now()
-    newest = islice(reversed(session.invoices.values()), _MOST_INVOICES)
+    newest = islice(reversed(session.invoices_at(now)), _MOST_INVOICES)
     return {
         **_session(session, now),
         "validUntil": session.valid_until,
@@ -84,15 +98,17 @@ def describe_session(world: World, session: OnlineSession) -> dict[str, Any]:
     }
 
 
-def _timeline(session: OnlineSession, now: datetime) -> Iterator[dict[str, Any]]:
+def _timeline(session: Session, now: datetime) -> Iterator[dict[str, Any]]:
+    states, closed_code = _KINDS[session.kind]
+
     def moment(at: datetime, code: int) -> dict[str, Any]:
-        return {"at": at, **_state(code, ONLINE_SESSION_STATES[code].description)}
+        return {"at": at, **_state(code, states[code].description)}
 
     yield moment(session.opened_at, 100)
     closed, final, code = session.closed_since(now), session.final_since(now), session.code_at(now)
     # An empty session goes from 100 to its end at once; a bad key ends one that is still open.
     if closed is not None and (final is None or final > closed):
-        yield moment(closed, 170)
+        yield moment(closed, closed_code)
     if final is not None:
         yield moment(final, code)
 
