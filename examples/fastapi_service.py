@@ -1,49 +1,50 @@
-"""A FastAPI service: the lifespan owns the client and keeps a session open, an endpoint awaits a send.
+"""A FastAPI service: an invoice is handed over, followed, and its UPO downloaded; a restart loses nothing.
 
-Run it with ``uvicorn fastapi_service:app``, then: ``curl --data-binary @invoice.xml localhost:8000/invoices``.
+Run it with ``uvicorn fastapi_service:app``, ask ``/company`` for the NIP, then
+``curl --data-binary @invoice.xml localhost:8000/ksef/NIP/invoices``; all addresses are at ``/docs``.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Annotated
 
-from fastapi import Body, FastAPI, HTTPException, Request
+from fastapi import FastAPI
 
-from ksef_async import FormCode, InvoiceRejectedError, LocalProtocolError, SessionKeeper
-from ksef_async.demo import connect
+from ksef_async.demo import company
+from ksef_async.fastapi import KsefClientDep, KsefService, SubmissionsDep, SubmissionView, router
+from ksef_async.sandbox import sample_invoice
+
+JOURNAL = os.environ.get("JOURNAL", "sqlite+aiosqlite:///invoices.db")
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    async with connect() as (client, nip), client.sessions.keep_open(FormCode.FA3) as sender:
-        app.state.sender, app.state.nip = sender, nip
-        yield
+    # The embedded sandbox, unless KSEF_ENV, KSEF_NIP and KSEF_TOKEN say otherwise. A service of several companies
+    # gives the credentials of each.
+    async with company() as (environment, credentials):
+        app.state.nip = credentials.context.value
+        service = KsefService(environment, {app.state.nip: credentials}, journal=JOURNAL)
+        async with service.lifespan(app):
+            yield
 
 
 app = FastAPI(lifespan=lifespan)
+# Whoever may call these addresses may issue invoices: give dependencies=[Depends(...)] that know your users.
+app.include_router(router, prefix="/ksef")
 
 
 @app.get("/company")
-async def company(request: Request) -> dict[str, str]:
-    return {"nip": request.app.state.nip}
+async def show_company(client: KsefClientDep) -> dict[str, str]:
+    return {"nip": app.state.nip, "ksef": client.environment.base_url}
 
 
-@app.post("/invoices")
-async def send_invoice(
-    request: Request, invoice: Annotated[bytes, Body(media_type="application/xml")]
-) -> dict[str, str]:
-    sender: SessionKeeper = request.app.state.sender
-    try:
-        # The same document posted twice, by a caller that lost our answer, is issued once.
-        sent = await sender.send(invoice)
-        accepted = await sent.outcome()
-    except LocalProtocolError as error:
-        raise HTTPException(400, str(error)) from error
-    except InvoiceRejectedError as error:
-        raise HTTPException(422, str(error)) from error
-    return {"ksef_number": accepted.ksef_number, "session": accepted.session_reference_number}
+@app.post("/orders/{order}/invoice", status_code=202)
+async def issue(order: str, submissions: SubmissionsDep) -> SubmissionView:
+    # Asked twice for one order, by a caller that lost our answer, it is issued once. With tx=, in your transaction.
+    invoice = sample_invoice(app.state.nip, f"FV/{order}")
+    return SubmissionView.of(await submissions.submit(invoice, key=f"order {order}"))
 
 
-# {"ksef_number":"5265877635-20261124-0100001AF629-2C","session":"20261124-SO-2C3E6C8000-B675CF5D68-07"}
+# {"id":1,"key":"order 7","nip":"5265877635","number":"FV/7","kind":"VAT","state":"queued","ksef_number":null,...}

@@ -1,9 +1,8 @@
-"""A worker: takes every XML file from a folder, sends it, and keeps its KSeF number and UPO beside it.
+"""A worker: takes every XML file from a folder, delivers it, and keeps its KSeF number and UPO beside it.
 
-``python worker.py FOLDER`` leaves ``invoice.ksef.json`` and ``invoice.upo.xml`` beside ``invoice.xml``; a file that
-has its JSON is not sent again. What KSeF rejected has the reason in its JSON instead of a number.
-A worker that dies between sending and writing sends the file once more when it is started again: KSeF calls it a
-duplicate, and as it is the same document, its outcome and its UPO are those of the first.
+``python worker.py FOLDER`` leaves ``invoice.ksef.json`` and ``invoice.upo.xml`` beside ``invoice.xml``. What was sent
+is in ``journal.db``: a worker that dies at any moment goes on where it was when it is started again, and no invoice
+is issued twice. What KSeF rejected has the reason in its JSON instead of a number.
 """
 
 from __future__ import annotations
@@ -14,25 +13,10 @@ import os
 import sys
 from pathlib import Path
 
-from anyio import Path as AsyncPath
-
-from ksef_async import FormCode, InvoiceRejectedError, LocalProtocolError, OnlineSession
-from ksef_async.demo import connect
+from ksef_async import KsefClient, LocalProtocolError
+from ksef_async.demo import company
 from ksef_async.sandbox import sample_invoice
-
-
-async def deliver(session: OnlineSession, file: AsyncPath) -> None:
-    try:
-        sent = await session.send(await file.read_bytes())
-        invoice = await sent.outcome()
-    except (InvoiceRejectedError, LocalProtocolError) as error:
-        result = {"rejected": str(error)}
-    else:
-        upo = await sent.upo()
-        await file.with_suffix(".upo.xml").write_bytes(upo.xml)
-        result = {"ksef_number": invoice.ksef_number, "session": invoice.session_reference_number}
-    await file.with_suffix(".ksef.json").write_text(json.dumps(result))
-    print(f"{file.name}: {result}")
+from ksef_async.submissions import Settings, Submissions
 
 
 def waiting(folder: Path) -> list[Path]:
@@ -40,16 +24,34 @@ def waiting(folder: Path) -> list[Path]:
     return [file for file in files if not file.with_suffix(".ksef.json").exists()]
 
 
+def keep(file: Path, result: dict[str, str | None]) -> None:
+    file.with_suffix(".ksef.json").write_text(json.dumps(result))
+    print(f"{file.name}: {result}")
+
+
 async def main(folder: Path) -> None:
-    async with connect() as (client, nip):
+    journal = f"sqlite+aiosqlite:///{folder / 'journal.db'}"
+    async with company() as (environment, credentials), KsefClient(environment, credentials) as client:
         if "KSEF_ENV" not in os.environ and not waiting(folder):
-            (folder / "sample.xml").write_bytes(sample_invoice(nip))
-        async with await client.sessions.open_online(FormCode.FA3) as session:
+            (folder / "sample.xml").write_bytes(sample_invoice(credentials.context.value))
+        files: dict[int, Path] = {}
+        async with Submissions(journal, client=client, settings=Settings(linger=0.2)) as submissions:
             for file in waiting(folder):
-                await deliver(session, AsyncPath(file))
+                try:
+                    files[(await submissions.submit(file.read_bytes())).id] = file
+                except LocalProtocolError as error:
+                    keep(file, {"rejected": str(error)})
+            async with submissions.running():
+                await submissions.settled()
+            for number, file in files.items():
+                result = await submissions.get(number)
+                if result.has_upo:
+                    file.with_suffix(".upo.xml").write_bytes(await submissions.upo(number))
+                reason = result.reason.text if result.reason else result.state
+                keep(file, {"ksef_number": result.ksef_number} if result.ksef_number else {"rejected": reason})
 
 
 if __name__ == "__main__":
     asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else ".")))
 
-# sample.xml: {'ksef_number': '5265877635-20261124-0100001AF629-2C', 'session': '20261124-SO-2C3E6C8000-B675CF5D68-07'}
+# sample.xml: {'ksef_number': '5265877635-20261124-0100001AF629-2C'}

@@ -17,7 +17,7 @@ from .models.limits import PRODUCTION_LIMITS, RateLimits
 from .protocol.ksef_number import is_nip
 from .sandbox import Sandbox
 
-__all__ = ["main"]
+__all__ = ["main", "serve"]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,13 +61,15 @@ def _token(text: str) -> str:
     return text
 
 
-async def _serve(port: int, nip: str | None, token: str | None, rate_limits: RateLimits | None) -> None:
+async def serve(port: int, nip: str | None, token: str | None, rate_limits: RateLimits | None) -> None:
+    """Serve a sandbox until SIGINT or SIGTERM, and print what its clients need."""
     async with Sandbox(port=port, nip=nip, token=token, rate_limits=rate_limits) as sandbox:
         print(f"KSEF_ENV={sandbox.environment.base_url}")
         print(f"KSEF_NIP={sandbox.nip}")
         # The token is worth nothing outside this process; a given one is not repeated.
         print(f"KSEF_TOKEN={sandbox.token}" if token is None else "KSEF_TOKEN is the one given")
-        print("A simulator without legal effect. Interrupt to stop.", flush=True)
+        page = sandbox.environment.base_url.removesuffix("v2")
+        print(f"A simulator without legal effect; what it holds is shown at {page} Interrupt to stop.", flush=True)
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
                 return
@@ -86,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             anyio.run(run_demo, options.invoices)
         else:
             rate_limits = None if options.no_rate_limits else PRODUCTION_LIMITS
-            anyio.run(_serve, options.port, options.nip, options.token, rate_limits)
+            anyio.run(serve, options.port, options.nip, options.token, rate_limits)
     except (KsefError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

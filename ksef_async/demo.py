@@ -1,6 +1,6 @@
 """The main job, start to finish, with a timeline: what ``python -m ksef_async demo`` runs.
 
-`connect` decides where: the environment named by KSEF_ENV (TEST, DEMO, PRODUCTION or a base URL), KSEF_NIP and
+`company` decides where: the environment named by KSEF_ENV (TEST, DEMO, PRODUCTION or a base URL), KSEF_NIP and
 KSEF_TOKEN, or an embedded sandbox where these are not set.
 """
 
@@ -25,9 +25,30 @@ from .sandbox import Sandbox, sample_invoice
 from .sessions.outcomes import AcceptedInvoice
 from .sessions.upo import SessionUPO
 
-__all__ = ["check_receipt", "connect", "run_demo"]
+__all__ = ["check_receipt", "company", "connect", "run_demo"]
 
 _NAMED = {"TEST": Environment.TEST, "DEMO": Environment.DEMO, "PRODUCTION": Environment.PRODUCTION}
+
+
+@asynccontextmanager
+async def company(nip: str | None = None) -> AsyncIterator[tuple[Environment, KsefToken]]:
+    """Where KSeF is, and who logs in.
+
+    Args:
+        nip: Which company the sandbox is to know; made up by default. A real environment takes KSEF_NIP.
+
+    Raises:
+        LocalProtocolError: KSEF_ENV is set, but KSEF_NIP or KSEF_TOKEN is not.
+    """
+    if not (name := os.environ.get("KSEF_ENV")):
+        async with Sandbox(nip=nip) as sandbox:
+            yield sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token)
+        return
+    try:
+        credentials = KsefToken(nip=os.environ["KSEF_NIP"], token=os.environ["KSEF_TOKEN"])
+    except KeyError as error:
+        raise LocalProtocolError(f"KSEF_ENV is set, so {error} has to be set too.") from None
+    yield _NAMED.get(name) or Environment(name), credentials
 
 
 @asynccontextmanager
@@ -35,26 +56,17 @@ async def connect(nip: str | None = None, *, hook: Hook | None = None) -> AsyncI
     """A client, and the NIP it is logged in for.
 
     Args:
-        nip: Which company the sandbox is to know; made up by default. A real environment takes KSEF_NIP.
+        nip: As for `company`.
         hook: Is told of every event.
 
     Raises:
-        LocalProtocolError: KSEF_ENV is set, but KSEF_NIP or KSEF_TOKEN is not.
+        LocalProtocolError: As for `company`.
     """
-    if not (name := os.environ.get("KSEF_ENV")):
-        async with (
-            Sandbox(nip=nip) as sandbox,
-            KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token), hook=hook) as client,
-        ):
-            yield client, sandbox.nip
-        return
-    try:
-        credentials = KsefToken(nip=os.environ["KSEF_NIP"], token=os.environ["KSEF_TOKEN"])
-    except KeyError as error:
-        raise LocalProtocolError(f"KSEF_ENV is set, so {error} has to be set too.") from None
-    environment = _NAMED.get(name) or Environment(name)
-    async with KsefClient(environment, credentials, hook=hook, revoke_on_exit=True) as client:
-        yield client, os.environ["KSEF_NIP"]
+    async with (
+        company(nip) as (environment, credentials),
+        KsefClient(environment, credentials, hook=hook, revoke_on_exit=True) as client,
+    ):
+        yield client, credentials.context.value
 
 
 def check_receipt(upo: SessionUPO, accepted: Sequence[AcceptedInvoice]) -> None:

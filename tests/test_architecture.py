@@ -32,8 +32,8 @@ LAYERS = (
     ("client",),
     ("submissions",),
 )
-#: What stands outside of the house: the public names, and the commands.
-OUTSIDE = (("",), ("demo", "pytest_plugin"), ("__main__",))
+#: What stands outside of the house: the public names, the commands, and what extras are for.
+OUTSIDE = (("",), ("demo", "pytest_plugin"), ("__main__", "fastapi"), ("cli",))
 LEVELS = {room: level for level, rooms in enumerate(LAYERS + OUTSIDE) for room in rooms}
 #: The sandbox stands beside the client's rooms: both meet only in the table, the models and the rules.
 BESIDE = {"sandbox": {"transport", "polling", "paging", "shielding"}}
@@ -138,7 +138,8 @@ before, theirs = (logging.root.level, list(logging.root.handlers)), set(sys.modu
 import ksef_async
 assert before == (logging.root.level, logging.root.handlers), "the root logger was touched"
 ours = ("sandbox", "resources", "downloads", "submissions", "demo")
-heavy = (*(f"ksef_async.{room}" for room in ours), "aiohttp.web", "lxml", "pytest", "fastapi", "sqlalchemy", "zoneinfo")
+others = ("aiohttp.web", "lxml", "pytest", "fastapi", "rich", "sqlalchemy", "zoneinfo")
+heavy = (*(f"ksef_async.{room}" for room in ours), *others)
 print(*(name for name in heavy if name in sys.modules and name not in theirs))
 """
     result = subprocess.run(

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
+from blockbuster import BlockBuster
 from fastapi import FastAPI
 
 from ksef_async.protocol.ksef_number import KsefNumber
@@ -87,8 +88,10 @@ async def test_send_batch() -> None:
 async def test_worker(tmp_path: Path) -> None:
     # The sandbox of each run makes up its company, so only an invoice of the worker's own can be accepted.
     (tmp_path / "broken.xml").write_bytes(b"no invoice")
+    (tmp_path / "stranger.xml").write_bytes(sample_invoice(NIP))
     await run("worker.py", tmp_path)
-    assert "KSeF rejected" in json.loads((tmp_path / "broken.ksef.json").read_text())["rejected"]
+    assert json.loads((tmp_path / "broken.ksef.json").read_text())["rejected"]
+    assert "410" in json.loads((tmp_path / "stranger.ksef.json").read_text())["rejected"]
 
     await run("worker.py", tmp_path)
     result = json.loads((tmp_path / "sample.ksef.json").read_text())
@@ -96,29 +99,37 @@ async def test_worker(tmp_path: Path) -> None:
     upo = ET.parse(tmp_path / "sample.upo.xml")
     assert upo.findtext("{*}Dokument/{*}NumerKSeFDokumentu") == result["ksef_number"]
 
-    changed = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    changed = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.json")}
     (tmp_path / "late.xml").write_bytes(b"")
     assert (await run("worker.py", tmp_path)).startswith("late.xml: {'rejected'")
     assert all(path.stat().st_mtime_ns == time for path, time in changed.items())
 
 
-async def test_fastapi_service(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_fastapi_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_blocking_calls: BlockBuster) -> None:
+    no_blocking_calls.functions["os.path.abspath"].can_block_in(
+        "sqlalchemy/dialects/sqlite/pysqlite.py", "create_connect_args"
+    )
     monkeypatch.delenv("KSEF_ENV", raising=False)
+    monkeypatch.setenv("JOURNAL", f"sqlite+aiosqlite:///{tmp_path / 'invoices.db'}")
     spec = importlib.util.spec_from_file_location("fastapi_service", EXAMPLES / "fastapi_service.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    # FastAPI looks up the annotations of a function in its module.
+    monkeypatch.setitem(sys.modules, "fastapi_service", module)
     spec.loader.exec_module(module)
     app: FastAPI = module.app
 
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://test") as http:
         nip = (await http.get("/company")).json()["nip"]
-        posts = [http.post("/invoices", content=sample_invoice(nip, f"FV/{number}")) for number in (1, 1, 2)]
-        answers = [answer.json() for answer in await asyncio.gather(*posts)]
-        rejected = await http.post("/invoices", content=sample_invoice(NIP))
-        empty = await http.post("/invoices", content=b"<BOM/>".replace(b"<", b"\xef\xbb\xbf<"))
+        orders = [(await http.post(f"/orders/{order}/invoice")).json()["id"] for order in (1, 1, 2)]
+        posted = await http.post(f"/ksef/{nip}/invoices", content=sample_invoice(nip, "FV/3"))
+        stream = await http.get(posted.headers["Location"] + "/events", timeout=30)
+        status = (await http.get(posted.headers["Location"])).json()
+        upo = await http.get(posted.headers["Location"] + "/upo")
 
-    numbers = [answer["ksef_number"] for answer in answers]
-    assert numbers[0] == numbers[1] != numbers[2]
-    assert (rejected.status_code, empty.status_code) == (422, 400)
+    assert orders[0] == orders[1] != orders[2]
+    KsefNumber.parse(status["ksef_number"])
+    assert status["ksef_number"] in stream.text
+    assert status["ksef_number"] in upo.text

@@ -37,6 +37,11 @@ class Clock:
     def __repr__(self) -> str:
         return f"<Clock {self.now():%Y-%m-%d %H:%M:%S} UTC, {'ticking' if self._ticking else 'standing still'}>"
 
+    @property
+    def is_ticking(self) -> bool:
+        """Whether it runs by itself."""
+        return self._ticking
+
     def now(self) -> datetime:
         """The time (UTC)."""
         return self._now + timedelta(seconds=self._monotonic() - self._started) if self._ticking else self._now

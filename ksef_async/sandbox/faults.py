@@ -20,7 +20,7 @@ from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import ExportStatusCode
 from .refusals import Refusal, StorageRefusal, TooManyRequests, internal_error
 
-__all__ = ["UPLOAD_PART", "Fault", "Faults"]
+__all__ = ["UPLOAD_PART", "Fault", "Faults", "Plan"]
 
 #: What the uploading of a part is called here; it goes to the storage, so it is no operation of the table.
 UPLOAD_PART: Final = "upload_part"
@@ -175,9 +175,13 @@ class Fault:
 
 
 @attrs.define
-class _Plan:
+class Plan:
+    """A fault that is planned."""
+
+    #: Name of the operation; None for all.
     operation: str | None
     fault: Fault
+    #: How many calls it will still happen to; None for all from now on.
     times: int | None
     probability: float
 
@@ -186,7 +190,7 @@ class Faults:
     """The faults planned for a sandbox."""
 
     def __init__(self) -> None:
-        self._plans: list[_Plan] = []
+        self._plans: list[Plan] = []
         self._chance = random.Random()  # noqa: S311  # nothing secret
         #: How often each operation has gone wrong on purpose.
         self.happened: dict[str, int] = {}
@@ -215,7 +219,7 @@ class Faults:
             raise ValueError(f"there is no operation {name}")
         if times is None and probability == 1.0:
             times = 1
-        self._plans.append(_Plan(name, fault, times, probability))
+        self._plans.append(Plan(name, fault, times, probability))
 
     def seed(self, seed: int) -> None:
         """Let faults of a probability happen to the same calls each time."""
@@ -224,6 +228,11 @@ class Faults:
     def clear(self) -> None:
         """Let everything go right from now on."""
         self._plans.clear()
+
+    @property
+    def planned(self) -> tuple[Plan, ...]:
+        """What is still to happen."""
+        return tuple(self._plans)
 
     def next_for(self, operation: Operation[Any, Any] | str) -> Fault | None:
         """The fault that happens to a call, if any; it is used up."""

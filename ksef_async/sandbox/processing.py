@@ -141,6 +141,7 @@ def _judge_for(world: World, session: BatchSession, limits: SessionLimits) -> Ca
 
     def judge(entry: Entry) -> Document | Rejected:
         anyio.from_thread.check_cancelled()
+        world.recent.keep(entry.sha256, entry.content)
         if entry.size != len(entry.content):
             return Rejected(InvoiceStatusCode.FILE_ERROR, "Rozmiar pliku faktury przekracza dozwolony limit.")
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -91,7 +92,9 @@ def _endpoint(
     async def endpoint(request: web.Request) -> web.Response:
         await request.read()  # whole, before anything happens: a caller who goes away meanwhile has asked all the same
         now = world.clock.now()
+        started = time.perf_counter()
         fault = faults.next_for(operation)
+        refused = None
         try:
             response = None
             if fault is not None and not fault.after_effect:
@@ -107,11 +110,22 @@ def _endpoint(
         except Refusal as refusal:
             problem_details = request.headers.get("X-Error-Format", "").lower() == "problem-details"
             response = refusal.response(instance=request.path, now=now, problem_details=problem_details)
+            refused = str(refusal)
         except Exception:  # noqa: BLE001  # a bug in the sandbox must look like one of KSeF's, and be seen
             _log.exception("%s failed", operation.name)
             response = internal_error(now)
         response.headers.update(SIMULATOR_HEADER)
         response.headers["Date"] = email.utils.format_datetime(now, usegmt=True)
+        world.recent.saw(
+            operation.name,
+            request.method,
+            request.path,
+            at=now,
+            status=0 if fault is not None and fault.kind == "drop" else response.status,
+            seconds=time.perf_counter() - started,
+            fault=fault.kind if fault is not None else None,
+            refusal=refused,
+        )
         if response.status < 300 and (warning := request.headers.get("X-Test-System-Warning")):
             response.headers["X-System-Warning"] = warning
         return response

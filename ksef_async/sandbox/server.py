@@ -23,6 +23,7 @@ from ..protocol.pacing import UNLIMITED_RATES
 from .clock import Clock, Timings
 from .faults import Faults
 from .handlers import HANDLERS
+from .inbox.pages import add_inbox
 from .router import SIMULATOR_HEADER, add_routes
 from .schemas import Schemas
 from .storage import add_storage
@@ -145,6 +146,7 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         add_routes(app, self.world, self.faults, HANDLERS)
         add_storage(app, self.world)
         add_uploads(app, self.world, self.faults)
+        add_inbox(app, self.world, self.faults)
         app.router.add_route("*", "/{path:.*}", _refuse)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         try:

@@ -34,6 +34,7 @@ from .limiter import RateLimiter
 from .methods import TOKEN, LoginMethod
 from .ministry import Ministry
 from .query_moments import QueryMoments
+from .recent import Recent
 from .repository import Repository
 from .schemas import Schemas
 from .subjects import OWNER_PERMISSIONS, Subject
@@ -309,6 +310,8 @@ class World:
         self.repository = Repository()
         self.queries = QueryMoments(timings)
         self.exports = Exports()
+        #: For the page the sandbox serves.
+        self.recent = Recent()
         #: Where clients reach the storage, without a final slash.
         self.public_url = ""
         #: By their secret.

@@ -175,8 +175,10 @@ def _reader(
     validate = partial(schemas.validate, session.form_code) if schemas is not None else None
 
     def read() -> Document:
+        invoice = cipher.decrypt(request.encrypted_invoice_content)
+        call.world.recent.keep(request.invoice_hash, invoice)
         return examine(
-            cipher.decrypt(request.encrypted_invoice_content),
+            invoice,
             form_code=session.form_code,
             context=session.context,
             received_at=call.now,

@@ -1,0 +1,224 @@
+"""``ksef-async send``: files into the journal, from there to KSeF, and KSeF numbers and UPO back."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import anyio
+import anyio.to_thread
+import attrs
+from cyclopts import Parameter
+from cyclopts.types import PositiveFloat
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from ..errors import LocalProtocolError
+from ..models.events import Event, RequestPaced
+from .access import Access
+from .exits import Exit, UsageError
+from .lookup import every, find_files
+from .output import console, describe, print_json, print_table, state_text
+from .upo import save_upo
+
+if TYPE_CHECKING:
+    from ..submissions import Submission, Submissions
+
+__all__ = ["send"]
+
+#: Files in one transaction of the journal.
+_CHUNK: Final = 100
+#: Seconds between looks at the journal, for the bars.
+_LOOK: Final = 0.25
+#: So many rows are shown each; of more, those with a reason.
+_SHORT: Final = 20
+#: Seconds of waiting that need an explanation.
+_PATIENCE: Final = 5.0
+#: How far a state is: everything that has come at least so far counts.
+_STEPS: Final = {
+    "sent": frozenset({"taken_in", "accepted", "rejected", "conflict"}),
+    "decided": frozenset({"accepted", "rejected", "conflict"}),
+}
+
+
+@attrs.define
+class _File:
+    path: Path
+    submission_id: int | None = None
+    #: Why it is not in the journal.
+    problem: str | None = None
+
+
+async def send(
+    *files: Annotated[Path, Parameter(help="Invoices, or folders of them (*.xml).")],
+    access: Access | None = None,
+    retry: Annotated[bool, Parameter(negative="", help="Send again what KSeF has rejected.")] = False,
+    upo: Annotated[Path | None, Parameter(help="Folder to save the UPO to, as KSEF-NUMBER.upo.xml.")] = None,
+    timeout: Annotated[PositiveFloat | None, Parameter(help="Seconds to wait for KSeF; no limit by default.")] = None,
+) -> int:
+    """Send invoices, exactly once each, and wait for their KSeF numbers and UPO.
+
+    Every invoice is written to the journal before it is sent, so the command can be interrupted, or die, and be run
+    again: it goes on where it was. A file that is in the journal already is not sent a second time.
+    """
+    access = access or Access()
+    settled = await access.settle()
+    found = [_File(path) for path in await anyio.to_thread.run_sync(find_files, files)]
+    if not found:
+        raise UsageError("There are no files to send: name files, or folders with *.xml.")
+    bars = _Bars(quiet=access.json)
+    async with settled.client(bars.hear) as client, settled.submissions(client) as submissions:
+        with bars.shown(len(found)):
+            await _hand_over(submissions, found, bars, nip=settled.nip, retry=retry)
+            mine = {file.submission_id for file in found if file.submission_id is not None}
+            seen: dict[int, Submission] = {}
+            with anyio.move_on_after(timeout) as limit:
+                async with submissions.running():
+                    await _follow(submissions, mine, seen, bars)
+            saved = await save_upo(submissions, seen.values(), upo) if upo is not None else {}
+    _report(found, seen, saved, access=access, journal=settled.journal)
+    if limit.cancelled_caught:
+        return Exit.UNFINISHED
+    failed = any(file.problem for file in found) or any(one.state != "accepted" for one in seen.values())
+    return Exit.REJECTED if failed else Exit.OK
+
+
+async def _hand_over(submissions: Submissions, files: Sequence[_File], bars: _Bars, *, nip: str, retry: bool) -> None:
+    for start in range(0, len(files), _CHUNK):
+        chunk = files[start : start + _CHUNK]
+        contents = await anyio.to_thread.run_sync(lambda: [file.path.read_bytes() for file in chunk])  # noqa: B023
+        async with submissions.begin() as tx:
+            for file, content in zip(chunk, contents, strict=True):
+                try:
+                    submission = await submissions.submit(content, tx=tx, nip=nip)
+                except LocalProtocolError as error:
+                    file.problem = str(error)
+                else:
+                    file.submission_id = submission.id
+        if retry:
+            for file in chunk:
+                if file.submission_id is not None:
+                    await _put_back(submissions, file.submission_id)
+        bars.advance("journal", len(chunk))
+    bars.expect(sum(file.problem is None for file in files))
+
+
+async def _put_back(submissions: Submissions, submission_id: int) -> None:
+    if (await submissions.get(submission_id)).state in ("rejected", "conflict", "cancelled"):
+        await submissions.retry(submission_id)
+
+
+async def _follow(submissions: Submissions, mine: set[int], seen: dict[int, Submission], bars: _Bars) -> None:
+    """Look at the journal until everything of ours is decided and has its UPO."""
+    while True:
+        async for submission in every(submissions, after=min(mine, default=0) - 1):
+            if submission.id in mine:
+                seen[submission.id] = submission
+        bars.show(seen.values())
+        if all(_is_done(submission) for submission in seen.values()):
+            return
+        bars.tell(await submissions.troubles())
+        # The more there is to read, the less often.
+        await anyio.sleep(max(_LOOK, len(mine) / 4_000))
+
+
+def _is_done(submission: Submission) -> bool:
+    return submission.state.is_terminal and (submission.state != "accepted" or submission.has_upo)
+
+
+class _Bars:
+    """What people see meanwhile, on standard error."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        columns = (TextColumn("{task.description:<14}"), BarColumn(40), MofNCompleteColumn(), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=Console(stderr=True), disable=quiet)
+        self._tasks: dict[str, TaskID] = {}
+        self._paced_until = 0.0
+        self._told: set[str] = set()
+
+    @contextmanager
+    def shown(self, count: int) -> Iterator[None]:
+        names = {"journal": "In the journal", "sent": "Sent", "decided": "Decided", "upo": "With UPO"}
+        self._tasks = {name: self._progress.add_task(text, total=count) for name, text in names.items()}
+        with self._progress:
+            yield
+
+    def advance(self, name: str, count: int) -> None:
+        self._progress.advance(self._tasks[name], count)
+
+    def expect(self, count: int) -> None:
+        for name in ("sent", "decided", "upo"):
+            self._progress.update(self._tasks[name], total=count)
+
+    def show(self, submissions: Any) -> None:
+        seen = list(submissions)
+        for name, states in _STEPS.items():
+            self._progress.update(self._tasks[name], completed=sum(one.state in states for one in seen))
+        rejected = sum(one.state in ("rejected", "conflict", "cancelled") for one in seen)
+        done = sum(one.has_upo for one in seen)
+        self._progress.update(self._tasks["upo"], completed=done, total=len(seen) - rejected)
+
+    def hear(self, event: Event) -> None:
+        """Say why nothing seems to happen: KSeF takes only so many invoices a minute."""
+        if isinstance(event, RequestPaced) and event.delay > _PATIENCE and event.operation == "send_invoice":
+            until = time.monotonic() + event.delay
+            if until > self._paced_until + _PATIENCE:
+                self._paced_until = until
+                message = f"KSeF's rate limit for invoices is spent; going on in {event.delay:.0f} s"
+                self._progress.console.print(message, style="dim")
+
+    def tell(self, troubles: Mapping[str, str]) -> None:
+        """Say what keeps invoices from being delivered, each thing once."""
+        for trouble in {*troubles.values()} - self._told:
+            self._told.add(trouble)
+            self._progress.console.print(trouble, style="yellow", markup=False)
+
+
+def _report(
+    files: Sequence[_File],
+    seen: Mapping[int, Submission],
+    saved: Mapping[int, Path],
+    *,
+    access: Access,
+    journal: Path,
+) -> None:
+    rows = [(file, seen.get(file.submission_id) if file.submission_id is not None else None) for file in files]
+    counts: dict[str, int] = {}
+    for _, submission in rows:
+        state = "refused" if submission is None else submission.state.value
+        counts[state] = counts.get(state, 0) + 1
+    if access.json:
+        invoices = [
+            {
+                "file": str(file.path),
+                **(describe(submission) if submission else {"state": "refused", "reason": {"text": file.problem}}),
+                "upo": str(saved[submission.id]) if submission and submission.id in saved else None,
+            }
+            for file, submission in rows
+        ]
+        print_json({"journal": str(journal), "counts": counts, "invoices": invoices})
+        return
+    shown = rows if len(rows) <= _SHORT else [row for row in rows if row[1] is None or row[1].state != "accepted"]
+    if shown:
+        print_table(
+            ("File", "State", "KSeF number, or why not"),
+            [
+                (file.path.name, state_text(one.state.value if one else "refused"), _outcome(file, one))
+                for file, one in shown
+            ],
+        )
+    summary = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in sorted(counts.items()))
+    console().print(f"{summary}. Journal: {journal}", markup=False)
+    sys.stdout.flush()
+
+
+def _outcome(file: _File, submission: Submission | None) -> str:
+    if submission is None:
+        return file.problem or ""
+    if submission.ksef_number:
+        return submission.ksef_number
+    return submission.reason.text if submission.reason else ""

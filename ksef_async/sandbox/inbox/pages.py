@@ -1,0 +1,192 @@
+"""The page's addresses. It reads what the sandbox holds, moves its clock and plans faults; nothing else.
+
+The sandbox is on loopback, yet any web page in a browser on this machine can send requests there. So every answer
+refuses to be framed, read or executed by others; only a loopback name is answered, against DNS rebinding; and what
+changes something needs the token that only the page itself can read.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+from functools import partial
+from importlib import resources
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+import attrs
+import orjson
+from aiohttp import web
+
+from ...environment import is_loopback
+from ...models.sessions import InvoiceStatusCode
+from ..faults import Faults
+from ..router import SIMULATOR_HEADER
+from ..upo import invoice_upo
+from ..world import Invoice, Session, World
+from .presets import PRESETS
+from .reading import read_invoice
+from .reading_ubl import read_ubl
+from .state import describe_invoice, describe_session, describe_world
+
+__all__ = ["add_inbox"]
+
+_HEADERS: Final = {
+    **SIMULATOR_HEADER,
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_FILES: Final = {"inbox.css": "text/css", "inbox.js": "text/javascript"}
+_TOKEN_HEADER: Final = "X-Inbox-Token"
+_TOKEN_PLACE: Final = "{{token}}"
+#: Seconds the clock moves at once, at most: a year.
+_LONGEST_STEP: Final = 366 * 86_400
+_MOST_TIMES: Final = 1_000
+
+Answer = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class _Problem(Exception):  # noqa: N818  # it is an answer
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def add_inbox(app: web.Application, world: World, faults: Faults) -> None:
+    """Route ``/`` and what its page asks for."""
+    inbox = _Inbox(world, faults)
+    for path, answer in {
+        "/": inbox.page,
+        "/inbox/{name:inbox\\.(?:css|js)}": inbox.file,
+        "/inbox/state": inbox.state,
+        "/inbox/sessions/{session}": inbox.session,
+        "/inbox/sessions/{session}/invoices/{invoice}": inbox.invoice,
+    }.items():
+        app.router.add_get(path, _guarded(answer))
+    app.router.add_post("/inbox/clock", _guarded(partial(_with_token, inbox, inbox.advance)))
+    app.router.add_post("/inbox/faults", _guarded(partial(_with_token, inbox, inbox.plan)))
+    app.router.add_post("/inbox/faults/clear", _guarded(partial(_with_token, inbox, inbox.clear)))
+
+
+def _guarded(answer: Answer) -> Answer:
+    async def guarded(request: web.Request) -> web.Response:
+        if not is_loopback(urlsplit(f"//{request.host}").hostname or ""):
+            return web.Response(status=404, headers=SIMULATOR_HEADER)
+        try:
+            response = await answer(request)
+        except _Problem as problem:
+            response = _json({"error": str(problem)}, status=problem.status)
+        response.headers.update(_HEADERS)
+        return response
+
+    return guarded
+
+
+async def _with_token(inbox: _Inbox, answer: Answer, request: web.Request) -> web.Response:
+    origin = request.headers.get("Origin")
+    if origin is not None and origin != f"http://{request.host}":
+        raise _Problem(403, "Only the sandbox's own page may do this.")
+    if not hmac.compare_digest(request.headers.get(_TOKEN_HEADER, "").encode(), inbox.token.encode()):
+        raise _Problem(403, "The page is not of this sandbox; load it again.")
+    return await answer(request)
+
+
+class _Inbox:
+    def __init__(self, world: World, faults: Faults) -> None:
+        self._world = world
+        self._faults = faults
+        self.token = secrets.token_urlsafe(32)
+
+    async def page(self, _: web.Request) -> web.Response:
+        html = (await _packaged("inbox.html")).replace(_TOKEN_PLACE, self.token)
+        return web.Response(text=html, content_type="text/html")
+
+    async def file(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        return web.Response(text=await _packaged(name), content_type=_FILES[name])
+
+    async def state(self, request: web.Request) -> web.Response:
+        return _json(describe_world(self._world, self._faults, f"http://{request.host}/v2"))
+
+    async def session(self, request: web.Request) -> web.Response:
+        return _json(describe_session(self._world, self._find_session(request)))
+
+    async def invoice(self, request: web.Request) -> web.Response:
+        session = self._find_session(request)
+        invoice = session.invoices.get(request.match_info["invoice"])
+        if invoice is None:
+            raise _Problem(404, "There is no such invoice.")
+        described = describe_invoice(self._world, invoice)
+        described["document"] = await anyio.to_thread.run_sync(_read, self._world.recent.document(invoice.invoice_hash))
+        described["upo"] = await anyio.to_thread.run_sync(_receipt, session, invoice, described["state"]["code"])
+        return _json(described)
+
+    async def advance(self, request: web.Request) -> web.Response:
+        seconds = (await _body(request)).get("seconds")
+        if not isinstance(seconds, int | float) or not 0 < seconds <= _LONGEST_STEP:
+            raise _Problem(400, f"seconds must be above 0 and at most {_LONGEST_STEP}.")
+        self._world.clock.advance(seconds)
+        return _json({})
+
+    async def plan(self, request: web.Request) -> web.Response:
+        body = await _body(request)
+        preset = PRESETS.get(str(body.get("fault")))
+        times = body.get("times", 1)
+        if preset is None or not isinstance(times, int) or not 1 <= times <= _MOST_TIMES:
+            raise _Problem(400, f"fault must be one of those offered, and times from 1 to {_MOST_TIMES}.")
+        operation = body.get("operation") or None
+        try:
+            self._faults.add(operation if operation is None else str(operation), preset.make(), times=times)
+        except ValueError as error:
+            raise _Problem(400, str(error)) from error
+        return _json({})
+
+    async def clear(self, _: web.Request) -> web.Response:
+        self._faults.clear()
+        return _json({})
+
+    def _find_session(self, request: web.Request) -> Session:
+        session = self._world.sessions.get(request.match_info["session"])
+        if session is None:
+            raise _Problem(404, "There is no such session.")
+        return session
+
+
+async def _packaged(name: str) -> str:
+    file = resources.files("ksef_async.sandbox.inbox").joinpath(name)
+    return await anyio.to_thread.run_sync(partial(file.read_text, "utf-8"))
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    try:
+        body = orjson.loads(await request.read())
+    except orjson.JSONDecodeError as error:
+        raise _Problem(400, "The body is not JSON.") from error
+    if not isinstance(body, dict):
+        raise _Problem(400, "The body is not an object.")
+    return body
+
+
+def _read(xml: bytes | None) -> dict[str, Any] | None:
+    if xml is None:
+        return None
+    try:
+        invoice = read_invoice(xml) or read_ubl(xml)
+    except ValueError:
+        invoice = None  # what is no XML is still shown as text
+    return {"xml": xml.decode("utf-8", "replace"), "read": None if invoice is None else attrs.asdict(invoice)}
+
+
+def _receipt(session: Session, invoice: Invoice, code: int) -> str | None:
+    return invoice_upo(session, invoice).decode("utf-8") if code == InvoiceStatusCode.ACCEPTED else None
+
+
+def _json(body: object, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(body), content_type="application/json", status=status)

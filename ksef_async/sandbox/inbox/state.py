@@ -1,0 +1,142 @@
+"""The world as the page shows it: plain values for JSON. Nothing secret is among them: no token, no key, no link."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from itertools import islice
+from typing import Any, Final
+
+import attrs
+
+from ...models.sessions import SessionType, StatusCode
+from ...operations.table import OPERATIONS
+from ...protocol.lifecycle import (
+    BATCH_SESSION_STATES,
+    INVOICE_STATES,
+    ONLINE_SESSION_STATES,
+    State,
+    is_success,
+    is_terminal,
+)
+from ..faults import Fault, Faults
+from ..world import Invoice, Session, World
+from .presets import PRESETS
+
+__all__ = ["describe_invoice", "describe_session", "describe_world"]
+
+#: What states a session goes through, and which of them follows its close.
+_KINDS: Final[Mapping[SessionType, tuple[Mapping[int, State], StatusCode]]] = {
+    SessionType.ONLINE: (ONLINE_SESSION_STATES, StatusCode.CLOSED),
+    SessionType.BATCH: (BATCH_SESSION_STATES, StatusCode.PROCESSING),
+}
+_MOST_SESSIONS: Final = 40
+_MOST_REQUESTS: Final = 120
+_MOST_INVOICES: Final = 300
+
+
+def describe_world(world: World, faults: Faults, base_url: str) -> dict[str, Any]:
+    """What the page shows at once: the clock, the newest sessions, the last requests, the faults."""
+    now = world.clock.now()
+    return {
+        "now": now,
+        "isTicking": world.clock.is_ticking,
+        "baseUrl": base_url,
+        "companies": sorted({token.context.value for token in world.tokens.values()}),
+        "sessionCount": len(world.sessions),
+        "sessions": [_session(one, now) for one in islice(reversed(world.sessions.values()), _MOST_SESSIONS)],
+        "requestCount": world.recent.request_count,
+        "requests": [attrs.asdict(one) for one in islice(reversed(world.recent.requests), _MOST_REQUESTS)],
+        "faults": {
+            "planned": [
+                {"operation": one.operation, "kind": _kind(one.fault), "times": one.times, "chance": one.probability}
+                for one in faults.planned
+            ],
+            "happened": faults.happened,
+            "presets": [{"id": name, "label": preset.label} for name, preset in PRESETS.items()],
+            "operations": [operation.name for operation in OPERATIONS],
+        },
+    }
+
+
+def _kind(fault: Fault) -> str:
+    return f"{fault.kind} {fault.status}" if fault.status else fault.kind
+
+
+def _state(code: int, description: str) -> dict[str, Any]:
+    mood = "progress" if not is_terminal(code) else "success" if is_success(code) else "failure"
+    return {"code": int(code), "description": description, "mood": mood}
+
+
+def _session(session: Session, now: datetime) -> dict[str, Any]:
+    count, accepted, rejected = session.counts_at(now)
+    status = session.status_at(now)
+    return {
+        "referenceNumber": session.reference_number,
+        "context": session.context.value,
+        "kind": session.kind.value,
+        "form": session.form_code.system_code,
+        "openedAt": session.opened_at,
+        "state": _state(status.code, status.description),
+        "invoiceCount": count,
+        "acceptedCount": accepted,
+        "rejectedCount": rejected,
+    }
+
+
+def describe_session(world: World, session: Session) -> dict[str, Any]:
+    """One session: its timeline, and its newest invoices."""
+    now = world.clock.now()
+    newest = islice(reversed(session.invoices_at(now)), _MOST_INVOICES)
+    return {
+        **_session(session, now),
+        "validUntil": session.valid_until,
+        "details": session.status_at(now).details,
+        "timeline": [*_timeline(session, now)],
+        "upoPages": len(session.upo_pages),
+        "invoices": [_invoice(world, invoice, now) for invoice in newest],
+    }
+
+
+def _timeline(session: Session, now: datetime) -> Iterator[dict[str, Any]]:
+    states, closed_code = _KINDS[session.kind]
+
+    def moment(at: datetime, code: int) -> dict[str, Any]:
+        return {"at": at, **_state(code, states[code].description)}
+
+    yield moment(session.opened_at, 100)
+    closed, final, code = session.closed_since(now), session.final_since(now), session.code_at(now)
+    # An empty session goes from 100 to its end at once; a bad key ends one that is still open.
+    if closed is not None and (final is None or final > closed):
+        yield moment(closed, closed_code)
+    if final is not None:
+        yield moment(final, code)
+
+
+def _invoice(world: World, invoice: Invoice, now: datetime) -> dict[str, Any]:
+    code = invoice.code_at(now)
+    final = is_terminal(code)
+    return {
+        "referenceNumber": invoice.reference_number,
+        "ordinal": invoice.ordinal_number,
+        "number": invoice.verdict.invoice_number if final else None,
+        "ksefNumber": invoice.verdict.ksef_number if is_success(code) else None,
+        "receivedAt": invoice.received_at,
+        "state": _state(code, INVOICE_STATES[code].description),
+        "isReadable": world.recent.document(invoice.invoice_hash) is not None,
+    }
+
+
+def describe_invoice(world: World, invoice: Invoice) -> dict[str, Any]:
+    """One invoice: its timeline, what KSeF says of it, and its hash."""
+    now = world.clock.now()
+    code = invoice.code_at(now)
+    moments = [(invoice.received_at, 100), (invoice.processing_at, 150), (invoice.final_at, int(invoice.verdict.code))]
+    mode = invoice.verdict.mode
+    return {
+        **_invoice(world, invoice, now),
+        "hash": invoice.invoice_hash.hex(),
+        "details": invoice.details_at(now),
+        "mode": mode.value if mode is not None and is_success(code) else None,
+        "timeline": [{"at": at, **_state(code, INVOICE_STATES[code].description)} for at, code in moments if now >= at],
+    }

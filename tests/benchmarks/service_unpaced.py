@@ -1,0 +1,26 @@
+"""The example's service without pacing, for a sandbox without rate limits; and an empty handler beside it."""
+
+from __future__ import annotations
+
+import importlib
+from functools import partial
+
+from fastapi import FastAPI
+
+from ksef_async.fastapi import KsefService
+from ksef_async.protocol.pacing import Pacer
+
+__all__ = ["app", "empty"]
+
+example = importlib.import_module("fastapi_service")
+example.KsefService = partial(KsefService, client_options={"pacer": Pacer.unlimited()})  # type: ignore[attr-defined]
+app: FastAPI = example.app
+
+#: What FastAPI takes for nothing at all.
+empty = FastAPI()
+
+
+@app.get("/empty")
+@empty.get("/empty")
+async def nothing() -> None:
+    return None

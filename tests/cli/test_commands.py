@@ -1,0 +1,309 @@
+"""The commands of ``ksef-async``, run as a program runs them, against a sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import anyio
+import anyio.to_thread
+import attrs
+import pytest
+from blockbuster import BlockBuster
+
+from ksef_async.cli import main
+from ksef_async.sandbox import Fault, Sandbox, sample_invoice
+
+pytest.importorskip("sqlalchemy", reason="the extra durable is not installed")
+
+
+@attrs.frozen
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def states(self) -> Counter[str]:
+        return Counter(invoice["state"] for invoice in self.json["invoices"])
+
+
+class Shell:
+    """Runs commands in this process, in a folder and an environment of their own."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def set(self, **variables: str | None) -> None:
+        for name, value in variables.items():
+            if value is None:
+                self._monkeypatch.delenv(name)
+            else:
+                self._monkeypatch.setenv(name, value)
+
+    async def run(self, *arguments: object) -> Result:
+        # In a thread, for a command has an event loop of its own.
+        code = await anyio.to_thread.run_sync(main, [str(argument) for argument in arguments])
+        return Result(code, *self._capsys.readouterr())
+
+    def invoices(self, nip: str, count: int, start: int = 1) -> list[Path]:
+        paths = []
+        for number in range(start, start + count):
+            paths.append(path := self.folder / f"invoice-{number:03}.xml")
+            path.write_bytes(sample_invoice(nip, f"FV/{number}"))
+        return paths
+
+
+@pytest.fixture
+def shell(
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    no_blocking_calls: BlockBuster,
+) -> Shell:
+    # A command has its event loop for itself: loading its modules there keeps nobody waiting.
+    no_blocking_calls.deactivate()
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("KSEF_")]:
+        monkeypatch.delenv(name)
+    shell = Shell(tmp_path, monkeypatch, capsys)
+    shell.set(**variables(sandbox))
+    return shell
+
+
+def variables(sandbox: Sandbox) -> Mapping[str, str]:
+    return {"KSEF_ENV": sandbox.environment.base_url, "KSEF_NIP": sandbox.nip, "KSEF_TOKEN": sandbox.token}
+
+
+async def test_folder_is_sent_and_every_upo_kept(sandbox: Sandbox, shell: Shell) -> None:
+    files = shell.invoices(sandbox.nip, 3)
+
+    result = await shell.run("send", shell.folder, "--json", "--upo", shell.folder / "upo")
+
+    assert (result.code, result.states) == (0, {"accepted": 3})
+    assert [invoice["file"] for invoice in result.json["invoices"]] == [str(file) for file in files]
+    assert sorted(one.verdict.ksef_number or "" for one in sandbox.world.invoices()) == sorted(
+        invoice["ksef_number"] for invoice in result.json["invoices"]
+    )
+    for invoice in result.json["invoices"]:
+        upo = ET.parse(invoice["upo"])
+        assert invoice["ksef_number"] in [number.text for number in upo.iterfind("{*}Dokument/{*}NumerKSeFDokumentu")]
+
+
+async def test_sending_again_sends_nothing(sandbox: Sandbox, shell: Shell) -> None:
+    shell.invoices(sandbox.nip, 2)
+    await shell.run("send", shell.folder)
+    shell.invoices(sandbox.nip, 1, start=3)
+
+    result = await shell.run("send", shell.folder, "--json")
+
+    assert (result.code, result.states) == (0, {"accepted": 3})
+    assert len([*sandbox.world.invoices()]) == 3
+
+
+async def test_people_read_a_table(sandbox: Sandbox, shell: Shell) -> None:
+    (file,) = shell.invoices(sandbox.nip, 1)
+
+    result = await shell.run("send", file)
+
+    assert result.code == 0
+    (invoice,) = sandbox.world.invoices()
+    assert invoice.verdict.ksef_number is not None
+    assert invoice.verdict.ksef_number in result.out
+    assert "1 accepted. Journal: ksef-127-0-0-1" in result.out
+    assert "With UPO" in result.err
+
+
+async def test_what_is_not_taken_is_told_with_its_reason(sandbox: Sandbox, shell: Shell) -> None:
+    shell.invoices(sandbox.nip, 1)
+    (shell.folder / "broken.xml").write_bytes(b"no invoice")
+    (shell.folder / "stranger.xml").write_bytes(sample_invoice("5265877635", "FV/9"))
+
+    result = await shell.run("send", shell.folder, "--json")
+
+    assert (result.code, result.states) == (3, {"accepted": 1, "refused": 1, "rejected": 1})
+    by_file = {Path(invoice["file"]).name: invoice for invoice in result.json["invoices"]}
+    assert by_file["broken.xml"]["reason"]["text"]
+    assert by_file["stranger.xml"]["reason"]["code"] == 410
+
+
+async def test_rejected_invoice_is_sent_again_when_told_to(sandbox: Sandbox, shell: Shell) -> None:
+    (file,) = shell.invoices(sandbox.nip, 1)
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(500))
+    first = await shell.run("send", file, "--json")
+    again = await shell.run("send", file, "--json")
+
+    retried = await shell.run("send", file, "--json", "--retry")
+
+    assert [one.code for one in (first, again, retried)] == [3, 3, 0]
+    assert len([*sandbox.world.invoices()]) == 2
+
+
+async def test_time_is_up(sandbox: Sandbox, shell: Shell) -> None:
+    (file,) = shell.invoices(sandbox.nip, 1)
+    sandbox.faults.add("send_invoice", Fault.stuck())
+
+    result = await shell.run("send", file, "--json", "--timeout", "1.5")
+
+    assert (result.code, result.states) == (4, {"taken_in": 1})
+
+
+async def test_status_and_upo_need_no_login(sandbox: Sandbox, shell: Shell) -> None:
+    first, second = shell.invoices(sandbox.nip, 2)
+    await shell.run("send", first)
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(500))
+    await shell.run("send", second)
+    shell.set(KSEF_TOKEN=None)
+
+    every = await shell.run("status", "--json")
+    one = await shell.run("status", "FV/1", "--json")
+    number = one.json["invoices"][0]["ksef_number"]
+    upo = await shell.run("upo", first, "--json", "--folder", shell.folder / "receipts")
+    none = await shell.run("upo", second, number)
+    unknown = await shell.run("status", "FV/3")
+
+    assert (every.code, every.json["counts"]) == (3, {"accepted": 1, "rejected": 1})
+    assert [invoice["number"] for invoice in every.json["invoices"]] == ["FV/2"]
+    assert (one.code, one.json["invoices"][0]["sha256"]) == (0, hashlib.sha256(first.read_bytes()).hexdigest())
+    assert (upo.code, [*upo.json["saved"]]) == (0, ["FV/1"])
+    assert number.encode() in Path(upo.json["saved"]["FV/1"]).read_bytes()
+    assert (none.code, "FV/2 has no UPO" in none.out) == (4, True)
+    assert (unknown.code, unknown.err) == (2, "FV/3 is not in the journal.\n")
+
+
+async def test_journal_is_private(sandbox: Sandbox, shell: Shell) -> None:
+    shell.invoices(sandbox.nip, 1)
+
+    await shell.run("send", shell.folder, "--journal", shell.folder / "own.db")
+
+    for file in {*shell.folder.glob("own.db*")} - {shell.folder / "own.db.lock"}:  # the lock holds a process id only
+        assert file.stat().st_mode & 0o077 == 0, file
+
+
+async def test_credentials_come_from_a_private_file(sandbox: Sandbox, shell: Shell) -> None:
+    shell.invoices(sandbox.nip, 1)
+    file = shell.folder / "ksef.env"
+    file.write_text("# the sandbox\n" + "".join(f"{name}={value}\n" for name, value in variables(sandbox).items()))
+    shell.set(KSEF_ENV=None, KSEF_NIP=None, KSEF_TOKEN=None)
+    file.chmod(0o640)
+
+    refused = await shell.run("send", shell.folder, "--credentials", file)
+    file.chmod(0o600)
+    accepted = await shell.run("send", shell.folder, "--credentials", file)
+
+    assert (refused.code, refused.err) == (2, f"{file} can be read by others: chmod 600 {file}\n")
+    assert accepted.code == 0
+    assert sandbox.token not in accepted.out + accepted.err + refused.err
+
+
+@pytest.mark.parametrize("missing", ["KSEF_ENV", "KSEF_NIP", "KSEF_TOKEN"])
+async def test_what_is_missing_is_named(sandbox: Sandbox, shell: Shell, missing: str) -> None:
+    shell.invoices(sandbox.nip, 1)
+    shell.set(**{missing: None})
+
+    result = await shell.run("send", shell.folder)
+
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(f"{missing} is not set")
+
+
+async def test_wrong_token_sends_nothing_and_is_not_repeated(sandbox: Sandbox, shell: Shell) -> None:
+    shell.invoices(sandbox.nip, 1)
+    shell.set(KSEF_TOKEN="SECRET")
+
+    result = await shell.run("send", shell.folder, "--json")
+
+    assert (result.code, result.json["error"]["type"]) == (1, "LoginFailedError")
+    assert "SECRET" not in result.out + result.err
+    assert not (shell.folder / "ksef-test.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        pytest.param(["fly"], "Unknown command", id="unknown command"),
+        pytest.param(["send"], "There are no files to send", id="no file"),
+        pytest.param(["send", "nowhere.xml"], "There is no file nowhere.xml", id="no such file"),
+        pytest.param(["send", ".", "--timeout", "soon"], "--timeout", id="no number"),
+        pytest.param(["send", ".", "--token", "SECRET"], "--token", id="a token as an argument"),
+        pytest.param(["status"], "There is no journal", id="no journal"),
+        pytest.param(["send", ".", "--credentials", "none"], "cannot be read", id="no such credentials"),
+        pytest.param(["sandbox", "--nip", "123"], "is not a NIP", id="NIP"),
+        pytest.param(["sandbox", "--port", "65536"], "--port", id="port"),
+    ],
+)
+async def test_wrong_arguments_are_refused(shell: Shell, arguments: list[str], error: str) -> None:
+    result = await shell.run(*arguments)
+
+    assert result.code == 2
+    assert error in result.err + result.out
+
+
+async def test_help_tells_the_exit_codes(shell: Shell) -> None:
+    result = await shell.run("send", "--help")
+
+    assert result.code == 0
+    for code in ("0:", "1:", "2:", "3:", "4:", "130:"):
+        assert code in result.out
+
+
+async def test_interrupted_send_goes_on_and_sends_nothing_twice(sandbox: Sandbox, shell: Shell) -> None:
+    count = int(os.environ.get("CLI_INVOICES", "40"))
+    shell.invoices(sandbox.nip, count)
+    sandbox.faults.add("send_invoice", Fault.wait(0.1), probability=0.5)
+    interruptions = 0
+
+    for share in (0.1, 0.6):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "ksef_async.cli", "send", "."),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            while process.returncode is None and len([*sandbox.world.invoices()]) < count * share:
+                await asyncio.sleep(0.005)
+            if process.returncode is None:
+                process.send_signal(signal.SIGINT)
+            _, err = await asyncio.wait_for(process.communicate(), 20)
+        finally:
+            if process.returncode is None:
+                process.kill()
+        if process.returncode == 130:
+            interruptions += 1
+            assert "Run it again to go on" in err.decode()
+            assert "Traceback" not in err.decode()
+    result = await shell.run("send", ".", "--json")
+
+    assert interruptions == 2
+    assert (result.code, result.states) == (0, {"accepted": count})
+    assert all(invoice["has_upo"] for invoice in result.json["invoices"])
+    sent = Counter(invoice.invoice_hash for invoice in sandbox.world.invoices())
+    assert len(sent) == count
+    assert set(sent.values()) == {1}
+
+
+async def test_without_the_extra_the_way_to_it_is_told() -> None:
+    program = "import sys; sys.modules['cyclopts'] = None; from ksef_async.cli import main; sys.exit(main([]))"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    out, err = await process.communicate()
+
+    assert (process.returncode, out) == (2, b"")
+    assert err == b"ksef-async needs cyclopts: pip install 'ksef_async[cli]'\n"

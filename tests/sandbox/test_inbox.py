@@ -1,0 +1,278 @@
+"""The addresses behind the sandbox's page: what they tell, and whom they obey."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from clients import ONCE, connected
+from readable import office_invoice
+
+from ksef_async import FormCode, InvoiceRejectedError, KsefClient, ServerError
+from ksef_async.operations.limits import GET_RATE_LIMITS
+from ksef_async.packing import pack
+from ksef_async.sandbox import Sandbox, sample_invoice
+from ksef_async.sandbox.inbox.reading import amount, read_invoice
+from ksef_async.sandbox.inbox.reading_ubl import read_ubl
+from ksef_async.sandbox.recent import Recent
+
+SAMPLES = Path(__file__).parents[2].parent / "shared/ksef/samples/fa3"
+DAY = date(2026, 3, 2)
+
+
+class Inbox:
+    def __init__(self, sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+        self.url = sandbox.environment.base_url.removesuffix("/v2")
+        self._http = http
+
+    async def get(self, path: str, **headers: str) -> tuple[int, Any]:
+        async with self._http.get(self.url + path, headers=headers) as response:
+            return response.status, await response.json()
+
+    async def token(self) -> str:
+        async with self._http.get(self.url + "/") as response:
+            match = re.search(r'name="inbox-token" content="([^"]+)"', await response.text())
+            assert match is not None
+            return match[1]
+
+    async def post(self, path: str, body: object, **headers: str) -> tuple[int, Any]:
+        async with self._http.post(self.url + path, data=json.dumps(body), headers=headers) as response:
+            return response.status, await response.json()
+
+
+@pytest.fixture
+async def inbox(sandbox: Sandbox) -> AsyncIterator[Inbox]:
+    async with aiohttp.ClientSession() as http:
+        yield Inbox(sandbox, http)
+
+
+@pytest.fixture
+async def client(sandbox: Sandbox) -> AsyncIterator[KsefClient]:
+    async with connected(sandbox, retry=ONCE) as client:
+        yield client
+
+
+async def test_session_and_its_invoices_are_told(sandbox: Sandbox, client: KsefClient, inbox: Inbox) -> None:
+    async with await client.sessions.open_online(FormCode.FA3) as session:
+        accepted = await (await session.send(office_invoice(sandbox.nip, "FV/7", DAY))).outcome()
+        with pytest.raises(InvoiceRejectedError):
+            await (await session.send(office_invoice(sandbox.nip, "FV/7", DAY, seller="Inny"))).outcome()
+    await session.upo()
+
+    _, state = await inbox.get("/inbox/state")
+    _, told = await inbox.get(f"/inbox/sessions/{session.reference_number}")
+    first, second = reversed(told["invoices"])
+    path = f"/inbox/sessions/{session.reference_number}/invoices/{first['referenceNumber']}"
+    _, invoice = await inbox.get(path)
+
+    assert [one["referenceNumber"] for one in state["sessions"]] == [session.reference_number]
+    assert [moment["code"] for moment in told["timeline"]] == [100, 170, 200]
+    assert (first["ksefNumber"], first["state"]["mood"]) == (accepted.ksef_number, "success")
+    assert (second["ksefNumber"], second["state"]["code"], second["state"]["mood"]) == (None, 440, "failure")
+    assert [moment["code"] for moment in invoice["timeline"]] == [100, 150, 200]
+    assert invoice["document"]["read"]["total"] == "8\N{NO-BREAK SPACE}394,86"
+    assert accepted.ksef_number in invoice["upo"]
+    assert invoice["document"]["xml"].encode() == office_invoice(sandbox.nip, "FV/7", DAY)
+
+
+async def test_state_before_the_verdict_tells_nothing_of_it(still_sandbox: Sandbox) -> None:
+    async with connected(still_sandbox) as client, aiohttp.ClientSession() as http:
+        inbox = Inbox(still_sandbox, http)
+        session = await client.sessions.open_online(FormCode.FA3)
+        async with session:
+            await session.send(sample_invoice(still_sandbox.nip))
+
+            _, told = await inbox.get(f"/inbox/sessions/{session.reference_number}")
+            (row,) = told["invoices"]
+            _, invoice = await inbox.get(
+                f"/inbox/sessions/{session.reference_number}/invoices/{row['referenceNumber']}"
+            )
+
+    assert (row["state"]["code"], row["number"], row["ksefNumber"]) == (100, None, None)
+    assert invoice["upo"] is None
+
+
+async def test_requests_and_faults_are_told(sandbox: Sandbox, client: KsefClient, inbox: Inbox) -> None:
+    token = await inbox.token()
+    plan = {"fault": "server_error", "operation": "get_rate_limits", "times": 2}
+
+    status, _ = await inbox.post("/inbox/faults", plan, **{"X-Inbox-Token": token})
+    with pytest.raises(ServerError):
+        await client.call(GET_RATE_LIMITS)
+
+    assert status == 200
+    _, state = await inbox.get("/inbox/state")
+    assert state["requests"][0]["operation"] == "get_rate_limits"
+    assert (state["requests"][0]["status"], state["requests"][0]["fault"]) == (500, "crash")
+    assert state["faults"]["planned"] == [{"operation": "get_rate_limits", "kind": "crash", "times": 1, "chance": 1.0}]
+    await inbox.post("/inbox/faults/clear", {}, **{"X-Inbox-Token": token})
+    assert sandbox.faults.planned == ()
+
+
+async def test_every_fault_offered_can_be_planned(sandbox: Sandbox, inbox: Inbox) -> None:
+    token = await inbox.token()
+    _, state = await inbox.get("/inbox/state")
+
+    for preset in state["faults"]["presets"]:
+        plan = {"fault": preset["id"], "operation": ""}
+        assert (await inbox.post("/inbox/faults", plan, **{"X-Inbox-Token": token}))[0] == 200
+
+    assert len(sandbox.faults.planned) == len(state["faults"]["presets"]) > 10
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        pytest.param("/inbox/faults", {"fault": "fire"}, id="unknown fault"),
+        pytest.param("/inbox/faults", {"fault": "stuck", "operation": "fly"}, id="unknown operation"),
+        pytest.param("/inbox/faults", {"fault": "stuck", "times": 0}, id="no time"),
+        pytest.param("/inbox/faults", [], id="no object"),
+        pytest.param("/inbox/clock", {"seconds": -1}, id="backwards"),
+        pytest.param("/inbox/clock", {"seconds": "soon"}, id="no number"),
+        pytest.param("/inbox/clock", {}, id="nothing"),
+    ],
+)
+async def test_nonsense_is_refused(inbox: Inbox, path: str, body: object) -> None:
+    status, answer = await inbox.post(path, body, **{"X-Inbox-Token": await inbox.token()})
+
+    assert status == 400
+    assert answer["error"]
+
+
+@pytest.mark.parametrize("path", ["/inbox/clock", "/inbox/faults", "/inbox/faults/clear"])
+async def test_only_the_page_itself_is_obeyed(sandbox: Sandbox, inbox: Inbox, path: str) -> None:
+    token, before = await inbox.token(), sandbox.clock.now()
+    body = {"seconds": 3600, "fault": "stuck"}
+
+    for headers in ({}, {"X-Inbox-Token": "guess"}, {"X-Inbox-Token": token, "Origin": "http://evil.example"}):
+        status, _ = await inbox.post(path, body, **headers)
+        assert status == 403
+
+    assert (sandbox.clock.now() - before).total_seconds() < 60
+    assert sandbox.faults.planned == ()
+    assert (await inbox.post(path, body, **{"X-Inbox-Token": token, "Origin": inbox.url}))[0] == 200
+
+
+async def test_foreign_name_of_this_machine_is_not_answered(inbox: Inbox) -> None:
+    # A web page whose name is made to lead to 127.0.0.1 (DNS rebinding) would be of the same origin.
+    async with aiohttp.ClientSession() as http:
+        for path in ("/", "/inbox/state", "/inbox/inbox.js"):
+            async with http.get(inbox.url + path, headers={"Host": "evil.example"}) as response:
+                assert (response.status, await response.read()) == (404, b"")
+
+
+@pytest.mark.parametrize("path", ["/", "/inbox/inbox.css", "/inbox/inbox.js", "/inbox/state", "/inbox/sessions/none"])
+async def test_answers_can_be_used_by_the_page_only(inbox: Inbox, path: str) -> None:
+    async with aiohttp.ClientSession() as http, http.get(inbox.url + path) as response:
+        policy = response.headers["Content-Security-Policy"]
+        text = await response.text()
+
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "Access-Control-Allow-Origin" not in response.headers
+    assert "://" not in text.replace("http://www.w3.org/2000/svg", "").replace(inbox.url, "")
+
+
+async def test_nothing_secret_is_told(sandbox: Sandbox, client: KsefClient, inbox: Inbox) -> None:
+    async with await client.sessions.open_online(FormCode.FA3) as session:
+        sent = await session.send(sample_invoice(sandbox.nip))
+        await sent.outcome()
+        await sent.upo()
+    await session.upo()
+
+    _, state = await inbox.get("/inbox/state")
+    _, told = await inbox.get(f"/inbox/sessions/{session.reference_number}")
+    text = json.dumps([state, told])
+
+    assert any(one["operation"] == "storage" for one in state["requests"])
+    assert sandbox.token not in text
+    assert not re.search(r"eyJ[\w-]{10,}\.|sig=|\|nip-", text)
+
+
+async def test_what_is_not_there_is_not_found(sandbox: Sandbox, client: KsefClient, inbox: Inbox) -> None:
+    async with await client.sessions.open_online(FormCode.FA3) as session:
+        status, answer = await inbox.get(f"/inbox/sessions/{session.reference_number}/invoices/none")
+
+    assert (status, answer) == (404, {"error": "There is no such invoice."})
+
+
+def test_recent_is_bounded() -> None:
+    recent = Recent()
+    for number in range(1_000):
+        recent.keep(number.to_bytes(32, "big"), b"x" * 1_000)
+    for number in range(40):
+        recent.keep(number.to_bytes(31, "big"), b"x" * 1_000_000)
+
+    kept = [document for n in range(1_000) if (document := recent.document(n.to_bytes(32, "big")))]
+    assert kept == []
+    assert recent.document((39).to_bytes(31, "big")) is not None
+    assert recent.document((7).to_bytes(31, "big")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("1230", "1 230,00"),
+        ("-1234567.5", "−1 234 567,50"),
+        ("0.12345", "0,12345"),
+        ("about ten", "about ten"),
+        ("NaN", "NaN"),
+        ("1e999999", "1e999999"),
+        ("", ""),
+    ],
+)
+def test_amounts_are_written_as_in_poland(text: str, written: str) -> None:
+    assert amount(text).replace("\N{NO-BREAK SPACE}", " ") == written
+
+
+def test_peppol_document_is_read() -> None:
+    ubl = b"""<Invoice xmlns="urn:i" xmlns:c="urn:c"><c:ID>PEF/1</c:ID><c:IssueDate>2026-03-02</c:IssueDate>
+      <c:DocumentCurrencyCode>EUR</c:DocumentCurrencyCode><c:AccountingSupplierParty><c:Party>
+      <c:PartyLegalEntity><c:RegistrationName>Huta</c:RegistrationName></c:PartyLegalEntity></c:Party>
+      </c:AccountingSupplierParty><c:LegalMonetaryTotal><c:PayableAmount>12.5</c:PayableAmount></c:LegalMonetaryTotal>
+      <c:InvoiceLine><c:ID>1</c:ID><c:InvoicedQuantity unitCode="KGM">2.5</c:InvoicedQuantity>
+      <c:LineExtensionAmount>10</c:LineExtensionAmount><c:Item><c:Name>Blacha</c:Name></c:Item></c:InvoiceLine></Invoice>"""
+
+    read = read_ubl(ubl)
+
+    assert read is not None
+    assert (read.number, read.parties[0].name, read.total, read.currency) == ("PEF/1", "Huta", "12,50", "EUR")
+    assert (read.lines[0].name, read.lines[0].quantity, read.lines[0].unit) == ("Blacha", "2,5", "KGM")
+    assert read_invoice(ubl) is None
+
+
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the Ministry's samples are not beside this project")
+@pytest.mark.parametrize("file", sorted(SAMPLES.glob("*.xml")), ids=lambda file: file.stem)
+def test_official_samples_are_read(file: Path) -> None:
+    read = read_invoice(file.read_bytes())
+
+    assert read is not None
+    assert read.number
+    assert read.total
+    assert {"Sprzedawca", "Nabywca"} <= {party.role for party in read.parties}
+    assert all(line.name for line in read.lines)
+
+
+async def test_batch_session_is_told(sandbox: Sandbox, client: KsefClient, inbox: Inbox, tmp_path: Path) -> None:
+    (tmp_path / "one.xml").write_bytes(office_invoice(sandbox.nip, "FV/8", DAY))
+    async with pack(tmp_path) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        async with session:
+            pass
+        await session.upo()
+
+    _, told = await inbox.get(f"/inbox/sessions/{session.reference_number}")
+    (row,) = told["invoices"]
+    _, invoice = await inbox.get(f"/inbox/sessions/{session.reference_number}/invoices/{row['referenceNumber']}")
+
+    assert told["kind"] == "Batch"
+    assert [moment["code"] for moment in told["timeline"]] == [100, 150, 200]
+    assert invoice["document"]["read"]["number"] == "FV/8"

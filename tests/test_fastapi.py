@@ -1,0 +1,226 @@
+"""A service with KSeF in it, called over HTTP: what its users get, and what survives its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from blockbuster import BlockBuster
+from clients import QUICK
+from fastapi import Depends, FastAPI, HTTPException
+
+from ksef_async import KsefToken
+from ksef_async.fastapi import KsefClientDep, KsefService, router
+from ksef_async.protocol.pacing import Pacer
+from ksef_async.sandbox import Fault, Sandbox, sample_invoice
+from ksef_async.submissions import Settings
+
+OTHER_NIP = "5265877635"
+
+
+def service_for(sandbox: Sandbox, journal: Path, **options: Any) -> KsefService:
+    """Of two companies; it closes its sessions soon."""
+    tokens = {sandbox.nip: sandbox.token, OTHER_NIP: sandbox.issue_token(OTHER_NIP)}
+    return KsefService(
+        sandbox.environment,
+        {nip: KsefToken(nip=nip, token=token) for nip, token in tokens.items()},
+        journal=f"sqlite+aiosqlite:///{journal}",
+        settings=Settings(linger=0.1, poll_interval=0.05),
+        client_options={"pacer": Pacer.unlimited(), "retry": QUICK},
+        **options,
+    )
+
+
+@asynccontextmanager
+async def serving(service: KsefService, dependencies: Sequence[Any] = ()) -> AsyncIterator[httpx.AsyncClient]:
+    app = FastAPI(lifespan=service.lifespan)
+    app.include_router(router, prefix="/ksef", dependencies=dependencies)
+
+    @app.get("/where")
+    async def where(client: KsefClientDep) -> str:
+        return repr(client)
+
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http,
+    ):
+        yield http
+
+
+@pytest.fixture
+def journal(tmp_path: Path, no_blocking_calls: BlockBuster) -> Path:
+    # SQLAlchemy looks at the path of the file as it connects.
+    no_blocking_calls.functions["os.path.abspath"].can_block_in(
+        "sqlalchemy/dialects/sqlite/pysqlite.py", "create_connect_args"
+    )
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+async def http(sandbox: Sandbox, journal: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(service_for(sandbox, journal)) as http:
+        yield http
+
+
+async def events(http: httpx.AsyncClient, path: str, **headers: str) -> list[dict[str, Any]]:
+    """Every event of a stream, to its end."""
+    async with http.stream("GET", path, headers=headers, timeout=20) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        lines = [line async for line in response.aiter_lines()]
+    return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
+
+
+async def test_invoice_is_submitted_followed_and_its_upo_fetched(sandbox: Sandbox, http: httpx.AsyncClient) -> None:
+    submitted = await http.post(f"/ksef/{sandbox.nip}/invoices", content=sample_invoice(sandbox.nip))
+    path = submitted.headers["Location"]
+
+    seen = await events(http, f"{path}/events")
+    status = (await http.get(path)).json()
+    upo = await http.get(f"{path}/upo")
+
+    assert (submitted.status_code, submitted.json()["state"]) == (202, "queued")
+    assert [one["state"] for one in seen][-1] == "accepted"
+    assert seen[-1]["has_upo"]
+    (invoice,) = sandbox.world.invoices()
+    assert status["ksef_number"] == invoice.verdict.ksef_number
+    assert upo.headers["content-type"] == "application/xml"
+    assert upo.headers["content-disposition"] == f'attachment; filename="{status["ksef_number"]}.upo.xml"'
+    assert status["ksef_number"].encode() in upo.content
+
+
+async def test_stream_that_has_ended_is_not_opened_again(sandbox: Sandbox, http: httpx.AsyncClient) -> None:
+    path = (await http.post(f"/ksef/{sandbox.nip}/invoices", content=sample_invoice(sandbox.nip))).headers["Location"]
+    async with http.stream("GET", f"{path}/events", timeout=20) as response:
+        ids = [line.removeprefix("id: ") async for line in response.aiter_lines() if line.startswith("id: ")]
+
+    assert (await http.get(f"{path}/events", headers={"Last-Event-ID": ids[-1]})).status_code == 204
+    assert len(await events(http, f"{path}/events", **{"Last-Event-ID": ids[0]})) == 1
+
+
+async def test_stream_ends_in_time_for_a_server_that_stops(sandbox: Sandbox, journal: Path) -> None:
+    async with serving(service_for(sandbox, journal, deliver=False, stream_lifetime=0.2)) as http:
+        path = (await http.post(f"/ksef/{sandbox.nip}/invoices", content=sample_invoice(sandbox.nip))).headers[
+            "Location"
+        ]
+
+        assert [one["state"] for one in await events(http, f"{path}/events")] == ["queued"]
+
+
+async def test_same_document_is_one_submission_and_another_is_refused(
+    sandbox: Sandbox, http: httpx.AsyncClient
+) -> None:
+    path, document = f"/ksef/{sandbox.nip}/invoices", sample_invoice(sandbox.nip)
+    first = await http.post(path, content=document, headers={"Idempotency-Key": "order 7"})
+    again = await http.post(path, content=document, headers={"Idempotency-Key": "order 7"})
+    other = await http.post(path, content=sample_invoice(sandbox.nip, buyer_nip=OTHER_NIP))
+    same_key = await http.post(
+        path, content=sample_invoice(sandbox.nip, "FV/2"), headers={"Idempotency-Key": "order 7"}
+    )
+
+    assert first.json()["id"] == again.json()["id"]
+    assert [first.status_code, again.status_code, other.status_code, same_key.status_code] == [202, 202, 409, 409]
+    assert [one["id"] for one in (await http.get(path)).json()] == [first.json()["id"]]
+
+
+@pytest.mark.parametrize(
+    ("document", "status"),
+    [
+        pytest.param(b"", 400, id="empty"),
+        pytest.param(b"\xef\xbb\xbf<Faktura/>", 400, id="byte order mark"),
+        pytest.param(b"no invoice", 400, id="no XML"),
+        pytest.param(b"<Zalacznik/>" + b" " * 3_000_000, 413, id="too large"),
+    ],
+)
+async def test_what_is_no_invoice_is_refused(
+    sandbox: Sandbox, http: httpx.AsyncClient, document: bytes, status: int
+) -> None:
+    answer = await http.post(f"/ksef/{sandbox.nip}/invoices", content=document)
+
+    assert answer.status_code == status
+    assert answer.json()["detail"]
+
+
+async def test_companies_are_apart(sandbox: Sandbox, http: httpx.AsyncClient) -> None:
+    mine = await http.post(f"/ksef/{sandbox.nip}/invoices", content=sample_invoice(sandbox.nip))
+    number = mine.json()["id"]
+
+    for path in (
+        f"/ksef/{OTHER_NIP}/invoices/{number}",
+        "/ksef/1111111111/invoices",
+        f"/ksef/{sandbox.nip}/invoices/99",
+    ):
+        assert (await http.get(path)).status_code == 404, path
+    assert (await http.get(f"/ksef/{OTHER_NIP}/invoices/{number}/events")).status_code == 404
+    assert (await http.get(f"/ksef/{OTHER_NIP}/invoices")).json() == []
+    assert OTHER_NIP in (await http.get("/where", params={"nip": OTHER_NIP})).text
+    assert (await http.get("/where")).status_code == 404  # which of the two?
+
+
+async def test_both_companies_are_delivered(sandbox: Sandbox, http: httpx.AsyncClient) -> None:
+    posts = [http.post(f"/ksef/{nip}/invoices", content=sample_invoice(nip)) for nip in (sandbox.nip, OTHER_NIP)]
+    paths = [answer.headers["Location"] for answer in await asyncio.gather(*posts)]
+
+    assert [(await events(http, f"{path}/events"))[-1]["state"] for path in paths] == ["accepted", "accepted"]
+    assert {session.context.value for session in sandbox.world.sessions.values()} == {sandbox.nip, OTHER_NIP}
+
+
+async def test_callers_can_be_asked_who_they_are(sandbox: Sandbox, journal: Path) -> None:
+    async def who_may(nip: str) -> None:
+        if nip != OTHER_NIP:
+            raise HTTPException(403)
+
+    async with serving(service_for(sandbox, journal), [Depends(who_may)]) as http:
+        refused = await http.post(f"/ksef/{sandbox.nip}/invoices", content=sample_invoice(sandbox.nip))
+        allowed = await http.get(f"/ksef/{OTHER_NIP}/invoices")
+
+    assert (refused.status_code, allowed.status_code) == (403, 200)
+    assert not sandbox.world.sessions
+
+
+async def test_service_that_stops_while_sending_loses_nothing(sandbox: Sandbox, journal: Path) -> None:
+    count = 30
+    sandbox.faults.add("send_invoice", Fault.wait(0.05), probability=0.5)
+    async with serving(service_for(sandbox, journal)) as http:
+        for number in range(count):
+            document = sample_invoice(sandbox.nip, f"FV/{number}")
+            assert (await http.post(f"/ksef/{sandbox.nip}/invoices", content=document)).status_code == 202
+        while not [*sandbox.world.invoices()]:
+            await anyio.sleep(0.005)
+    sent = len([*sandbox.world.invoices()])
+
+    service = service_for(sandbox, journal)
+    async with serving(service) as http:
+        await service.submissions.settled()
+        submissions = (await http.get(f"/ksef/{sandbox.nip}/invoices")).json()
+
+    assert sent < count
+    assert [one["state"] for one in submissions] == ["accepted"] * count
+    assert all(one["has_upo"] for one in submissions)
+    assert len([*sandbox.world.invoices()]) == count  # none twice
+
+
+async def test_process_that_only_submits_delivers_nothing(sandbox: Sandbox, journal: Path) -> None:
+    async with serving(service_for(sandbox, journal, deliver=False)) as http:
+        path = (await http.post(f"/ksef/{sandbox.nip}/invoices", content=sample_invoice(sandbox.nip))).headers[
+            "Location"
+        ]
+        await anyio.sleep(0.3)
+        assert (await http.get(path)).json()["state"] == "queued"
+        assert (await http.get(f"{path}/upo")).status_code == 404
+
+    assert not sandbox.world.sessions
+
+
+async def test_dependencies_outside_the_lifespan_say_so() -> None:
+    app = FastAPI()
+    app.include_router(router)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+        with pytest.raises(RuntimeError, match=r"does not run in KsefService\.lifespan"):
+            await http.get(f"/{OTHER_NIP}/invoices")
