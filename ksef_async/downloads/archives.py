@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from typing import IO, Final, Protocol
 
 from ..errors import RemoteProtocolError
-from ..models.invoices import KSEF_NUMBER, CompressionType
+from ..models.invoices import KSEF_NUMBER
+from ..models.packages import CompressionType
 from .limits import UnpackLimits
 
 __all__ = ["Archive", "open_archive"]

@@ -15,7 +15,7 @@ from ..operations.invoices import GET_EXPORT_STATUS
 from ..polling import Cadence
 from ..resources.handles import OperationHandle
 from .limits import UnpackLimits
-from .package import ExportedInvoice, Package
+from .package import DownloadedPackage, ExportedInvoice
 from .parts import fetch_package
 from .snapshot import ExportSnapshot, write_snapshot
 
@@ -71,7 +71,7 @@ class Export(OperationHandle[ExportStatus]):
         return write_snapshot(snapshot, key)
 
     @asynccontextmanager
-    async def package(self, cadence: Cadence = EXPORT_CADENCE) -> AsyncGenerator[Package]:
+    async def package(self, cadence: Cadence = EXPORT_CADENCE) -> AsyncGenerator[DownloadedPackage]:
         """The package, fetched and verified: ``async with export.package() as package``.
 
         Args:
@@ -89,7 +89,7 @@ class Export(OperationHandle[ExportStatus]):
         spool = None
         if info.parts:
             spool = await fetch_package(self._api, info, self._encryption, limits=self._limits, renew=self._fresh_links)
-        package = await Package.open(info, spool, self._limits, only_metadata=self._only_metadata)
+        package = await DownloadedPackage.open(info, spool, self._limits, only_metadata=self._only_metadata)
         try:
             yield package
         finally:
@@ -102,7 +102,7 @@ class Export(OperationHandle[ExportStatus]):
                 yield invoice
 
     async def save(self, to_folder: Path | str, cadence: Cadence = EXPORT_CADENCE) -> tuple[Path, ...]:
-        """Write the package's documents into a folder; see `Package.save`.
+        """Write the package's documents into a folder; see `DownloadedPackage.save`.
 
         Args:
             to_folder: Made if it is not there; nothing is written outside of it.

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 from ..caller import Api
 from ..keys import PublicKeys, wrap_new_key
-from ..models.invoices import CompressionType, ExportInvoicesRequest, InvoiceFilters, InvoiceSubject
+from ..models.invoices import ExportInvoicesRequest, InvoiceFilters, InvoiceSubject
 from ..models.keys import EncryptionInfo, PublicKeyUsage
+from ..models.packages import CompressionType
 from ..operations.invoices import EXPORT_INVOICES
 from ..protocol.invoice_queries import check_filters
 from .checkpoint import Checkpoint

@@ -18,7 +18,7 @@ from .archives import Archive, open_archive
 from .limits import UnpackLimits
 from .metadata import read_metadata
 
-__all__ = ["ExportedInvoice", "Package"]
+__all__ = ["DownloadedPackage", "ExportedInvoice"]
 
 #: Documents are read until they have this many bytes together, so that a thread is not entered for each.
 _HANDFUL: Final = 1_000_000
@@ -33,7 +33,7 @@ class ExportedInvoice:
     xml: bytes | None = attrs.field(repr=False)
 
 
-class Package:
+class DownloadedPackage:
     """The invoices of an export: ``async for invoice in package``, oldest first by the date that was asked by.
 
     The first iteration and each further one go through the whole archive, which lies decrypted in memory or in a
@@ -57,7 +57,7 @@ class Package:
         self._only_metadata = only_metadata
 
     def __repr__(self) -> str:
-        return f"<Package of {len(self._metadata)} invoices{', truncated' if self.info.is_truncated else ''}>"
+        return f"<DownloadedPackage of {len(self._metadata)} invoices{', truncated' if self.info.is_truncated else ''}>"
 
     @classmethod
     async def open(

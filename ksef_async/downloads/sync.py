@@ -33,7 +33,7 @@ from ..protocol.invoice_queries import LONGEST_RANGE
 from ..protocol.lifecycle import ExportStatusCode
 from .checkpoint import Checkpoint, Position
 from .export import Export
-from .package import Package
+from .package import DownloadedPackage
 
 __all__ = ["SYNC_INTERVAL", "Exporter", "Sync", "SyncedInvoice"]
 
@@ -208,7 +208,7 @@ def _filters(subject_type: InvoiceSubject, start: ServerTime, end: datetime | No
     return InvoiceFilters(subject_type=subject_type, date_range=dates)
 
 
-def _border(export: Export, package: Package) -> ServerTime:
+def _border(export: Export, package: DownloadedPackage) -> ServerTime:
     """Where the next export begins."""
     info = package.info
     border = info.last_permanent_storage_date if info.is_truncated else info.permanent_storage_hwm_date

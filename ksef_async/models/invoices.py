@@ -13,6 +13,7 @@ import attrs
 from .bounds import text
 from .common import OpenStrEnum, StatusInfo, wire_name
 from .keys import EncryptionInfo
+from .packages import CompressionType
 from .sessions import FormCode, InvoicingMode
 from .times import ServerTime
 
@@ -24,7 +25,6 @@ __all__ = [
     "Buyer",
     "BuyerIdentifier",
     "BuyerIdentifierType",
-    "CompressionType",
     "DateRange",
     "DateType",
     "ExportInvoicesRequest",
@@ -222,13 +222,6 @@ class SortOrder(OpenStrEnum):
 
     ASCENDING = "Asc"
     DESCENDING = "Desc"
-
-
-class CompressionType(OpenStrEnum):
-    """How a package is packed."""
-
-    ZIP = "Zip"
-    TAR_GZ = "TarGz"
 
 
 @attrs.frozen

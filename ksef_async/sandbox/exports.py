@@ -23,7 +23,8 @@ import attrs
 
 from ..crypto.envelope import SessionCipher
 from ..models.common import Context, StatusInfo
-from ..models.invoices import CompressionType, DateType, InvoiceFilters, InvoiceMetadata
+from ..models.invoices import DateType, InvoiceFilters, InvoiceMetadata
+from ..models.packages import CompressionType
 from ..models.times import ServerTime
 from ..protocol.lifecycle import EXPORT_STATES, ExportStatusCode
 from .clock import Timings

@@ -11,7 +11,8 @@ from ksef_async import BadRequestError, Cadence, Caller, ExportFailedError, Ksef
 from ksef_async.auth.access import AccessTokens, AuthorizedCaller
 from ksef_async.downloads.manager import Downloads
 from ksef_async.keys import PublicKeys
-from ksef_async.models.invoices import CompressionType, DateType, InvoiceSubject
+from ksef_async.models.invoices import DateType, InvoiceSubject
+from ksef_async.models.packages import CompressionType
 from ksef_async.resources.invoices import Invoices
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 

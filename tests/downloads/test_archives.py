@@ -16,7 +16,7 @@ from ksef_async.downloads.archives import open_archive
 from ksef_async.downloads.limits import UnpackLimits
 from ksef_async.downloads.metadata import read_metadata
 from ksef_async.errors import RemoteProtocolError
-from ksef_async.models.invoices import CompressionType
+from ksef_async.models.packages import CompressionType
 
 NAME = "5265877635-20250826-0100001AF629-AF.xml"
 OTHER = "5265877635-20250916-010040741B3E-46.xml"

@@ -23,7 +23,8 @@ from ksef_async import (
     LocalProtocolError,
 )
 from ksef_async.errors import InvalidFieldError, RemoteProtocolError
-from ksef_async.models.invoices import CompressionType, DateType, ExportStatus, InvoiceSubject
+from ksef_async.models.invoices import DateType, ExportStatus, InvoiceSubject
+from ksef_async.models.packages import CompressionType
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 
 AT_ONCE = Cadence(interval=0.01, factor=1.0, deadline=20)

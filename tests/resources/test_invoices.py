@@ -9,9 +9,20 @@ from typing import Any
 
 import pytest
 from clients import QUICK, Traffic, connected
+from packages import packed
 from receiving import BUYER, everything, feed, feed_samples, settle
 
-from ksef_async import BadRequestError, Cadence, KsefClient, KsefToken, LocalProtocolError, Pacer, WaitTimeoutError
+from ksef_async import (
+    AcceptedInvoice,
+    BadRequestError,
+    Cadence,
+    FormCode,
+    KsefClient,
+    KsefToken,
+    LocalProtocolError,
+    Pacer,
+    WaitTimeoutError,
+)
 from ksef_async.errors import InvalidFieldError
 from ksef_async.models.invoices import (
     AmountFilter,
@@ -217,6 +228,18 @@ async def test_ksef_number_is_a_filter(sandbox: Sandbox, buyer: KsefClient) -> N
     one = InvoiceFilters(subject_type=query.subject_type, date_range=query.date_range, ksef_number=numbers[1])
 
     assert await found_by(buyer, one) == [numbers[1]]
+
+
+async def test_invoices_of_a_batch_are_found_too(sandbox: Sandbox) -> None:
+    async with connected(sandbox) as seller, packed(sandbox, 12) as package:
+        async with await seller.sessions.open_batch(package, form_code=FormCode.FA3) as session:
+            pass
+        accepted = [each async for each in session.outcomes() if isinstance(each, AcceptedInvoice)]
+        settle(sandbox)
+        found = await found_by(seller, everything(sandbox, InvoiceSubject.SELLER))
+
+    assert len(found) == 12
+    assert set(found) == {each.ksef_number for each in accepted}
 
 
 async def test_two_companies_see_what_is_theirs_as_what_they_are(sandbox: Sandbox, buyer: KsefClient) -> None:

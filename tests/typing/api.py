@@ -37,10 +37,21 @@ from ksef_async import (
     pack,
 )
 from ksef_async.crypto.issuing import new_private_key
+from ksef_async.downloads.checkpoint import Checkpoint
+from ksef_async.downloads.export import Export
+from ksef_async.downloads.package import DownloadedPackage, ExportedInvoice
+from ksef_async.downloads.sync import SyncedInvoice
 from ksef_async.models.auth import Challenge
 from ksef_async.models.auth_sessions import AuthSession
 from ksef_async.models.certificates import CertificateRow, Enrollment
 from ksef_async.models.collective_identifiers import CollectiveIdentifierInvoice, InvoiceToGroup
+from ksef_async.models.invoices import (
+    ExportStatus,
+    InvoiceFilters,
+    InvoiceMetadata,
+    InvoiceMetadataPage,
+    InvoiceSubject,
+)
 from ksef_async.models.limits import ContextLimits, RateLimit, RateLimits, SubjectLimits
 from ksef_async.models.peppol import PeppolProvider
 from ksef_async.models.permission_rows import EntityPermissionRow, PersonPermissionRow
@@ -171,6 +182,30 @@ async def permissions(client: KsefClient) -> None:
         assert_type(page, tuple[EntityPermissionRow, ...])
     assert_type(await client.permissions.attachment_status(), AttachmentConsent)
     await client.testdata.create_person("7762811692", "15062788702", "Sole trader")
+
+
+async def receiving(client: KsefClient, filters: InvoiceFilters, since: datetime) -> None:
+    assert_type(await client.invoices.fetch("number"), bytes)
+    async for metadata in client.invoices.query_metadata(filters):
+        assert_type(metadata, InvoiceMetadata)
+    async for page in client.invoices.query_metadata(filters).pages():
+        assert_type(page, tuple[InvoiceMetadata, ...])
+    assert_type(await client.invoices.query_metadata_page(filters), InvoiceMetadataPage)
+    export = await client.downloads.export(filters)
+    assert_type(export, Export)
+    assert_type(await export.wait(), ExportStatus)
+    assert_type(export.snapshot(b"key"), bytes)
+    async for invoice in export.invoices():
+        assert_type(invoice, ExportedInvoice)
+    async with export.package() as package:
+        assert_type(package, DownloadedPackage)
+    assert_type(await export.save("folder"), tuple[Path, ...])
+    assert_type(client.downloads.resume(b"snapshot", "key"), Export)
+    sync = client.downloads.sync(since, [InvoiceSubject.BUYER], checkpoint=Checkpoint.from_json("{}"))
+    async for synced in sync:
+        assert_type(synced, SyncedInvoice)
+        assert_type(synced.checkpoint.to_json(), str)
+    assert_type(sync.checkpoint, Checkpoint)
 
 
 async def sandboxes() -> None:

@@ -13,7 +13,6 @@ import attrs
 from ...errors import InvalidFieldError
 from ...models.invoices import (
     KSEF_NUMBER,
-    CompressionType,
     DateType,
     ExportInvoicesRequest,
     ExportInvoicesResponse,
@@ -25,6 +24,7 @@ from ...models.invoices import (
     PackagePart,
     SortOrder,
 )
+from ...models.packages import CompressionType
 from ...models.times import ServerTime
 from ...protocol.error_codes import ErrorCode
 from ...protocol.invoice_queries import check_filters
