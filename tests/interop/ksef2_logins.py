@@ -41,15 +41,17 @@ class Walker:
             await self.client.authentication.refresh(refresh_token=auth.refresh_token)
             assert login.refreshed_at is not None
 
+    async def certificate_login(self, certificate: bytes, key: bytes) -> AsyncAuthenticatedClient:
+        credentials = XAdESCredentials.from_pem(certificate, key)
+        return await self.client.authentication.with_xades(
+            nip=self.sandbox.nip, credentials=credentials, poll_interval=SOON
+        )
+
     async def log_in_with_certificates(self) -> AsyncAuthenticatedClient:
         """The last of them."""
         for name, certificate, key in identities(self.sandbox.nip):
             with self.steps.step(f"XAdES login, {name}"):
-                auth = await self.client.authentication.with_xades(
-                    nip=self.sandbox.nip,
-                    credentials=XAdESCredentials.from_pem(certificate, key),
-                    poll_interval=SOON,
-                )
+                auth = await self.certificate_login(certificate, key)
                 login = next(reversed(self.sandbox.world.logins.values()))
                 assert login.is_redeemed
                 assert login.signature is not None

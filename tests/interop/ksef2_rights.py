@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import ssl
+
 import pytest
+from certificates import key_bytes
 from interop.ksef2_logins import SOON, Walker
 from interop.steps import OFFICE, PESEL, granted, until
-from ksef2 import KSeFAuthError
+from ksef2 import KSeFApiError, KSeFAuthError
 from ksef2.clients import AsyncAuthenticatedClient
 from ksef2.models import (
     AuthorizationPermissionsQuery,
@@ -15,7 +19,10 @@ from ksef2.models import (
     TokenListParams,
 )
 
+from ksef_async.crypto.issuing import build_csr, new_private_key
+from ksef_async.models.certificates import CertificateStatus
 from ksef_async.models.tokens import TokenStatus
+from ksef_async.sandbox.methods import KSEF_CERTIFICATE
 
 
 async def use_tokens(walker: Walker, auth: AsyncAuthenticatedClient) -> None:
@@ -97,6 +104,40 @@ async def use_permissions(walker: Walker, auth: AsyncAuthenticatedClient) -> Non
         operation = await permissions.revoke_authorization(permission_id=given[0].id)
         await operation.wait(timeout=10, poll_interval=SOON)
         assert granted(walker.sandbox, OFFICE) == []
+
+
+async def use_certificates(walker: Walker, auth: AsyncAuthenticatedClient) -> None:
+    steps, certificates, authority = walker.steps, auth.certificates, walker.sandbox.world.authority
+    with steps.step("KSeF certificate applied for, issued, downloaded"):
+        subject = await certificates.get_enrollment_data()
+        key = new_private_key("ec")
+        names = {**subject.model_dump(), "given_name": subject.name, "country_name": subject.iso_country_code}
+        csr = base64.b64encode(build_csr(names, key)).decode()
+        enrollment = await certificates.enroll(certificate_name="Warehouse", certificate_type="authentication", csr=csr)
+        status = await enrollment.wait(timeout=10, poll_interval=SOON)
+        number = status.certificate_serial_number
+        assert number is not None
+        (issued,) = (await certificates.retrieve(certificate_serial_numbers=[number])).certificates
+        der = base64.b64decode(issued.base64_encoded_certificate)
+        assert authority.issued[number].certificate.der == der
+    with steps.step("XAdES login, KSeF certificate"):
+        identity = ssl.DER_cert_to_PEM_cert(der).encode(), key_bytes(key)
+        await walker.certificate_login(*identity)
+        assert next(reversed(walker.sandbox.world.logins.values())).method is KSEF_CERTIFICATE
+    with steps.undecided(
+        "certificate revoked without a reason",
+        "sent without a body, though the reason is all that may be left out; refused (21001)",
+    ):
+        with pytest.raises(KSeFApiError, match="21001"):
+            await certificates.revoke(certificate_serial_number=number)
+    with steps.step("certificate listed, revoked, and no login with it"):
+        listed = [row.serial_number async for row in certificates.list(status="active")]
+        assert listed == [number]
+        await certificates.revoke(certificate_serial_number=number, reason="superseded")
+        stored = authority.issued[number]
+        assert stored.status_at(walker.sandbox.clock.now()) is not CertificateStatus.ACTIVE
+        with pytest.raises(KSeFAuthError):
+            await walker.certificate_login(*identity)
 
 
 async def read_limits(walker: Walker, auth: AsyncAuthenticatedClient) -> None:

@@ -6,6 +6,7 @@ from interop.ksef_client_logins import Walker
 from interop.steps import BUYER, MANY, accepted, confirmed, hash_of, hashes, samples, until, yesterday
 from ksef_client import models
 from ksef_client.services.crypto import build_encryption_data
+from ksef_client.services.sessions import AsyncBatchSessionHandle
 from ksef_client.services.workflows import AsyncBatchSessionWorkflow, AsyncExportWorkflow, AsyncOnlineSessionWorkflow
 from packages import tarred, zipped
 
@@ -56,18 +57,22 @@ async def send_online(walker: Walker, access: str) -> None:
         assert confirmed(upo) == {hash_of(invoice)}
 
 
+async def open_batch(walker: Walker, access: str, compression: str, invoices: list[bytes]) -> AsyncBatchSessionHandle:
+    files = [(f"{number}.xml", invoice) for number, invoice in enumerate(invoices)]
+    return await AsyncBatchSessionWorkflow(walker.client.sessions, walker.client.http_client).open_session(
+        form_code=FA3,
+        archive_bytes=zipped(files) if compression == "Zip" else tarred(files),
+        compression_type=compression,
+        public_certificate=walker.session_key.certificate,
+        public_key_id=walker.session_key.public_key_id,
+        access_token=access,
+    )
+
+
 async def send_batch(walker: Walker, access: str, compression: str) -> None:
     invoices = samples(walker.sandbox, compression)
-    files = [(f"{number}.xml", invoice) for number, invoice in enumerate(invoices)]
     with walker.steps.step(f"batch of {MANY} invoices, {compression}, uploaded"):
-        session = await AsyncBatchSessionWorkflow(walker.client.sessions, walker.client.http_client).open_session(
-            form_code=FA3,
-            archive_bytes=zipped(files) if compression == "Zip" else tarred(files),
-            compression_type=compression,
-            public_certificate=walker.session_key.certificate,
-            public_key_id=walker.session_key.public_key_id,
-            access_token=access,
-        )
+        session = await open_batch(walker, access, compression, invoices)
         await session.upload_parts()
         await session.close()
     with walker.steps.step(f"batch, {compression}, accepted, UPO of the session"):

@@ -46,21 +46,24 @@ class Walker:
             await self.client.auth.refresh_access_token(auth.refresh_token)
             assert login.refreshed_at is not None
 
+    async def certificate_login(self, certificate: bytes, key: bytes, schema: str = "2.1") -> AuthResult:
+        return await AsyncAuthCoordinator(self.client.auth).authenticate_with_xades(
+            context_identifier_type="nip",
+            context_identifier_value=self.sandbox.nip,
+            subject_identifier_type="certificateSubject",
+            certificate_pem=certificate.decode(),
+            private_key_pem=key.decode(),
+            auth_request_schema_version=schema,
+            poll_interval_seconds=0.05,
+        )
+
     async def log_in_with_certificates(self) -> str:
         """The access token of the last one."""
         access = ""
         for name, certificate, key in identities(self.sandbox.nip):
             for schema in ("2.0", "2.1"):
                 with self.steps.step(f"XAdES login, {name}, schema {schema}"):
-                    auth = await AsyncAuthCoordinator(self.client.auth).authenticate_with_xades(
-                        context_identifier_type="nip",
-                        context_identifier_value=self.sandbox.nip,
-                        subject_identifier_type="certificateSubject",
-                        certificate_pem=certificate.decode(),
-                        private_key_pem=key.decode(),
-                        auth_request_schema_version=schema,
-                        poll_interval_seconds=0.05,
-                    )
+                    auth = await self.certificate_login(certificate, key, schema)
                     login = self.sandbox.world.logins[auth.reference_number]
                     assert login.is_redeemed
                     assert login.signature is not None

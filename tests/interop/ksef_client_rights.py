@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import ssl
+
 import pytest
+from certificates import key_bytes
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from interop.ksef_client_logins import Walker
 from interop.steps import OFFICE, PESEL, granted, until
 from ksef_client import models
+from ksef_client.services.csr import generate_csr_ec
 
+from ksef_async.models.certificates import CertificateStatus
 from ksef_async.models.tokens import TokenStatus
+from ksef_async.sandbox.methods import KSEF_CERTIFICATE
 
 
 async def use_tokens(walker: Walker, access: str) -> None:
@@ -117,6 +126,48 @@ async def use_permissions(walker: Walker, access: str) -> None:
         assert [one.id for one in granted(walker.sandbox, OFFICE)] == [authorized.id]
         await done(walker, await permissions.revoke_authorization(authorized.id, access_token=access), access)
         assert granted(walker.sandbox, OFFICE) == []
+
+
+async def use_certificates(walker: Walker, access: str) -> None:
+    steps, certificates, authority = walker.steps, walker.client.certificates, walker.sandbox.world.authority
+    with steps.step("KSeF certificate applied for, issued, downloaded"):
+        subject = await certificates.get_enrollment_data(access)
+        made = generate_csr_ec(subject.to_dict())
+        applied = await certificates.send_enrollment(
+            models.EnrollCertificateRequest(
+                certificate_name="Warehouse",
+                certificate_type=models.KsefCertificateType.AUTHENTICATION,
+                csr=made.csr_base64,
+            ),
+            access_token=access,
+        )
+        status = await until(
+            lambda: certificates.get_enrollment_status(applied.reference_number, access_token=access),
+            lambda seen: seen.status.code >= 200,
+        )
+        assert status.status.code == 200
+        assert status.certificate_serial_number is not None
+        request = models.RetrieveCertificatesRequest(certificate_serial_numbers=[status.certificate_serial_number])
+        (issued,) = (await certificates.retrieve_certificate(request, access_token=access)).certificates
+        der = base64.b64decode(issued.certificate)
+        assert authority.issued[status.certificate_serial_number].certificate.der == der
+    with steps.step("XAdES login, KSeF certificate"):
+        key = serialization.load_der_private_key(base64.b64decode(made.private_key_base64), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        identity = ssl.DER_cert_to_PEM_cert(der).encode(), key_bytes(key)
+        auth = await walker.certificate_login(*identity)
+        assert walker.sandbox.world.logins[auth.reference_number].method is KSEF_CERTIFICATE
+    with steps.step("certificate listed, revoked, and no login with it"):
+        query = models.QueryCertificatesRequest(status=models.CertificateListItemStatus.ACTIVE)
+        (row,) = (await certificates.query_certificates(query, access_token=access)).certificates
+        assert row.certificate_serial_number == status.certificate_serial_number
+        await certificates.revoke_certificate(
+            row.certificate_serial_number, models.RevokeCertificateRequest(), access_token=access
+        )
+        stored = authority.issued[row.certificate_serial_number]
+        assert stored.status_at(walker.sandbox.clock.now()) is not CertificateStatus.ACTIVE
+        with pytest.raises(RuntimeError, match="460"):
+            await walker.certificate_login(*identity)
 
 
 async def read_limits(walker: Walker, access: str) -> None:

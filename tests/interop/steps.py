@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -30,7 +29,7 @@ _Seen = TypeVar("_Seen")
 
 
 class Steps:
-    """The table of a client's steps: each is ok, a defect of the client with its evidence, or where it ended."""
+    """The table of a client's steps: each is ok, a finding with its evidence, or where the walk ended."""
 
     def __init__(self, package: str) -> None:
         self.title = f"{package} {version(package)} from PyPI against the sandbox"
@@ -47,17 +46,25 @@ class Steps:
         self.rows.append((name, "ok"))
 
     @contextmanager
-    def defect(self, name: str, what: str, *, error: type[Exception], says: str) -> Iterator[None]:
-        """A step at which the client itself fails with an error that says ``says``; that it works fails the test."""
+    def defect(self, name: str, evidence: str) -> Iterator[None]:
+        """A step at which the client itself goes wrong: the block shows that it still does."""
+        with self._finding(name, f"defect: {evidence}"):
+            yield
+
+    @contextmanager
+    def undecided(self, name: str, evidence: str) -> Iterator[None]:
+        """A step at which client and sandbox read KSeF's documents differently, and these do not say who is right."""
+        with self._finding(name, f"undecided: {evidence}"):
+            yield
+
+    @contextmanager
+    def _finding(self, name: str, result: str) -> Iterator[None]:
         try:
             yield
-        except error as raised:
-            if not re.search(says, str(raised)):
-                raise
-            self.rows.append((name, f"defect: {what} ({type(raised).__name__}: {raised})"))
-        else:
-            self.rows.append((name, f"FAILED: the defect is gone: {what}"))
-            raise AssertionError(f"{name!r} works by now, so it is a step like the others.")
+        except BaseException as error:
+            self.rows.append((name, f"FAILED: no longer {result!r}: {type(error).__name__}: {error}"))
+            raise
+        self.rows.append((name, result))
 
     def __str__(self) -> str:
         width = max((len(name) for name, _ in self.rows), default=0)

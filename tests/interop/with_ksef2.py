@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import httpx
+from interop.ksef2_defects import show_defects
 from interop.ksef2_invoices import export, list_sessions, receive, send_batch, send_online
 from interop.ksef2_logins import Walker
-from interop.ksef2_rights import read_limits, use_permissions, use_tokens
+from interop.ksef2_rights import read_limits, use_certificates, use_permissions, use_tokens
 from interop.steps import Steps
 from ksef2 import AsyncClient, Environment
 
@@ -38,5 +39,7 @@ async def walk(sandbox: Sandbox, steps: Steps) -> None:
                 await export(walker, auth, compression)
             await use_tokens(walker, auth)
             await use_permissions(walker, auth)
+            await use_certificates(walker, auth)
             await read_limits(walker, auth)
             await walker.log_out()
+            await show_defects(walker, auth)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from interop.ksef_client_defects import show_defects
 from interop.ksef_client_invoices import export, list_sessions, receive, send_batch, send_online
 from interop.ksef_client_logins import Walker
-from interop.ksef_client_rights import read_limits, use_permissions, use_tokens
+from interop.ksef_client_rights import read_limits, use_certificates, use_permissions, use_tokens
 from interop.steps import Steps
 from ksef_client import AsyncKsefClient, KsefClientOptions
 
@@ -30,5 +31,7 @@ async def walk(sandbox: Sandbox, url: str, steps: Steps) -> None:
             await export(walker, access, compression)
         await use_tokens(walker, access)
         await use_permissions(walker, access)
+        await use_certificates(walker, access)
         await read_limits(walker, access)
         await walker.log_out()
+        await show_defects(walker, access)
