@@ -101,9 +101,6 @@ class InvalidFieldError(LocalProtocolError):
         #: What KSeF asks of it, and what it was.
         self.rule = rule
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.field, self.rule)
-
 
 class RemoteProtocolError(KsefError):
     """KSeF answered something its own specification does not allow."""

@@ -30,6 +30,7 @@ REJECTED: dict[str, Any] = {
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "KsefError": {},
     "LocalProtocolError": {},
+    "InvalidFieldError": {"rule": "must be between 5 and 256"},
     "RemoteProtocolError": {"operation": "o", "path": "$.a"},
     "TransportError": {"maybe_delivered": True},
     "ConnectError": {"maybe_delivered": False},
@@ -43,6 +44,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "ServerError": API,
     "ProcessingError": {"status": STATUS},
     "LoginFailedError": {"status": STATUS},
+    "OperationFailedError": {"status": STATUS, "reference_number": "EG"},
+    "ExportFailedError": {"status": STATUS, "reference_number": "EH"},
     "SessionFailedError": {"status": STATUS, "reference_number": "SO"},
     "InvoiceRejectedError": REJECTED,
     "DuplicateInvoiceError": {**REJECTED, "original_ksef_number": "K", "original_session": None},

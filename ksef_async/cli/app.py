@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError
 from .. import __version__
 from ..errors import KsefError
 from .exits import EXIT_CODES, Exit, UsageError
+from .export import export
 from .output import print_json
 from .plan import plan
 from .sandboxes import demo, sandbox
@@ -28,7 +29,7 @@ app = App(
     version=__version__,
     suppress_keyboard_interrupt=False,
 )
-for command in (send, status, upo, plan, sandbox, demo):
+for command in (send, status, upo, export, plan, sandbox, demo):
     app.command(command)
 
 

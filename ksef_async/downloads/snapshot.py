@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from typing import Any, Final
 
 import attrs
-import orjson
-from cryptography.fernet import Fernet, InvalidToken
 
-from ..errors import CryptoError, LocalProtocolError
+from ..crypto.sealing import seal, unseal
+from ..errors import LocalProtocolError
 from ..models.keys import EncryptionInfo
+from ..protocol.snapshots import dump_encryption, load_encryption
 
 __all__ = ["ExportSnapshot", "read_snapshot", "write_snapshot"]
 
@@ -36,18 +35,14 @@ def write_snapshot(snapshot: ExportSnapshot, key: bytes | str) -> bytes:
     Raises:
         CryptoError: ``key`` is no Fernet key.
     """
-    encryption = snapshot.encryption
     content: dict[str, Any] = {
         "version": _VERSION,
         "kind": "export",
         "referenceNumber": snapshot.reference_number,
         "onlyMetadata": snapshot.only_metadata,
-        "symmetricKey": b64encode(encryption.symmetric_key).decode(),
-        "initializationVector": b64encode(encryption.initialization_vector).decode(),
-        "encryptedSymmetricKey": b64encode(encryption.encrypted_symmetric_key).decode(),
-        "publicKeyId": encryption.public_key_id,
+        **dump_encryption(snapshot.encryption),
     }
-    return _fernet(key).encrypt(orjson.dumps(content))
+    return seal(content, key)
 
 
 def read_snapshot(data: bytes, key: bytes | str) -> ExportSnapshot:
@@ -57,10 +52,7 @@ def read_snapshot(data: bytes, key: bytes | str) -> ExportSnapshot:
         CryptoError: The key is another, or the snapshot is damaged.
         LocalProtocolError: It is of something else, or was written by a later version of this library.
     """
-    try:
-        content = orjson.loads(_fernet(key).decrypt(data))
-    except InvalidToken:
-        raise CryptoError("The snapshot cannot be read: the key is another, or it is damaged.") from None
+    content = unseal(data, key, "The snapshot")
     if (content.get("kind"), content["version"]) != ("export", _VERSION):
         raise LocalProtocolError(
             f"This ksef_async reads snapshots of exports of version {_VERSION}; "
@@ -69,19 +61,5 @@ def read_snapshot(data: bytes, key: bytes | str) -> ExportSnapshot:
     return ExportSnapshot(
         reference_number=content["referenceNumber"],
         only_metadata=content["onlyMetadata"],
-        encryption=EncryptionInfo(
-            symmetric_key=b64decode(content["symmetricKey"]),
-            initialization_vector=b64decode(content["initializationVector"]),
-            encrypted_symmetric_key=b64decode(content["encryptedSymmetricKey"]),
-            public_key_id=content["publicKeyId"],
-        ),
+        encryption=load_encryption(content),
     )
-
-
-def _fernet(key: bytes | str) -> Fernet:
-    try:
-        return Fernet(key)
-    except ValueError:
-        raise CryptoError(
-            "A snapshot's key is 32 bytes in URL-safe Base64, as Fernet.generate_key() makes them."
-        ) from None

@@ -137,7 +137,9 @@ def _read_package(world: World, session: BatchSession, cipher: SessionCipher) ->
 def _judge_for(world: World, session: BatchSession, limits: SessionLimits) -> Callable[[Entry], Document | Rejected]:
     schemas = world.schemas
     validate = partial(schemas.validate, session.form_code) if schemas is not None else None
-    may_attach = session.context.value[:10] in world.attachment_consents
+    now = world.clock.now()
+    may_attach = world.grants.has_attachment_consent(session.context, now)
+    relations = world.grants.relations_of(session.context, now)
 
     def judge(entry: Entry) -> Document | Rejected:
         anyio.from_thread.check_cancelled()
@@ -158,6 +160,7 @@ def _judge_for(world: World, session: BatchSession, limits: SessionLimits) -> Ca
                 check_identifiers=session.check_identifiers,
                 limits=limits,
                 validate=validate,
+                relations=relations,
             )
         except Rejected as rejected:
             return rejected

@@ -330,8 +330,6 @@ class World:
         self.peppol_providers: dict[str, PeppolProvider] = {}
         #: The accepted (or to be accepted) invoice for each seller, kind and number, and its session.
         self._originals: dict[tuple[str, str, str], tuple[Verdict, str]] = {}
-        #: NIP of those who may send attachments.
-        self.attachment_consents: set[str] = set()
         #: SHA-256 of accepted invoices, and of those an accepted technical correction has corrected.
         self.accepted_hashes: set[bytes] = set()
         self.corrected_hashes: set[bytes] = set()

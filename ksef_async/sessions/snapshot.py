@@ -13,12 +13,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-import orjson
-from cryptography.fernet import Fernet, InvalidToken
 
-from ..errors import CryptoError, LocalProtocolError
+from ..crypto.sealing import seal, unseal
+from ..errors import LocalProtocolError
 from ..models.keys import EncryptionInfo
 from ..models.sessions import FormCode
+from ..protocol.snapshots import dump_encryption, load_encryption
 from ..protocol.wire import WIRE
 
 if TYPE_CHECKING:
@@ -69,18 +69,14 @@ def write_snapshot(snapshot: Snapshot, key: bytes | str) -> bytes:
     Raises:
         CryptoError: ``key`` is no Fernet key.
     """
-    encryption = snapshot.encryption
     content: dict[str, Any] = {
         "version": _VERSION,
         "referenceNumber": snapshot.reference_number,
         "validUntil": snapshot.valid_until and snapshot.valid_until.isoformat(),
         "formCode": snapshot.form_code and snapshot.form_code.system_code,
-        "symmetricKey": b64encode(encryption.symmetric_key).decode(),
-        "initializationVector": b64encode(encryption.initialization_vector).decode(),
-        "encryptedSymmetricKey": b64encode(encryption.encrypted_symmetric_key).decode(),
-        "publicKeyId": encryption.public_key_id,
+        **dump_encryption(snapshot.encryption),
     }
-    return _fernet(key).encrypt(orjson.dumps(content))
+    return seal(content, key)
 
 
 def read_snapshot(data: bytes, key: bytes | str) -> Snapshot:
@@ -95,12 +91,7 @@ def read_snapshot(data: bytes, key: bytes | str) -> Snapshot:
         reference_number=content["referenceNumber"],
         valid_until=content["validUntil"] and datetime.fromisoformat(content["validUntil"]),
         form_code=content["formCode"] and FormCode(content["formCode"]),
-        encryption=EncryptionInfo(
-            symmetric_key=b64decode(content["symmetricKey"]),
-            initialization_vector=b64decode(content["initializationVector"]),
-            encrypted_symmetric_key=b64decode(content["encryptedSymmetricKey"]),
-            public_key_id=content["publicKeyId"],
-        ),
+        encryption=load_encryption(content),
     )
 
 
@@ -118,7 +109,7 @@ def write_batch_snapshot(snapshot: BatchSnapshot, key: bytes | str) -> bytes:
         "uploadUntil": snapshot.upload_until.isoformat(),
         "partUploadRequests": WIRE.dump(snapshot.part_upload_requests),
     }
-    return _fernet(key).encrypt(orjson.dumps(content))
+    return seal(content, key)
 
 
 def read_batch_snapshot(data: bytes, key: bytes | str) -> BatchSnapshot:
@@ -141,10 +132,7 @@ def read_batch_snapshot(data: bytes, key: bytes | str) -> BatchSnapshot:
 
 
 def _open(data: bytes, key: bytes | str, version: int) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = orjson.loads(_fernet(key).decrypt(data))
-    except InvalidToken:
-        raise CryptoError("The snapshot cannot be read: the key is another, or it is damaged.") from None
+    content = unseal(data, key, "The snapshot")
     found = content["version"]
     if found == version:
         return content
@@ -155,12 +143,3 @@ def _open(data: bytes, key: bytes | str, version: int) -> dict[str, Any]:
     raise LocalProtocolError(
         f"The snapshot has version {found}; this ksef_async reads versions {_VERSION} and {_BATCH_VERSION}."
     )
-
-
-def _fernet(key: bytes | str) -> Fernet:
-    try:
-        return Fernet(key)
-    except ValueError:
-        raise CryptoError(
-            "A snapshot's key is 32 bytes in URL-safe Base64, as Fernet.generate_key() makes them."
-        ) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 import anyio
@@ -54,23 +54,28 @@ class Database:
         return name if self.is_sqlite and name not in (None, "", ":memory:") else None
 
     @asynccontextmanager
-    async def write(self) -> AsyncGenerator[AsyncConnection]:
-        """A transaction that is committed at the end of the block."""
-        if self.is_sqlite:
-            async with self._writer, self.engine.begin() as connection:
-                yield connection
-        else:
-            async with self.engine.begin() as connection:
-                yield connection
-        self.commits += 1
+    async def write(self, *, shield: bool = True) -> AsyncGenerator[AsyncConnection]:
+        """A transaction that is committed at the end of the block.
+
+        Args:
+            shield: Finish it although it is cancelled: a connection that is left in the middle of a transaction can
+                hold SQLite's write lock until it is collected.
+        """
+        with anyio.CancelScope(shield=shield):
+            async with AsyncExitStack() as stack:
+                if self.is_sqlite:
+                    await stack.enter_async_context(self._writer)
+                yield await stack.enter_async_context(self.engine.begin())
+            self.commits += 1
 
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection]:
         """A connection to read with."""
-        async with self.engine.connect() as connection:
-            if self.is_sqlite:
-                connection = await connection.execution_options(ksef_reads=True)
-            yield connection
+        with anyio.CancelScope(shield=True):
+            async with self.engine.connect() as connection:
+                if self.is_sqlite:
+                    connection = await connection.execution_options(ksef_reads=True)
+                yield connection
 
     async def migrate(self) -> None:
         """Make the tables, or bring them up to date."""

@@ -95,7 +95,9 @@ class Drain:
         while True:
             await anyio.sleep(self._leases.duration / _RENEWALS)
             # A lease that cannot be renewed is given up before another may take it.
-            with anyio.fail_after(self._leases.duration / 2 if self._leases.are_contested else None):
+            # Being done meanwhile does not break it off: a connection that is left in the middle is lost.
+            limit = self._leases.duration / 2 if self._leases.are_contested else None
+            with anyio.fail_after(limit, shield=True):
                 await self._leases.renew(self._lease, self._client.pacing.history())
 
     # --- what another process left -----------------------------------------------------------------------

@@ -94,7 +94,7 @@ class Leases:
         Raises:
             LeaseLostError: Another has taken it over.
         """
-        async with self._database.write() as connection:
+        async with self._database.write(shield=False) as connection:
             await check(connection, lease)
             values: dict[str, Any] = {"expires_at": self._now() + self.duration, "pacing": _dated(pacing)}
             await connection.execute(update(CONTEXTS).where(CONTEXTS.c.context == lease.context).values(values))

@@ -117,7 +117,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
 
     def begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A transaction on the journal's own database, for ``tx`` of `submit`: committed at the end of the block."""
-        return self._database.write()
+        return self._database.write(shield=False)
 
     async def submit(
         self,

@@ -412,10 +412,38 @@ async def test_states_follow_the_clock(wire: Wire, batch: Batch) -> None:
 async def test_attachment_needs_consent(wire: Wire, tokens: Tokens) -> None:
     plain = wire.invoice()
     archive = zipped([("1.xml", plain.replace(b"</Faktura>", b"<Zalacznik/></Faktura>"))])
+    consent = {"nip": wire.sandbox.nip}
     codes = []
-    for consents in (set(), {wire.sandbox.nip}):
-        wire.sandbox.world.attachment_consents = consents
+    for path in (None, "/testdata/attachment", "/testdata/attachment/revoke"):
+        if path is not None:
+            assert (await wire.call("POST", path, json=consent)).status == 200
         batch = await opened(wire, tokens, archive, cut_at=10**6)
+        await batch.put()
+        await batch.close()
+        await batch.processed()
+        wire.advance(3)
+        codes += [row["status"]["code"] for row in (await batch.get("/invoices"))["invoices"]]
+
+    assert codes == [410, 200, 410]
+
+
+async def test_buyer_sends_for_the_seller_that_authorized_it(wire: Wire) -> None:
+    buyer = "3568707925"
+    access = await wire.tokens(nip=buyer, token=wire.sandbox.issue_token(buyer))
+    seller = await wire.tokens()
+    invoice = wire.invoice(buyer_nip=buyer).replace(b"<P_17>2</P_17>", b"<P_17>1</P_17>")
+    grant = {
+        "subjectIdentifier": {"type": "Nip", "value": buyer},
+        "permission": "SelfInvoicing",
+        "description": "Self-invoicing",
+        "subjectDetails": {"fullName": "Nabywca S.A."},
+    }
+    codes = []
+    for is_authorized in (False, True):
+        if is_authorized:
+            await wire.call("POST", "/permissions/authorizations/grants", seller.access, json=grant)
+            wire.advance(1)
+        batch = await opened(wire, access, zipped([("1.xml", invoice)]), cut_at=10**6)
         await batch.put()
         await batch.close()
         await batch.processed()

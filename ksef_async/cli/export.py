@@ -1,0 +1,80 @@
+"""``ksef-async export``: invoices from KSeF into a folder, each once; run again, it fetches what is new."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import anyio
+from cyclopts import Parameter
+
+from .access import Access
+from .exits import Exit
+from .output import console, print_json
+
+__all__ = ["Part", "export"]
+
+#: Where the last run stopped; holds no secrets.
+_CHECKPOINT: Final = ".ksef-export.json"
+
+
+class Part(StrEnum):
+    """As what the company is named on the invoices."""
+
+    BUYER = "buyer"
+    SELLER = "seller"
+    THIRD = "third"
+    AUTHORIZED = "authorized"
+
+
+async def export(
+    folder: Annotated[Path, Parameter(help="Where to save them, as KSEF-NUMBER.xml.")],
+    *,
+    since: Annotated[datetime, Parameter(help="From this day on (UTC where no zone is given).")],
+    part: Annotated[Part, Parameter(help="As what the company is named on them.")] = Part.BUYER,
+    access: Access | None = None,
+) -> int:
+    """Fetch every invoice that KSeF has stored since a day, each once.
+
+    Where it stopped is kept in FOLDER, so run again it fetches only what is new. KSeF grants 20 packages an hour;
+    beyond that it waits.
+    """
+    from ..downloads.checkpoint import Checkpoint
+    from ..models.invoices import InvoiceSubject
+
+    access = access or Access()
+    settled = await access.settle()
+    subject = {
+        Part.BUYER: InvoiceSubject.BUYER,
+        Part.SELLER: InvoiceSubject.SELLER,
+        Part.THIRD: InvoiceSubject.THIRD_SUBJECT,
+        Part.AUTHORIZED: InvoiceSubject.AUTHORIZED,
+    }[part]
+    start = since if since.tzinfo is not None else since.replace(tzinfo=UTC)
+    target = anyio.Path(folder)
+    await target.mkdir(parents=True, exist_ok=True)
+    kept = target / _CHECKPOINT
+    checkpoint = Checkpoint.from_json(await kept.read_text()) if await kept.exists() else Checkpoint()
+    saved: list[str] = []
+    async with settled.client() as client:
+        sync = client.downloads.sync(start, (subject,), checkpoint=checkpoint)
+        async for invoice in sync:
+            # The document first: what is noted as fetched is there.
+            await (target / f"{invoice.metadata.ksef_number}.xml").write_bytes(invoice.xml)
+            await _replace(kept, invoice.checkpoint.to_json())
+            saved.append(invoice.metadata.ksef_number)
+        await _replace(kept, sync.checkpoint.to_json())
+    if access.json:
+        print_json({"folder": str(folder), "saved": saved})
+    else:
+        console().print(f"{len(saved):,} new invoices saved in {folder}.", markup=False)
+    return Exit.OK
+
+
+async def _replace(path: anyio.Path, text: str) -> None:
+    """Whole or not at all."""
+    beside = path.with_suffix(".new")
+    await beside.write_text(text)
+    await beside.replace(path)
