@@ -19,6 +19,8 @@ for version in sorted(Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser(
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 
+PARALLEL = ("-n", "2", "--dist", "worksteal")
+
 
 def group(name: str) -> list[str]:
     return [*nox.project.dependency_groups(PROJECT, name)]
@@ -29,7 +31,7 @@ def tests(session: nox.Session) -> None:
     """The test suite, with branch coverage."""
     session.install("-e", ".", *group("test"))
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report", *(() if session.posargs else ("--fail-under=95",)))
 
@@ -43,7 +45,7 @@ def lowest(session: nox.Session) -> None:
         if "sys_platform" not in requirement
     ]
     session.install("-e", ".", *oldest, *group("test"))
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session

@@ -274,6 +274,8 @@ async def test_interrupted_send_goes_on_and_sends_nothing_twice(sandbox: Sandbox
             *(sys.executable, "-m", "ksef_async.cli", "send", "."),
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
+            # The background jobs of a shell ignore Ctrl-C, and so would whatever a test run in one starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         try:
             while process.returncode is None and len([*sandbox.world.invoices()]) < count * share:

@@ -344,7 +344,9 @@ async def test_part_that_cannot_be_decrypted_ends_with_435(client: KsefClient, t
 
 
 @pytest.mark.parametrize(
-    ("compression", "archive"), [(CompressionType.ZIP, zipped([])), (CompressionType.TAR_GZ, tarred([]))]
+    ("compression", "archive"),
+    [(CompressionType.ZIP, zipped([])), (CompressionType.TAR_GZ, tarred([]))],
+    ids=["zip", "tar.gz"],
 )
 async def test_package_without_invoices_ends_with_440(
     client: KsefClient, tmp_path: Path, compression: CompressionType, archive: bytes

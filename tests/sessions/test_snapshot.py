@@ -42,7 +42,7 @@ async def test_snapshot_tells_nothing_without_its_key(client: KsefClient) -> Non
     assert content["referenceNumber"] == session.reference_number
 
 
-@pytest.mark.parametrize("key", [Fernet.generate_key(), Fernet.generate_key().decode()])
+@pytest.mark.parametrize("key", [Fernet.generate_key(), Fernet.generate_key().decode()], ids=["bytes", "text"])
 async def test_wrong_key_is_refused(client: KsefClient, key: bytes | str) -> None:
     snapshot = (await client.sessions.open_online(FormCode.FA3)).snapshot(KEY)
 
