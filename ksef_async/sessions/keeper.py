@@ -110,7 +110,7 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
             KsefError: As `SessionManager.open_online` and `OnlineSession.send`, when another session did not help.
         """
         if not self._entered or self._left:
-            raise LocalProtocolError("A SessionKeeper sends inside of its block only.")
+            raise _outside()
         if not again and (sent := self._find_sent(invoice)):
             return sent
         session = None
@@ -164,13 +164,20 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
     async def _session(self, *, instead_of: OnlineSession | None) -> OnlineSession:
         """The open session; a new one when there is none, when it is old, or when it is ``instead_of``."""
         async with self._lock:
+            if self._left:
+                raise _outside()
             current = self._current
             if current is None or current is instead_of or not current.takes_invoices or self._is_old(current):
                 self._current = None
                 if current is not None:
                     await self._retire(current)
-                current = self._current = await self._open_session()
+                current = await self._open_session()
                 self._sessions.append(current)
+                if self._left:
+                    # The block was left meanwhile, and whoever closed its sessions did not know of this one.
+                    await current.close_in_time()
+                    raise _outside()
+                self._current = current
                 await current.wait_until_active()
             return current
 
@@ -184,3 +191,7 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
             # Under maintenance: it is closed at the end, or by KSeF after its 12 hours.
             if error.code != ErrorCode.SESSION_UNAVAILABLE:
                 raise
+
+
+def _outside() -> LocalProtocolError:
+    return LocalProtocolError("A SessionKeeper sends inside of its block only.")
