@@ -30,7 +30,7 @@ from ..polling import Cadence
 from .keeper import SessionKeeper
 from .online import ACTIVATION_CADENCE, OnlineSession
 from .opening import finish_or_close
-from .session import Session, token_pages
+from .session import Session
 from .snapshot import read_snapshot
 from .tracking import LARGEST_PAGE
 from .transitions import TRANSITION_CADENCE, SessionHistory, Transitions
@@ -362,8 +362,13 @@ class SessionManager:
 
         Source: GET /sessions.
         """
-        query = attrs.asdict(session_filter, recurse=False) | {"page_size": LARGEST_PAGE}
-        return token_pages(self._authorized(None), LIST_SESSIONS, lambda page: page.sessions, query=query)
+        # Loaded by those who list.
+        from ..resources.lists import list_by_token
+
+        query = attrs.asdict(session_filter, recurse=False)
+        return list_by_token(
+            self._authorized(None), LIST_SESSIONS, lambda page: page.sessions, query=query, page_size=LARGEST_PAGE
+        )
 
     def _session(self, reference_number: str) -> Session:
         api = self._authorized(None)

@@ -99,11 +99,9 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
 
     @property
     def _state(self) -> str:
-        last = self._history.last
-        if last is not None and last.status.code != StatusCode.OPENED:
-            code = last.status.code
-            return StatusCode(code).name if code in {*StatusCode} else str(code)
-        return "CLOSING" if self._closing else "OPENED" if last else "OPENING"
+        if (state := self._state_at_ksef) is not None:
+            return state
+        return "CLOSING" if self._closing else "OPENED" if self._history.last else "OPENING"
 
     @property
     def aes_key(self) -> bytes | None:
