@@ -55,8 +55,8 @@ from ksef_async.models.invoices import (
 from ksef_async.models.limits import ContextLimits, RateLimit, RateLimits, SubjectLimits
 from ksef_async.models.peppol import PeppolProvider
 from ksef_async.models.permission_rows import EntityPermissionRow, PersonPermissionRow
-from ksef_async.models.permissions import AttachmentConsent, OperationStatus
-from ksef_async.models.tokens import IssuedToken, TokenFilter, TokenPermission, TokenStatus
+from ksef_async.models.permissions import AttachmentConsent, OperationStatus, Permission
+from ksef_async.models.tokens import IssuedToken, TokenFilter, TokenStatus
 from ksef_async.operations.auth import GET_CHALLENGE
 from ksef_async.operations.sessions import CLOSE_ONLINE_SESSION, GET_INVOICE_UPO
 from ksef_async.packing import PackedInvoice
@@ -152,7 +152,7 @@ async def rows_and_limits(client: KsefClient) -> None:
 
 
 async def resources(client: KsefClient) -> None:
-    generated = await client.tokens.generate([TokenPermission.INVOICE_READ, "InvoiceWrite"], "For the warehouse")
+    generated = await client.tokens.generate([Permission.INVOICE_READ, "InvoiceWrite"], "For the warehouse")
     assert_type(generated, GeneratedToken)
     assert_type(generated.token, str)
     assert_type(await generated.wait(), IssuedToken)
