@@ -18,7 +18,6 @@ from .keys import PublicKeys
 from .models.events import Hook
 from .models.limits import RateLimit, RateLimits
 from .operations import Operation, RateGroup
-from .operations.limits import GET_RATE_LIMITS
 from .polling import Cadence
 from .protocol.pacing import Pacer
 from .protocol.requests import Query
@@ -89,6 +88,8 @@ class Pacing:
 
         Source: GET /rate-limits.
         """
+        from .operations.limits import GET_RATE_LIMITS
+
         limits = await self._api.call(GET_RATE_LIMITS)
         self._pacer.adopt(limits)
         return limits

@@ -37,7 +37,6 @@ from ..shielding import finish
 from .delivery import Delivery, seal
 from .sending import send_many
 from .session import UPO_CADENCE, Session
-from .snapshot import Snapshot, write_snapshot
 from .tracking import SentInvoice
 from .transitions import SessionHistory
 from .upo import SessionUPO
@@ -248,6 +247,9 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
             CryptoError: ``key`` is no Fernet key.
             LocalProtocolError: The session was attached without its key.
         """
+        # Loaded by those who keep sessions.
+        from .snapshot import Snapshot, write_snapshot
+
         if self._encryption is None:
             raise LocalProtocolError(f"Session {self.reference_number} was attached without its key.")
         return write_snapshot(
