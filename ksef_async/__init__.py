@@ -75,7 +75,7 @@ from .models.sessions import (
 )
 from .models.upo import UPODocument, UPOEntry
 from .polling import Cadence
-from .protocol.pacing import Pacer
+from .protocol.pacing import AddressBudget, Pacer
 from .protocol.retry import RetryPolicy
 from .sessions.manager import SessionManager
 from .sessions.online import OnlineSession
@@ -116,9 +116,10 @@ if TYPE_CHECKING:
         InvoiceType,
         SortOrder,
     )
-    from .models.limits import PRODUCTION_LIMITS, ContextLimits, RateLimit, RateLimits, SessionLimits
+    from .models.limits import ContextLimits, SessionLimits
     from .models.packages import CompressionType, PackageProgress, PackageStage
     from .models.permissions import Authorization, EntityPermission, InvoicePermission, Permission
+    from .models.rates import PRODUCTION_LIMITS, RateLimit, RateLimits
     from .models.subjects import (
         IdDocument,
         IdentifiedPersonDetails,
@@ -140,6 +141,7 @@ __all__ = [
     "PRODUCTION_LIMITS",
     "UPO",
     "AcceptedInvoice",
+    "AddressBudget",
     "AiohttpTransport",
     "AllowedIps",
     "AmountFilter",
@@ -296,7 +298,7 @@ _LATER: Final = {
     "InvoiceSubject": "models.invoices",
     "InvoiceType": "models.invoices",
     "OperationHandle": "resources.handles",
-    "PRODUCTION_LIMITS": "models.limits",
+    "PRODUCTION_LIMITS": "models.rates",
     "Package": "packing",
     "PackageProgress": "models.packages",
     "PackageStage": "models.packages",
@@ -306,8 +308,8 @@ _LATER: Final = {
     "PersonIdentifier": "models.subjects",
     "PersonIdentifierType": "models.subjects",
     "Plan": "protocol.planning",
-    "RateLimit": "models.limits",
-    "RateLimits": "models.limits",
+    "RateLimit": "models.rates",
+    "RateLimits": "models.rates",
     "RequestAnswered": "models.events",
     "RequestFailed": "models.events",
     "RequestPaced": "models.events",

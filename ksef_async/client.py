@@ -16,7 +16,7 @@ from .environment import Environment
 from .errors import KsefError, LocalProtocolError, WaitTimeoutError
 from .keys import PublicKeys
 from .models.events import Hook
-from .models.limits import RateLimit, RateLimits
+from .models.rates import RateLimit, RateLimits
 from .operations import Operation, RateGroup
 from .polling import Cadence
 from .protocol.pacing import Pacer
