@@ -22,6 +22,7 @@ from .polling import Cadence
 from .protocol.pacing import Pacer
 from .protocol.requests import Query
 from .protocol.retry import RetryPolicy
+from .protocol.wire import WIRE
 from .sessions.manager import SessionManager
 from .shielding import finish
 from .transport import AiohttpTransport
@@ -138,6 +139,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         login_cadence: Cadence | None = None,
         revoke_on_exit: bool = False,
     ) -> None:
+        WIRE.prepare()
         self.environment = environment
         self._credentials = credentials
         self._transport = AiohttpTransport(session, connect_timeout=connect_timeout, answer_timeout=answer_timeout)

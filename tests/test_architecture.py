@@ -141,13 +141,13 @@ def test_names_that_are_loaded_later_have_their_types() -> None:
 def test_import_is_light_and_leaves_logging_alone() -> None:
     program = """
 import logging, sys
-import aiohttp, anyio, attrs, cattrs, cryptography, orjson
+import aiohttp, anyio, attrs, cryptography, orjson
 before, theirs = (logging.root.level, list(logging.root.handlers)), set(sys.modules)
 import ksef_async
 assert before == (logging.root.level, logging.root.handlers), "the root logger was touched"
 ours = ("sandbox", "resources", "downloads", "submissions", "demo")
 rare = ("auth.signing", "operations.limits", "protocol.planning", "sessions.batch", "sessions.keeper")
-others = ("aiohttp.web", "cryptography.fernet", "lxml", "pytest", "fastapi", "rich", "sqlalchemy", "zoneinfo")
+others = ("aiohttp.web", "cattrs", "cryptography.fernet", "lxml", "pytest", "fastapi", "rich", "sqlalchemy", "zoneinfo")
 heavy = (*(f"ksef_async.{room}" for room in (*ours, *rare)), *others)
 print(*(name for name in heavy if name in sys.modules and name not in theirs))
 """
