@@ -67,18 +67,21 @@ class Pacing:
         Raises:
             LocalProtocolError: There is no such group.
         """
-        try:
-            return self._pacer.remaining(RateGroup(group), anyio.current_time())
-        except ValueError:
-            known = ", ".join(RateGroup)
-            raise LocalProtocolError(f"Unknown rate group {group!r}; KSeF counts {known}.") from None
+        return self._pacer.remaining(_rate_group(group), anyio.current_time())
 
     def history(self) -> dict[str, list[float]]:
         """The calls that count, in seconds before now, by group: for `remember` in another process."""
         return self._pacer.history(anyio.current_time())
 
     def remember(self, history: Mapping[str, Iterable[float]]) -> None:
-        """Count the calls that another process made before for the same context: its `history`, aged by now."""
+        """Count the calls that another process made before for the same context: its `history`, aged by now.
+
+        Raises:
+            LocalProtocolError: There is a group in it that KSeF does not count.
+        """
+        for group in history:
+            # Operations that are counted one by one have their names behind that of the group.
+            _rate_group(group.partition(":")[0])
         self._pacer.remember(history, anyio.current_time())
 
     async def adopt_limits(self) -> RateLimits:
@@ -94,6 +97,14 @@ class Pacing:
         limits = await self._api.call(GET_RATE_LIMITS)
         self._pacer.adopt(limits)
         return limits
+
+
+def _rate_group(name: str) -> RateGroup:
+    try:
+        return RateGroup(name)
+    except ValueError:
+        known = ", ".join(RateGroup)
+        raise LocalProtocolError(f"Unknown rate group {name!r}; KSeF counts {known}.") from None
 
 
 class KsefClient(anyio.AsyncContextManagerMixin):

@@ -250,6 +250,18 @@ async def test_connection_error_does_not_name_the_link(unused_port: int) -> None
     assert caught.value.__suppress_context__
 
 
+async def test_groups_of_calls_that_ksef_does_not_count() -> None:
+    client = KsefClient(Environment.TEST, CREDENTIALS)
+
+    with pytest.raises(LocalProtocolError, match="'invoices'; KSeF counts"):
+        client.pacing.remaining("invoices")
+    with pytest.raises(LocalProtocolError, match="'invoices'; KSeF counts"):
+        client.pacing.remember({"invoiceSend": [1.0], "invoices": [1.0]})
+    client.pacing.remember({"invoiceSend": [1.0], "other:get_token": [2.0]})
+
+    assert client.pacing.remaining("invoiceSend").per_hour == 179
+
+
 # --- calling rows of the table ----------------------------------------------------------------------------
 
 

@@ -48,6 +48,7 @@ async def fetch_package(
         RemoteProtocolError: A part is not what KSeF said of it.
         CryptoError: The key is another.
         TransportError, ApiError: A part could not be fetched.
+        OSError: The temporary file cannot be written.
     """
     parts = _checked(package, limits)
     spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # the caller closes it
