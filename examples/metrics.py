@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 
-from ksef_async import FormCode
+from ksef_async import Event, FormCode, RequestAnswered, RequestFailed, RequestPaced, RequestRetried
 from ksef_async.demo import connect
-from ksef_async.models.events import Event, RequestAnswered, RequestFailed, RequestPaced, RequestRetried
 from ksef_async.sandbox import sample_invoice
 
 

@@ -12,9 +12,17 @@ from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-from ksef_async import AcceptedInvoice, Environment, FormCode, KsefClient, KsefToken
-from ksef_async.models.packages import CompressionType, PackageProgress, PackageStage
-from ksef_async.packing import pack
+from ksef_async import (
+    AcceptedInvoice,
+    CompressionType,
+    Environment,
+    FormCode,
+    KsefClient,
+    KsefToken,
+    PackageProgress,
+    PackageStage,
+    pack,
+)
 from ksef_async.sandbox import Sandbox, sample_invoice
 
 

@@ -13,7 +13,7 @@ import anyio
 
 from .demo import run_demo
 from .errors import KsefError
-from .models.limits import PRODUCTION_LIMITS, RateLimits
+from .models.rates import PRODUCTION_LIMITS, RateLimits
 from .protocol.ksef_number import is_nip
 from .sandbox import Sandbox
 

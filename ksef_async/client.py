@@ -16,13 +16,13 @@ from .environment import Environment
 from .errors import KsefError, LocalProtocolError, WaitTimeoutError
 from .keys import PublicKeys
 from .models.events import Hook
-from .models.limits import RateLimit, RateLimits
+from .models.rates import RateLimit, RateLimits
 from .operations import Operation, RateGroup
-from .operations.limits import GET_RATE_LIMITS
 from .polling import Cadence
 from .protocol.pacing import Pacer
 from .protocol.requests import Query
 from .protocol.retry import RetryPolicy
+from .protocol.wire import WIRE
 from .sessions.manager import SessionManager
 from .shielding import finish
 from .transport import AiohttpTransport
@@ -67,18 +67,21 @@ class Pacing:
         Raises:
             LocalProtocolError: There is no such group.
         """
-        try:
-            return self._pacer.remaining(RateGroup(group), anyio.current_time())
-        except ValueError:
-            known = ", ".join(RateGroup)
-            raise LocalProtocolError(f"Unknown rate group {group!r}; KSeF counts {known}.") from None
+        return self._pacer.remaining(_rate_group(group), anyio.current_time())
 
     def history(self) -> dict[str, list[float]]:
         """The calls that count, in seconds before now, by group: for `remember` in another process."""
         return self._pacer.history(anyio.current_time())
 
     def remember(self, history: Mapping[str, Iterable[float]]) -> None:
-        """Count the calls that another process made before for the same context: its `history`, aged by now."""
+        """Count the calls that another process made before for the same context: its `history`, aged by now.
+
+        Raises:
+            LocalProtocolError: There is a group in it that KSeF does not count.
+        """
+        for group in history:
+            # Operations that are counted one by one have their names behind that of the group.
+            _rate_group(group.partition(":")[0])
         self._pacer.remember(history, anyio.current_time())
 
     async def adopt_limits(self) -> RateLimits:
@@ -89,9 +92,19 @@ class Pacing:
 
         Source: GET /rate-limits.
         """
+        from .operations.limits import GET_RATE_LIMITS
+
         limits = await self._api.call(GET_RATE_LIMITS)
         self._pacer.adopt(limits)
         return limits
+
+
+def _rate_group(name: str) -> RateGroup:
+    try:
+        return RateGroup(name)
+    except ValueError:
+        known = ", ".join(RateGroup)
+        raise LocalProtocolError(f"Unknown rate group {name!r}; KSeF counts {known}.") from None
 
 
 class KsefClient(anyio.AsyncContextManagerMixin):
@@ -137,6 +150,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         login_cadence: Cadence | None = None,
         revoke_on_exit: bool = False,
     ) -> None:
+        WIRE.prepare()
         self.environment = environment
         self._credentials = credentials
         self._transport = AiohttpTransport(session, connect_timeout=connect_timeout, answer_timeout=answer_timeout)

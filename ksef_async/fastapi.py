@@ -21,11 +21,12 @@ from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
-from .auth.credentials import KsefToken
+from .auth.credentials import Credentials
 from .client import KsefClient
 from .environment import Environment
 from .errors import LocalProtocolError
 from .protocol.invoices import MAX_SIZE_WITH_ATTACHMENT
+from .protocol.pacing import AddressBudget, Pacer
 from .submissions import (
     Engine,
     IdentityTakenError,
@@ -69,13 +70,14 @@ class KsefService:
         deliver: Deliver in this process; False where a worker does, with the same journal.
         stream_lifetime: Seconds after which an event stream ends; a browser opens it again by itself. Servers wait for
             open streams when they stop, for so long at most.
-        client_options: For every `KsefClient`: ``hook=``, ``retry=``, ``answer_timeout=``, ...
+        client_options: For every `KsefClient`: ``hook=``, ``retry=``, ``answer_timeout=``, ... By default each has
+            a pacer of its own, and all share what KSeF grants their address.
     """
 
     def __init__(
         self,
         environment: Environment,
-        companies: Mapping[str, KsefToken],
+        companies: Mapping[str, Credentials],
         *,
         journal: str,
         keys: Sequence[bytes | str] = (),
@@ -87,11 +89,13 @@ class KsefService:
     ) -> None:
         self._deliver = deliver
         self.stream_lifetime = stream_lifetime
+        address = AddressBudget()
         options = client_options or {}
         settings = settings or Settings()
         #: By NIP; open while the lifespan lasts.
         self.clients: Mapping[str, KsefClient] = {
-            nip: KsefClient(environment, credentials, **options) for nip, credentials in companies.items()
+            nip: KsefClient(environment, credentials, **{"pacer": Pacer(address=address), **options})
+            for nip, credentials in companies.items()
         }
         self.submissions = Submissions(
             journal,

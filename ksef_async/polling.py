@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -34,6 +35,10 @@ class Cadence:
             return 0.0
         # The exponent is bounded: a float overflows at 2 ** 1024, and a long wait may look more often than that.
         return min(self.longest, self.interval * self.factor ** min(looks - 1, 64))
+
+    def give_up_at(self, now: float) -> float:
+        """When waiting that begins ``now`` ends; infinity for never."""
+        return math.inf if self.deadline is None else now + self.deadline
 
 
 async def wait_until(

@@ -34,7 +34,9 @@ async def finish(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
                 cancelled = error
     if not task.done():
         task.cancel()
-        await asyncio.wait([task])
+        # Its own cleanup may take a moment, and a scope around this that is cancelled must not cut that short.
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([task])
     if cancelled is not None:
         if not task.cancelled() and (failure := task.exception()) is not None:
             cancelled.add_note(f"What had to be finished first failed: {failure}")

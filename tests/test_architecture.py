@@ -130,16 +130,25 @@ def test_public_names_of_the_library_are_sorted_and_documented() -> None:
     assert all(inspect.getdoc(getattr(ksef_async, name)) for name in names)
 
 
+def test_names_that_are_loaded_later_have_their_types() -> None:
+    (block,) = (node for node in tree("").body if isinstance(node, ast.If))
+    typed = {name.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for name in node.names}
+
+    assert typed == ksef_async._LATER
+    assert typed.keys() <= set(ksef_async.__all__) & set(dir(ksef_async))
+
+
 def test_import_is_light_and_leaves_logging_alone() -> None:
     program = """
 import logging, sys
-import aiohttp, anyio, attrs, cattrs, cryptography, orjson
+import aiohttp, anyio, attrs, cryptography, orjson
 before, theirs = (logging.root.level, list(logging.root.handlers)), set(sys.modules)
 import ksef_async
 assert before == (logging.root.level, logging.root.handlers), "the root logger was touched"
 ours = ("sandbox", "resources", "downloads", "submissions", "demo")
-others = ("aiohttp.web", "lxml", "pytest", "fastapi", "rich", "sqlalchemy", "zoneinfo")
-heavy = (*(f"ksef_async.{room}" for room in ours), *others)
+rare = ("auth.signing", "operations.limits", "protocol.planning", "sessions.batch", "sessions.keeper")
+others = ("aiohttp.web", "cattrs", "cryptography.fernet", "lxml", "pytest", "fastapi", "rich", "sqlalchemy", "zoneinfo")
+heavy = (*(f"ksef_async.{room}" for room in (*ours, *rare)), *others)
 print(*(name for name in heavy if name in sys.modules and name not in theirs))
 """
     result = subprocess.run(

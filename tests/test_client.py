@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
 from canned import serving
+from certificates import EC_KEY, key_bytes, pem
 from clients import ONCE
 
 from ksef_async import (
@@ -25,6 +28,7 @@ from ksef_async import (
     TransportError,
 )
 from ksef_async.caller import Caller
+from ksef_async.crypto.issuing import self_signed_seal
 from ksef_async.operations.auth import GET_CHALLENGE
 from ksef_async.operations.keys import LIST_PUBLIC_KEYS
 from ksef_async.operations.sessions import GET_SESSION_STATUS
@@ -90,6 +94,19 @@ async def test_server_that_is_not_there(unused_port: int) -> None:
             await client.log_in()
 
     assert not caught.value.maybe_delivered
+
+
+async def test_server_whose_certificate_is_not_trusted(tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_bytes(key_bytes(EC_KEY) + pem(self_signed_seal(CREDENTIALS.nip or "", EC_KEY)))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(key)
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+
+    async with server, KsefClient(Environment(f"https://127.0.0.1:{port}/v2"), CREDENTIALS, retry=ONCE) as client:
+        with pytest.raises(ConnectError, match="self-signed certificate"):
+            await client.log_in()
 
 
 async def test_server_that_answers_slowly() -> None:
@@ -231,6 +248,18 @@ async def test_connection_error_does_not_name_the_link(unused_port: int) -> None
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
+
+
+async def test_groups_of_calls_that_ksef_does_not_count() -> None:
+    client = KsefClient(Environment.TEST, CREDENTIALS)
+
+    with pytest.raises(LocalProtocolError, match="'invoices'; KSeF counts"):
+        client.pacing.remaining("invoices")
+    with pytest.raises(LocalProtocolError, match="'invoices'; KSeF counts"):
+        client.pacing.remember({"invoiceSend": [1.0], "invoices": [1.0]})
+    client.pacing.remember({"invoiceSend": [1.0], "other:get_token": [2.0]})
+
+    assert client.pacing.remaining("invoiceSend").per_hour == 179
 
 
 # --- calling rows of the table ----------------------------------------------------------------------------

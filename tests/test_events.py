@@ -21,7 +21,7 @@ from ksef_async.models.events import (
     SessionChanged,
     SystemWarning,
 )
-from ksef_async.models.limits import PRODUCTION_LIMITS, UNLIMITED, RateLimit
+from ksef_async.models.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit
 from ksef_async.operations.limits import GET_RATE_LIMITS
 from ksef_async.operations.sessions import GET_SESSION_STATUS
 from ksef_async.protocol.pacing import Pacer

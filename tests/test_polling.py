@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -18,6 +19,11 @@ def test_pauses_grow_up_to_the_longest(looks: int, pause: float) -> None:
 
 def test_cadence_without_interval_never_pauses() -> None:
     assert [Cadence(interval=0).pause(looks) for looks in range(4)] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("deadline", "end"), [(None, math.inf), (0.0, 5.0), (2.5, 7.5)])
+def test_waiting_ends_with_the_deadline(deadline: float | None, end: float) -> None:
+    assert Cadence(deadline=deadline).give_up_at(5.0) == end
 
 
 def counting(codes: list[int]) -> Callable[[], Awaitable[StatusInfo]]:

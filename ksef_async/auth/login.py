@@ -20,7 +20,6 @@ from ..operations.auth import (
 from ..polling import Cadence, wait_until
 from ..protocol.lifecycle import is_success, is_terminal
 from .credentials import Credentials, KsefToken
-from .signing import sign_login
 
 __all__ = ["CERTIFICATE_LOGIN_CADENCE", "LOGIN_CADENCE", "log_in"]
 
@@ -82,6 +81,9 @@ async def _log_in_once(caller: Caller, keys: PublicKeys, credentials: Credential
 
 async def _prove(caller: Caller, keys: PublicKeys, credentials: Credentials) -> LoginStarted:
     if not isinstance(credentials, KsefToken):
+        # Loaded by those who log in with certificates.
+        from .signing import sign_login
+
         challenge = await caller.call(GET_CHALLENGE)
         # By KSeF's clock: a signature from the future is refused, and this machine's clock may be ahead.
         document = await sign_login(credentials, challenge.challenge, challenge.timestamp)

@@ -10,7 +10,7 @@ import anyio.to_thread
 from cyclopts import Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
 
-from ..models.limits import PRODUCTION_LIMITS
+from ..models.rates import PRODUCTION_LIMITS
 from .exits import Exit, UsageError
 from .lookup import find_files
 from .output import console, print_json

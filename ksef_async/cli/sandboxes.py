@@ -11,7 +11,7 @@ from cyclopts.types import Port
 
 from ..__main__ import serve
 from ..demo import run_demo
-from ..models.limits import PRODUCTION_LIMITS
+from ..models.rates import PRODUCTION_LIMITS
 from ..protocol.ksef_number import is_nip
 from .exits import Exit, UsageError
 

@@ -84,6 +84,7 @@ class Export(OperationHandle[ExportStatus]):
             RemoteProtocolError: It is broken, or not what KSeF said of it.
             CryptoError: The key is another.
             TransportError, ApiError: A call failed.
+            OSError: The temporary file cannot be written: the disk is full.
         """
         info = self._described(await self.wait(cadence))
         spool = None

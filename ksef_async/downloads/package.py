@@ -17,6 +17,7 @@ from ..models.invoices import InvoiceMetadata, InvoicePackage
 from .archives import Archive, open_archive
 from .limits import UnpackLimits
 from .metadata import read_metadata
+from .parts import close_spool
 
 __all__ = ["DownloadedPackage", "ExportedInvoice"]
 
@@ -80,7 +81,7 @@ class DownloadedPackage:
             try:
                 archive, metadata = await anyio.to_thread.run_sync(_read, info, spool, limits)
             except BaseException:
-                await anyio.to_thread.run_sync(spool.close)
+                await close_spool(spool)
                 raise
         if len(metadata) != info.invoice_count:
             package = cls(info, spool, archive, metadata, only_metadata=only_metadata)
@@ -131,7 +132,7 @@ class DownloadedPackage:
         """Throw the archive away."""
         spool, self._spool = self._spool, None
         if spool is not None:
-            await anyio.to_thread.run_sync(spool.close)
+            await close_spool(spool)
 
     def _checked(self, archive: Archive) -> Iterator[ExportedInvoice]:
         missing = dict(self._metadata)

@@ -18,7 +18,7 @@ from ..models.invoices import InvoicePackage, PackagePart
 from ..models.keys import EncryptionInfo
 from .limits import UnpackLimits
 
-__all__ = ["FETCHED_TOGETHER", "fetch_package"]
+__all__ = ["FETCHED_TOGETHER", "close_spool", "fetch_package"]
 
 #: Parts under way at once: each is held in memory as it is fetched, and has up to 50 MB.
 FETCHED_TOGETHER: Final = 2
@@ -48,6 +48,7 @@ async def fetch_package(
         RemoteProtocolError: A part is not what KSeF said of it.
         CryptoError: The key is another.
         TransportError, ApiError: A part could not be fetched.
+        OSError: The temporary file cannot be written.
     """
     parts = _checked(package, limits)
     spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # the caller closes it
@@ -60,12 +61,18 @@ async def fetch_package(
                 tasks.start_soon(_fetch_part, api, part, encryption, spool, offset, writing, together, renew)
                 offset += part.part_size
     except BaseException as error:
-        await anyio.to_thread.run_sync(spool.close)
+        await close_spool(spool)
         if isinstance(error, BaseExceptionGroup) and len(error.exceptions) >= 1:
             # One failed part ends the others; whoever waits for the package has use for one reason.
             raise error.exceptions[0] from None
         raise
     return spool
+
+
+async def close_spool(spool: IO[bytes]) -> None:
+    """Throw the archive away, although this is cancelled: a file left open takes up its place on the disk."""
+    with anyio.CancelScope(shield=True):
+        await anyio.to_thread.run_sync(spool.close)
 
 
 def _checked(package: InvoicePackage, limits: UnpackLimits) -> list[PackagePart]:

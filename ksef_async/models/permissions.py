@@ -46,7 +46,7 @@ __all__ = [
 
 
 class Permission(OpenStrEnum):
-    """What a person may do in a context."""
+    """What a person, or a token, may do in a context."""
 
     CREDENTIALS_MANAGE = "CredentialsManage"
     CREDENTIALS_READ = "CredentialsRead"

@@ -8,6 +8,7 @@ import attrs
 
 from .bounds import text
 from .common import Context, OpenStrEnum, SubjectIdentifier, SubjectType, wire_name
+from .permissions import Permission
 
 __all__ = [
     "GenerateTokenRequest",
@@ -15,22 +16,8 @@ __all__ = [
     "IssuedToken",
     "TokenFilter",
     "TokenPage",
-    "TokenPermission",
     "TokenStatus",
 ]
-
-
-class TokenPermission(OpenStrEnum):
-    """What a token may be allowed to do in its context."""
-
-    INVOICE_READ = "InvoiceRead"
-    INVOICE_WRITE = "InvoiceWrite"
-    CREDENTIALS_READ = "CredentialsRead"
-    CREDENTIALS_MANAGE = "CredentialsManage"
-    SUBUNIT_MANAGE = "SubunitManage"
-    ENFORCEMENT_OPERATIONS = "EnforcementOperations"
-    INTROSPECTION = "Introspection"
-    COLLECTIVE_IDENTIFIER_MANAGE = "CollectiveIdentifierManage"
 
 
 class TokenStatus(OpenStrEnum):
@@ -48,7 +35,7 @@ class TokenStatus(OpenStrEnum):
 class GenerateTokenRequest:
     """Asks for a token."""
 
-    permissions: tuple[TokenPermission, ...]
+    permissions: tuple[Permission, ...]
     #: 5 to 256 characters.
     description: str = attrs.field(validator=text(5, 256))
 
@@ -71,7 +58,7 @@ class IssuedToken:
     #: Where it was generated, and what it gives access to.
     context: Context = attrs.field(metadata=wire_name("contextIdentifier"))
     description: str
-    requested_permissions: tuple[TokenPermission, ...]
+    requested_permissions: tuple[Permission, ...]
     date_created: datetime
     last_use_date: datetime | None = None
     status: TokenStatus

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from http import HTTPMethod
 
-from ..models.limits import ContextLimits, RateLimits, SetRateLimitsRequest, SubjectLimits, SubjectLimitsOverride
+from ..models.limits import ContextLimits, SetRateLimitsRequest, SubjectLimits, SubjectLimitsOverride
+from ..models.rates import RateLimits
 from .operation import Operation, RateGroup
 
 __all__ = [

@@ -7,13 +7,8 @@ from typing import Any, Final
 
 import attrs
 
-from ..models.limits import (
-    PRODUCTION_LIMITS,
-    ContextLimits,
-    RateLimit,
-    RateLimitsOverride,
-    SubjectLimitsOverride,
-)
+from ..models.limits import ContextLimits, RateLimitsOverride, SubjectLimitsOverride
+from ..models.rates import PRODUCTION_LIMITS, RateLimit
 from .wire import camel
 
 __all__ = [

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 import attrs
 
-from ..models.limits import PRODUCTION_LIMITS, UNLIMITED, RateLimit, RateLimits
+from ..models.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit, RateLimits
 from ..operations import Operation, RateGroup
 from .wire import camel
 

@@ -14,7 +14,8 @@ from typing import Final
 import attrs
 
 from ..errors import LocalProtocolError
-from ..models.limits import UNLIMITED, ContextLimits, RateLimit, RateLimits, SessionLimits
+from ..models.limits import ContextLimits, SessionLimits
+from ..models.rates import UNLIMITED, RateLimit, RateLimits
 from .invoices import MAX_SIZE_WITH_ATTACHMENT
 from .pacing import MARGIN
 from .packages import MAX_INVOICES, MAX_PACKAGE_SIZE

@@ -16,18 +16,19 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_origin
 
 import attrs
 import orjson
-from cattrs import ClassValidationError, Converter, transform_error
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
-from cattrs.v import format_exception
 
 from ..errors import InvalidFieldError
 from ..models.common import OpenStrEnum
 from ..models.sessions import FormCode
 from ..models.times import ServerTime
+
+if TYPE_CHECKING:
+    # A third of what importing this library takes, and of no use before there is a client: see `Wire.prepare`.
+    from cattrs import Converter
 
 __all__ = ["WIRE", "UnreadableJsonError", "Wire", "WireError", "camel", "format_datetime"]
 
@@ -80,7 +81,18 @@ class Wire:
 
     def __init__(self, *, tolerant: bool = False, datetime_format: Callable[[datetime], str] = format_datetime) -> None:
         self._tolerant = tolerant
-        self._converter = converter = Converter()
+        self._datetime_format = datetime_format
+
+    def prepare(self) -> None:
+        """Load what reads and writes (some tens of milliseconds, once), so that the first call need not."""
+        _ = self._converter
+
+    @functools.cached_property
+    def _converter(self) -> Converter:
+        from cattrs import Converter
+
+        datetime_format = self._datetime_format
+        converter = Converter()
         converter.register_structure_hook_factory(attrs.has, self._reader)
         converter.register_unstructure_hook_factory(attrs.has, self._writer)
         converter.register_structure_hook(datetime, _read_datetime)
@@ -101,6 +113,7 @@ class Wire:
         for primitive in (str, int, bool):
             converter.register_structure_hook(primitive, _only(primitive))
         converter.register_structure_hook_factory(_is_array, self._array_reader)
+        return converter
 
     def dump(self, model: object) -> Any:
         """``model`` as JSON-ready objects; amounts are `Decimal`, which only `to_json` writes."""
@@ -119,6 +132,8 @@ class Wire:
         try:
             return self._converter.structure(data, cls)
         except Exception as error:  # cattrs raises groups of whatever the hooks raised
+            from cattrs import transform_error
+
             problems = tuple(_problem(text) for text in transform_error(error, format_exception=_describe))
             path, message = problems[0]
             raise WireError(message, path, problems) from error
@@ -139,6 +154,8 @@ class Wire:
         return self.load(parsed, cls)
 
     def _names(self, cls: type[attrs.AttrsInstance]) -> dict[str, Any]:
+        from cattrs.gen import override
+
         return {
             field.name: override(
                 rename=self._key(_wire_name(field)),
@@ -152,6 +169,9 @@ class Wire:
         return name.lower() if self._tolerant else name
 
     def _reader(self, cls: type[attrs.AttrsInstance]) -> Callable[[Any, Any], Any]:
+        from cattrs import ClassValidationError
+        from cattrs.gen import make_dict_structure_fn
+
         structure = make_dict_structure_fn(cls, self._converter, **self._names(cls))
 
         def read(value: Any, _: Any) -> Any:
@@ -178,6 +198,8 @@ class Wire:
         return read
 
     def _writer(self, cls: type[attrs.AttrsInstance]) -> Callable[[Any], Any]:
+        from cattrs.gen import make_dict_unstructure_fn
+
         names = {
             name: attrs.evolve(rule, rename=_wire_name(attrs.fields_dict(cls)[name]))
             for name, rule in self._names(cls).items()
@@ -211,6 +233,8 @@ def _problem(text: str) -> tuple[str, str]:
 def _describe(error: BaseException, cls: type | None) -> str:
     if isinstance(error, InvalidFieldError):
         return f"'{camel(error.field)}' {error.rule}"
+    from cattrs.v import format_exception
+
     return format_exception(error, cls)
 
 

@@ -10,12 +10,12 @@ from ..models.limits import (
     CertificateQuota,
     ContextLimits,
     EnrollmentQuota,
-    RateLimits,
     RateLimitsOverride,
     SetRateLimitsRequest,
     SubjectLimits,
     SubjectLimitsOverride,
 )
+from ..models.rates import RateLimits
 from ..operations.limits import (
     GET_CONTEXT_LIMITS,
     GET_RATE_LIMITS,

@@ -10,7 +10,8 @@ import attrs
 from ..caller import Api
 from ..errors import BadRequestError
 from ..models.common import StatusInfo
-from ..models.tokens import GenerateTokenRequest, IssuedToken, TokenFilter, TokenPermission, TokenStatus
+from ..models.permissions import Permission
+from ..models.tokens import GenerateTokenRequest, IssuedToken, TokenFilter, TokenStatus
 from ..operations.tokens import GENERATE_TOKEN, GET_TOKEN, LIST_TOKENS, REVOKE_TOKEN
 from ..paging import TokenPages
 from .handles import OperationHandle
@@ -42,7 +43,7 @@ class Tokens:
     def __init__(self, api: Api) -> None:
         self._api = api
 
-    async def generate(self, permissions: Iterable[TokenPermission | str], description: str) -> GeneratedToken:
+    async def generate(self, permissions: Iterable[Permission | str], description: str) -> GeneratedToken:
         """Generate a token; KSeF activates it some seconds later.
 
         Args:
@@ -63,7 +64,7 @@ class Tokens:
         Source: POST /tokens; tokeny-ksef.md.
         """
         request = GenerateTokenRequest(
-            permissions=tuple(TokenPermission(permission) for permission in permissions), description=description
+            permissions=tuple(Permission(permission) for permission in permissions), description=description
         )
         response = await self._api.call(GENERATE_TOKEN, request)
         return GeneratedToken(self._api, response.reference_number, response.token)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import attrs
 
 from ..models.common import Context
-from ..models.limits import UNLIMITED, RateLimit, RateLimits
+from ..models.rates import UNLIMITED, RateLimit, RateLimits
 from ..operations import Operation, RateGroup
 from ..protocol.pacing import limits_by_group
 from .refusals import TooManyRequests

@@ -14,11 +14,10 @@ from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
 import attrs
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
+from ..crypto.issuing import LIFETIME, self_signed
 from ..models.keys import PublicKeyCertificate, PublicKeyUsage
 from ..operations import Bearer
 
@@ -44,33 +43,20 @@ class KeyPair:
 
 def make_key_pair(usage: PublicKeyUsage, key: rsa.RSAPrivateKey, now: datetime) -> KeyPair:
     """An RSA key with a self-made certificate for two years."""
-    name = x509.Name(
-        [
-            x509.NameAttribute(NameOID.COUNTRY_NAME, "PL"),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "ksef_async sandbox"),
-            x509.NameAttribute(NameOID.COMMON_NAME, "SYMULATOR - nie Ministerstwo Finansów"),
-        ]
-    )
     start = now.replace(microsecond=0) - timedelta(days=1)
-    end = start + timedelta(days=730)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(end)
-        .sign(key, hashes.SHA256())
-    )
-    der = certificate.public_bytes(serialization.Encoding.DER)
+    subject = {
+        "country_name": "PL",
+        "organization_name": "ksef_async sandbox",
+        "common_name": "SYMULATOR - nie Ministerstwo Finansów",
+    }
+    der = self_signed(subject, key, valid_from=start).der
     spki = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     published = PublicKeyCertificate(
         certificate=der,
         certificate_id=_b64_sha256(der),
         public_key_id=_b64_sha256(spki),
         valid_from=start,
-        valid_to=end,
+        valid_to=start + LIFETIME,
         usage=(usage,),
     )
     return KeyPair(key, published)

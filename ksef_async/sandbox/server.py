@@ -17,7 +17,7 @@ from aiohttp import web
 
 from ..environment import Environment
 from ..models.common import Context, ContextType
-from ..models.limits import PRODUCTION_LIMITS, RateLimits
+from ..models.rates import PRODUCTION_LIMITS, RateLimits
 from ..protocol.ksef_number import has_valid_check_digit
 from ..protocol.pacing import UNLIMITED_RATES
 from .clock import Clock, Timings

@@ -16,8 +16,8 @@ from ..crypto.certificates import Certificate
 from ..crypto.envelope import SessionCipher
 from ..models.auth import AuthorizationPolicy
 from ..models.common import Context, StatusInfo
-from ..models.limits import RateLimits
 from ..models.peppol import PeppolProvider
+from ..models.rates import RateLimits
 from ..models.sessions import FormCode, InvoiceStatusCode, InvoicingMode, SessionType, StatusCode
 from ..models.tokens import TokenStatus
 from ..protocol.ksef_number import with_check_digits

@@ -130,16 +130,11 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
 
     @property
     def _state(self) -> str:
-        last = self._history.last
-        if last is not None and last.status.code != StatusCode.OPENED:
-            code = last.status.code
-            return StatusCode(code).name if code in {*StatusCode} else str(code)
-        return "CLOSED" if self._closed else "OPENED"
+        return self._state_at_ksef or ("CLOSED" if self._closed else "OPENED")
 
     @property
     def _is_closed(self) -> bool:
-        last = self._history.last
-        return self._closed or (last is not None and last.status.code != StatusCode.OPENED)
+        return self._closed or self._state_at_ksef is not None
 
     # --- lifecycle ----------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from .session import UPO_CADENCE
 from .tracking import OUTCOME_CADENCE, SentInvoice
 from .upo import SessionUPO
 
-__all__ = ["SessionKeeper"]
+__all__ = ["ANOTHER_SESSION", "SessionKeeper", "is_old"]
 
 #: A session is replaced this long before KSeF closes it by itself.
 RENEWAL_MARGIN: Final = timedelta(minutes=10)
@@ -31,7 +31,7 @@ RENEWAL_MARGIN: Final = timedelta(minutes=10)
 _ROTATIONS: Final = 3
 
 #: Refusals that say: not in this session. The invoice was not taken in.
-_ANOTHER_SESSION: Final = frozenset({ErrorCode.SESSION_FULL, ErrorCode.SESSION_NOT_OPEN, ErrorCode.SESSION_UNAVAILABLE})
+ANOTHER_SESSION: Final = frozenset({ErrorCode.SESSION_FULL, ErrorCode.SESSION_NOT_OPEN, ErrorCode.SESSION_UNAVAILABLE})
 
 
 class SessionKeeper(anyio.AsyncContextManagerMixin):
@@ -110,7 +110,7 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
             KsefError: As `SessionManager.open_online` and `OnlineSession.send`, when another session did not help.
         """
         if not self._entered or self._left:
-            raise LocalProtocolError("A SessionKeeper sends inside of its block only.")
+            raise _outside()
         if not again and (sent := self._find_sent(invoice)):
             return sent
         session = None
@@ -122,7 +122,7 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
                 if error.code == StatusCode.DECRYPTION_ERROR:
                     self._forget_keys()
             except BadRequestError as error:
-                if error.code not in _ANOTHER_SESSION:
+                if error.code not in ANOTHER_SESSION:
                     raise
             except LocalProtocolError:
                 if session.takes_invoices:
@@ -164,18 +164,22 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
     async def _session(self, *, instead_of: OnlineSession | None) -> OnlineSession:
         """The open session; a new one when there is none, when it is old, or when it is ``instead_of``."""
         async with self._lock:
+            if self._left:
+                raise _outside()
             current = self._current
-            if current is None or current is instead_of or not current.takes_invoices or self._is_old(current):
+            if current is None or current is instead_of or not current.takes_invoices or is_old(current, self._now()):
                 self._current = None
                 if current is not None:
                     await self._retire(current)
-                current = self._current = await self._open_session()
+                current = await self._open_session()
                 self._sessions.append(current)
+                if self._left:
+                    # The block was left meanwhile, and whoever closed its sessions did not know of this one.
+                    await current.close_in_time()
+                    raise _outside()
+                self._current = current
                 await current.wait_until_active()
             return current
-
-    def _is_old(self, session: OnlineSession) -> bool:
-        return session.valid_until is not None and self._now() >= session.valid_until - RENEWAL_MARGIN
 
     async def _retire(self, session: OnlineSession) -> None:
         try:
@@ -184,3 +188,12 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
             # Under maintenance: it is closed at the end, or by KSeF after its 12 hours.
             if error.code != ErrorCode.SESSION_UNAVAILABLE:
                 raise
+
+
+def is_old(session: OnlineSession, now: datetime) -> bool:
+    """Whether ``session`` is to be replaced: KSeF closes it by itself soon, or has."""
+    return session.valid_until is not None and now >= session.valid_until - RENEWAL_MARGIN
+
+
+def _outside() -> LocalProtocolError:
+    return LocalProtocolError("A SessionKeeper sends inside of its block only.")

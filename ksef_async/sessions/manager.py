@@ -27,11 +27,9 @@ from ..models.sessions import (
 from ..operations.sessions import LIST_SESSIONS, OPEN_ONLINE_SESSION
 from ..paging import TokenPages
 from ..polling import Cadence
-from .keeper import SessionKeeper
 from .online import ACTIVATION_CADENCE, OnlineSession
 from .opening import finish_or_close
-from .session import Session, token_pages
-from .snapshot import read_snapshot
+from .session import Session
 from .tracking import LARGEST_PAGE
 from .transitions import TRANSITION_CADENCE, SessionHistory, Transitions
 
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
     from ..packing import Package
     from ..protocol.planning import Plan
     from .batch import BatchSession
+    from .keeper import SessionKeeper
 
 __all__ = ["UPLOAD_CONCURRENCY", "SessionManager"]
 
@@ -272,6 +271,8 @@ class SessionManager:
             return await resume_batch(
                 api, self._history, snapshot, key, package, concurrency=concurrency, progress=progress
             )
+        from .snapshot import read_snapshot
+
         saved = read_snapshot(snapshot, key)
         history = self._history(api, saved.reference_number)
         await history.look()
@@ -300,8 +301,9 @@ class SessionManager:
             features: As for `open_online`.
             activation: As for `open_online`.
         """
-        wanted = tuple(features)
+        from .keeper import SessionKeeper
 
+        wanted = tuple(features)
         api = self._authorized(None)
 
         async def open_once() -> OnlineSession:
@@ -362,8 +364,13 @@ class SessionManager:
 
         Source: GET /sessions.
         """
-        query = attrs.asdict(session_filter, recurse=False) | {"page_size": LARGEST_PAGE}
-        return token_pages(self._authorized(None), LIST_SESSIONS, lambda page: page.sessions, query=query)
+        # Loaded by those who list.
+        from ..resources.lists import list_by_token
+
+        query = attrs.asdict(session_filter, recurse=False)
+        return list_by_token(
+            self._authorized(None), LIST_SESSIONS, lambda page: page.sessions, query=query, page_size=LARGEST_PAGE
+        )
 
     def _session(self, reference_number: str) -> Session:
         api = self._authorized(None)

@@ -37,7 +37,6 @@ from ..shielding import finish
 from .delivery import Delivery, seal
 from .sending import send_many
 from .session import UPO_CADENCE, Session
-from .snapshot import Snapshot, write_snapshot
 from .tracking import SentInvoice
 from .transitions import SessionHistory
 from .upo import SessionUPO
@@ -99,11 +98,9 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
 
     @property
     def _state(self) -> str:
-        last = self._history.last
-        if last is not None and last.status.code != StatusCode.OPENED:
-            code = last.status.code
-            return StatusCode(code).name if code in {*StatusCode} else str(code)
-        return "CLOSING" if self._closing else "OPENED" if last else "OPENING"
+        if (state := self._state_at_ksef) is not None:
+            return state
+        return "CLOSING" if self._closing else "OPENED" if self._history.last else "OPENING"
 
     @property
     def aes_key(self) -> bytes | None:
@@ -250,6 +247,9 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
             CryptoError: ``key`` is no Fernet key.
             LocalProtocolError: The session was attached without its key.
         """
+        # Loaded by those who keep sessions.
+        from .snapshot import Snapshot, write_snapshot
+
         if self._encryption is None:
             raise LocalProtocolError(f"Session {self.reference_number} was attached without its key.")
         return write_snapshot(

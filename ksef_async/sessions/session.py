@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Collection
 
 from ..caller import Api
 from ..errors import RemoteProtocolError, SessionFailedError
 from ..models.events import SessionChanged
-from ..models.sessions import SessionInvoice, SessionInvoicePage, SessionStatus, UPOPage
+from ..models.sessions import SessionInvoice, SessionInvoicePage, SessionStatus, StatusCode, UPOPage
 from ..models.upo import UPODocument
 from ..operations import Operation
 from ..operations.sessions import (
@@ -20,34 +19,15 @@ from ..operations.sessions import (
 from ..paging import TokenPages
 from ..polling import Cadence
 from ..protocol.lifecycle import is_success
-from ..protocol.requests import CONTINUATION_HEADER
 from .outcomes import Outcome
 from .tracking import LARGEST_PAGE, OUTCOME_CADENCE, Tracker
 from .transitions import TRANSITION_CADENCE, SessionHistory, Transition, Transitions
 from .upo import SessionUPO, verify_upo
 
-__all__ = ["UPO_CADENCE", "AnySession", "Session", "token_pages"]
+__all__ = ["UPO_CADENCE", "AnySession", "Session"]
 
 #: How long `Session.upo` waits by default. KSeF mostly takes seconds, at times much longer.
 UPO_CADENCE = Cadence(interval=0.2, factor=1.5, longest=5.0, deadline=300.0)
-
-
-def token_pages(
-    api: Api,
-    operation: Operation[None, Any],
-    rows: Callable[[Any], tuple[Any, ...]],
-    *,
-    path: Mapping[str, str] | None = None,
-    query: Mapping[str, object],
-) -> TokenPages[Any]:
-    """The list that ``operation`` gives page by page; ``rows`` takes them out of a page."""
-
-    async def fetch(token: str | None) -> tuple[tuple[Any, ...], str | None]:
-        headers = {CONTINUATION_HEADER: token} if token else None
-        page = await api.call(operation, path=path, query=query, headers=headers)
-        return rows(page), page.continuation_token
-
-    return TokenPages(fetch)
 
 
 class AnySession:
@@ -80,6 +60,15 @@ class AnySession:
             )
 
         return SessionHistory(look, changed)
+
+    @property
+    def _state_at_ksef(self) -> str | None:
+        """What KSeF has called the session last, for people; None while that is open, or nothing."""
+        last = self._history.last
+        if last is None or last.status.code == StatusCode.OPENED:
+            return None
+        code = last.status.code
+        return StatusCode(code).name if code in {*StatusCode} else str(code)
 
     @property
     def _path(self) -> dict[str, str]:
@@ -120,9 +109,10 @@ class AnySession:
         return self._invoice_pages(LIST_FAILED_SESSION_INVOICES)
 
     def _invoice_pages(self, operation: Operation[None, SessionInvoicePage]) -> TokenPages[SessionInvoice]:
-        return token_pages(
-            self._api, operation, lambda page: page.invoices, path=self._path, query={"page_size": LARGEST_PAGE}
-        )
+        # Loaded by those who list.
+        from ..resources.lists import list_by_token
+
+        return list_by_token(self._api, operation, lambda page: page.invoices, path=self._path, page_size=LARGEST_PAGE)
 
     async def find(self, invoice_hashes: Collection[bytes]) -> dict[bytes, str]:
         """Which documents KSeF has taken in, however they were sent; waits out its lag while some are missing.

@@ -135,14 +135,14 @@ class Tracker:
         given: set[str] = set()
         await self.ledger.read()
         self._looked_at = anyio.current_time()
-        give_up_at = anyio.current_time() + (cadence.deadline or float("inf"))
+        give_up_at = cadence.give_up_at(anyio.current_time())
         while True:
             known = self.sent | self.ledger.invoices.keys()
             for reference_number in [number for number in self.ledger.invoices if number not in given]:
                 if self._is_final(reference_number):
                     given.add(reference_number)
                     yield await self._outcome_of(reference_number)
-                    give_up_at = anyio.current_time() + (cadence.deadline or float("inf"))
+                    give_up_at = cadence.give_up_at(anyio.current_time())
             pending = known - given
             if not pending and known == self.sent | self.ledger.invoices.keys():
                 return

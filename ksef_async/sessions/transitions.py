@@ -121,7 +121,7 @@ class Transitions:
     async def __anext__(self) -> Transition:
         history = self._history
         if self._give_up_at is None:
-            self._give_up_at = anyio.current_time() + (self._cadence.deadline or float("inf"))
+            self._give_up_at = self._cadence.give_up_at(anyio.current_time())
         while self._next == len(history.transitions):
             if history.is_complete:
                 raise StopAsyncIteration

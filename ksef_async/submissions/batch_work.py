@@ -10,6 +10,8 @@ from typing import Final
 from ..client import KsefClient
 from ..errors import KsefError
 from ..models.sessions import FormCode
+from ..protocol.invoices import MAX_SIZE
+from ..protocol.packages import MAX_INVOICES
 from ..protocol.planning import Route
 from ..sessions.online import OnlineSession
 from .context_journal import BATCH, ContextJournal, OpenSession
@@ -20,9 +22,6 @@ __all__ = ["BATCH_KIND", "choose_route", "send_batch"]
 
 #: How the journal calls the kind of session.
 BATCH_KIND: Final = "batch"
-
-#: What a batch may have (the default of the context's limits).
-_LARGEST: Final = 10_000
 
 #: What is not worth a batch.
 _SMALLEST: Final = 20
@@ -41,7 +40,7 @@ def choose_route(client: KsefClient, form_code: FormCode, count: int, size_bytes
     if form_code.form == "PEF" or count < _SMALLEST:
         return Route.ONLINE
     within = timedelta(seconds=settings.online_within)
-    return client.sessions.plan(count, max(1, min(size_bytes // count, 1_000_000)), deadline=within).route
+    return client.sessions.plan(count, max(1, min(size_bytes // count, MAX_SIZE)), deadline=within).route
 
 
 async def send_batch(
@@ -56,7 +55,7 @@ async def send_batch(
     from ..packing import pack
 
     batch = f"{BATCH}{uuid.uuid4().hex}"
-    if not await journal.claim_batch(form_code, batch, _LARGEST):
+    if not await journal.claim_batch(form_code, batch, MAX_INVOICES):
         return None
     name = batch
     try:

@@ -5,7 +5,6 @@ Whatever order things happen in, and wherever the process dies, what is in the j
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Final
 
 import anyio
@@ -17,6 +16,7 @@ from ..models.sessions import FormCode, StatusCode
 from ..operations import RateGroup
 from ..protocol.error_codes import ErrorCode
 from ..protocol.planning import Route
+from ..sessions.keeper import is_old
 from ..sessions.online import OnlineSession
 from .batch_work import BATCH_KIND, choose_route, send_batch
 from .context_journal import Claim, ContextJournal, OpenSession
@@ -27,9 +27,6 @@ from .settings import Settings
 from .trouble import Trouble
 
 __all__ = ["Drain"]
-
-#: A session is replaced this long before KSeF closes it by itself.
-_RENEWAL_MARGIN: Final = timedelta(minutes=10)
 
 #: A lease is renewed this many times while it lasts.
 _RENEWALS: Final = 3
@@ -292,4 +289,4 @@ class Drain:
             self.wake()
 
     def _is_old(self, session: OnlineSession) -> bool:
-        return session.valid_until is not None and self._client.sessions.now() >= session.valid_until - _RENEWAL_MARGIN
+        return is_old(session, self._client.sessions.now())

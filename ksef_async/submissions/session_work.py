@@ -27,7 +27,7 @@ from ..errors import (
 from ..models.sessions import InvoiceStatusCode, StatusCode
 from ..models.upo import UPODocument
 from ..polling import Cadence
-from ..protocol.error_codes import ErrorCode
+from ..sessions.keeper import ANOTHER_SESSION
 from ..sessions.online import OnlineSession
 from ..sessions.outcomes import AcceptedInvoice, Outcome
 from .context_journal import Claim, ContextJournal, Receipt, Verdict
@@ -40,9 +40,6 @@ from .trouble import Trouble
 __all__ = ["SessionWork"]
 
 _log = logging.getLogger(__name__)
-
-#: Refusals that say: not in this session. The invoice was not taken in.
-_ANOTHER_SESSION: Final = frozenset({ErrorCode.SESSION_FULL, ErrorCode.SESSION_NOT_OPEN, ErrorCode.SESSION_UNAVAILABLE})
 
 #: Ends after which KSeF has nothing of the invoice, and which are not its fault: it is sent again, elsewhere.
 _GIVEN_UP: Final = frozenset({InvoiceStatusCode.SESSION_FAILED, InvoiceStatusCode.CANCELLED_BY_SYSTEM})
@@ -135,7 +132,7 @@ class SessionWork:
             self.has_bad_key = error.code == StatusCode.DECRYPTION_ERROR
             return True
         if isinstance(error, BadRequestError):
-            return error.code in _ANOTHER_SESSION
+            return error.code in ANOTHER_SESSION
         return isinstance(error, LocalProtocolError) and not self.session.takes_invoices
 
     @staticmethod

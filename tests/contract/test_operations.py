@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from ksef_async.models.limits import PRODUCTION_LIMITS, RateLimit
+from ksef_async.models.rates import PRODUCTION_LIMITS, RateLimit
 from ksef_async.models.sessions import SessionFilter
 from ksef_async.operations import Bearer, Operation, RateGroup
 from ksef_async.operations.sessions import LIST_SESSIONS

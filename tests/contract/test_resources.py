@@ -14,9 +14,10 @@ from ksef_async import Caller, FormCode, KsefToken, Pacer, SessionManager
 from ksef_async.auth.access import AccessTokens, AuthorizedCaller
 from ksef_async.keys import PublicKeys
 from ksef_async.models.collective_identifiers import CollectiveIdentifierFilter, InvoicePayment, InvoiceToGroup
-from ksef_async.models.limits import PRODUCTION_LIMITS
 from ksef_async.models.peppol import PeppolProvider
-from ksef_async.models.tokens import TokenFilter, TokenPermission, TokenStatus
+from ksef_async.models.permissions import Permission
+from ksef_async.models.rates import PRODUCTION_LIMITS
+from ksef_async.models.tokens import TokenFilter, TokenStatus
 from ksef_async.resources.auth_sessions import AuthSessions
 from ksef_async.resources.collective_identifiers import CollectiveIdentifiers
 from ksef_async.resources.limits import Limits
@@ -27,7 +28,7 @@ from ksef_async.sandbox import Sandbox, sample_invoice
 
 async def manage_tokens(api: AuthorizedCaller) -> None:
     tokens = Tokens(api)
-    generated = await tokens.generate([TokenPermission.INVOICE_READ, "InvoiceWrite"], "For the warehouse")
+    generated = await tokens.generate([Permission.INVOICE_READ, "InvoiceWrite"], "For the warehouse")
     await generated.wait()
     await tokens.get(generated.reference_number)
     wanted = TokenFilter(status=(TokenStatus.ACTIVE, TokenStatus.PENDING), description="ware")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import anyio
 import pytest
 from cryptography.fernet import Fernet
 from receiving import BUYER, everything, feed, feed_samples, settle
@@ -77,6 +78,20 @@ async def test_metadata_alone_and_nothing_at_all(sandbox: Sandbox, buyer: KsefCl
 
     invoices = [invoice async for invoice in only_metadata.invoices(AT_ONCE)]
     assert [(invoice.metadata.ksef_number, invoice.xml) for invoice in invoices] == [(each, None) for each in numbers]
+
+
+async def test_package_is_thrown_away_although_its_block_is_cancelled(sandbox: Sandbox, buyer: KsefClient) -> None:
+    feed_samples(sandbox, 3)
+    settle(sandbox)
+    export = await buyer.downloads.export(everything(sandbox))
+
+    with anyio.CancelScope() as scope:
+        async with export.package(AT_ONCE) as package:
+            scope.cancel()
+            await anyio.sleep_forever()
+
+    with pytest.raises(RemoteProtocolError, match="closed file"):
+        await anext(aiter(package))
 
 
 async def test_package_is_saved_into_its_folder_only(sandbox: Sandbox, buyer: KsefClient, tmp_path: Path) -> None:

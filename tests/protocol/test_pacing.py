@@ -4,7 +4,7 @@ import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksef_async.models.limits import PRODUCTION_LIMITS, UNLIMITED, RateLimit
+from ksef_async.models.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit
 from ksef_async.operations import RateGroup
 from ksef_async.operations.auth import REVOKE_CURRENT_LOGIN
 from ksef_async.operations.limits import GET_RATE_LIMITS

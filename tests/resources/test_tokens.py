@@ -16,7 +16,8 @@ from ksef_async import (
     WaitTimeoutError,
 )
 from ksef_async.errors import InvalidFieldError, OperationFailedError
-from ksef_async.models.tokens import TokenFilter, TokenPermission, TokenStatus
+from ksef_async.models.permissions import Permission
+from ksef_async.models.tokens import TokenFilter, TokenStatus
 from ksef_async.polling import Cadence
 from ksef_async.sandbox import Fault, Sandbox, Timings
 
@@ -29,7 +30,7 @@ def generous(sandbox: Sandbox) -> Sandbox:
 
 
 async def test_generated_token_is_waited_for_logged_in_with_and_revoked(generous: Sandbox, client: KsefClient) -> None:
-    generated = await client.tokens.generate([TokenPermission.INVOICE_READ], "For reading")
+    generated = await client.tokens.generate([Permission.INVOICE_READ], "For reading")
     issued = await generated.wait()
 
     assert issued.status is TokenStatus.ACTIVE

@@ -9,7 +9,7 @@ from clients import ONCE, connected
 
 from ksef_async import FormCode, KsefClient, KsefToken, RateLimitedError, RetryPolicy
 from ksef_async.models.common import Context, ContextType
-from ksef_async.models.limits import PRODUCTION_LIMITS, UNLIMITED, RateLimit
+from ksef_async.models.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit
 from ksef_async.operations import RateGroup
 from ksef_async.operations.limits import GET_RATE_LIMITS
 from ksef_async.operations.sessions import GET_SESSION_STATUS

@@ -155,6 +155,22 @@ async def test_block_is_the_only_place_to_send(client: KsefClient, sandbox: Sand
             pass
 
 
+async def test_session_that_is_opened_while_the_block_is_left_is_closed(client: KsefClient, sandbox: Sandbox) -> None:
+    await client.log_in()
+    sandbox.faults.add("open_online_session", Fault.wait(0.2))
+
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        sending = asyncio.create_task(sender.send(sample_invoice(sandbox.nip)))
+        waiting = asyncio.create_task(sender.send(sample_invoice(sandbox.nip, "FV/2")))
+        while not sandbox.world.sessions:
+            await asyncio.sleep(0)
+
+    for task in (sending, waiting):
+        with pytest.raises(LocalProtocolError, match="inside of its block"):
+            await task
+    assert sessions(sandbox) == [(440, 0)]
+
+
 async def test_failed_close_is_told(client: KsefClient, sandbox: Sandbox) -> None:
     sandbox.faults.add("close_online_session", Fault.refuse(21184), times=10)
     with pytest.raises(BadRequestError) as on_exit:

@@ -121,6 +121,13 @@ async def test_deadline_ends_the_listening_with_the_last_status() -> None:
     assert caught.value.last_status.code == StatusCode.CLOSED
 
 
+async def test_deadline_of_no_time_at_all_is_not_for_ever() -> None:
+    transitions = Transitions(SessionHistory(Script(100)), REFERENCE, Cadence(interval=0.01, deadline=0))
+
+    with anyio.fail_after(5), pytest.raises(WaitTimeoutError):
+        await _drain(transitions)
+
+
 async def test_nobody_asks_ksef_while_nobody_listens() -> None:
     script = Script(100)
     transitions = Transitions(SessionHistory(script), REFERENCE, AT_ONCE)

@@ -13,15 +13,29 @@ from ksef_async import (
     BatchSession,
     Caller,
     CertificateCredentials,
+    Checkpoint,
     CompressionType,
+    ContextLimits,
+    DownloadedPackage,
     EncryptionInfo,
     Environment,
+    Export,
+    ExportedInvoice,
     FormCode,
+    InvoiceFilters,
+    InvoiceMetadata,
     InvoiceRejectedError,
+    InvoiceSubject,
     KsefClient,
     KsefToken,
     OnlineSession,
+    OperationHandle,
     Package,
+    PackedInvoice,
+    Permission,
+    Plan,
+    RateLimit,
+    RateLimits,
     SentInvoice,
     SessionFilter,
     SessionInvoice,
@@ -31,37 +45,27 @@ from ksef_async import (
     SessionSummary,
     SessionType,
     SessionUPO,
+    SyncedInvoice,
+    TokenFilter,
+    TokenStatus,
     Transition,
     UPODocument,
     UPOEntry,
     pack,
 )
 from ksef_async.crypto.issuing import new_private_key
-from ksef_async.downloads.checkpoint import Checkpoint
-from ksef_async.downloads.export import Export
-from ksef_async.downloads.package import DownloadedPackage, ExportedInvoice
-from ksef_async.downloads.sync import SyncedInvoice
 from ksef_async.models.auth import Challenge
 from ksef_async.models.auth_sessions import AuthSession
 from ksef_async.models.certificates import CertificateRow, Enrollment
 from ksef_async.models.collective_identifiers import CollectiveIdentifierInvoice, InvoiceToGroup
-from ksef_async.models.invoices import (
-    ExportStatus,
-    InvoiceFilters,
-    InvoiceMetadata,
-    InvoiceMetadataPage,
-    InvoiceSubject,
-)
-from ksef_async.models.limits import ContextLimits, RateLimit, RateLimits, SubjectLimits
+from ksef_async.models.invoices import ExportStatus, InvoiceMetadataPage
+from ksef_async.models.limits import SubjectLimits
 from ksef_async.models.peppol import PeppolProvider
 from ksef_async.models.permission_rows import EntityPermissionRow, PersonPermissionRow
 from ksef_async.models.permissions import AttachmentConsent, OperationStatus
-from ksef_async.models.tokens import IssuedToken, TokenFilter, TokenPermission, TokenStatus
+from ksef_async.models.tokens import IssuedToken
 from ksef_async.operations.auth import GET_CHALLENGE
 from ksef_async.operations.sessions import CLOSE_ONLINE_SESSION, GET_INVOICE_UPO
-from ksef_async.packing import PackedInvoice
-from ksef_async.protocol.planning import Plan
-from ksef_async.resources.handles import OperationHandle
 from ksef_async.resources.tokens import GeneratedToken
 from ksef_async.sandbox import Sandbox
 
@@ -152,7 +156,7 @@ async def rows_and_limits(client: KsefClient) -> None:
 
 
 async def resources(client: KsefClient) -> None:
-    generated = await client.tokens.generate([TokenPermission.INVOICE_READ, "InvoiceWrite"], "For the warehouse")
+    generated = await client.tokens.generate([Permission.INVOICE_READ, "InvoiceWrite"], "For the warehouse")
     assert_type(generated, GeneratedToken)
     assert_type(generated.token, str)
     assert_type(await generated.wait(), IssuedToken)

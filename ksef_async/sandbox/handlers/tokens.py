@@ -6,13 +6,13 @@ import secrets
 from typing import Final
 
 from ...models.common import ContextType, SubjectIdentifier, SubjectType
+from ...models.permissions import Permission
 from ...models.tokens import (
     GenerateTokenRequest,
     GenerateTokenResponse,
     IssuedToken,
     TokenFilter,
     TokenPage,
-    TokenPermission,
     TokenStatus,
 )
 from ...protocol.error_codes import ErrorCode
@@ -140,7 +140,7 @@ def _row(call: Call, token: StoredToken) -> IssuedToken:
         author=SubjectIdentifier(SubjectType(token.author.type), token.author.value),
         context=token.context,
         description=token.description,
-        requested_permissions=tuple(TokenPermission(permission) for permission in token.permissions),
+        requested_permissions=tuple(Permission(permission) for permission in token.permissions),
         date_created=token.created_at,
         last_use_date=token.last_used_at,
         status=status,
