@@ -315,9 +315,16 @@ class ContextJournal:
                 await connection.execute(finished.values(is_open=False, status_code=status_code, snapshot=None))
         return int(left)
 
-    async def forget_session(self, session_reference_number: str, reason: str | None) -> None:
-        """Regard a session as finished without an end; what was under way in it goes back to the queue."""
-        values = {"state": _S.QUEUED.value, "owner": None, "session": None, "reference_number": None, "reason": reason}
+    async def forget_session(self, session_reference_number: str, reason: str | None, *, is_new: bool = False) -> None:
+        """Regard a session as finished without an end; what was under way in it goes back to the queue.
+
+        Args:
+            session_reference_number: The session's.
+            reason: Why, for people.
+            is_new: As if it had never been tried.
+        """
+        values: dict[str, Any] = {"state": _S.QUEUED.value, "owner": None, "session": None, "reference_number": None}
+        values |= {"reason": reason} | ({"attempt": 0} if is_new else {})
         async with self._write() as connection:
             in_it = self._mine(_S.SENDING, _S.TAKEN_IN) & (_T.session == session_reference_number)
             await connection.execute(update(SUBMISSIONS).where(in_it).values(values))

@@ -125,6 +125,11 @@ class Drain:
             await self._journal.forget_session(saved.reference_number, str(error))
             return
         if saved.kind == BATCH_KIND:
+            if (await session.status()).status.code == StatusCode.OPENED:
+                # Its package is gone with the process that had it, so KSeF never processes it. That is no fault of
+                # the documents: they may go in a batch again.
+                await self._journal.forget_session(saved.reference_number, "The batch was not closed.", is_new=True)
+                return
             self._finish(self._new_work(session, is_batch=True), tasks)
             return
         work = self._new_work(session)
