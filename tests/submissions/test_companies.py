@@ -95,7 +95,7 @@ async def test_every_company_is_delivered_within_its_limits(sqlite_url: str, mon
         counts = await submissions.count()
         print(
             f"\n{COMPANIES} companies, {INVOICES} invoices each: {seconds:.1f} s ({virtual:.0f} s of virtual time), "
-            f"{traffic.refused} times 429, {grown / 1024:.0f} MB more memory at most, "
+            f"{traffic.refused} times 429, {submissions.commits} commits, {grown / 1024:.0f} MB more memory at most, "
             f"{before / 1024:.0f} MB before, sandbox included"
         )
         assert counts[SubmissionState.ACCEPTED] == COMPANIES * INVOICES
