@@ -43,6 +43,7 @@ class Claim:
     attempt: int
     xml: bytes = attrs.field(repr=False)
     offline: bool
+    corrects: bytes | None
 
 
 @attrs.frozen(kw_only=True)
@@ -198,7 +199,7 @@ class ContextJournal:
         queued = (_T.context == self.context) & _in(_S.QUEUED) & (_T.form_code == form_code.system_code)
         if but_batch:
             queued &= not_(self._for_batch(form_code))
-        chosen = select(_T.id, _T.attempt, _T.document, _T.offline).where(queued)
+        chosen = select(_T.id, _T.attempt, _T.document, _T.offline, _T.corrects).where(queued)
         # What failed before waits behind what did not.
         chosen = chosen.order_by(_T.priority.desc(), _T.attempt, _T.id).limit(limit)
         async with self._write() as connection:
@@ -216,8 +217,14 @@ class ContextJournal:
             await connection.execute(update(SUBMISSIONS).where(_T.id.in_(ids)).values(values))
         return tuple(
             [
-                Claim(id=number, attempt=attempt + 1, xml=await self.vault.unlock(document), offline=bool(offline))
-                for number, attempt, document, offline in rows
+                Claim(
+                    id=number,
+                    attempt=attempt + 1,
+                    xml=await self.vault.unlock(document),
+                    offline=bool(offline),
+                    corrects=None if corrects is None else bytes(corrects),
+                )
+                for number, attempt, document, offline, corrects in rows
             ]
         )
 
