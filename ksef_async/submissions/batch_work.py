@@ -10,6 +10,7 @@ from typing import Final
 from ..client import KsefClient
 from ..errors import KsefError
 from ..models.sessions import FormCode
+from ..protocol.packages import MAX_INVOICES
 from ..protocol.planning import Route
 from ..sessions.online import OnlineSession
 from .context_journal import BATCH, ContextJournal, OpenSession
@@ -20,9 +21,6 @@ __all__ = ["BATCH_KIND", "choose_route", "send_batch"]
 
 #: How the journal calls the kind of session.
 BATCH_KIND: Final = "batch"
-
-#: What a batch may have (the default of the context's limits).
-_LARGEST: Final = 10_000
 
 #: What is not worth a batch.
 _SMALLEST: Final = 20
@@ -45,9 +43,16 @@ def choose_route(client: KsefClient, form_code: FormCode, count: int, size_bytes
 
 
 async def send_batch(
-    client: KsefClient, journal: ContextJournal, trouble: Trouble, form_code: FormCode
+    client: KsefClient, journal: ContextJournal, trouble: Trouble, form_code: FormCode, limit: int
 ) -> OnlineSession | None:
     """Pack what is waiting, upload it and close the session; the session to follow, or None when it did not work.
+
+    Args:
+        client: Of the context.
+        journal: Of the context.
+        trouble: Of the context.
+        form_code: Of all documents.
+        limit: How many at most.
 
     Raises:
         LeaseLostError: Another worker has taken the context over; the session was not closed.
@@ -56,7 +61,7 @@ async def send_batch(
     from ..packing import pack
 
     batch = f"{BATCH}{uuid.uuid4().hex}"
-    if not await journal.claim_batch(form_code, batch, _LARGEST):
+    if not await journal.claim_batch(form_code, batch, min(limit, MAX_INVOICES)):
         return None
     name = batch
     try:
