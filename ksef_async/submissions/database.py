@@ -93,7 +93,8 @@ class Database:
 
 def _pool(address: URL) -> dict[str, Any]:
     """As many connections as are kept: SQLAlchemy's own choice opens and closes most of them all the time."""
-    if not issubclass(address.get_dialect(_is_async=True).get_pool_class(address), QueuePool):
+    dialect: Any = address.get_dialect(_is_async=True)
+    if not issubclass(dialect.get_pool_class(address), QueuePool):
         return {}  # in memory: one connection
     # On SQLite more readers at once only wait for each other.
     return {"pool_size": 5 if address.get_backend_name() == "sqlite" else 15, "max_overflow": 0}
@@ -104,6 +105,12 @@ def _promise(engine: AsyncEngine) -> None:
 
     Without the latter two transactions that both read first, and write then, end with "database is locked".
     """
+
+    from .sqlite_connection import connect
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def _(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+        options["async_creator_fn"] = connect
 
     @event.listens_for(engine.sync_engine, "connect")
     def _(connection: Any, _record: Any) -> None:  # the driver's own connection

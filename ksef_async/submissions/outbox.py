@@ -92,6 +92,9 @@ class Submissions(anyio.AsyncContextManagerMixin):
     async def running(self) -> AsyncGenerator[None]:
         """Deliver while the block lasts: ``async with submissions.running():``, on the caller's loop.
 
+        A journal that cannot be read for a while is waited for. An engine that loses its server ends the delivery:
+        the engine's own error is raised, and whoever runs the process enters the block again.
+
         Leaving it stops sending; what is under way is in the journal, and the next who runs goes on with it.
 
         Raises:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from sqlalchemy import (
-    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -129,7 +128,7 @@ def _corrections(connection: Connection) -> None:
     # The first step makes the tables as they are by now.
     if all(column["name"] != "corrects" for column in inspect(connection).get_columns(SUBMISSIONS.name)):
         kind = SUBMISSIONS.c.corrects.type.compile(connection.dialect)
-        connection.execute(DDL(f"ALTER TABLE {SUBMISSIONS.name} ADD COLUMN corrects {kind}"))
+        connection.exec_driver_sql(f"ALTER TABLE {SUBMISSIONS.name} ADD COLUMN corrects {kind}")
 
 
 #: From each version to the next; a released step never changes.
