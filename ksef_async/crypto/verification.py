@@ -225,13 +225,18 @@ def _canonical(
     # 1.0 and 1.1 differ in xml:id and xml:base only. A reference by URI leaves comments out whatever the method says.
     exclusive = "xml-exc-c14n" in method.value
     prefixes = None if node is None else node.find("{http://www.w3.org/2001/10/xml-exc-c14n#}InclusiveNamespaces")
-    return etree.tostring(
-        element,
-        method="c14n",
-        exclusive=exclusive,
-        with_comments=with_comments,
-        inclusive_ns_prefixes=(prefixes.get("PrefixList", "").split() if prefixes is not None and exclusive else None),
-    )
+    try:
+        return etree.tostring(
+            element,
+            method="c14n",
+            exclusive=exclusive,
+            with_comments=with_comments,
+            inclusive_ns_prefixes=(
+                prefixes.get("PrefixList", "").split() if prefixes is not None and exclusive else None
+            ),
+        )
+    except etree.C14NError as error:  # what has no canonical form, e.g. with a relative namespace
+        raise _failure(_REFUSED) from error
 
 
 def _signing_certificate(signature: etree._Element, referenced: list[tuple[etree._Element, str]]) -> Certificate:

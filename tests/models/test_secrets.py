@@ -102,6 +102,7 @@ SECRET_NAME = re.compile(r"token|key$|vector|content$|url$|^url|^xml$|^body$|^he
 NOT_SECRET = {
     "base_url": "the address of an environment",
     "continuation_token": "a place in a list",
+    "Submission.key": "what the caller knows the invoice by, e.g. the number of an order",
 }
 
 
@@ -117,7 +118,9 @@ def test_every_field_that_sounds_secret_is_kept_out_of_repr() -> None:
     shown = {
         f"{cls.__name__}.{field.name}"
         for cls, field in bare
-        if field.repr is True and SECRET_NAME.search(field.name) and field.name not in NOT_SECRET
+        if field.repr is True
+        and SECRET_NAME.search(field.name)
+        and not {field.name, f"{cls.__name__}.{field.name}"} & NOT_SECRET.keys()
     }
 
     assert len(bare) > 50

@@ -107,7 +107,7 @@ def legacy(
             answer(403, b"<?xml version='1.0'?><Error><Code>AuthenticationFailed</Code></Error>", "application/xml"),
             ForbiddenError,
             {"reason": None, "details": ()},
-            "bytes of application/xml.",
+            "the storage says AuthenticationFailed.",
             id="403 xml of the storage",
         ),
         pytest.param(

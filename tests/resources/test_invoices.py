@@ -234,12 +234,12 @@ async def test_invoices_of_a_batch_are_found_too(sandbox: Sandbox) -> None:
     async with connected(sandbox) as seller, packed(sandbox, 12) as package:
         async with await seller.sessions.open_batch(package, form_code=FormCode.FA3) as session:
             pass
-        accepted = [each async for each in session.outcomes() if isinstance(each, AcceptedInvoice)]
+        outcomes = [each.outcome async for each in session.outcomes()]
         settle(sandbox)
         found = await found_by(seller, everything(sandbox, InvoiceSubject.SELLER))
 
     assert len(found) == 12
-    assert set(found) == {each.ksef_number for each in accepted}
+    assert set(found) == {each.ksef_number for each in outcomes if isinstance(each, AcceptedInvoice)}
 
 
 async def test_two_companies_see_what_is_theirs_as_what_they_are(sandbox: Sandbox, buyer: KsefClient) -> None:
