@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
+import aiosqlite
 import anyio.to_thread
+import pytest
 
-__all__ = ["VirtualTimeLoop", "mind_threads"]
+__all__ = ["VirtualTimeLoop", "mind_the_database", "mind_threads"]
 
 
 #: How much slower than real time the loop's own time runs between jumps: a busy machine must not look like a slow
@@ -55,3 +58,21 @@ async def mind_threads() -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     loop.jumping.threads_are_busy = lambda: limiter.borrowed_tokens > 0
+
+
+def mind_the_database(loop: VirtualTimeLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let virtual time stand still while aiosqlite's threads are at work, as it does for anyio's."""
+    at_work = 0
+    execute: Callable[..., Awaitable[Any]] = aiosqlite.Connection._execute
+    others = loop.jumping.threads_are_busy
+
+    async def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal at_work
+        at_work += 1
+        try:
+            return await execute(*args, **kwargs)
+        finally:
+            at_work -= 1
+
+    monkeypatch.setattr(aiosqlite.Connection, "_execute", counted)
+    loop.jumping.threads_are_busy = lambda: at_work > 0 or others()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import hashlib
 from typing import Final
 
 from ..errors import LocalProtocolError
 
-__all__ = ["MAX_SIZE", "MAX_SIZE_WITH_ATTACHMENT", "check_invoice_file", "size_limit"]
+__all__ = ["MAX_SIZE", "MAX_SIZE_WITH_ATTACHMENT", "check_correction", "check_invoice_file", "size_limit"]
 
 #: KSeF's megabyte is 1,000,000 bytes.
 MAX_SIZE: Final = 1_000_000
@@ -39,3 +40,17 @@ def check_invoice_file(invoice: bytes) -> None:
         invoice.decode("utf-8")
     except UnicodeDecodeError as error:
         raise LocalProtocolError(f"The invoice is not UTF-8: {error.reason} at byte {error.start}.") from None
+
+
+def check_correction(corrects: bytes | None, *, offline: bool) -> None:
+    """Refuse a technical correction that cannot be one: ``corrects`` is the SHA-256 of a rejected offline invoice.
+
+    Raises:
+        LocalProtocolError: It is not sent as an offline invoice, or ``corrects`` is no SHA-256.
+    """
+    if corrects is None:
+        return
+    if not offline:
+        raise LocalProtocolError("A technical correction is an offline invoice: send it with offline=True.")
+    if len(corrects) != hashlib.sha256().digest_size:
+        raise LocalProtocolError(f"corrects is the SHA-256 of the rejected invoice: 32 bytes, not {len(corrects)}.")

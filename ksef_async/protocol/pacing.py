@@ -95,9 +95,10 @@ class AddressBudget:
         del starts[: bisect_left(starts, now - self._window)]
         if calls == UNLIMITED:
             return start
-        # No window of any kind that holds ``start`` may hold more than it should.
+        # No window of any kind that holds ``start`` may hold more than it should. The last that is full counts: what
+        # leads out of it leads out of those before.
         near = starts[bisect_left(starts, start - self._window) : bisect_left(starts, start + self._window)]
-        for first in range(len(near) - calls + 1):
+        for first in range(len(near) - calls, -1, -1):
             if near[first + calls - 1] - near[first] < self._window and near[first] + self._window > start:
                 return near[first] + self._window
         return start

@@ -38,9 +38,12 @@ class _Budget:
         # Refused calls count as well [INF].
         self.calls.append(now)
         for allowed, (seconds, name) in zip(attrs.astuple(self.limit), _WINDOWS, strict=True):
-            if allowed != UNLIMITED and sum(call > now - seconds for call in self.calls) > allowed:
+            if allowed == UNLIMITED or len(self.calls) <= allowed:
+                continue
+            # Calls are in order: this one is too many when the one ``allowed`` places before it is in the window.
+            if (first := self.calls[-allowed - 1]) > now - seconds:
                 if now >= self.blocked_until:
-                    free_in = self.calls[-allowed - 1] + seconds - now
+                    free_in = first + seconds - now
                     # The first block lasts until there is room again, each further one twice as long [INF].
                     self.blocked_until = now + free_in * 2**self.offences
                     self.offences += 1

@@ -7,7 +7,6 @@ Source: sesja-interaktywna.md.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -31,7 +30,7 @@ from ..models.sessions import FormCode, SessionStatus, StatusCode
 from ..operations.sessions import CLOSE_ONLINE_SESSION
 from ..polling import Cadence, wait_until
 from ..protocol.error_codes import ErrorCode
-from ..protocol.invoices import check_invoice_file
+from ..protocol.invoices import check_correction, check_invoice_file
 from ..protocol.lifecycle import is_success, is_terminal
 from ..shielding import finish
 from .delivery import Delivery, seal
@@ -336,10 +335,7 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
 
     def _check_can_send(self, invoice: bytes, *, offline: bool, corrects: bytes | None) -> SessionCipher:
         check_invoice_file(invoice)
-        if corrects is not None and not offline:
-            raise LocalProtocolError("A technical correction is an offline invoice: send it with offline=True.")
-        if corrects is not None and len(corrects) != hashlib.sha256().digest_size:
-            raise LocalProtocolError(f"corrects is the SHA-256 of the rejected invoice: 32 bytes, not {len(corrects)}.")
+        check_correction(corrects, offline=offline)
         if not self.takes_invoices:
             raise LocalProtocolError(
                 f"Session {self.reference_number} is {self._state}; open a new session to send more invoices."

@@ -44,9 +44,16 @@ def choose_route(client: KsefClient, form_code: FormCode, count: int, size_bytes
 
 
 async def send_batch(
-    client: KsefClient, journal: ContextJournal, trouble: Trouble, form_code: FormCode
+    client: KsefClient, journal: ContextJournal, trouble: Trouble, form_code: FormCode, limit: int
 ) -> OnlineSession | None:
     """Pack what is waiting, upload it and close the session; the session to follow, or None when it did not work.
+
+    Args:
+        client: Of the context.
+        journal: Of the context.
+        trouble: Of the context.
+        form_code: Of all documents.
+        limit: How many at most.
 
     Raises:
         LeaseLostError: Another worker has taken the context over; the session was not closed.
@@ -55,7 +62,7 @@ async def send_batch(
     from ..packing import pack
 
     batch = f"{BATCH}{uuid.uuid4().hex}"
-    if not await journal.claim_batch(form_code, batch, MAX_INVOICES):
+    if not await journal.claim_batch(form_code, batch, min(limit, MAX_INVOICES)):
         return None
     name = batch
     try:

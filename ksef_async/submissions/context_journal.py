@@ -43,6 +43,7 @@ class Claim:
     attempt: int
     xml: bytes = attrs.field(repr=False)
     offline: bool
+    corrects: bytes | None
 
 
 @attrs.frozen(kw_only=True)
@@ -198,7 +199,7 @@ class ContextJournal:
         queued = (_T.context == self.context) & _in(_S.QUEUED) & (_T.form_code == form_code.system_code)
         if but_batch:
             queued &= not_(self._for_batch(form_code))
-        chosen = select(_T.id, _T.attempt, _T.document, _T.offline).where(queued)
+        chosen = select(_T.id, _T.attempt, _T.document, _T.offline, _T.corrects).where(queued)
         # What failed before waits behind what did not.
         chosen = chosen.order_by(_T.priority.desc(), _T.attempt, _T.id).limit(limit)
         async with self._write() as connection:
@@ -216,8 +217,14 @@ class ContextJournal:
             await connection.execute(update(SUBMISSIONS).where(_T.id.in_(ids)).values(values))
         return tuple(
             [
-                Claim(id=number, attempt=attempt + 1, xml=await self.vault.unlock(document), offline=bool(offline))
-                for number, attempt, document, offline in rows
+                Claim(
+                    id=number,
+                    attempt=attempt + 1,
+                    xml=await self.vault.unlock(document),
+                    offline=bool(offline),
+                    corrects=None if corrects is None else bytes(corrects),
+                )
+                for number, attempt, document, offline, corrects in rows
             ]
         )
 
@@ -315,9 +322,16 @@ class ContextJournal:
                 await connection.execute(finished.values(is_open=False, status_code=status_code, snapshot=None))
         return int(left)
 
-    async def forget_session(self, session_reference_number: str, reason: str | None) -> None:
-        """Regard a session as finished without an end; what was under way in it goes back to the queue."""
-        values = {"state": _S.QUEUED.value, "owner": None, "session": None, "reference_number": None, "reason": reason}
+    async def forget_session(self, session_reference_number: str, reason: str | None, *, is_new: bool = False) -> None:
+        """Regard a session as finished without an end; what was under way in it goes back to the queue.
+
+        Args:
+            session_reference_number: The session's.
+            reason: Why, for people.
+            is_new: As if it had never been tried.
+        """
+        values: dict[str, Any] = {"state": _S.QUEUED.value, "owner": None, "session": None, "reference_number": None}
+        values |= {"reason": reason} | ({"attempt": 0} if is_new else {})
         async with self._write() as connection:
             in_it = self._mine(_S.SENDING, _S.TAKEN_IN) & (_T.session == session_reference_number)
             await connection.execute(update(SUBMISSIONS).where(in_it).values(values))

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import anyio
 from sqlalchemy import event, text
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from ..errors import LocalProtocolError
 from .schema import migrate
@@ -35,7 +36,7 @@ class Database:
         if (kind := address.get_backend_name()) not in ("sqlite", "postgresql"):
             raise LocalProtocolError(f"A journal is kept in SQLite or PostgreSQL, not in {kind}.")
         # Documents are parameters; errors must not tell them.
-        self.engine = create_async_engine(address, hide_parameters=True)
+        self.engine = create_async_engine(address, hide_parameters=True, **_pool(address))
         self.is_sqlite = kind == "sqlite"
         if self.is_sqlite:
             _promise(self.engine)
@@ -90,11 +91,26 @@ class Database:
             await self.engine.dispose()
 
 
+def _pool(address: URL) -> dict[str, Any]:
+    """As many connections as are kept: SQLAlchemy's own choice opens and closes most of them all the time."""
+    dialect: Any = address.get_dialect(_is_async=True)
+    if not issubclass(dialect.get_pool_class(address), QueuePool):
+        return {}  # in memory: one connection
+    # On SQLite more readers at once only wait for each other.
+    return {"pool_size": 5 if address.get_backend_name() == "sqlite" else 15, "max_overflow": 0}
+
+
 def _promise(engine: AsyncEngine) -> None:
     """Every commit reaches the disk, and every transaction that writes is a writer from its start.
 
     Without the latter two transactions that both read first, and write then, end with "database is locked".
     """
+
+    from .sqlite_connection import connect
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def _(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+        options["async_creator_fn"] = connect
 
     @event.listens_for(engine.sync_engine, "connect")
     def _(connection: Any, _record: Any) -> None:  # the driver's own connection

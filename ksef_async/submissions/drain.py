@@ -58,6 +58,8 @@ class Drain:
         self._current: dict[FormCode, SessionWork] = {}
         #: Forms of which a batch is being packed and uploaded.
         self._packing: set[FormCode] = set()
+        #: How many invoices a batch of the context may have; None until one is due.
+        self._batch_limit: int | None = None
         self._finishing = 0
         self._news = anyio.Event()
         #: Set from outside: do not keep sessions open for more, others want this place.
@@ -122,6 +124,11 @@ class Drain:
             await self._journal.forget_session(saved.reference_number, str(error))
             return
         if saved.kind == BATCH_KIND:
+            if (await session.status()).status.code == StatusCode.OPENED:
+                # Its package is gone with the process that had it, so KSeF never processes it. That is no fault of
+                # the documents: they may go in a batch again.
+                await self._journal.forget_session(saved.reference_number, "The batch was not closed.", is_new=True)
+                return
             self._finish(self._new_work(session, is_batch=True), tasks)
             return
         work = self._new_work(session)
@@ -176,7 +183,7 @@ class Drain:
 
     async def _send_some(self, form_code: FormCode, waiting: int, tasks: TaskGroup) -> None:
         count, size = await self._journal.backlog(form_code)
-        by_batch = form_code in self._packing or self._starts_batch(form_code, count, size, tasks)
+        by_batch = form_code in self._packing or await self._starts_batch(form_code, count, size, tasks)
         if by_batch and waiting <= count:
             return  # Nothing that must not wait for the batch.
         work = await self._session_for(form_code, tasks)
@@ -188,17 +195,30 @@ class Drain:
             if len(claims) < room:
                 return
 
-    def _starts_batch(self, form_code: FormCode, count: int, size: int, tasks: TaskGroup) -> bool:
+    async def _starts_batch(self, form_code: FormCode, count: int, size: int, tasks: TaskGroup) -> bool:
         if choose_route(self._client, form_code, count, size, self._settings) is Route.ONLINE:
+            return False
+        if not (limit := await self._largest_batch()):
             return False
         self._packing.add(form_code)
         self._finishing += 1
-        tasks.start_soon(self._send_batch, form_code, tasks)
+        tasks.start_soon(self._send_batch, form_code, limit, tasks)
         return True
 
-    async def _send_batch(self, form_code: FormCode, tasks: TaskGroup) -> None:
+    async def _largest_batch(self) -> int:
+        """How many invoices a batch may have; 0 while that is not known."""
+        if self._batch_limit is None:
+            try:
+                self._batch_limit = (await self._client.limits.context()).batch_session.max_invoices
+            except KsefError as error:
+                await self._trouble.wait_out(error, 1)
+                return 0
+            self._trouble.is_over()
+        return self._batch_limit
+
+    async def _send_batch(self, form_code: FormCode, limit: int, tasks: TaskGroup) -> None:
         try:
-            session = await send_batch(self._client, self._journal, self._trouble, form_code)
+            session = await send_batch(self._client, self._journal, self._trouble, form_code, limit)
             if session is not None:
                 self._finish(self._new_work(session, is_batch=True), tasks)
         finally:

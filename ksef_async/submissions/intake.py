@@ -10,7 +10,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.sql import ColumnElement
 
 from ..errors import LocalProtocolError
-from ..protocol.invoices import check_invoice_file
+from ..protocol.invoices import check_correction, check_invoice_file
 from .errors import IdentityTakenError
 from .identity import read_identity
 from .models import Identity, Submission
@@ -32,15 +32,25 @@ def identity_text(seller_nip: str, kind: str, number: str) -> str:
 
 
 async def hand_in(
-    tx: Transaction, vault: Vault, xml: bytes, *, key: str | None, priority: int, nip: str | None, offline: bool
+    tx: Transaction,
+    vault: Vault,
+    xml: bytes,
+    *,
+    key: str | None,
+    priority: int,
+    nip: str | None,
+    offline: bool,
+    corrects: bytes | None,
 ) -> Submission:
     """Insert one row, unless the document is in the journal already.
 
     Raises:
-        LocalProtocolError: The file is not fit to be sent, or its identity cannot be read.
+        LocalProtocolError: The file is not fit to be sent, or its identity cannot be read; or it is a technical
+            correction of something that cannot be corrected so.
         IdentityTakenError: Another document has its identity, or its key.
     """
     check_invoice_file(xml)
+    check_correction(corrects, offline=offline)
     identity = read_identity(xml)
     digest = hashlib.sha256(xml).digest()
     stored = None
@@ -60,6 +70,7 @@ async def hand_in(
             "sha256": digest,
             "document": stored,
             "offline": offline,
+            "corrects": corrects,
             "priority": priority,
             "state": SubmissionState.QUEUED.value,
             "attempt": 0,

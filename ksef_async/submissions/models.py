@@ -64,6 +64,8 @@ class Submission:
     priority: int
     #: Issued in an offline mode.
     offline: bool
+    #: Of a technical correction: SHA-256 of the rejected offline invoice (32 bytes).
+    corrects: bytes | None
     #: How often the intent to send it was committed.
     attempt: int
     session_reference_number: str | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Self
 
 import anyio
@@ -91,6 +92,9 @@ class Submissions(anyio.AsyncContextManagerMixin):
     async def running(self) -> AsyncGenerator[None]:
         """Deliver while the block lasts: ``async with submissions.running():``, on the caller's loop.
 
+        A journal that cannot be read for a while is waited for. An engine that loses its server ends the delivery:
+        the engine's own error is raised, and whoever runs the process enters the block again.
+
         Leaving it stops sending; what is under way is in the journal, and the next who runs goes on with it.
 
         Raises:
@@ -128,6 +132,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
         priority: int = 0,
         nip: str | None = None,
         offline: bool = False,
+        corrects: bytes | None = None,
     ) -> Submission:
         """Write one invoice into the journal; once that is committed, it will be delivered.
 
@@ -142,17 +147,30 @@ class Submissions(anyio.AsyncContextManagerMixin):
             priority: The higher, the sooner (`Priority.URGENT` is 100).
             nip: The context it is sent in; by default the seller's.
             offline: True for an invoice issued in an offline mode.
+            corrects: For a technical correction: SHA-256 (32 bytes) of the rejected offline invoice, which is the
+                ``invoice_hash`` of its submission.
 
         Raises:
-            LocalProtocolError: The file is not fit to be sent; or seller, kind or number cannot be read in it.
+            LocalProtocolError: The file is not fit to be sent; or seller, kind or number cannot be read in it;
+                ``corrects`` without ``offline``.
             IdentityTakenError: Another document of the same seller, kind and number (not rejected, not cancelled),
                 or with the same key, is in the journal.
         """
+        hand_over = partial(
+            hand_in,
+            vault=self._vault,
+            xml=xml,
+            key=key,
+            priority=int(priority),
+            nip=nip,
+            offline=offline,
+            corrects=corrects,
+        )
         if tx is not None:
             # Its commit is seen at the next look: nobody tells us of it.
-            return await hand_in(tx, self._vault, xml, key=key, priority=int(priority), nip=nip, offline=offline)
+            return await hand_over(tx)
         async with self._database.write() as own:
-            submission = await hand_in(own, self._vault, xml, key=key, priority=int(priority), nip=nip, offline=offline)
+            submission = await hand_over(own)
         if self._runner is not None:
             self._runner.wake(submission.nip)
         return submission

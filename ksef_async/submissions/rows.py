@@ -16,7 +16,7 @@ __all__ = ["COLUMNS", "submission_of"]
 _NAMES: Final = (
     "id", "key", "context", "seller_nip", "kind", "number", "form_code", "sha256", "offline", "priority", "state",
     "attempt", "session", "reference_number", "ksef_number", "acquired_at", "is_duplicate", "reason_code", "reason",
-    "upo_id", "acknowledged", "submitted_at", "updated_at",
+    "upo_id", "acknowledged", "submitted_at", "updated_at", "corrects",
 )  # fmt: skip
 
 #: What `submission_of` takes, in its order: all but the document itself.
@@ -43,6 +43,7 @@ def submission_of(row: Sequence[Any]) -> Submission:
         state=SubmissionState(value["state"]),
         priority=value["priority"],
         offline=bool(value["offline"]),
+        corrects=None if value["corrects"] is None else bytes(value["corrects"]),
         attempt=value["attempt"],
         session_reference_number=value["session"],
         reference_number=value["reference_number"],

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     insert,
+    inspect,
     select,
     update,
 )
@@ -71,6 +72,8 @@ SUBMISSIONS: Final = Table(
     Column("acknowledged", Boolean, nullable=False),
     Column("submitted_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
+    #: Of a technical correction: SHA-256 of the rejected offline invoice.
+    Column("corrects", LargeBinary(32)),
     Index("ksef_submissions_work", "state", "context", "form_code", "priority", "id"),
     Index("ksef_submissions_session", "session", "sha256"),
     Index("ksef_submissions_identity", "seller_nip", "kind", "number"),
@@ -121,8 +124,15 @@ def _first(connection: Connection) -> None:
     METADATA.create_all(connection)
 
 
+def _corrections(connection: Connection) -> None:
+    # The first step makes the tables as they are by now.
+    if all(column["name"] != "corrects" for column in inspect(connection).get_columns(SUBMISSIONS.name)):
+        kind = SUBMISSIONS.c.corrects.type.compile(connection.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE {SUBMISSIONS.name} ADD COLUMN corrects {kind}")
+
+
 #: From each version to the next; a released step never changes.
-_STEPS: Final[Mapping[int, Callable[[Connection], None]]] = {1: _first}
+_STEPS: Final[Mapping[int, Callable[[Connection], None]]] = {1: _first, 2: _corrections}
 
 VERSION: Final = max(_STEPS)
 

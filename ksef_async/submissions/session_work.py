@@ -105,7 +105,7 @@ class SessionWork:
         tries, successes = 0, self._successes
         while not self.is_spent:
             try:
-                sent = await self.session.send(claim.xml, offline=claim.offline)
+                sent = await self.session.send(claim.xml, offline=claim.offline, corrects=claim.corrects)
             except KsefError as error:
                 if self._is_elsewhere(error):
                     self.is_spent = True

@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import random
 
+import attrs
 import pytest
 
+from ksef_async.models.limits import PRODUCTION_LIMITS, UNLIMITED, RateLimit
 from ksef_async.operations import Operation
 from ksef_async.operations.keys import LIST_PUBLIC_KEYS
 from ksef_async.operations.sessions import SEND_INVOICE
 from ksef_async.protocol.pacing import AddressBudget, Pacer
+
+#: Few enough to try every moment.
+GRANTED = RateLimit(4, UNLIMITED, UNLIMITED)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +31,29 @@ def test_no_second_holds_more_calls_than_the_address_is_granted(
 
     assert all(starts[place + granted] - starts[place] >= 1.0 - 1e-9 for place in range(len(starts) - granted))
     assert starts[granted * 3] < 5.0 + now
+
+
+def test_each_call_starts_as_soon_as_the_second_around_it_has_room() -> None:
+    chance, budget = random.Random(11), AddressBudget(attrs.evolve(PRODUCTION_LIMITS, overall=GRANTED), margin=0.0)
+    now, starts = 0.0, list[float]()
+    for _ in range(300):
+        now += chance.choice((0.0, 0.125, 0.375))
+        start = budget.reserve(SEND_INVOICE, now)
+
+        # Room can only begin where there is room at once, or a second after some other call.
+        soonest = min(
+            moment for moment in (now, *(other + 1.0 for other in starts)) if moment >= now and fits(starts, moment)
+        )
+        assert start == soonest
+        starts = sorted([*starts, start])
+
+
+def fits(starts: list[float], start: float) -> bool:
+    together = sorted([*starts, start])
+    return all(
+        together[place + GRANTED.per_second] - together[place] >= 1.0
+        for place in range(len(together) - GRANTED.per_second)
+    )
 
 
 def test_anonymous_calls_leave_room_for_others() -> None:

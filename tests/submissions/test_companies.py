@@ -9,15 +9,13 @@ import asyncio
 import os
 import resource
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
-import aiosqlite
 import pytest
 from clients import Traffic
-from virtual_time import VirtualTimeLoop, mind_threads
+from virtual_time import VirtualTimeLoop, mind_the_database, mind_threads
 
 from ksef_async import KsefClient, KsefToken
 from ksef_async.protocol.ksef_number import has_valid_check_digit
@@ -37,24 +35,6 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 def nips(count: int) -> list[str]:
     valid = (str(number) for number in range(5_260_000_000, 9_999_999_999) if has_valid_check_digit(str(number)))
     return [next(valid) for _ in range(count)]
-
-
-def mind_the_database(loop: VirtualTimeLoop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let virtual time stand still while aiosqlite's threads are at work, as it does for anyio's."""
-    at_work = 0
-    execute: Callable[..., Awaitable[Any]] = aiosqlite.Connection._execute
-    others = loop.jumping.threads_are_busy
-
-    async def counted(*args: Any, **kwargs: Any) -> Any:
-        nonlocal at_work
-        at_work += 1
-        try:
-            return await execute(*args, **kwargs)
-        finally:
-            at_work -= 1
-
-    monkeypatch.setattr(aiosqlite.Connection, "_execute", counted)
-    loop.jumping.threads_are_busy = lambda: at_work > 0 or others()
 
 
 @pytest.mark.timeout(900)
@@ -95,7 +75,7 @@ async def test_every_company_is_delivered_within_its_limits(sqlite_url: str, mon
         counts = await submissions.count()
         print(
             f"\n{COMPANIES} companies, {INVOICES} invoices each: {seconds:.1f} s ({virtual:.0f} s of virtual time), "
-            f"{traffic.refused} times 429, {grown / 1024:.0f} MB more memory at most, "
+            f"{traffic.refused} times 429, {submissions.commits} commits, {grown / 1024:.0f} MB more memory at most, "
             f"{before / 1024:.0f} MB before, sandbox included"
         )
         assert counts[SubmissionState.ACCEPTED] == COMPANIES * INVOICES

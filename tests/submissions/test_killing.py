@@ -5,60 +5,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import random
 import resource
-import sys
 import time
-from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from cryptography.fernet import Fernet
+from killing import Worker, check, start
 from sqlalchemy.engine import URL
 
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
-from ksef_async.sessions.upo import parse_upo
-from ksef_async.submissions import Settings, Submissions, SubmissionState
+from ksef_async.submissions import Settings, Submissions
 
-CHILD = Path(__file__).with_name("working_process.py")
 INVOICES = int(os.environ.get("DURABLE_INVOICES", "100"))
 KILLS = int(os.environ.get("DURABLE_KILLS", "2"))
 SEED = int(os.environ.get("DURABLE_SEED", "20261124"))
 COMPANIES = ("5265877635", "1111111111", "7010002137", "9542682097")
-
-
-class Worker:
-    """A process that delivers, and what it has told so far."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.told: dict[str, Any] = {"commits": 0, "late_ms": 0.0}
-        self._reading = asyncio.ensure_future(self._read())
-
-    async def _read(self) -> None:
-        assert self.process.stdout is not None
-        async for line in self.process.stdout:
-            if line.endswith(b"\n"):
-                self.told = json.loads(line)
-
-    async def kill(self) -> None:
-        self.process.kill()
-        await self.process.wait()
-        await self._reading
-
-
-async def start(told: dict[str, Any]) -> Worker:
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(sys.executable, CHILD, stdin=pipe, stdout=pipe)
-    assert process.stdin is not None
-    process.stdin.write(json.dumps(told).encode() + b"\n")
-    await process.stdin.drain()
-    return Worker(process)
 
 
 async def deliver_and_kill(sandbox: Sandbox, url: str, *, workers: int, engine: bool) -> None:
@@ -66,7 +31,7 @@ async def deliver_and_kill(sandbox: Sandbox, url: str, *, workers: int, engine: 
     companies = {nip: sandbox.issue_token(nip) for nip in COMPANIES}
     told: dict[str, Any] = {
         "base_url": sandbox.environment.base_url, "companies": companies, "url": url, "engine": engine,
-        "keys": [Fernet.generate_key().decode()],
+        "keys": [Fernet.generate_key().decode()], "batches": False,
     }  # fmt: skip
     sandbox.faults.seed(SEED)
     sandbox.faults.add("send_invoice", Fault.drop_after(), probability=0.05)
@@ -98,25 +63,6 @@ async def deliver_and_kill(sandbox: Sandbox, url: str, *, workers: int, engine: 
 
         await check(sandbox, submissions, documents)
         report(submissions, [*gone, *running], seconds, cpu, f"{url.partition(':')[0]}, {workers} workers")
-
-
-async def check(sandbox: Sandbox, submissions: Submissions, documents: list[bytes]) -> None:
-    taken_in = Counter(invoice.invoice_hash for invoice in sandbox.world.invoices())
-    numbers = {invoice.invoice_hash: invoice.verdict.ksef_number for invoice in sandbox.world.invoices()}
-    assert len(taken_in) == len(documents)  # lost
-    assert set(taken_in.values()) == {1}  # doubled
-    assert all(invoice.is_accepted for invoice in sandbox.world.invoices())
-    counts = await submissions.count()
-    assert {state for state, count in counts.items() if count} == {SubmissionState.ACCEPTED}
-    stored = await submissions.list(limit=len(documents) + 1)
-    assert [submission.ksef_number for submission in stored] == [numbers[s.invoice_hash] for s in stored]
-    confirmed: set[tuple[str, bytes]] = set()
-    sessions = {submission.session_reference_number: submission.id for submission in stored}
-    for submission_id in sessions.values():
-        upo = parse_upo(await submissions.upo(submission_id))
-        confirmed |= {(entry.ksef_number, entry.invoice_hash) for entry in upo.entries}
-    assert all(submission.has_upo for submission in stored)
-    assert {(submission.ksef_number, submission.invoice_hash) for submission in stored} == confirmed
 
 
 def report(

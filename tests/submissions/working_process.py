@@ -1,4 +1,4 @@
-"""A worker that may be killed at any moment. Used by test_killing.py; what it needs to know comes by stdin.
+"""A worker that may be killed at any moment. Used by killing.py; what it needs to know comes by stdin.
 
 Prints a line of JSON now and then: its commits, and the longest time its event loop was late.
 """
@@ -36,14 +36,16 @@ async def main(told: dict[str, Any]) -> None:
     engine = None
     if told["engine"]:
         engine = ProcrastinateEngine(told["url"], heartbeat=0.5, stalled_after=2.0, polling_interval=0.2)
+    # Within production's limits a backlog would take too long one by one, and goes in a batch.
+    pacer = Pacer if told["batches"] else Pacer.unlimited
     async with AsyncExitStack() as stack:
         clients = {
             nip: await stack.enter_async_context(
-                KsefClient(environment, KsefToken(nip=nip, token=token), pacer=Pacer.unlimited(), retry=QUICK)
+                KsefClient(environment, KsefToken(nip=nip, token=token), pacer=pacer(), retry=QUICK)
             )
             for nip, token in told["companies"].items()
         }
-        settings = Settings(linger=0.5, poll_interval=0.1, first_pause=0.05, lease_duration=4.0)
+        settings = Settings(linger=0.5, poll_interval=0.1, first_pause=0.05, lease_duration=4.0, online_within=1.0)
         submissions = await stack.enter_async_context(
             Submissions(told["url"], client=clients, keys=told["keys"], engine=engine, settings=settings)
         )

@@ -1,0 +1,78 @@
+"""How many invoices a batch takes is for KSeF to say, for each context. In virtual time: a backlog takes minutes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import anyio
+import attrs
+import pytest
+from clients import QUICK, connected
+from virtual_time import VirtualTimeLoop, mind_the_database
+
+from ksef_async.models.common import Context, ContextType
+from ksef_async.protocol.pacing import Pacer
+from ksef_async.sandbox import Fault, Sandbox, sample_invoice
+from ksef_async.submissions import Settings, Submissions, SubmissionState
+
+BACKLOG = 100
+#: A backlog in batches is over sooner than one by one.
+SETTINGS = Settings(linger=1.0, poll_interval=1.0, online_within=1.0)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
+
+
+async def sizes_of_batches(sandbox: Sandbox, url: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Deliver a backlog; how many invoices each batch had."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    mind_the_database(loop, monkeypatch)
+    async with (
+        connected(sandbox, pacer=Pacer(), retry=QUICK) as client,
+        Submissions(url, client=client, settings=SETTINGS) as submissions,
+    ):
+        async with submissions.begin() as transaction:
+            for number in range(BACKLOG):
+                await submissions.submit(sample_invoice(sandbox.nip, f"FV/{number}"), tx=transaction)
+        async with submissions.running():
+            with anyio.fail_after(3600):
+                await submissions.settled()
+
+        assert (await submissions.count())[SubmissionState.ACCEPTED] == BACKLOG
+    return [len(session.invoices) for number, session in sandbox.world.sessions.items() if "-SB-" in number]
+
+
+def grant(sandbox: Sandbox, max_invoices: int) -> None:
+    context = Context(ContextType.NIP, sandbox.nip)
+    limits = sandbox.world.granted.context(context)
+    batch = attrs.evolve(limits.batch_session, max_invoices=max_invoices)
+    sandbox.world.granted.override_context(context, attrs.evolve(limits, batch_session=batch))
+
+
+@pytest.mark.parametrize(
+    ("granted", "sizes"),
+    [
+        pytest.param(10_000, [100], id="all in one"),
+        # The last twenty are sooner there one by one.
+        pytest.param(40, [40, 40], id="in two and a rest"),
+        pytest.param(0, [], id="no batches"),
+    ],
+)
+async def test_batches_are_as_large_as_the_context_is_granted(
+    sandbox: Sandbox, sqlite_url: str, monkeypatch: pytest.MonkeyPatch, granted: int, sizes: list[int]
+) -> None:
+    grant(sandbox, granted)
+
+    assert await sizes_of_batches(sandbox, sqlite_url, monkeypatch) == sizes
+
+
+async def test_backlog_goes_one_by_one_while_the_limit_is_not_known(
+    sandbox: Sandbox, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.faults.add("get_context_limits", Fault.html(503), times=10_000)
+
+    assert await sizes_of_batches(sandbox, sqlite_url, monkeypatch) == []
