@@ -5,7 +5,7 @@ import random
 import attrs
 import pytest
 
-from ksef_async.models.limits import PRODUCTION_LIMITS, UNLIMITED, RateLimit
+from ksef_async.models.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit
 from ksef_async.operations import Operation
 from ksef_async.operations.keys import LIST_PUBLIC_KEYS
 from ksef_async.operations.sessions import SEND_INVOICE
