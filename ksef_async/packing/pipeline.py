@@ -22,7 +22,7 @@ from .sources import InvoiceSource
 __all__ = ["default_workers", "run_pipeline"]
 
 #: Lots beyond those being compressed: one that is read meanwhile, or written.
-_SPARE: Final = 1
+_SPARE: Final = 2
 
 
 class _Job:

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 #: Plain bytes from which on a lot is complete. Half of it costs more thread calls than it is worth; with twice as
 #: much, what is under way takes some ten megabytes more.
-_LOT: Final = 400_000
+_LOT: Final = 800_000
 
 
 @attrs.frozen
