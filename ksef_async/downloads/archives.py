@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import IO, Final, Protocol
 
 from ..errors import RemoteProtocolError
-from ..models.invoices import KSEF_NUMBER
+from ..models.bounds import KSEF_NUMBER
 from ..models.packages import CompressionType
 from .limits import UnpackLimits
 

@@ -6,13 +6,19 @@ The contract tests hold these bounds to those of the specification.
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import attrs
 
 from ..errors import InvalidFieldError
 
-__all__ = ["Bounds", "items", "number", "text"]
+__all__ = ["KSEF_NUMBER", "Bounds", "items", "number", "text"]
+
+#: KSeF's pattern of a KSeF number; the length tells those of KSeF 1.0 (36) from those of KSeF 2.0 (35).
+KSEF_NUMBER: Final = (
+    r"([1-9](\d[1-9]|[1-9]\d)\d{7})-(20[2-9][0-9]|2[1-9]\d{2}|[3-9]\d{3})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
+    r"-([0-9A-F]{6})-?([0-9A-F]{6})-([0-9A-F]{2})"
+)
 
 
 @attrs.frozen(kw_only=True)

@@ -11,7 +11,7 @@ from decimal import Decimal
 import attrs
 
 from ..errors import InvalidFieldError
-from .bounds import items, text
+from .bounds import KSEF_NUMBER, items, text
 from .currencies import check_currency
 
 __all__ = [
@@ -29,11 +29,6 @@ __all__ = [
     "InvoiceToGroup",
 ]
 
-#: KSeF's pattern; the length tells the numbers of KSeF 1.0 (36) from those of KSeF 2.0 (35).
-_KSEF_NUMBER = (
-    r"([1-9](\d[1-9]|[1-9]\d)\d{7})-(20[2-9][0-9]|2[1-9]\d{2}|[3-9]\d{3})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
-    r"-([0-9A-F]{6})-?([0-9A-F]{6})-([0-9A-F]{2})"
-)
 #: The longest time a query may span.
 _LONGEST_RANGE = timedelta(days=100)
 
@@ -51,7 +46,7 @@ class InvoicePayment:
 class InvoiceToGroup:
     """An invoice, as it goes into a collective identifier."""
 
-    ksef_number: str = attrs.field(validator=text(35, 36, _KSEF_NUMBER))
+    ksef_number: str = attrs.field(validator=text(35, 36, KSEF_NUMBER))
     payment: InvoicePayment | None = None
     #: At most 512 characters.
     description: str | None = attrs.field(default=None, validator=text(most=512))

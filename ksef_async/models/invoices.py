@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import attrs
 
-from .bounds import text
+from .bounds import KSEF_NUMBER, text
 from .common import OpenStrEnum, StatusInfo, wire_name
 from .keys import EncryptionInfo
 from .packages import CompressionType
@@ -18,7 +18,6 @@ from .sessions import FormCode, InvoicingMode
 from .times import ServerTime
 
 __all__ = [
-    "KSEF_NUMBER",
     "AmountFilter",
     "AmountType",
     "AuthorizedSubject",
@@ -46,12 +45,6 @@ __all__ = [
 ]
 
 _NIP = r"[1-9]((\d[1-9])|([1-9]\d))\d{7}"
-
-#: KSeF's pattern; 35 characters, or 36 for a number given by KSeF 1.0.
-KSEF_NUMBER = (
-    r"([1-9](\d[1-9]|[1-9]\d)\d{7})-(20[2-9][0-9]|2[1-9]\d{2}|[3-9]\d{3})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
-    r"-([0-9A-F]{6})-?([0-9A-F]{6})-([0-9A-F]{2})"
-)
 
 
 # --- what is told of an invoice ----------------------------------------------------------------------------

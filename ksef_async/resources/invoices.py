@@ -8,8 +8,9 @@ from typing import Final
 
 from ..caller import Api
 from ..errors import BadRequestError, InvalidFieldError
+from ..models.bounds import KSEF_NUMBER
 from ..models.common import StatusInfo
-from ..models.invoices import KSEF_NUMBER, InvoiceFilters, InvoiceMetadata, InvoiceMetadataPage, SortOrder
+from ..models.invoices import InvoiceFilters, InvoiceMetadata, InvoiceMetadataPage, SortOrder
 from ..operations.invoices import GET_INVOICE, QUERY_INVOICE_METADATA
 from ..paging import Pages
 from ..polling import Cadence, wait_until

@@ -11,8 +11,8 @@ import anyio.to_thread
 import attrs
 
 from ...errors import InvalidFieldError
+from ...models.bounds import KSEF_NUMBER
 from ...models.invoices import (
-    KSEF_NUMBER,
     DateType,
     ExportInvoicesRequest,
     ExportInvoicesResponse,
