@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 from struct import pack as pack_struct
-from tarfile import BLOCKSIZE, PAX_FORMAT, RECORDSIZE, TarInfo
+from tarfile import BLOCKSIZE, RECORDSIZE
 from typing import Final, Protocol
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
@@ -22,6 +22,7 @@ from .deflate import Deflate
 from .package import PackedInvoice
 from .parts import Sink
 from .sources import Invoice
+from .tar_headers import tar_header
 
 __all__ = ["Archive", "Lot", "TarGzArchive", "ZipArchive", "new_archive"]
 
@@ -96,7 +97,7 @@ class ZipArchive:
             info.compress_type = ZIP_DEFLATED
             info.create_system = _UNIX
             info.external_attr = _MODE << 16
-            chunks = self._deflate.stream([invoice.data])
+            chunks = self._deflate.whole(invoice.data)
             # Known before the header is written, so that no entry needs a data descriptor behind it.
             info.CRC = self._deflate.crc32(invoice.data)
             info.file_size = len(invoice.data)
@@ -120,7 +121,7 @@ class ZipArchive:
 
 
 class TarGzArchive:
-    """A gzip stream of a tar archive; headers by `tarfile`.
+    """A gzip stream of a tar archive.
 
     Each lot is compressed by itself, with the end of the lot before as its dictionary, and ends on a whole byte:
     so the lots make one stream together, hardly larger than if one thread had compressed it. (pigz does the same.)
@@ -137,10 +138,8 @@ class TarGzArchive:
         """Put headers before the invoices; see `Archive.prepare`."""
         pieces = []
         for invoice in invoices:
-            info = TarInfo(invoice.file_name)
-            info.size = len(invoice.data)
-            info.mode = _MODE
-            pieces += [info.tobuf(PAX_FORMAT), invoice.data, bytes(-info.size % BLOCKSIZE)]
+            size = len(invoice.data)
+            pieces += [tar_header(invoice.file_name, size), invoice.data, bytes(-size % BLOCKSIZE)]
         lot = Lot(invoices, self._dictionary, pieces)
         self._take(pieces)
         return lot

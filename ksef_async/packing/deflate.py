@@ -52,6 +52,13 @@ class Deflate:
         checksum: int = self.module.crc32(data, start)
         return checksum
 
+    def whole(self, data: bytes) -> list[bytes]:
+        """``data`` as raw deflate, which ends with it; in pieces, since a larger one would hold up the event loop."""
+        if len(data) > _PIECE:
+            return self.stream([data])
+        # One call: with many small invoices the threads otherwise wait for each other rather than work.
+        return [self.module.compress(data, self.level, -zlib.MAX_WBITS)]
+
     def stream(self, pieces: Iterable[Buffer], *, dictionary: bytes = b"", is_end: bool = True) -> list[bytes]:
         """``pieces`` as raw deflate.
 

@@ -112,10 +112,15 @@ class SpooledParts:
             LocalProtocolError: The package becomes larger than KSeF takes.
             OSError: The disk.
         """
-        view = memoryview(data)
-        self._size += len(view)
+        self._size += len(data)
         if self._size > self._max_size:
             raise LocalProtocolError(f"The archive has more than {self._max_size:,} bytes; make two packages of it.")
+        filled = self._filled + len(data)
+        if filled < _BUFFER:
+            self._plain[self._filled : filled] = data
+            self._filled = filled
+            return len(data)
+        view = memoryview(data)
         while view:
             taken = min(len(view), _BUFFER - self._filled)
             self._plain[self._filled : self._filled + taken] = view[:taken]

@@ -1,18 +1,19 @@
-"""One pass over a source: lots are read, compressed by several threads at once, and written in their order.
+"""One pass over a source: lots are read in turn, compressed by several threads at once, and written in their order.
 
-Only so many lots are under way that memory stays constant. Whatever goes wrong, no thread works on afterwards.
+As many tasks as cores each take a lot, compress it, and write what is complete by then; so no thread waits for work
+while another has too much. Only so many lots are under way that memory stays constant. Whatever goes wrong, no thread
+works on afterwards.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from threading import Lock
 from typing import Final
 
 import anyio
-import anyio.abc
 import anyio.to_thread
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from ..errors import KsefError, LocalProtocolError
 from .archives import Archive, Lot
@@ -21,83 +22,76 @@ from .sources import InvoiceSource
 
 __all__ = ["default_workers", "run_pipeline"]
 
-#: Lots beyond those being compressed: one that is read meanwhile, or written.
+#: Lots that may be complete while one before them is not.
 _SPARE: Final = 2
-
-
-class _Job:
-    """A lot on its way; or the refusal that stands in its place, to be raised when its turn comes."""
-
-    def __init__(self) -> None:
-        self.lot: Lot | None = None
-        self.refusal: KsefError | None = None
-        self.is_ready = anyio.Event()
-
-    def refuse(self, refusal: KsefError) -> None:
-        self.refusal = refusal
-        self.is_ready.set()
 
 
 class _Pipeline:
     def __init__(self, source: InvoiceSource, archive: Archive, workers: int, report: Callable[[int], None]) -> None:
         self._source = source
         self._archive = archive
+        self._workers = workers
         self._report = report
-        # Limiters of our own: anyio's common one is for the application.
-        self._compressing = anyio.CapacityLimiter(workers)
-        self._writing = anyio.CapacityLimiter(1)
+        # A limiter of our own: anyio's common one is for the application.
+        self._threads = anyio.CapacityLimiter(workers)
+        self._reading = anyio.Lock()
         self._slots = anyio.Semaphore(workers + _SPARE)
+        self._read = 0
+        self._is_read = False
+        self._writing = Lock()
+        self._written = 0
+        #: By number: lots to be written; or what was refused in their place, to be raised when its turn comes.
+        self._ready: dict[int, Lot | KsefError] = {}
         self.packed: list[PackedInvoice] = []
-        self.refusal: KsefError | None = None
 
     async def run(self) -> None:
-        send, receive = anyio.create_memory_object_stream[_Job](self._slots.value)
         # The thread calls stand in child tasks: those a task group cancels by scopes, which anyio's threads outlast.
-        with send, receive:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._read, tasks, send)
-                tasks.start_soon(self._write, tasks, receive)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(self._workers):
+                tasks.start_soon(self._work)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, self._archive.finish)
 
-    async def _read(self, tasks: anyio.abc.TaskGroup, jobs: MemoryObjectSendStream[_Job]) -> None:
-        async with jobs:
-            while True:
-                await self._slots.acquire()
-                job = _Job()
+    async def _work(self) -> None:
+        while True:
+            await self._slots.acquire()
+            async with self._reading:
+                if self._is_read:
+                    self._slots.release()
+                    return
+                number = self._read
+                lot: Lot | KsefError | None
                 try:
                     lot = await self._source.next_lot(self._archive.prepare)
                 except KsefError as refusal:
-                    job.refuse(refusal)
-                    await jobs.send(job)
-                    return
-                if lot is None:
-                    return
-                tasks.start_soon(self._compress, job, lot)
-                await jobs.send(job)
+                    lot = refusal
+                self._read += 1
+                self._is_read = not isinstance(lot, Lot)
+            if lot is not None:
+                for size in await anyio.to_thread.run_sync(self._take, number, lot, limiter=self._threads):
+                    self._slots.release()
+                    self._report(size)
 
-    async def _compress(self, job: _Job, lot: Lot) -> None:
-        try:
-            await anyio.to_thread.run_sync(self._archive.compress, lot, limiter=self._compressing)
-        except KsefError as refusal:
-            job.refuse(refusal)
-        else:
-            job.lot = lot
-            job.is_ready.set()
+    def _take(self, number: int, lot: Lot | KsefError) -> list[int]:
+        """Compress a lot and write what is complete; the plain sizes of what was written. Blocks."""
+        if isinstance(lot, Lot):
+            try:
+                self._archive.compress(lot)
+            except KsefError as refusal:
+                lot = refusal
+        sizes = []
+        with self._writing:
+            self._ready[number] = lot
+            while (complete := self._ready.pop(self._written, None)) is not None:
+                if not isinstance(complete, Lot):
+                    raise complete
+                self._write(complete)
+                self._written += 1
+                self.packed += complete.packed
+                sizes.append(complete.plain_size)
+        return sizes
 
-    async def _write(self, tasks: anyio.abc.TaskGroup, jobs: MemoryObjectReceiveStream[_Job]) -> None:
-        async with jobs:
-            async for job in jobs:
-                await job.is_ready.wait()
-                if job.lot is None:
-                    self.refusal = job.refusal
-                    tasks.cancel_scope.cancel()
-                    return
-                await anyio.to_thread.run_sync(self._write_lot, job.lot, limiter=self._writing)
-                self._slots.release()
-                self.packed += job.lot.packed
-                self._report(job.lot.plain_size)
-        await anyio.to_thread.run_sync(self._archive.finish, limiter=self._writing)
-
-    def _write_lot(self, lot: Lot) -> None:
+    def _write(self, lot: Lot) -> None:
         try:
             self._archive.write(lot)
         except LocalProtocolError as error:
@@ -129,8 +123,6 @@ async def run_pipeline(
         for other in others:
             first.add_note(f"At the same time: {other!r}")
         raise first from None
-    if pipeline.refusal is not None:
-        raise pipeline.refusal
     return pipeline.packed
 
 
