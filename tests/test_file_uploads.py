@@ -57,6 +57,39 @@ def put(environment: Environment, body: FileBody) -> RawRequest:
     )
 
 
+async def arrived_whole(path: Path) -> bool:
+    storage, transport = Storage(), AiohttpTransport()
+    async with serving(storage.put) as environment:
+        await transport.send(put(environment, FileBody(path=path, size=SIZE)))
+        await transport.aclose()
+    return storage.digests == [sha256(await anyio.Path(path).read_bytes()).digest()]
+
+
+async def test_a_file_arrives_whole_where_only_threads_read_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "RWF_NOWAIT", raising=False)  # as on other systems than Linux
+
+    assert await arrived_whole(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="only Linux reads without waiting")
+async def test_a_file_that_the_system_has_not_in_memory_arrives_whole(path: Path) -> None:
+    if drop_from_memory(path) == SIZE:
+        pytest.skip("this file system keeps files in memory")
+
+    assert await arrived_whole(path)
+
+
+def drop_from_memory(path: Path) -> int:
+    """How many bytes of the file are in memory all the same."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        try:
+            return os.preadv(file.fileno(), [bytearray(SIZE)], 0, os.RWF_NOWAIT)
+        except OSError:
+            return 0
+
+
 async def test_file_arrives_whole_with_its_length_and_no_chunks(path: Path) -> None:
     storage, transport, handed_over = Storage(), AiohttpTransport(), list[int]()
 
