@@ -3,8 +3,8 @@
 The least work is a chain written by hand: one thread for each core, each taking every other lot and doing everything
 to it (SHA-256 and CRC-32 of the plain invoices, deflate, SHA-256 of that, AES, SHA-256 of that, a file), with neither
 an archive around it nor anything handed over; the event loop beside it does nothing, so its stalls are the machine's.
-`pack` does the same, and makes an archive in order of it. Where ksef-client is installed beside it, that packs the
-same invoices, with the zlib that it knows.
+`pack` does the same, and makes an archive in order of it. Where ksef-client and ksef2 are installed, they pack the same
+invoices, with the zlib that they know.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from itertools import product
@@ -151,7 +151,7 @@ async def watched(work: Awaitable[tuple[int, float]]) -> tuple[int, float, float
     return size, seconds, max(stalls) * 1000
 
 
-def run_peer(invoices: Invoices, row: dict[str, Any]) -> int:
+def run_ksef_client(invoices: Invoices, row: dict[str, Any]) -> int:
     from ksef_client.services.batch import encrypt_batch_parts
     from ksef_client.utils.zip_utils import build_tar_gz, build_zip
 
@@ -159,6 +159,24 @@ def run_peer(invoices: Invoices, row: dict[str, Any]) -> int:
     archive = build_zip(files) if row["format"] == "Zip" else build_tar_gz(files)
     parts, _ = encrypt_batch_parts(archive, KEY, VECTOR)
     return sum(map(len, parts))
+
+
+def run_ksef2(invoices: Invoices, row: dict[str, Any]) -> int:
+    from ksef2._domain.models.batch import BatchInvoice
+    from ksef2._services.batch_preparation import prepare_batch_package
+
+    assert row["format"] == "Zip", "the only one it knows"
+    package = prepare_batch_package(
+        invoices=[BatchInvoice(file_name=name, content=data) for name, data in invoices],
+        aes_key=KEY,
+        iv=VECTOR,
+        encrypted_key=bytes(256),
+    )
+    return sum(part.file_size for part in package.parts)
+
+
+#: What is measured beside it where it is installed, by the name of its package.
+PEERS: dict[str, Callable[[Invoices, dict[str, Any]], int]] = {"ksef_client": run_ksef_client, "ksef2": run_ksef2}
 
 
 def peak_memory() -> float:
@@ -171,8 +189,8 @@ def run_row(row: dict[str, Any]) -> None:
     """In the row's own process."""
     invoices = Invoices(row["count"], row["size"], compressible=row["compressible"])
     cpu, start, stall = time.process_time(), time.perf_counter(), None
-    if row["way"] == "peer":
-        size = run_peer(invoices, row)
+    if row["way"] in PEERS:
+        size = PEERS[row["way"]](invoices, row)
         seconds = time.perf_counter() - start
     else:
         work = run_chain_in_thread(invoices, row) if row["way"] == "chain" else run_pack(invoices, row)
@@ -182,10 +200,11 @@ def run_row(row: dict[str, Any]) -> None:
 
 
 def measure(row: dict[str, Any], rounds: int) -> list[dict[str, dict[str, float]]]:
-    """The chain and `pack` in turns; and ksef-client, where it is installed."""
-    # The peer holds everything in memory, several times over: no 5 GB for it.
-    has_peer = importlib.util.find_spec("ksef_client") is not None and row["count"] * row["size"] <= 10**9
-    ways = ("chain", "pack", "peer") if has_peer else ("chain", "pack")
+    """The chain and `pack` in turns; and its peers, where they are installed."""
+    ways = ["chain", "pack"]
+    # They hold everything in memory, several times over: no 5 GB for them.
+    if row["count"] * row["size"] <= 10**9:
+        ways += [peer for peer in PEERS if importlib.util.find_spec(peer) and can_pack(peer, row)]
     results = []
     for _ in range(rounds):
         result = {}
@@ -194,6 +213,10 @@ def measure(row: dict[str, Any], rounds: int) -> list[dict[str, dict[str, float]
             result[way] = json.loads(subprocess.check_output(command))
         results.append(result)
     return results
+
+
+def can_pack(peer: str, row: dict[str, Any]) -> bool:
+    return peer != "ksef2" or row["format"] == "Zip"
 
 
 def report(row: dict[str, Any], results: list[dict[str, dict[str, float]]]) -> None:
@@ -208,9 +231,13 @@ def report(row: dict[str, Any], results: list[dict[str, dict[str, float]]]) -> N
         f"{best['size'] / 1e6:7.1f} MB  peak {max(r['pack']['memory'] for r in results):5.1f} MB  "
         f"longest stall {min(r['pack']['stall'] for r in results):5.1f} ms "
         f"(chain's {min(r['chain']['stall'] for r in results):5.1f})",
-        *[f" ksef-client {r['peer']['seconds']:.2f} s, {r['peer']['memory']:.0f} MB" for r in results if "peer" in r],
         flush=True,
     )
+    for peer in PEERS:
+        if peer in results[0]:
+            taken = min((result[peer] for result in results), key=lambda result: result["seconds"])
+            times = sorted(result[peer]["seconds"] / result["pack"]["seconds"] for result in results)[len(results) // 2]
+            print(f"    {peer}: {taken['seconds']:.2f} s, {times:.1f} times as long; peak {taken['memory']:.0f} MB")
 
 
 def main() -> None:
