@@ -166,6 +166,21 @@ async def test_group_that_is_broken_off_for_a_deadlock_is_written_one_by_one(
         assert len(await submissions.list()) == 2
 
 
+async def test_journal_in_memory_is_read_and_written_at_once() -> None:
+    async with Submissions("sqlite+aiosqlite://") as submissions:
+
+        async def submit(number: int) -> Submission:
+            for _ in range(number):
+                await asyncio.sleep(0)
+            submitted = await submissions.submit(sample_invoice(NIP, f"FV/{number}"))
+            assert submitted in await submissions.list()
+            return await submissions.get(submitted.id)
+
+        submitted = await asyncio.gather(*map(submit, range(30)))
+
+        assert len({one.id for one in submitted}) == len(await submissions.list()) == 30
+
+
 # --- one caller does not hurt the others --------------------------------------------------------------------------
 
 
