@@ -166,19 +166,16 @@ async def test_group_that_is_broken_off_for_a_deadlock_is_written_one_by_one(
         assert len(await submissions.list()) == 2
 
 
-async def test_journal_in_memory_is_read_and_written_at_once() -> None:
+async def test_reading_a_journal_in_memory_takes_nothing_back() -> None:
     async with Submissions("sqlite+aiosqlite://") as submissions:
+        async with submissions.begin() as transaction:
+            await submissions.submit(sample_invoice(NIP, "FV/1"), tx=transaction)
+            reading = asyncio.create_task(submissions.list())
+            await submissions.submit(sample_invoice(NIP, "FV/2"), tx=transaction)
 
-        async def submit(number: int) -> Submission:
-            for _ in range(number):
-                await asyncio.sleep(0)
-            submitted = await submissions.submit(sample_invoice(NIP, f"FV/{number}"))
-            assert submitted in await submissions.list()
-            return await submissions.get(submitted.id)
-
-        submitted = await asyncio.gather(*map(submit, range(30)))
-
-        assert len({one.id for one in submitted}) == len(await submissions.list()) == 30
+        # There is one connection; what was read meanwhile would have ended with its transaction rolled back.
+        assert len(await reading) == 2
+        assert len(await submissions.list()) == 2
 
 
 # --- one caller does not hurt the others --------------------------------------------------------------------------
