@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import Self
 
 import anyio
@@ -12,9 +12,11 @@ from anyio.abc import TaskGroup
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..errors import LocalProtocolError
+from ..shielding import finish
 from .database import Database
 from .engine import Engine
-from .intake import hand_in
+from .grouping import Grouped, told
+from .intake import hand_in, prepare
 from .journal import Journal
 from .models import Submission
 from .runner import Clients, Runner
@@ -60,6 +62,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
         self._database = Database(url)
         self._vault = Vault(keys)
         self._journal = Journal(self._database, self._vault)
+        self._intake = Grouped(self._database.write, hand_in, weigh=lambda entry: len(entry.stored))
         self._clients = client
         self._engine = engine
         self._settings = settings or Settings()
@@ -81,7 +84,12 @@ class Submissions(anyio.AsyncContextManagerMixin):
                 yield self
         finally:
             self._is_open = False
-            await self._database.aclose()
+            await finish(self._close(), math.inf)
+
+    async def _close(self) -> None:
+        await self._intake.aclose()
+        await self._journal.aclose()
+        await self._database.aclose()
 
     @property
     def commits(self) -> int:
@@ -156,10 +164,9 @@ class Submissions(anyio.AsyncContextManagerMixin):
             IdentityTakenError: Another document of the same seller, kind and number (not rejected, not cancelled),
                 or with the same key, is in the journal.
         """
-        hand_over = partial(
-            hand_in,
-            vault=self._vault,
-            xml=xml,
+        entry = await prepare(
+            self._vault,
+            xml,
             key=key,
             priority=int(priority),
             nip=nip,
@@ -168,9 +175,8 @@ class Submissions(anyio.AsyncContextManagerMixin):
         )
         if tx is not None:
             # Its commit is seen at the next look: nobody tells us of it.
-            return await hand_over(tx)
-        async with self._database.write() as own:
-            submission = await hand_over(own)
+            return told((await hand_in(tx, [entry]))[0])
+        submission = await self._intake.ask(entry)
         if self._runner is not None:
             self._runner.wake(submission.nip)
         return submission
