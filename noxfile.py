@@ -98,10 +98,15 @@ def schemathesis(session: nox.Session) -> None:
 
 @nox.session(python="3.12")
 def bench(session: nox.Session) -> None:
-    """Ratios against a hand-written loop, in one run: ``nox -s bench -- batch --large``; without a name, all."""
+    """Ratios against a hand-written loop, in one run: ``nox -s bench -- batch --large``; without a name, all.
+
+    ``flow`` is the whole way of a package: ``nox -s bench -- flow --gigabytes 5``.
+    """
     session.install("-e", ".[fast]", "ksef-client==0.20.*", "ksef2==1.1.*")
     which, *options = session.posargs or ("all",)
     if which in {"all", "online"}:
         session.run("python", "tests/benchmarks/bench_online.py", *options)
     if which in {"all", "batch"}:
         session.run("python", "tests/benchmarks/bench_batch.py", *options)
+    if which in {"all", "flow"}:
+        session.run("python", "tests/benchmarks/bench_flow.py", *options)

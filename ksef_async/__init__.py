@@ -132,7 +132,8 @@ if TYPE_CHECKING:
     from .packing import Package, PackedInvoice, pack
     from .protocol.planning import Plan, Route
     from .resources.handles import OperationHandle
-    from .sessions.batch import BatchOutcome, BatchSession
+    from .sessions.batch import BatchSession
+    from .sessions.batch_outcomes import BatchOutcome
     from .sessions.keeper import SessionKeeper
 
 __version__ = "0.1.0"
@@ -272,7 +273,7 @@ _LATER: Final = {
     "AmountFilter": "models.invoices",
     "AmountType": "models.invoices",
     "Authorization": "models.permissions",
-    "BatchOutcome": "sessions.batch",
+    "BatchOutcome": "sessions.batch_outcomes",
     "BatchSession": "sessions.batch",
     "BuyerIdentifier": "models.invoices",
     "BuyerIdentifierType": "models.invoices",

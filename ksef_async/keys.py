@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 import anyio
+import anyio.to_thread
 import attrs
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -76,7 +77,9 @@ class PublicKeys:
                 self._certificates = await self._api.call(LIST_PUBLIC_KEYS)
                 self._fetched_at = now = self._api.now()
         certificate = choose_certificate(self._certificates, usage, now)
-        return PublicKey(certificate.public_key_id, load_public_key(certificate.certificate))
+        # The first one loads all that reads certificates, which takes long enough to hold up an event loop.
+        key = await anyio.to_thread.run_sync(load_public_key, certificate.certificate)
+        return PublicKey(certificate.public_key_id, key)
 
     async def use(self, usage: PublicKeyUsage, request: Callable[[PublicKey], Awaitable[T]]) -> T:
         """Make ``request`` with a key; when KSeF has withdrawn the key since it was fetched (21470), once more.

@@ -127,9 +127,12 @@ class AiohttpTransport:
                 raise_for_status=False,
                 timeout=timeout,
             ) as response:
-                body = await response.read()
+                # As it comes: `read()` would hold a large answer twice, once in pieces.
+                body = io.BytesIO()
+                async for piece in response.content.iter_any():
+                    body.write(piece)
                 lower = {name.lower(): value for name, value in response.headers.items()}
-                return RawResponse(status=response.status, headers=lower, body=body)
+                return RawResponse(status=response.status, headers=lower, body=body.getvalue())
         # `from None`: aiohttp's messages carry the URL, and a signed link is a secret. Its kind and reason suffice.
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             reason = getattr(error, "os_error", None) or "no connection in time"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from ksef_async.models.common import Context, ContextType
@@ -11,6 +12,7 @@ from ksef_async.models.invoices import DateRange, DateType, InvoiceFilters, Invo
 from ksef_async.models.sessions import FormCode
 from ksef_async.protocol.lifecycle import LoginStatusCode
 from ksef_async.sandbox import Sandbox, sample_invoice
+from ksef_async.sandbox.documents import StoredDocument
 from ksef_async.sandbox.filing import file_invoice
 from ksef_async.sandbox.intake import examine
 from ksef_async.sandbox.online import OnlineSession
@@ -65,8 +67,7 @@ def feed(sandbox: Sandbox, documents: Iterable[bytes], *, nip: str | None = None
                 form_code=session.form_code,
                 context=session.context,
                 received_at=now,
-                declared_size=len(document),
-                declared_hash=digest,
+                declared=(len(document), digest),
                 is_correction=False,
                 check_identifiers=False,
                 limits=world.granted.context(session.context).online_session,
@@ -82,6 +83,7 @@ def feed(sandbox: Sandbox, documents: Iterable[bytes], *, nip: str | None = None
             reference_number=new_reference_number("EE", now),
             ordinal_number=len(session.invoices) + 1,
             invoice_hash=digest,
+            stored=_stored(sandbox, document),
             received_at=now,
             processing_at=processing_at,
             final_at=processing_at + world.timings.invoice_processing_delay,
@@ -91,6 +93,12 @@ def feed(sandbox: Sandbox, documents: Iterable[bytes], *, nip: str | None = None
         file_invoice(world, invoice, session)
         numbers.append(verdict.ksef_number)
     return numbers
+
+
+def _stored(sandbox: Sandbox, document: bytes) -> StoredDocument:
+    # The sandbox writes to the disk in threads only, and the tests hold it to that.
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(sandbox.world.documents.keep, document).result()
 
 
 def feed_samples(sandbox: Sandbox, count: int, *, start: int = 0, buyer: str = BUYER) -> list[str]:

@@ -8,6 +8,7 @@ documentation says of a prefix contradicts every client that works.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable, Iterator
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -75,6 +76,16 @@ class SessionCipher:
             plain[whole:] + bytes([padding_size]) * padding_size, memoryview(out)[written:]
         )
         return bytes(memoryview(out)[:written])
+
+    def encrypt_pieces(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """As `encrypt`, of something too large to be held at once: what comes of each piece, and then the end."""
+        encryptor = self._cipher.encryptor()
+        size = 0
+        for piece in pieces:
+            size += len(piece)
+            yield encryptor.update(piece)
+        padding_size = _BLOCK - size % _BLOCK
+        yield encryptor.update(bytes([padding_size]) * padding_size)
 
     def decrypt(self, ciphertext: bytes) -> bytes:
         """The plain bytes.

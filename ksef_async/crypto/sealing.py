@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -12,17 +13,18 @@ from ..errors import CryptoError
 __all__ = ["seal", "unseal"]
 
 
-def seal(content: dict[str, Any], key: bytes | str) -> bytes:
+def seal(content: dict[str, Any], key: bytes | str, *, plain: Callable[[Any], object] | None = None) -> bytes:
     """``content`` as JSON, encrypted (AES-128-CBC with HMAC-SHA-256).
 
     Args:
         content: Anything orjson writes.
         key: From ``cryptography.fernet.Fernet.generate_key()``.
+        plain: What else is in it as something orjson writes, asked for when its turn comes.
 
     Raises:
         CryptoError: ``key`` is no Fernet key.
     """
-    return _fernet(key).encrypt(orjson.dumps(content))
+    return _fernet(key).encrypt(orjson.dumps(content, default=plain))
 
 
 def unseal(data: bytes, key: bytes | str, what: str) -> dict[str, Any]:

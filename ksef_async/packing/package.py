@@ -138,9 +138,9 @@ class Package:
             "symmetricKey": b64encode(self.symmetric_key).decode(),
             "initializationVector": b64encode(self.initialization_vector).decode(),
             "parts": [[part.path.name, part.size, part.sha256.hex()] for part in self.parts],
-            "invoices": [[i.file_name, i.size, i.sha256.hex(), i.key] for i in self.invoices],
+            "invoices": self.invoices,
         }
-        sealed = seal(content, key)
+        sealed = seal(content, key, plain=_row)
         for part in self.parts:
             with part.path.open("r+b") as file:
                 os.fsync(file.fileno())
@@ -186,3 +186,8 @@ class Package:
             initialization_vector=b64decode(content["initializationVector"]),
             folder=folder,
         )
+
+
+def _row(invoice: PackedInvoice) -> list[Any]:
+    """An invoice in the manifest."""
+    return [invoice.file_name, invoice.size, invoice.sha256.hex(), invoice.key]

@@ -262,8 +262,13 @@ def _only(primitive: type[T]) -> Callable[[object, object], T]:
 
 
 def _read_datetime(value: object, _: object) -> datetime:
+    return _moment(_text(value))
+
+
+@functools.lru_cache(1024)  # the invoices of a list share theirs
+def _moment(text: str) -> datetime:
     # `fromisoformat` cuts what is finer than a microsecond; rounding up would skip invoices at a date border.
-    moment = datetime.fromisoformat(_text(value))
+    moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

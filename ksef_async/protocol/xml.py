@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
 from xml.etree import ElementTree as ET
 
 __all__ = ["ET", "local_name", "parse_xml"]
+
+#: What is parsed at a time: nothing else of Python runs meanwhile.
+_PIECE: Final = 2**20
 
 
 class _StrictBuilder(ET.TreeBuilder):
@@ -16,15 +20,44 @@ class _StrictBuilder(ET.TreeBuilder):
         raise ValueError("a processing instruction is not allowed")
 
 
-def parse_xml(data: bytes) -> ET.Element:
+class _TakingBuilder(_StrictBuilder):
+    def __init__(self, take: Callable[[ET.Element, ET.Element], bool]) -> None:
+        super().__init__()
+        self._take = take
+        self._open: list[ET.Element] = []
+
+    def start(self, tag: Any, attrs: Any, /) -> ET.Element:
+        element = super().start(tag, attrs)
+        self._open.append(element)
+        return element
+
+    def end(self, tag: Any, /) -> ET.Element:
+        element = super().end(tag)
+        self._open.pop()
+        if len(self._open) == 1 and self._take(self._open[0], element):
+            self._open[0].remove(element)
+        return element
+
+
+def parse_xml(data: bytes, take: Callable[[ET.Element, ET.Element], bool] | None = None) -> ET.Element:
     """The root element of an XML document.
+
+    Args:
+        data: The document.
+        take: Is given the root and each child of it once that is complete; a child it returns True for is not kept,
+            so that a long document need not be held as elements, which take ten times as much memory.
 
     Raises:
         ValueError: Not well-formed, or with a DTD or a processing instruction.
+        Exception: Whatever ``take`` raises, but a `LookupError`.
     """
+    # Without a DTD there are no entities, which is what S314 warns of.
+    parser = ET.XMLParser(target=_StrictBuilder() if take is None else _TakingBuilder(take))  # noqa: S314
     try:
-        # Without a DTD there are no entities, which is what S314 warns of.
-        return ET.fromstring(data, parser=ET.XMLParser(target=_StrictBuilder()))  # noqa: S314
+        for start in range(0, len(data), _PIECE):
+            parser.feed(data[start : start + _PIECE])
+        root: ET.Element = parser.close()
+        return root
     except (ET.ParseError, LookupError) as error:  # LookupError: an encoding Python does not know
         raise ValueError(f"not well-formed XML: {error}") from error
 

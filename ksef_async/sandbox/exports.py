@@ -1,7 +1,8 @@
 """Exports: what was asked for, and the real packages that come of it.
 
-What goes into a package is decided when it is asked for; the package itself is made, in a thread, when it is first
-looked at. Its encrypted parts lie in a temporary folder until the sandbox ends.
+What may go into a package is decided when it is asked for; the package itself is made, in a thread, when it is first
+looked at, and only then it shows where it is cut for its size. Its encrypted parts lie in the spool until the sandbox
+ends.
 """
 
 from __future__ import annotations
@@ -9,14 +10,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import shutil
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import anyio
 import attrs
@@ -30,11 +29,13 @@ from ..protocol.lifecycle import EXPORT_STATES, ExportStatusCode
 from .clock import Timings
 from .repository import ArchivedInvoice
 
-__all__ = ["Export", "Exports", "PackageLimits", "Part", "build_parts", "cut"]
+__all__ = ["Export", "Exports", "PackageLimits", "Part", "build_parts"]
 
 _EXTENSIONS: Final = {CompressionType.ZIP: "zip", CompressionType.TAR_GZ: "tar.gz"}
 #: PKCS#7 adds up to a block.
 _BLOCK: Final = 16
+#: Encrypted at a time.
+_PIECE: Final = 2**20
 
 
 @attrs.define(kw_only=True)
@@ -43,7 +44,7 @@ class PackageLimits:
 
     #: Invoices of a query, and of a package.
     max_invoices: int = 10_000
-    #: Bytes of compressed documents in a package.
+    #: Bytes of a package: of compressed documents.
     max_package_size: int = 1_000_000_000
     #: Bytes of an encrypted part.
     max_part_size: int = 50_000_000
@@ -78,8 +79,8 @@ class Export:
     compression: CompressionType
     started_at: datetime
     timings: Timings
-    #: What goes into it, and whether there was more.
-    invoices: tuple[ArchivedInvoice, ...]
+    #: What goes into it, as far as it has room; and whether there was more.
+    invoices: Sequence[ArchivedInvoice]
     is_truncated: bool
     #: None for a query by another date than that of permanent storage.
     hwm: ServerTime | None
@@ -135,13 +136,6 @@ class Exports:
         self.limits = PackageLimits()
         #: By their reference numbers.
         self.by_reference: dict[str, Export] = {}
-        self._folder: Path | None = None
-
-    def folder(self) -> Path:
-        """Where parts are kept; made when it is first wanted."""
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="ksef-sandbox-"))
-        return self._folder
 
     def running(self, context: Context, subject: object, now: datetime) -> int:
         """How many exports of a subject in a context are in progress."""
@@ -155,70 +149,85 @@ class Exports:
         export = self.by_reference.get(reference_number)
         return next((part for part in (export.parts if export else None) or () if part.name == name), None)
 
-    def close(self) -> None:
-        """Remove what was made."""
-        folder, self._folder = self._folder, None
-        if folder is not None:
-            shutil.rmtree(folder)
 
+def build_parts(
+    export: Export, describe: Callable[[Sequence[ArchivedInvoice]], bytes], folder: Path, limits: PackageLimits
+) -> tuple[Part, ...]:
+    """Make the package and encrypt its parts; takes its time.
 
-def cut(
-    invoices: Sequence[ArchivedInvoice], limits: PackageLimits, *, only_metadata: bool
-) -> tuple[tuple[ArchivedInvoice, ...], bool]:
-    """As many invoices as fit into a package, and whether there are more."""
-    size, count = 0, 0
-    for invoice in invoices[: limits.max_invoices]:
-        size += 0 if only_metadata else len(invoice.packed)
-        if size > limits.max_package_size and count:
-            break
-        count += 1
-    return tuple(invoices[:count]), count < len(invoices)
+    An invoice that might not fit any more, and all after it, are left out of the export.
 
-
-def build_parts(export: Export, metadata: bytes, folder: Path, max_part_size: int) -> tuple[Part, ...]:
-    """Make the package and encrypt its parts; takes its time."""
+    Args:
+        export: What it is made of.
+        describe: What ``_metadata.json`` says of the invoices in the package.
+        folder: Where the parts go.
+        limits: How large they, and all of them, are at most.
+    """
     if export.cipher is None:
         raise ValueError("a package cannot be encrypted without a key")
     archive_path = folder / f"{export.reference_number}.plain"
     try:
         with archive_path.open("w+b") as archive:
-            _PACKERS[export.compression](archive, _entries(export, metadata))
+            _PACKERS[export.compression](archive, _entries(export, archive, describe, limits.max_package_size))
             if export.change is not None:
                 archive.seek(0)
                 changed = export.change(archive.read())
                 archive.seek(0)
                 archive.truncate()
                 archive.write(changed)
+            size = archive.seek(0, io.SEEK_END)
             archive.seek(0)
-            parts: list[Part] = []
             # Rounded down to whole blocks, so that a full part has exactly the size allowed.
-            while plain := archive.read(max_part_size // _BLOCK * _BLOCK - 1):
-                parts.append(_encrypt(export, export.cipher, plain, len(parts) + 1, folder))
-            return tuple(parts)
+            largest = limits.max_part_size // _BLOCK * _BLOCK - 1
+            return tuple(
+                _encrypt(export, export.cipher, archive, min(largest, size - start), number, folder)
+                for number, start in enumerate(range(0, size, largest), 1)
+            )
     finally:
         archive_path.unlink(missing_ok=True)
 
 
-def _encrypt(export: Export, cipher: SessionCipher, plain: bytes, number: int, folder: Path) -> Part:
-    encrypted = cipher.encrypt(plain)
+def _encrypt(export: Export, cipher: SessionCipher, archive: IO[bytes], size: int, number: int, folder: Path) -> Part:
+    """Make a part of the next ``size`` bytes."""
     name = f"{export.reference_number}-{number:03}.{_EXTENSIONS[export.compression]}.aes"
     path = folder / name
-    path.write_bytes(encrypted if export.damage is None else export.damage(encrypted))
+    plain, encrypted = hashlib.sha256(), hashlib.sha256()
+    with path.open("wb") as file:
+        for piece in cipher.encrypt_pieces(_pieces(archive, size, plain.update)):
+            encrypted.update(piece)
+            file.write(piece)
+        encrypted_size = file.tell()
+    if export.damage is not None:
+        path.write_bytes(export.damage(path.read_bytes()))
     return Part(
         name=name,
         path=path,
-        size=len(plain),
-        sha256=hashlib.sha256(plain).digest(),
-        encrypted_size=len(encrypted),
-        encrypted_sha256=hashlib.sha256(encrypted).digest(),
+        size=size,
+        sha256=plain.digest(),
+        encrypted_size=encrypted_size,
+        encrypted_sha256=encrypted.digest(),
     )
 
 
-def _entries(export: Export, metadata: bytes) -> Iterator[tuple[str, bytes]]:
+def _pieces(archive: IO[bytes], size: int, tell: Callable[[bytes], None]) -> Iterator[bytes]:
+    while size:
+        piece = archive.read(min(size, _PIECE))
+        size -= len(piece)
+        tell(piece)
+        yield piece
+
+
+def _entries(
+    export: Export, archive: IO[bytes], describe: Callable[[Sequence[ArchivedInvoice]], bytes], max_size: int
+) -> Iterator[tuple[str, bytes]]:
     if not export.only_metadata:
-        for invoice in export.invoices:
-            yield f"{invoice.metadata.ksef_number}.xml", invoice.xml
-    yield "_metadata.json", metadata
+        for count, invoice in enumerate(export.invoices):
+            # How KSeF tells beforehand what will fit is not known [INF].
+            if count and archive.tell() + invoice.stored.size > max_size:
+                export.invoices, export.is_truncated = export.invoices[:count], True
+                break
+            yield f"{invoice.metadata.ksef_number}.xml", invoice.stored.read()
+    yield "_metadata.json", describe(export.invoices)
 
 
 def _pack_zip(archive: io.BufferedRandom, entries: Iterator[tuple[str, bytes]]) -> None:

@@ -6,7 +6,8 @@ the document. What is inferred is marked [INF].
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -70,20 +71,21 @@ def read_facts(root: ET.Element, form_code: FormCode) -> Facts:
 
 def _read(root: ET.Element, form_code: FormCode) -> Facts:
     is_rr = form_code is FormCode.FA_RR1
-    body = _child(root, "FakturaRR" if is_rr else "Fa")
-    gross = _amount(body, "P_12_1" if is_rr else "P_15")
+    body = root.find("{*}FakturaRR" if is_rr else "{*}Fa")
+    texts = _texts(body)
+    gross = _amount(texts, "P_12_1" if is_rr else "P_15")
     # FA_RR has the value without the flat-rate refund in P_11_1, and the refund in P_11_2 [INF].
-    net = _amount(body, "P_11_1") if is_rr else _sum(body, _NET)
-    vat = _amount(body, "P_11_2") if is_rr else _sum(body, _VAT)
+    net = _amount(texts, "P_11_1") if is_rr else _sum(texts, _NET)
+    vat = _amount(texts, "P_11_2") if is_rr else _sum(texts, _VAT)
     authorized = root.find("{*}PodmiotUpowazniony")
     return Facts(
-        seller_name=_name(root.find("{*}Podmiot1")),
+        seller_name=_name(_identity(root.find("{*}Podmiot1"))),
         buyer=_buyer(root.find("{*}Podmiot2")),
         net_amount=net,
         gross_amount=gross,
         vat_amount=vat,
-        currency=(_text(body, "KodWaluty") or "PLN").upper()[:3],
-        invoice_type=_TYPES.get(_text(body, "RodzajFaktury") or "", InvoiceType.RR if is_rr else InvoiceType.VAT),
+        currency=sys.intern((texts.get("KodWaluty") or "PLN").upper()[:3]),
+        invoice_type=_TYPES.get(texts.get("RodzajFaktury", ""), InvoiceType.RR if is_rr else InvoiceType.VAT),
         # P_17 is 1 when the buyer issues the invoice for the seller.
         is_self_invoicing=body is not None and body.findtext("{*}Adnotacje/{*}P_17") == "1",
         third_subjects=tuple(_third_subject(each) for each in root.iterfind("{*}Podmiot3")),
@@ -92,42 +94,47 @@ def _read(root: ET.Element, form_code: FormCode) -> Facts:
 
 
 def _buyer(party: ET.Element | None) -> Buyer:
-    data = _child(party, "DaneIdentyfikacyjne")
-    if nip := _text(data, "NIP"):
+    data = _identity(party)
+    if nip := data.get("NIP"):
         identifier = BuyerIdentifier(BuyerIdentifierType.NIP, nip)
-    elif number := _text(data, "NrVatUE"):
-        identifier = BuyerIdentifier(BuyerIdentifierType.VAT_UE, (_text(data, "KodUE") or "") + number)
-    elif number := _text(data, "NrID"):
+    elif number := data.get("NrVatUE"):
+        identifier = BuyerIdentifier(BuyerIdentifierType.VAT_UE, data.get("KodUE", "") + number)
+    elif number := data.get("NrID"):
         identifier = BuyerIdentifier(BuyerIdentifierType.OTHER, number)
     else:
         identifier = BuyerIdentifier(BuyerIdentifierType.NONE)
-    return Buyer(identifier, _name(party))
+    return Buyer(identifier, _name(data))
 
 
 def _third_subject(party: ET.Element) -> ThirdSubject:
-    data = _child(party, "DaneIdentyfikacyjne")
-    if nip := _text(data, "NIP"):
+    data = _identity(party)
+    if nip := data.get("NIP"):
         identifier = ThirdSubjectIdentifier(ThirdSubjectIdentifierType.NIP, nip)
-    elif internal := _text(data, "IDWew"):
+    elif internal := data.get("IDWew"):
         identifier = ThirdSubjectIdentifier(ThirdSubjectIdentifierType.INTERNAL_ID, internal)
-    elif number := _text(data, "NrVatUE"):
-        identifier = ThirdSubjectIdentifier(ThirdSubjectIdentifierType.VAT_UE, (_text(data, "KodUE") or "") + number)
-    elif number := _text(data, "NrID"):
+    elif number := data.get("NrVatUE"):
+        identifier = ThirdSubjectIdentifier(ThirdSubjectIdentifierType.VAT_UE, data.get("KodUE", "") + number)
+    elif number := data.get("NrID"):
         identifier = ThirdSubjectIdentifier(ThirdSubjectIdentifierType.OTHER, number)
     else:
         identifier = ThirdSubjectIdentifier(ThirdSubjectIdentifierType.NONE)
-    return ThirdSubject(identifier, _name(party), role=_number(party, "Rola"))
+    return ThirdSubject(identifier, _name(data), role=_number(_texts(party), "Rola"))
 
 
 def _authorized(party: ET.Element) -> AuthorizedSubject:
-    nip = _text(_child(party, "DaneIdentyfikacyjne"), "NIP") or ""
-    return AuthorizedSubject(nip, _name(party), role=_number(party, "RolaPU"))
+    data = _identity(party)
+    return AuthorizedSubject(data.get("NIP", ""), _name(data), role=_number(_texts(party), "RolaPU"))
 
 
-def _name(party: ET.Element | None) -> str | None:
-    data = _child(party, "DaneIdentyfikacyjne")
-    whole = _text(data, "Nazwa") or _text(data, "PelnaNazwa")
-    parts = [part for part in (_text(data, "ImiePierwsze"), _text(data, "Nazwisko")) if part]
+def _identity(party: ET.Element | None) -> Mapping[str, str]:
+    texts = _texts(None if party is None else party.find("{*}DaneIdentyfikacyjne"))
+    # Most invoices of a company name the same parties.
+    return {name: sys.intern(text) for name, text in texts.items()}
+
+
+def _name(data: Mapping[str, str]) -> str | None:
+    whole = data.get("Nazwa") or data.get("PelnaNazwa")
+    parts = [part for part in (data.get("ImiePierwsze"), data.get("Nazwisko")) if part]
     return (whole or " ".join(parts) or "")[:512] or None
 
 
@@ -136,14 +143,14 @@ def _name(party: ET.Element | None) -> str | None:
 
 def _read_ubl(root: ET.Element, form_code: FormCode) -> Facts:
     is_correction = form_code is FormCode.PEF_KOR3 or local_name(root) == "CreditNote"
-    total = root.find("{*}LegalMonetaryTotal")
+    total = _texts(root.find("{*}LegalMonetaryTotal"))
     return Facts(
         seller_name=_ubl_name(root.find("{*}AccountingSupplierParty/{*}Party")),
         buyer=_ubl_buyer(root.find("{*}AccountingCustomerParty/{*}Party")),
         net_amount=_amount(total, "TaxExclusiveAmount"),
         gross_amount=_amount(total, "TaxInclusiveAmount"),
-        vat_amount=_amount(root.find("{*}TaxTotal"), "TaxAmount"),
-        currency=(_text(root, "DocumentCurrencyCode") or "PLN").upper()[:3],
+        vat_amount=_amount(_texts(root.find("{*}TaxTotal")), "TaxAmount"),
+        currency=(_texts(root).get("DocumentCurrencyCode") or "PLN").upper()[:3],
         invoice_type=InvoiceType.PEF_CORRECTION if is_correction else InvoiceType.PEF,
     )
 
@@ -168,27 +175,27 @@ def _ubl_name(party: ET.Element | None) -> str | None:
 # --- reading -------------------------------------------------------------------------------------------------
 
 
-def _child(element: ET.Element | None, name: str) -> ET.Element | None:
-    return None if element is None else element.find(f"{{*}}{name}")
+def _texts(element: ET.Element | None) -> Mapping[str, str]:
+    """What stands in the element's children, by their names: to look for each would take many times as long."""
+    texts: dict[str, str] = {}
+    for child in () if element is None else element:
+        texts.setdefault(local_name(child), (child.text or "").strip())
+    return texts
 
 
-def _text(element: ET.Element | None, name: str) -> str | None:
-    return None if element is None else (element.findtext(f"{{*}}{name}") or "").strip() or None
-
-
-def _amount(element: ET.Element | None, name: str) -> Decimal:
+def _amount(texts: Mapping[str, str], name: str) -> Decimal:
     try:
-        amount = Decimal(_text(element, name) or "0")
+        amount = Decimal(texts.get(name) or _ZERO)
     except InvalidOperation:
         # Only a schema makes sure that it is a number.
         return _ZERO
     return amount if amount.is_finite() else _ZERO
 
 
-def _sum(element: ET.Element | None, names: Iterable[str]) -> Decimal:
-    return sum((_amount(element, name) for name in names), _ZERO)
+def _sum(texts: Mapping[str, str], names: Iterable[str]) -> Decimal:
+    return sum((_amount(texts, name) for name in names if name in texts), _ZERO)
 
 
-def _number(element: ET.Element, name: str) -> int:
-    text = _text(element, name) or "0"
+def _number(texts: Mapping[str, str], name: str) -> int:
+    text = texts.get(name) or "0"
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 5 else 0

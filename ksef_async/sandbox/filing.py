@@ -16,11 +16,12 @@ def file_invoice(world: World, invoice: Invoice, session: Session, corrected_has
         session: In which it was sent.
         corrected_hash: SHA-256 of the invoice that this one corrects technically.
     """
-    verdict = invoice.verdict
-    if verdict.document is None or verdict.ksef_number is None or verdict.mode is None:
+    verdict, stored = invoice.verdict, invoice.stored
+    if stored is None or verdict.document is None or verdict.ksef_number is None or verdict.mode is None:
         return
     world.repository.file(
         verdict.document,
+        stored,
         ksef_number=verdict.ksef_number,
         invoice_hash=invoice.invoice_hash,
         mode=verdict.mode,

@@ -25,6 +25,7 @@ from ..models.limits import SessionLimits
 from ..models.sessions import InvoiceStatusCode, StatusCode
 from .archives import ArchiveError, DecryptedParts, EmptyArchiveError, Entry, TooManyEntriesError, unpack
 from .batch import BatchSession, Result
+from .documents import StoredDocument
 from .filing import file_invoice
 from .intake import Document, Rejected, examine
 from .world import Invoice, Verdict, World, new_reference_number
@@ -34,13 +35,15 @@ __all__ = ["process"]
 _log = logging.getLogger("ksef_async.sandbox")
 
 #: How many invoices are decided before others may use the event loop.
-_SLICE: Final = 100
+_SLICE: Final = 20
 
 
 @attrs.frozen
 class _Examined:
     name: str
     sha256: bytes
+    #: None for one that is longer than any invoice.
+    stored: StoredDocument | None
     verdict: Document | Rejected
 
 
@@ -67,6 +70,7 @@ async def process(world: World, session: BatchSession) -> None:
     except Exception:  # noqa: BLE001  # a bug in the sandbox must look like one of KSeF's, and be seen
         _log.exception("processing session %s failed", session.reference_number)
         code = StatusCode.UNKNOWN_ERROR
+    await anyio.to_thread.run_sync(_remove_parts, session)
     timings = world.timings
     # The delays count from the close, or from the end of the work when that has taken longer.
     listed_at = max(world.clock.now(), (session.closed_at or session.opened_at) + timings.invoice_queue_delay)
@@ -84,6 +88,12 @@ async def process(world: World, session: BatchSession) -> None:
         listed_at=listed_at,
         final_at=(decided_at if invoices else listed_at) + timings.session_closing_delay,
     )
+
+
+def _remove_parts(session: BatchSession) -> None:
+    """A large package would take twice its room on the disk."""
+    for part in session.parts.values():
+        part.path.unlink(missing_ok=True)
 
 
 def _examine(world: World, session: BatchSession) -> list[_Examined]:
@@ -124,7 +134,7 @@ def _read_package(world: World, session: BatchSession, cipher: SessionCipher) ->
                 f"{_base64(session.declared_hash)}"
             )
         return [
-            _Examined(entry.name, entry.sha256, judge(entry))
+            judge(entry)
             for entry in unpack(
                 archive,
                 session.compression,
@@ -134,18 +144,21 @@ def _read_package(world: World, session: BatchSession, cipher: SessionCipher) ->
         ]
 
 
-def _judge_for(world: World, session: BatchSession, limits: SessionLimits) -> Callable[[Entry], Document | Rejected]:
+def _judge_for(world: World, session: BatchSession, limits: SessionLimits) -> Callable[[Entry], _Examined]:
     schemas = world.schemas
     validate = partial(schemas.validate, session.form_code) if schemas is not None else None
     now = world.clock.now()
     may_attach = world.grants.has_attachment_consent(session.context, now)
     relations = world.grants.relations_of(session.context, now)
 
-    def judge(entry: Entry) -> Document | Rejected:
+    def judge(entry: Entry) -> _Examined:
         anyio.from_thread.check_cancelled()
-        world.recent.keep(entry.sha256, entry.content)
         if entry.size != len(entry.content):
-            return Rejected(InvoiceStatusCode.FILE_ERROR, "Rozmiar pliku faktury przekracza dozwolony limit.")
+            too_large = Rejected(InvoiceStatusCode.FILE_ERROR, "Rozmiar pliku faktury przekracza dozwolony limit.")
+            return _Examined(entry.name, entry.sha256, None, too_large)
+        return _Examined(entry.name, entry.sha256, world.documents.keep(entry.content), read(entry))
+
+    def read(entry: Entry) -> Document | Rejected:
         try:
             document = examine(
                 entry.content,
@@ -153,8 +166,7 @@ def _judge_for(world: World, session: BatchSession, limits: SessionLimits) -> Ca
                 context=session.context,
                 # The day of acceptance is that of the session [INF], as the invoicing date is.
                 received_at=session.opened_at,
-                declared_size=entry.size,
-                declared_hash=entry.sha256,
+                declared=None,
                 # Whether attachments are allowed is another question here than in an online session.
                 is_correction=True,
                 check_identifiers=session.check_identifiers,
@@ -195,6 +207,7 @@ def _invoice(world: World, session: BatchSession, number: int, one: _Examined, n
         ordinal_number=number,
         invoice_hash=one.sha256,
         file_name=one.name,
+        stored=one.stored,
         received_at=session.opened_at,
         processing_at=now,
         final_at=now,

@@ -1,6 +1,4 @@
-"""The repository: every accepted invoice, kept compressed in memory, to be found by its parties once it is stored.
-
-A small invoice takes about 2 kB here, so a hundred thousand of them some 200 MB.
+"""The repository: every accepted invoice, to be found by its parties once it is stored.
 
 The promise of the high-water mark is kept by the order of things: an invoice is filed with a storage date that lies
 at or after the moment it is filed, and the mark always lies before that moment.
@@ -8,7 +6,7 @@ at or after the moment it is filed, and the mark always lies before that moment.
 
 from __future__ import annotations
 
-import zlib
+import functools
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from datetime import datetime
@@ -21,6 +19,7 @@ from ..models.sessions import FormCode, InvoicingMode
 from ..models.times import ServerTime
 from ..protocol.invoice_queries import date_of
 from .clock import seven_digits
+from .documents import StoredDocument
 from .intake import Document
 from .matching import is_match, is_visible
 
@@ -35,12 +34,7 @@ class ArchivedInvoice:
     #: In which it was sent.
     context: Context
     stored_at: datetime
-    packed: bytes = attrs.field(repr=False)
-
-    @property
-    def xml(self) -> bytes:
-        """The document."""
-        return zlib.decompress(self.packed)
+    stored: StoredDocument
 
 
 class Repository:
@@ -58,6 +52,7 @@ class Repository:
     def file(
         self,
         document: Document,
+        stored: StoredDocument,
         *,
         ksef_number: str,
         invoice_hash: bytes,
@@ -94,7 +89,7 @@ class Repository:
             third_subjects=facts.third_subjects,
             authorized_subject=facts.authorized_subject,
         )
-        archived = ArchivedInvoice(metadata=metadata, context=context, stored_at=stored_at, packed=document.packed)
+        archived = ArchivedInvoice(metadata=metadata, context=context, stored_at=stored_at, stored=stored)
         at = bisect_right(self._stored_at, stored_at)
         self._stored_at.insert(at, stored_at)
         self._invoices.insert(at, archived)
@@ -137,5 +132,6 @@ def upper_end(filters: InvoiceFilters, now: datetime, hwm: datetime) -> datetime
     return min(end, hwm) if restricted else end
 
 
+@functools.lru_cache(64)  # the invoices of a package share theirs
 def _server_time(moment: datetime) -> ServerTime:
     return ServerTime.parse(seven_digits(moment))

@@ -7,9 +7,10 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import anyio
+import anyio.to_thread
 import attrs
 import orjson
 from aiohttp import web
@@ -25,7 +26,7 @@ from .queries import read_query
 from .refusals import Forbidden, InvalidInput, Refusal, Unauthorized, UnsupportedMediaType, internal_error
 from .world import Login, World
 
-__all__ = ["SIMULATOR_HEADER", "Call", "Document", "Handler", "add_routes"]
+__all__ = ["SIMULATOR_HEADER", "Call", "Document", "Handler", "WrittenAnswer", "add_routes"]
 
 _log = logging.getLogger("ksef_async.sandbox")
 
@@ -42,6 +43,18 @@ class Document:
 
     xml: bytes = attrs.field(repr=False)
     sha256: str
+
+
+@attrs.frozen
+class WrittenAnswer:
+    """An answer that is JSON already: a long one, which was written in a worker thread."""
+
+    json: bytes = attrs.field(repr=False)
+
+    @classmethod
+    async def of(cls, make: Callable[[], object]) -> Self:
+        """Make an answer and write it, both in a worker thread."""
+        return cls(await anyio.to_thread.run_sync(lambda: WIRE.to_json(make())))
 
 
 @attrs.frozen(kw_only=True)
@@ -199,4 +212,5 @@ def _write(operation: Operation[Any, Any], answer: object) -> web.Response:
         return web.Response(status=operation.success, body=answer.xml, content_type="application/xml", headers=headers)
     if answer is None:
         return web.Response(status=operation.success)
-    return web.Response(status=operation.success, body=WIRE.to_json(answer), content_type="application/json")
+    body = answer.json if isinstance(answer, WrittenAnswer) else WIRE.to_json(answer)
+    return web.Response(status=operation.success, body=body, content_type="application/json")

@@ -21,10 +21,11 @@ from ..models.rates import PRODUCTION_LIMITS, RateLimits
 from ..protocol.ksef_number import has_valid_check_digit
 from ..protocol.pacing import UNLIMITED_RATES
 from .clock import Clock, Timings
+from .documents import Documents
 from .faults import Faults
 from .handlers import HANDLERS
 from .inbox.pages import add_inbox
-from .router import SIMULATOR_HEADER, add_routes
+from .router import SIMULATOR_HEADER, WIRE, add_routes
 from .schemas import Schemas
 from .storage import add_storage
 from .subjects import ALL_PERMISSIONS, OWNER_PERMISSIONS, Subject
@@ -137,11 +138,13 @@ class Sandbox(anyio.AsyncContextManagerMixin):
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        await anyio.to_thread.run_sync(WIRE.prepare)
         await anyio.to_thread.run_sync(self.world.ministry.publish_first_keys, self.clock.now())
         if self._schema_folder is not None:
             self.world.schemas = await anyio.to_thread.run_sync(Schemas, self._schema_folder)
             self.world.auth_schema = await anyio.to_thread.run_sync(_auth_schema, self._schema_folder)
         self.world.spool = Path(await anyio.to_thread.run_sync(partial(tempfile.mkdtemp, prefix="ksef-sandbox-")))
+        self.world.documents = Documents(self.world.spool / "documents")
         app = web.Application(client_max_size=_LARGEST_REQUEST)
         add_routes(app, self.world, self.faults, HANDLERS)
         add_storage(app, self.world)
@@ -165,7 +168,7 @@ class Sandbox(anyio.AsyncContextManagerMixin):
                 runner, self._runner = self._runner, None
                 await runner.cleanup()
             await self.world.background.aclose()
-            await anyio.to_thread.run_sync(self.world.exports.close)
+            self.world.documents.close()
             spool, self.world.spool = self.world.spool, Path()
             if spool != Path():
                 await anyio.to_thread.run_sync(shutil.rmtree, spool)

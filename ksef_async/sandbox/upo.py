@@ -46,6 +46,10 @@ def invoice_upo(session: Session, invoice: Invoice) -> bytes:
 
 
 def _document(session: Session, invoices: Sequence[Invoice], page: tuple[int, int, int, int] | None) -> bytes:
+    return sealed(_unsealed(session, invoices, page), max(invoice.final_at for invoice in invoices))
+
+
+def _unsealed(session: Session, invoices: Sequence[Invoice], page: tuple[int, int, int, int] | None) -> bytes:
     root = ET.Element("Potwierdzenie", xmlns=_NAMESPACE)
     _add(root, NazwaPodmiotuPrzyjmujacego=ISSUER, NumerReferencyjnySesji=session.reference_number)
     proof = ET.SubElement(root, "Uwierzytelnienie")
@@ -66,7 +70,7 @@ def _document(session: Session, invoices: Sequence[Invoice], page: tuple[int, in
     for invoice in invoices:
         _add_invoice(root, invoice)
     xml: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
-    return sealed(xml, max(invoice.final_at for invoice in invoices))
+    return xml
 
 
 def _add_invoice(root: ET.Element, invoice: Invoice) -> None:

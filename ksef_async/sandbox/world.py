@@ -25,6 +25,7 @@ from ..protocol.lifecycle import INVOICE_STATES, LOGIN_STATES, LoginStatusCode
 from .authority import Authority
 from .background import Background
 from .clock import Clock, Timings
+from .documents import Documents, StoredDocument
 from .exports import Exports
 from .granted import Granted
 from .grants import Grants
@@ -175,6 +176,8 @@ class Invoice:
     invoice_hash: bytes
     #: In the package of a batch session.
     file_name: str | None = None
+    #: As it was decrypted, sound or not; None where it could not be.
+    stored: StoredDocument | None = None
     received_at: datetime
     processing_at: datetime
     final_at: datetime
@@ -302,8 +305,9 @@ class World:
         #: What the document of a login by certificate is validated against, besides being read.
         self.auth_schema: AuthSchema | None = None
         self.ministry = Ministry()
-        #: Where uploaded parts are kept while the sandbox serves.
+        #: Where files are kept while the sandbox serves: uploaded parts, documents, parts of exports.
         self.spool = Path()
+        self.documents = Documents(self.spool)
         #: What goes on after a call is answered.
         self.background = Background()
         #: Every accepted invoice, and what is asked of them.

@@ -11,10 +11,10 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import anyio
-import attrs
+import anyio.lowlevel
 
 from ..auth.access import AuthorizedCaller
 from ..errors import (
@@ -35,18 +35,18 @@ from ..packing.packer import Tell
 from ..polling import Cadence
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import is_success, is_terminal
-from .outcomes import Outcome
+from .batch_outcomes import BatchOutcome, Matching, listed_invoices
 from .session import AnySession
 from .snapshot import BatchSnapshot, write_batch_snapshot
-from .tracking import LAG
+from .tracking import GIVEN_AT_ONCE
 from .transitions import SessionHistory
 from .uploads import Uploads, requests_by_number
 from .upo import SessionUPO
 
 if TYPE_CHECKING:
-    from ..packing import Package, PackedInvoice
+    from ..packing import Package
 
-__all__ = ["BATCH_CADENCE", "BatchOutcome", "BatchSession"]
+__all__ = ["BATCH_CADENCE", "BatchSession"]
 
 #: KSeF takes seconds for a small package, and many minutes for 10,000 invoices.
 BATCH_CADENCE: Final = Cadence(interval=0.2, factor=1.5, longest=10.0, deadline=3600.0)
@@ -68,17 +68,6 @@ _ADVICE: Final[Mapping[int, str]] = {
     StatusCode.VALIDATION_ERROR: "every invoice was rejected; outcomes() tells why",
     StatusCode.UNKNOWN_ERROR: "KSeF failed; open a new session with the same package",
 }
-
-
-@attrs.frozen(kw_only=True)
-class BatchOutcome:
-    """What became of one invoice of a package."""
-
-    #: What the caller knows it by; the file name by default.
-    key: Any
-    file_name: str
-    #: Accepted, or the error that tells why not.
-    outcome: Outcome
 
 
 class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
@@ -263,7 +252,8 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
         """What became of each invoice of the package, once; waits until KSeF has processed all of it.
 
         Reads the list of the session, 1,000 invoices a request, when the session is final: meanwhile its counters,
-        which cost one request for all invoices, tell how far it is.
+        which cost one request for all invoices, tell how far it is. What was yielded is not kept here; asked again,
+        the list is read again.
 
         Args:
             cadence: How often to look at the session, and for how long.
@@ -287,26 +277,21 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
                 StatusCode.VALIDATION_ERROR,
             ):
                 raise self._failure("failed", transition.status)
-        open_invoices = list(self.package.invoices)
-        strangers = []
-        for seconds in LAG:
-            # All are final, and listed; the list may lag a little behind.
-            await anyio.sleep(seconds)
-            await self._tracker.ledger.read()
-            if len(self._tracker.ledger.invoices) >= len(open_invoices):
-                break
-        matching = _Matching(open_invoices)
-        async for outcome in self._tracker.outcomes(cadence):
-            listed = self._tracker.ledger.invoices[outcome.reference_number]
-            found = matching.take(listed.invoice_file_name, listed.invoice_hash)
+        count, strangers = len(self.package.invoices), 0
+        matching = Matching(self.package)
+        async for invoice in listed_invoices(self._tracker.fetch_page, count):
+            found = matching.take(invoice)
             if found is None:
-                strangers.append(outcome.reference_number)
-            else:
-                yield BatchOutcome(key=found.key, file_name=found.file_name, outcome=outcome)
+                strangers += 1
+                continue
+            outcome = await self._tracker.outcome_of(invoice, cadence)
+            yield BatchOutcome(key=found.key, file_name=found.file_name, outcome=outcome)
+            if len(matching) % GIVEN_AT_ONCE == 0:
+                await anyio.lowlevel.checkpoint()
         if strangers or len(matching):
             raise RemoteProtocolError(
                 f"KSeF's list of session {self.reference_number} does not fit the package: it lacks {len(matching)} of "
-                f"{len(open_invoices)} invoices, and has {len(strangers)} that were not sent.",
+                f"{count} invoices, and has {strangers} that were not sent.",
                 operation=LIST_SESSION_INVOICES.name,
                 path="$.invoices",
             )
@@ -344,23 +329,3 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
                 parts_total=len(self.package.parts),
             )
         )
-
-
-class _Matching:
-    """Finds the caller's invoice for each that KSeF lists: by file name and SHA-256, or else by SHA-256."""
-
-    def __init__(self, invoices: Sequence[PackedInvoice]) -> None:
-        self._open = {invoice.file_name: invoice for invoice in invoices}
-        self._by_hash: dict[bytes, list[PackedInvoice]] = {}
-        for invoice in invoices:
-            self._by_hash.setdefault(invoice.sha256, []).append(invoice)
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    def take(self, file_name: str | None, sha256: bytes) -> PackedInvoice | None:
-        named = self._open.get(file_name or "")
-        if named is None or named.sha256 != sha256:
-            same = (invoice for invoice in self._by_hash.get(sha256, ()) if invoice.file_name in self._open)
-            named = next(same, None)
-        return self._open.pop(named.file_name) if named else None

@@ -8,9 +8,9 @@ import anyio
 import attrs
 
 from ..errors import BadRequestError
-from ..models.sessions import SessionInvoice, SessionInvoicePage
+from ..models.sessions import InvoiceStatusInfo, SessionInvoice, SessionInvoicePage
 from ..protocol.error_codes import ErrorCode
-from ..protocol.lifecycle import is_terminal
+from ..protocol.lifecycle import is_success, is_terminal
 
 __all__ = ["Ledger"]
 
@@ -37,6 +37,7 @@ class Ledger:
         self._lock = anyio.Lock()
         self._pages = [_Page(None)]
         self._read_at: float | None = None
+        self._statuses: dict[tuple[int, str, tuple[str, ...]], InvoiceStatusInfo] = {}
         #: By reference number, in KSeF's order.
         self.invoices: dict[str, SessionInvoice] = {}
         #: Reference numbers by SHA-256; the last where one document was sent more than once.
@@ -56,9 +57,20 @@ class Ledger:
         """Remember what KSeF said of an invoice elsewhere; what is final stays as it is."""
         known = self.invoices.get(invoice.reference_number)
         if known is None or not is_terminal(known.status.code):
-            # A signed link would be kept for as long as the session.
-            self.invoices[invoice.reference_number] = attrs.evolve(invoice, upo_download_url=None)
+            self.invoices[invoice.reference_number] = attrs.evolve(
+                invoice,
+                # A signed link would be kept for as long as the session.
+                upo_download_url=None,
+                upo_download_url_expiration_date=None,
+                status=self._shared(invoice.status),
+            )
             self.by_hash[invoice.invoice_hash] = invoice.reference_number
+
+    def _shared(self, status: InvoiceStatusInfo) -> InvoiceStatusInfo:
+        """The same object for all that are accepted, which mostly means every one of thousands."""
+        if not is_success(status.code) or status.extensions:
+            return status
+        return self._statuses.setdefault((status.code, status.description, status.details), status)
 
     async def read(self) -> None:
         """Read what may have changed; tasks that ask while another waits to read share its reading.

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Collection
 
 import anyio
+import anyio.lowlevel
 
 from ..caller import Api
 from ..errors import BadRequestError, DuplicateInvoiceError, ForbiddenError, RemoteProtocolError, WaitTimeoutError
@@ -29,7 +30,7 @@ from .ledger import Ledger
 from .outcomes import AcceptedInvoice, Outcome, duplicate_error, judge, original_of
 from .upo import verify_upo
 
-__all__ = ["LARGEST_PAGE", "OUTCOME_CADENCE", "SentInvoice", "Tracker"]
+__all__ = ["GIVEN_AT_ONCE", "LAG", "LARGEST_PAGE", "OUTCOME_CADENCE", "SentInvoice", "Tracker"]
 
 #: KSeF mostly decides within two seconds, at times much later.
 OUTCOME_CADENCE = Cadence(interval=0.25, factor=1.5, longest=10.0, deadline=300.0)
@@ -39,6 +40,9 @@ LARGEST_PAGE = 1000
 
 #: 1,200 single looks an hour are granted, and 200 pages; 120 and 20 a minute.
 _LOOKS_A_PAGE = 6
+
+#: How many outcomes that are known are given before others may use the event loop.
+GIVEN_AT_ONCE = 100
 
 #: Seconds before each look for something that KSeF may show a little late.
 LAG = (0.0, 0.5, 1.5)
@@ -59,12 +63,15 @@ class Tracker:
         self._waiting: Counter[str] = Counter()
         self._looked_at = 0.0
         self._looks_in_vain = 0
+        #: Rejections, so that each is one object, and what KSeF calls duplicates, which takes requests to find out; an
+        #: acceptance is read from the list again.
         self._outcomes: dict[str, Outcome] = {}
         #: Reference numbers of what this process has sent, whether KSeF lists it already or not.
         self.sent: set[str] = set()
-        self.ledger = Ledger(self._fetch_page)
+        self.ledger = Ledger(self.fetch_page)
 
-    async def _fetch_page(self, token: str | None) -> SessionInvoicePage:
+    async def fetch_page(self, token: str | None) -> SessionInvoicePage:
+        """The page of the session's list that a continuation token leads to; the first for None."""
         headers = {CONTINUATION_HEADER: token} if token else None
         path, query = {"reference_number": self._session}, {"page_size": LARGEST_PAGE}
         return await self._api.call(LIST_SESSION_INVOICES, path=path, query=query, headers=headers)
@@ -114,7 +121,7 @@ class Tracker:
                         # Another task may have looked for this one too while it waited for the lock.
                         if not self._is_final(reference_number):
                             await self._look_when_due(cadence, self._waiting)
-                return await self._outcome_of(reference_number)
+                return await self._judge(self.ledger.invoices[reference_number])
         finally:
             self._waiting[reference_number] -= 1
             if not self._waiting[reference_number]:
@@ -141,7 +148,9 @@ class Tracker:
             for reference_number in [number for number in self.ledger.invoices if number not in given]:
                 if self._is_final(reference_number):
                     given.add(reference_number)
-                    yield await self._outcome_of(reference_number)
+                    yield await self._judge(self.ledger.invoices[reference_number])
+                    if len(given) % GIVEN_AT_ONCE == 0:
+                        await anyio.lowlevel.checkpoint()
                     give_up_at = cadence.give_up_at(anyio.current_time())
             pending = known - given
             if not pending and known == self.sent | self.ledger.invoices.keys():
@@ -154,9 +163,21 @@ class Tracker:
                     f"Session {self._session}: {len(pending)} invoices are still in progress after {cadence.deadline} s"
                 )
 
-    def outcome_so_far(self, reference_number: str) -> Outcome | None:
-        """What became of an invoice, as far as it was asked; None while that is open."""
-        return self._outcomes.get(reference_number)
+    async def outcome_of(self, listed: SessionInvoice, cadence: Cadence) -> Outcome:
+        """What became of an invoice that KSeF lists; waits, as `outcome` does, where it is still in progress.
+
+        Raises:
+            WaitTimeoutError: It was not final when ``cadence.deadline`` passed.
+            TransportError, ApiError, RemoteProtocolError: A call failed.
+        """
+        if is_terminal(listed.status.code):
+            return await self._judge(listed)
+        return await self.outcome(listed.reference_number, cadence)
+
+    def known_duplicate(self, reference_number: str) -> AcceptedInvoice | None:
+        """The acceptance that an invoice turned out to be a duplicate of, if its outcome was asked for."""
+        outcome = self._outcomes.get(reference_number)
+        return outcome if isinstance(outcome, AcceptedInvoice) else None
 
     def _is_final(self, reference_number: str) -> bool:
         invoice = self.ledger.invoices.get(reference_number)
@@ -180,14 +201,15 @@ class Tracker:
         path = {"reference_number": self._session, "invoice_reference_number": reference_number}
         return await self._api.call(GET_SESSION_INVOICE, path=path)
 
-    async def _outcome_of(self, reference_number: str) -> Outcome:
-        if reference_number not in self._outcomes:
-            invoice = self.ledger.invoices[reference_number]
-            outcome = judge(invoice, self._session)
-            if isinstance(outcome, DuplicateInvoiceError):
-                outcome = await self._look_into(invoice)
-            self._outcomes[reference_number] = outcome
-        return self._outcomes[reference_number]
+    async def _judge(self, invoice: SessionInvoice) -> Outcome:
+        if known := self._outcomes.get(invoice.reference_number):
+            return known
+        outcome = judge(invoice, self._session)
+        if isinstance(outcome, DuplicateInvoiceError):
+            outcome = await self._look_into(invoice)
+        if not isinstance(outcome, AcceptedInvoice) or outcome.is_duplicate:
+            self._outcomes[invoice.reference_number] = outcome
+        return outcome
 
     async def _look_into(self, duplicate: SessionInvoice) -> Outcome:
         """Tell whether the original is the same document, by the receipt KSeF gives for it."""
@@ -322,10 +344,9 @@ class SentInvoice:
 
         Source: GET /sessions/{referenceNumber}/invoices/{invoiceReferenceNumber}/upo.
         """
-        outcome = self._tracker.outcome_so_far(self.reference_number)
-        if isinstance(outcome, AcceptedInvoice) and outcome.is_duplicate:
-            session = outcome.session_reference_number
-            path = {"reference_number": session, "ksef_number": outcome.ksef_number}
+        if first := self._tracker.known_duplicate(self.reference_number):
+            session = first.session_reference_number
+            path = {"reference_number": session, "ksef_number": first.ksef_number}
             xml = await self._api.call(GET_INVOICE_UPO_BY_KSEF_NUMBER, path=path)
         else:
             session = self.session_reference_number

@@ -7,6 +7,8 @@ and the check digits of every KSeF number. The Ministry's signature in it is kep
 
 from __future__ import annotations
 
+import functools
+import sys
 from base64 import b64decode
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -108,7 +110,15 @@ def parse_upo(xml: bytes) -> UPODocument:
     Raises:
         ValueError: Not a UPO; names the element that is missing or wrong.
     """
-    root = parse_xml(xml)
+    entries: list[UPOEntry] = []
+
+    def take(root: ET.Element, child: ET.Element) -> bool:
+        if child.tag != f"{root.tag.removesuffix(local_name(root))}Dokument":
+            return False
+        entries.append(_entry(child))
+        return True
+
+    root = parse_xml(xml, take)
     if local_name(root) != "Potwierdzenie":
         raise ValueError(f"the root element is {local_name(root)}, not Potwierdzenie")
     namespace = root.tag.rpartition("}")[0][1:]
@@ -132,7 +142,7 @@ def parse_upo(xml: bytes) -> UPODocument:
         form=text(root, "KodFormularza"),
         page=1 if description is None else int(text(description, "Strona")),
         page_count=1 if description is None else int(text(description, "LiczbaStron")),
-        entries=tuple(_entry(element) for element in root.iterfind("Dokument", names)),
+        entries=tuple(entries),
     )
 
 
@@ -142,14 +152,19 @@ def _entry(element: ET.Element) -> UPOEntry:
         KsefNumber.parse(fields["NumerKSeFDokumentu"])
         mode = fields.get("TrybWysylki")
         return UPOEntry(
-            seller_nip=fields["NipSprzedawcy"],
+            seller_nip=sys.intern(fields["NipSprzedawcy"]),
             ksef_number=fields["NumerKSeFDokumentu"],
             invoice_number=fields["NumerFaktury"],
-            issue_date=date.fromisoformat(fields["DataWystawieniaFaktury"]),
-            invoicing_date=datetime.fromisoformat(fields["DataPrzeslaniaDokumentu"]),
-            acquisition_date=datetime.fromisoformat(fields["DataNadaniaNumeruKSeF"]),
+            issue_date=_day(fields["DataWystawieniaFaktury"]),
+            invoicing_date=_moment(fields["DataPrzeslaniaDokumentu"]),
+            acquisition_date=_moment(fields["DataNadaniaNumeruKSeF"]),
             invoice_hash=b64decode(fields["SkrotDokumentu"], validate=True),
             invoicing_mode=InvoicingMode(mode) if mode else None,
         )
     except KeyError as error:
         raise ValueError(f"Dokument/{error.args[0]} is missing") from None
+
+
+# The invoices of a session share most of theirs.
+_day = functools.lru_cache(256)(date.fromisoformat)
+_moment = functools.lru_cache(256)(datetime.fromisoformat)

@@ -101,6 +101,14 @@ def test_what_is_encrypted_can_be_decrypted(key: bytes, iv: bytes, plain: bytes)
     assert cipher.decrypt(encrypted) == plain
 
 
+@settings(deadline=None)
+@given(st.lists(st.binary(max_size=40)))
+def test_pieces_are_encrypted_as_the_whole(pieces: list[bytes]) -> None:
+    cipher = SessionCipher(KEY, IV)
+
+    assert b"".join(cipher.encrypt_pieces(pieces)) == cipher.encrypt(b"".join(pieces))
+
+
 @pytest.mark.parametrize(
     ("key", "iv", "said"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import random
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -64,6 +65,32 @@ async def test_package_in_many_parts_is_put_together(
     assert len(status.package.parts) > 5
     assert max(part.encrypted_part_size for part in status.package.parts) <= 1_024
     assert found == numbers
+
+
+@pytest.mark.parametrize("compression", CompressionType)
+async def test_package_is_cut_where_it_would_become_too_large(
+    sandbox: Sandbox, buyer: KsefClient, compression: CompressionType
+) -> None:
+    noise = random.Random(1).randbytes(200_000).hex().encode()
+    documents = [
+        sample_invoice(sandbox.nip, f"FV/{n}", buyer_nip=BUYER) + b"<!--" + noise[n * 40_000 :][:40_000] + b"-->"
+        for n in range(10)
+    ]
+    numbers = [number for document in documents for number in feed(sandbox, [document])]
+    settle(sandbox)
+    sandbox.world.exports.limits.max_package_size = 130_000
+
+    export = await buyer.downloads.export(everything(sandbox), compression=compression)
+    package = (await export.wait(AT_ONCE)).package
+    found = [invoice async for invoice in export.invoices()]
+
+    assert package is not None
+    assert package.is_truncated
+    assert 2 <= package.invoice_count < 10
+    assert package.size <= 135_000  # with its metadata
+    assert [invoice.metadata.ksef_number for invoice in found] == numbers[: package.invoice_count]
+    assert [invoice.xml for invoice in found] == documents[: package.invoice_count]
+    assert package.last_permanent_storage_date == found[-1].metadata.permanent_storage_date
 
 
 async def test_metadata_alone_and_nothing_at_all(sandbox: Sandbox, buyer: KsefClient) -> None:
@@ -312,7 +339,7 @@ async def test_package_that_is_not_what_it_should_be_is_refused(
         assert file.suffix == ".xml"
         found = sandbox.world.repository.get(file.stem)
         assert found is not None
-        assert file.read_bytes() == found.xml
+        assert file.read_bytes() == await anyio.to_thread.run_sync(found.stored.read)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ksef_async.protocol.xml import local_name, parse_xml
+from ksef_async.protocol.xml import ET, local_name, parse_xml
 
 BOMB = '<!DOCTYPE b [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><b>&b;</b>'  # the first step of a billion
 
@@ -53,6 +53,24 @@ def test_deep_nesting_does_not_overflow_the_stack() -> None:
     root = parse_xml(b"<a>" * 20_000 + b"</a>" * 20_000)
 
     assert sum(1 for _ in root.iter()) == 20_000
+
+
+def test_children_of_the_root_are_taken_one_by_one() -> None:
+    taken: list[tuple[str, str | None]] = []
+
+    def take(root: ET.Element, child: ET.Element) -> bool:
+        assert root.tag == "root"
+        if child.tag != "row":
+            return False
+        taken.append((child.attrib["n"], child.findtext("row")))
+        return True
+
+    rows = "".join(f"<row n='{n}'><row>{'x' * 1_000}{n}</row></row> " for n in range(3_000))
+    root = parse_xml(f"<root>a<head/>b{rows}c<tail><row n='inside'/></tail></root>".encode(), take)
+
+    assert taken == [(f"{n}", f"{'x' * 1_000}{n}") for n in range(3_000)]
+    assert [child.tag for child in root] == ["head", "tail"]
+    assert root.text == "a"
 
 
 @pytest.mark.parametrize("document", [b"<a/>", b'<a xmlns="urn:x"/>', b'<p:a xmlns:p="urn:x"/>'])

@@ -297,6 +297,20 @@ async def test_parts_are_gone_when_the_sandbox_is(tmp_path: object) -> None:
     assert not spool.exists()
 
 
+async def test_parts_are_gone_and_documents_are_kept_when_the_package_is_processed(batch: Batch) -> None:
+    spool = batch.wire.sandbox.world.spool
+    for number in range(1, len(batch.parts) + 1):
+        await batch.put(number)
+    assert len([*spool.iterdir()]) == len(batch.parts)
+
+    await batch.close()
+    await batch.processed()
+
+    assert [(file.name, file.stat().st_size) for file in spool.iterdir()] == [
+        ("documents", sum(len(batch.wire.invoice(f"FV/{number}")) for number in (1, 2)))
+    ]
+
+
 # --- closing -------------------------------------------------------------------------------------------------
 
 

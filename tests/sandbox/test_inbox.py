@@ -20,7 +20,6 @@ from ksef_async.packing import pack
 from ksef_async.sandbox import Sandbox, sample_invoice
 from ksef_async.sandbox.inbox.reading import amount, read_invoice
 from ksef_async.sandbox.inbox.reading_ubl import read_ubl
-from ksef_async.sandbox.recent import Recent
 
 SAMPLES = Path(__file__).parents[2].parent / "shared/ksef/samples/fa3"
 DAY = date(2026, 3, 2)
@@ -202,19 +201,6 @@ async def test_what_is_not_there_is_not_found(sandbox: Sandbox, client: KsefClie
         status, answer = await inbox.get(f"/inbox/sessions/{session.reference_number}/invoices/none")
 
     assert (status, answer) == (404, {"error": "There is no such invoice."})
-
-
-def test_recent_is_bounded() -> None:
-    recent = Recent()
-    for number in range(1_000):
-        recent.keep(number.to_bytes(32, "big"), b"x" * 1_000)
-    for number in range(40):
-        recent.keep(number.to_bytes(31, "big"), b"x" * 1_000_000)
-
-    kept = [document for n in range(1_000) if (document := recent.document(n.to_bytes(32, "big")))]
-    assert kept == []
-    assert recent.document((39).to_bytes(31, "big")) is not None
-    assert recent.document((7).to_bytes(31, "big")) is None
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import attrs
 import pytest
 from aiohttp import web
@@ -30,6 +31,7 @@ from ksef_async import (
 from ksef_async.models.batch import PartUploadRequest
 from ksef_async.models.packages import CompressionType, PackageProgress, PackageStage
 from ksef_async.packing import Package, pack
+from ksef_async.protocol.error_codes import ErrorCode
 from ksef_async.protocol.messages import FileBody, RawRequest, RawResponse
 from ksef_async.sandbox import Fault, Sandbox
 from ksef_async.sandbox.batch import BatchSession as SandboxSession
@@ -141,6 +143,68 @@ async def test_list_that_does_not_fit_the_package_is_an_error_after_what_fits(
                 outcomes.append(outcome)  # noqa: PERF401  # what came before the error counts
 
     assert len(outcomes) == 2
+
+
+async def test_list_that_lags_is_waited_for(client: KsefClient, sandbox: Sandbox) -> None:
+    async with packed(sandbox) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        async with session:
+            pass
+        await session.upo()
+        listed = at_ksef(sandbox, session).invoices
+        reference_number, last = listed.popitem()
+
+        outcomes = []
+        async for outcome in session.outcomes():
+            outcomes.append(outcome)
+            if len(outcomes) == 2:
+                listed[reference_number] = last
+
+    assert [outcome.file_name for outcome in outcomes] == ["FV-1.xml", "FV-2.xml", "FV-3.xml"]
+
+
+async def test_outcomes_may_be_taken_slowly_and_twice(
+    client: KsefClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ksef_async.sessions.tracking.LARGEST_PAGE", 10)
+    async with packed(sandbox, 25) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        async with session:
+            pass
+        await session.upo()
+        names = []
+        async for outcome in session.outcomes():
+            names.append(outcome.file_name)
+            if len(names) == 15:
+                # KSeF has forgotten where the list was read up to.
+                sandbox.faults.add("list_session_invoices", Fault.refuse(ErrorCode.INVALID_CONTINUATION_TOKEN))
+        again = [outcome.file_name async for outcome in session.outcomes()]
+
+    assert names == again == [f"FV-{n}.xml" for n in range(1, 26)]
+
+
+async def test_others_have_their_turn_while_many_outcomes_are_taken(client: KsefClient, sandbox: Sandbox) -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    async with packed(sandbox, 450) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        async with session:
+            pass
+        await session.upo()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(other)
+            # All on one page, so nothing else is waited for between them.
+            at = [turns async for _ in session.outcomes()]
+            tasks.cancel_scope.cancel()
+
+    assert len(at) == 450
+    assert at[-1] - at[0] >= 4
 
 
 async def test_batch_sessions_have_a_list_of_their_own(client: KsefClient, sandbox: Sandbox) -> None:

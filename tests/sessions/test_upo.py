@@ -102,6 +102,19 @@ async def test_large_upo_is_read_off_the_event_loop() -> None:
     assert len(document.entries) == 2000
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param('<Dokument xmlns="urn:other"><NumerFaktury/></Dokument>', id="of another namespace"),
+        pytest.param("<Inny><Dokument><NumerFaktury/></Dokument></Inny>", id="inside something else"),
+    ],
+)
+def test_only_the_documents_of_the_receipt_itself_count(other: str) -> None:
+    document = parse_upo(UPO.replace("  <Dokument>", f"  {other}<Dokument>").encode())
+
+    assert [entry.invoice_number for entry in document.entries] == ["FV/1"]
+
+
 async def test_invoice_has_its_own_upo_while_the_session_is_open(client: KsefClient, sandbox: Sandbox) -> None:
     async with await client.sessions.open_online(FormCode.FA3) as session:
         sent = await session.send(sample_invoice(sandbox.nip))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from base64 import b64encode
+from collections.abc import Iterable
 from datetime import datetime
 
 import anyio.to_thread
@@ -31,10 +31,10 @@ from ...protocol.invoice_queries import check_filters
 from ...protocol.lifecycle import ExportStatusCode
 from ...protocol.wire import camel
 from ..clock import seven_digits
-from ..exports import Export, Part, build_parts, cut
+from ..exports import Export, Part, build_parts
 from ..matching import ALLOWED_SUBJECTS, is_party
 from ..refusals import Forbidden, Gone, InvalidInput, Refusal
-from ..repository import upper_end
+from ..repository import ArchivedInvoice, upper_end
 from ..router import WIRE, Call, Document
 from ..session_keys import unwrap_key
 from ..storage import export_part_link
@@ -61,8 +61,8 @@ async def get_invoice(call: Call) -> Document:
             "Spróbuj ponownie później."
         )
         raise Refusal(ErrorCode.INVOICE_NOT_STORED_YET, detail)
-    xml = found.xml
-    return Document(xml, b64encode(hashlib.sha256(xml).digest()).decode("ascii"))
+    xml = await anyio.to_thread.run_sync(found.stored.read)
+    return Document(xml, b64encode(found.metadata.invoice_hash).decode("ascii"))
 
 
 async def query_invoice_metadata(call: Call) -> InvoiceMetadataPage:
@@ -153,7 +153,6 @@ async def export_invoices(call: Call) -> ExportInvoicesResponse:
     hwm = world.queries.hwm(call.now)
     beyond = _starts_beyond(filters, hwm)
     found = [] if beyond else world.repository.find(login.context, filters, call.now, hwm)
-    invoices, is_truncated = cut(found, limits, only_metadata=request.only_metadata)
     fault = call.fault
     export = Export(
         reference_number=new_reference_number("EH", call.now),
@@ -165,8 +164,8 @@ async def export_invoices(call: Call) -> ExportInvoicesResponse:
         compression=compression,
         started_at=call.now,
         timings=world.timings,
-        invoices=invoices,
-        is_truncated=is_truncated,
+        invoices=found[: limits.max_invoices],
+        is_truncated=len(found) > limits.max_invoices,
         hwm=_told_hwm(filters, call.now, hwm),
         code=(fault and fault.export_code)
         or (ExportStatusCode.RANGE_NOT_AVAILABLE if beyond else ExportStatusCode.READY),
@@ -229,9 +228,11 @@ async def _package(call: Call, export: Export) -> InvoicePackage:
 
 
 def _build(call: Call, export: Export) -> tuple[Part, ...]:
-    exports = call.world.exports
-    metadata = b",".join(WIRE.to_json(invoice.metadata) for invoice in export.invoices)
-    return build_parts(export, b'{"invoices":[' + metadata + b"]}", exports.folder(), exports.limits.max_part_size)
+    return build_parts(export, _describe, call.world.spool, call.world.exports.limits)
+
+
+def _describe(invoices: Iterable[ArchivedInvoice]) -> bytes:
+    return b'{"invoices":[' + b",".join(WIRE.to_json(invoice.metadata) for invoice in invoices) + b"]}"
 
 
 def _part(call: Call, export: Export, number: int, part: Part) -> PackagePart:

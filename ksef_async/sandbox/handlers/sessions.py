@@ -33,6 +33,7 @@ from ...models.sessions import (
 from ...protocol.error_codes import ErrorCode
 from ...protocol.lifecycle import session_outcome
 from ...protocol.wire import WireError
+from ..documents import StoredDocument
 from ..filing import file_invoice
 from ..intake import Document, Rejected, examine
 from ..lookup import find_session, find_session_of, page_of
@@ -44,9 +45,6 @@ from ..storage import session_upo_link, upo_pages
 from ..world import Invoice, Session, Verdict, new_reference_number
 
 __all__ = ["close_online_session", "get_session_status", "list_sessions", "open_online_session", "send_invoice"]
-
-#: Work on more bytes than this leaves the event loop.
-_LARGE: Final = 64_000
 
 #: How long what is stuck on purpose stays in progress.
 _STUCK: Final = timedelta(days=365)
@@ -91,13 +89,14 @@ async def _take_in(call: Call, session: OnlineSession, request: SendInvoiceReque
         )
         raise Refusal(ErrorCode.SESSION_FULL, detail)
     _check_correction(call, request)
-    verdict = await _judge(call, session, request)
+    verdict, stored = await _judge(call, session, request)
     processing_at = call.now + world.timings.invoice_queue_delay
     final_at = processing_at + (_STUCK if goes_wrong(call, "stuck") else world.timings.invoice_processing_delay)
     invoice = Invoice(
         reference_number=new_reference_number("EE", call.now),
         ordinal_number=len(session.invoices) + 1,
         invoice_hash=request.invoice_hash,
+        stored=stored,
         received_at=call.now,
         processing_at=processing_at,
         final_at=final_at if session.cipher else max(call.now, session.key_fails_at),
@@ -144,20 +143,23 @@ def _check_correction(call: Call, request: SendInvoiceRequest) -> None:
         raise Refusal(ErrorCode.CORRECTED_INVOICE_ACCEPTED, detail)
 
 
-async def _judge(call: Call, session: OnlineSession, request: SendInvoiceRequest) -> Verdict:
+async def _judge(
+    call: Call, session: OnlineSession, request: SendInvoiceRequest
+) -> tuple[Verdict, StoredDocument | None]:
     if session.cipher is None:
-        return Verdict(code=InvoiceStatusCode.SESSION_FAILED)
+        return Verdict(code=InvoiceStatusCode.SESSION_FAILED), None
     if call.fault is not None and call.fault.verdict is not None:
-        return Verdict(code=call.fault.verdict)
-    read = _reader(call, session, session.cipher, request)
-    # A schema takes its time even over a small invoice.
-    in_thread = call.world.schemas is not None or len(request.encrypted_invoice_content) > _LARGE
+        return Verdict(code=call.fault.verdict), None
     try:
-        document = await anyio.to_thread.run_sync(read) if in_thread else read()
+        stored, document = await anyio.to_thread.run_sync(_reader(call, session, session.cipher, request))
     except CryptoError:
-        return Verdict(code=InvoiceStatusCode.DECRYPTION_ERROR, details=("Plik niepoprawnie zaszyfrowany",))
-    except Rejected as rejected:
-        return Verdict(code=rejected.code, details=rejected.details, invoice_number=rejected.invoice_number)
+        return Verdict(code=InvoiceStatusCode.DECRYPTION_ERROR, details=("Plik niepoprawnie zaszyfrowany",)), None
+    return _verdict(call, session, request, document), stored
+
+
+def _verdict(call: Call, session: OnlineSession, request: SendInvoiceRequest, document: Document | Rejected) -> Verdict:
+    if isinstance(document, Rejected):
+        return Verdict(code=document.code, details=document.details, invoice_number=document.invoice_number)
     verdict = call.world.decide(document, session.reference_number, call.now, offline=request.offline_mode)
     if verdict.code is InvoiceStatusCode.ACCEPTED:
         call.world.accepted_hashes.add(request.invoice_hash)
@@ -168,28 +170,30 @@ async def _judge(call: Call, session: OnlineSession, request: SendInvoiceRequest
 
 def _reader(
     call: Call, session: OnlineSession, cipher: SessionCipher, request: SendInvoiceRequest
-) -> Callable[[], Document]:
+) -> Callable[[], tuple[StoredDocument, Document | Rejected]]:
     schemas = call.world.schemas
     limits = call.world.granted.context(session.context).online_session
     relations = call.world.grants.relations_of(session.context, call.now)
     validate = partial(schemas.validate, session.form_code) if schemas is not None else None
 
-    def read() -> Document:
+    def read() -> tuple[StoredDocument, Document | Rejected]:
         invoice = cipher.decrypt(request.encrypted_invoice_content)
-        call.world.recent.keep(request.invoice_hash, invoice)
-        return examine(
-            invoice,
-            form_code=session.form_code,
-            context=session.context,
-            received_at=call.now,
-            declared_size=request.invoice_size,
-            declared_hash=request.invoice_hash,
-            is_correction=request.hash_of_corrected_invoice is not None,
-            check_identifiers=session.check_identifiers,
-            limits=limits,
-            validate=validate,
-            relations=relations,
-        )
+        stored = call.world.documents.keep(invoice)
+        try:
+            return stored, examine(
+                invoice,
+                form_code=session.form_code,
+                context=session.context,
+                received_at=call.now,
+                declared=(request.invoice_size, request.invoice_hash),
+                is_correction=request.hash_of_corrected_invoice is not None,
+                check_identifiers=session.check_identifiers,
+                limits=limits,
+                validate=validate,
+                relations=relations,
+            )
+        except Rejected as rejected:
+            return stored, rejected
 
     return read
 

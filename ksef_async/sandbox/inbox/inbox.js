@@ -177,7 +177,7 @@ function drawPaper(invoice) {
     ? h("div", { class: "reasons failure" }, h("b", {}, `${invoice.state.code} ${invoice.state.description}`),
       invoice.details.map((one) => h("div", {}, one))) : null;
   if (!read) {
-    const why = invoice.document ? "This form is not drawn here; see its XML." : "Its document could not be decrypted, or is no longer kept.";
+    const why = invoice.document ? "This form is not drawn here; see its XML." : "Its document could not be decrypted, or is longer than any invoice.";
     return h("div", { class: "paper" }, h("p", { class: "empty" }, why), reasons);
   }
   return h("article", { class: "paper" },

@@ -22,6 +22,7 @@ from aiohttp import web
 
 from ...environment import is_loopback
 from ...models.sessions import InvoiceStatusCode
+from ..documents import StoredDocument
 from ..faults import Faults
 from ..router import SIMULATOR_HEADER
 from ..upo import invoice_upo
@@ -124,7 +125,7 @@ class _Inbox:
         if invoice is None:
             raise _Problem(404, "There is no such invoice.")
         described = describe_invoice(self._world, invoice)
-        described["document"] = await anyio.to_thread.run_sync(_read, self._world.recent.document(invoice.invoice_hash))
+        described["document"] = await anyio.to_thread.run_sync(_read, invoice.stored)
         described["upo"] = await anyio.to_thread.run_sync(_receipt, session, invoice, described["state"]["code"])
         return _json(described)
 
@@ -174,9 +175,10 @@ async def _body(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def _read(xml: bytes | None) -> dict[str, Any] | None:
-    if xml is None:
+def _read(stored: StoredDocument | None) -> dict[str, Any] | None:
+    if stored is None:
         return None
+    xml = stored.read()
     try:
         invoice = read_invoice(xml) or read_ubl(xml)
     except ValueError:

@@ -94,7 +94,7 @@ def describe_session(world: World, session: Session) -> dict[str, Any]:
         "details": session.status_at(now).details,
         "timeline": [*_timeline(session, now)],
         "upoPages": len(session.upo_pages),
-        "invoices": [_invoice(world, invoice, now) for invoice in newest],
+        "invoices": [_invoice(invoice, now) for invoice in newest],
     }
 
 
@@ -113,7 +113,7 @@ def _timeline(session: Session, now: datetime) -> Iterator[dict[str, Any]]:
         yield moment(final, code)
 
 
-def _invoice(world: World, invoice: Invoice, now: datetime) -> dict[str, Any]:
+def _invoice(invoice: Invoice, now: datetime) -> dict[str, Any]:
     code = invoice.code_at(now)
     final = is_terminal(code)
     return {
@@ -123,7 +123,7 @@ def _invoice(world: World, invoice: Invoice, now: datetime) -> dict[str, Any]:
         "ksefNumber": invoice.verdict.ksef_number if is_success(code) else None,
         "receivedAt": invoice.received_at,
         "state": _state(code, INVOICE_STATES[code].description),
-        "isReadable": world.recent.document(invoice.invoice_hash) is not None,
+        "isReadable": invoice.stored is not None,
     }
 
 
@@ -134,7 +134,7 @@ def describe_invoice(world: World, invoice: Invoice) -> dict[str, Any]:
     moments = [(invoice.received_at, 100), (invoice.processing_at, 150), (invoice.final_at, int(invoice.verdict.code))]
     mode = invoice.verdict.mode
     return {
-        **_invoice(world, invoice, now),
+        **_invoice(invoice, now),
         "hash": invoice.invoice_hash.hex(),
         "details": invoice.details_at(now),
         "mode": mode.value if mode is not None and is_success(code) else None,
