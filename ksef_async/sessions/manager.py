@@ -276,14 +276,7 @@ class SessionManager:
             from .batch_opening import resume_batch
 
             return await resume_batch(
-                api,
-                self._history,
-                snapshot,
-                key,
-                package,
-                concurrency=concurrency,
-                progress=progress,
-                ledger=ledger,
+                api, self._history, snapshot, key, package, concurrency=concurrency, progress=progress, ledger=ledger
             )
         from .snapshot import read_snapshot
 
