@@ -4,8 +4,9 @@
 runs in a process of its own, with everything it checks switched on but the schemas. ``--gigabytes 5`` makes the largest
 package that KSeF takes; it needs some 20 GB of disk.
 
-Memory is resident, as Linux counts it, and each peak that of its stage. Where a machine is busy with other things, its
-threads have to wait for a core; ``idle`` is the longest stall of a process beside it that does nothing but to look.
+Memory is resident, as Linux counts it, and each peak that of its stage. Where the machine is busy with other things,
+everything has to wait for a core: CPU seconds are then worth more than seconds, and ``idle`` is the longest stall of a
+process beside it that does nothing but to look.
 """
 
 from __future__ import annotations
@@ -43,11 +44,16 @@ CURVE = 40
 # --- the other processes -------------------------------------------------------------------------------------
 
 
-async def serve() -> None:
-    """The sandbox. Each line it reads asks for its longest stall since the one before."""
+async def serve(noise: Path) -> None:
+    """The sandbox. Each line it reads asks for its longest stall since the one before.
+
+    Args:
+        noise: Where to write some Base64.
+    """
     # Not at the top: the client is to be measured without it.
     from ksef_async.sandbox import Sandbox, sample_invoice
 
+    await asyncio.to_thread(noise.write_bytes, base64.b64encode(os.urandom(1_500_000)))
     async with Sandbox(nip=NIP, token=TOKEN, rate_limits=None) as sandbox:
         hello = {"url": sandbox.environment.base_url, "invoice": sample_invoice(NIP, MARK).decode()}
         await answer_stalls(json.dumps(hello))
@@ -96,10 +102,10 @@ class Helper:
 
     @classmethod
     @asynccontextmanager
-    async def started(cls, role: str) -> AsyncIterator[Helper]:
+    async def started(cls, *role: str) -> AsyncIterator[Helper]:
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            sys.executable, __file__, "--role", role, stdin=pipe, stdout=pipe, limit=2**20
+            sys.executable, __file__, "--role", *role, stdin=pipe, stdout=pipe, limit=2**20
         )
         assert process.stdout is not None
         try:
@@ -125,6 +131,12 @@ def memory(pid: int, field: str) -> int:
     return next(int(line.split()[1]) * 1024 // 10**6 for line in lines if line.startswith(field))
 
 
+def cpu(pid: int) -> float:
+    """Seconds that a process has had of a core."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def forget_peak(pid: int) -> None:
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
@@ -135,9 +147,11 @@ class Stage:
 
     name: str
     seconds: float = 0.0
-    #: Megabytes of client and sandbox, and when.
+    #: Seconds of the client and the sandbox.
+    cpu: tuple[float, ...] = (0.0, 0.0)
+    #: Megabytes of both, and when.
     curve: list[tuple[float, int, int]] = attrs.field(factory=list)
-    peaks: tuple[int, int] = (0, 0)
+    peaks: tuple[int, ...] = (0, 0)
     #: Milliseconds: of the client, the sandbox, the idle process.
     stalls: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
@@ -160,7 +174,7 @@ class Watch:
         await self._stalls()
         for pid in self._pids:
             forget_peak(pid)
-        start = time.perf_counter()
+        start, used = time.perf_counter(), [cpu(pid) for pid in self._pids]
         look = asyncio.create_task(self._look(stage))
         try:
             yield
@@ -168,7 +182,8 @@ class Watch:
             stage.seconds = time.perf_counter() - start
             look.cancel()
             stage.stalls = await self._stalls()
-            stage.peaks = memory(self._pids[0], "VmHWM"), memory(self._pids[1], "VmHWM")
+            stage.cpu = tuple(cpu(pid) - before for pid, before in zip(self._pids, used, strict=True))
+            stage.peaks = tuple(memory(pid, "VmHWM") for pid in self._pids)
             print(self.row(stage), flush=True)
 
     async def _stalls(self) -> tuple[float, float, float]:
@@ -181,13 +196,20 @@ class Watch:
             stage.curve.append((time.perf_counter() - self._started, client, sandbox))
             await asyncio.sleep(0.25)
 
+    HEAD = (
+        f"{'':12}{'seconds':>9}{'CPU seconds':>18}{'peak RSS, MB':>18}{'longest stall, ms':>27}\n"
+        f"{'':21}{'client':>9}{'sandbox':>9}{'client':>9}{'sandbox':>9}{'client':>9}{'sandbox':>9}{'idle':>9}"
+    )
+
     @staticmethod
     def row(stage: Stage) -> str:
-        client, sandbox, idle = stage.stalls
-        return (
-            f"{stage.name:11} {stage.seconds:7.2f} s   peak RSS: client {stage.peaks[0]:4} MB, sandbox "
-            f"{stage.peaks[1]:4} MB   longest stall: client {client:5.1f} ms, sandbox {sandbox:5.1f} ms "
-            f"(idle {idle:5.1f})"
+        return "".join(
+            [
+                f"{stage.name:12}{stage.seconds:9.2f}",
+                *(f"{each:9.2f}" for each in stage.cpu),
+                *(f"{each:9}" for each in stage.peaks),
+                *(f"{each:9.1f}" for each in stage.stalls),
+            ]
         )
 
     def print_curve(self) -> None:
@@ -202,33 +224,38 @@ class Watch:
 
 
 class Invoices:
-    """Made while they are packed: a sample with a comment of Base64 in it, each another piece of it."""
+    """Made while they are packed: a sample with a comment of noise in it, each with another piece of that."""
 
-    def __init__(self, sample: str, count: int, size: int) -> None:
+    def __init__(self, sample: str, noise: Path, count: int, size: int) -> None:
         self._sample = sample
+        self._noise = noise
         self._count = count
         self._size = size
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         chance = random.Random(1)
-        noise = base64.b64encode(chance.randbytes(1_500_000))
-        for number in range(self._count):
-            head = self._sample.replace(MARK, f"BENCH/{number}").encode() + b"<!--"
-            length = self._size - len(head) - 3
-            start = chance.randrange(len(noise) - length)
-            yield f"{number}.xml", b"%b%b-->" % (head, noise[start : start + length])
+        # Not in memory: that of the client is to be measured, and not that of the benchmark.
+        with self._noise.open("rb", buffering=0) as noise:
+            size = noise.seek(0, os.SEEK_END)
+            for number in range(self._count):
+                head = self._sample.replace(MARK, f"BENCH/{number}").encode() + b"<!--"
+                length = self._size - len(head) - 3
+                noise.seek(chance.randrange(size - length))
+                yield f"{number}.xml", b"%b%b-->" % (head, noise.read(length))
 
 
 async def run(gigabytes: float, deflate: str | None) -> None:
     size = int(min(gigabytes * 10**9, MAX_PACKAGE_SIZE * 0.99) / NOISE_RATIO / MAX_INVOICES)
     heart = Heart()
-    async with Helper.started("sandbox") as sandbox, Helper.started("idle") as idle, heart.beating():
-        hello = json.loads(sandbox.hello)
-        watch = Watch(sandbox, idle, heart)
-        with tempfile.TemporaryDirectory() as folder:
-            print(f"{MAX_INVOICES:,} invoices of {size:,} bytes")
-            invoices = Invoices(hello["invoice"], MAX_INVOICES, size)
-            await flow(watch, Environment(hello["url"]), invoices, Path(folder), deflate)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        noise = folder / "noise"
+        async with Helper.started("sandbox", str(noise)) as sandbox, Helper.started("idle") as idle, heart.beating():
+            hello = json.loads(sandbox.hello)
+            watch = Watch(sandbox, idle, heart)
+            print(f"{MAX_INVOICES:,} invoices of {size:,} bytes", watch.HEAD, sep="\n")
+            invoices = Invoices(hello["invoice"], noise, MAX_INVOICES, size)
+            await flow(watch, Environment(hello["url"]), invoices, folder, deflate)
         watch.print_curve()
         print(f"client's peak RSS {max(stage.peaks[0] for stage in watch.stages)} MB, ", end="")
         print(f"sandbox's {max(stage.peaks[1] for stage in watch.stages)} MB")
@@ -272,12 +299,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gigabytes", type=float, default=1.0, help="of the package; 5 at most")
     parser.add_argument("--deflate", help="the library to compress with; by default the fastest that is installed")
-    parser.add_argument("--role", help=argparse.SUPPRESS)
+    parser.add_argument("--role", nargs="*", default=[], help=argparse.SUPPRESS)
     options = parser.parse_args()
     match options.role:
-        case "sandbox":
-            asyncio.run(serve())
-        case "idle":
+        case ["sandbox", noise]:
+            asyncio.run(serve(Path(noise)))
+        case ["idle"]:
             asyncio.run(answer_stalls("idle"))
         case _:
             asyncio.run(run(options.gigabytes, options.deflate))
