@@ -232,15 +232,23 @@ async def submit_invoice(
     key: Annotated[str | None, Header(alias="Idempotency-Key", max_length=200)] = None,
     priority: Annotated[int, Query(ge=0, le=100)] = 0,
     offline: bool = False,
+    corrects: str | None = None,
 ) -> SubmissionView:
     """Write one invoice (the XML as the body) into the journal; from there it is delivered exactly once.
 
-    The same document again is the same submission. 400: not fit to be sent. 409: another document has its seller,
-    kind and number, or its key. 413: too large.
+    The same document again is the same submission. A technical correction has ``offline`` and, as ``corrects``, the
+    ``sha256`` of the rejected offline invoice, in hexadecimal as that is told. 400: not fit to be sent, or no technical
+    correction. 409: another document has its seller, kind and number, or its key. 413: too large.
     """
     document = await _read_body(request)
     try:
-        submission = await submissions.submit(document, key=key, nip=nip, priority=priority, offline=offline)
+        replaced = None if corrects is None else bytes.fromhex(corrects)
+    except ValueError as error:
+        raise HTTPException(400, "corrects is a SHA-256 in hexadecimal: 64 digits.") from error
+    try:
+        submission = await submissions.submit(
+            document, key=key, nip=nip, priority=priority, offline=offline, corrects=replaced
+        )
     except IdentityTakenError as error:
         raise HTTPException(409, str(error)) from error
     except LocalProtocolError as error:
