@@ -205,8 +205,8 @@ class SubmissionView(BaseModel):
         )
 
 
-#: Submit, list, status, UPO and events, under ``/{nip}/invoices``.
-#: What is asked for most is asked for plainly: each dependency and each response class costs FastAPI some time.
+#: Submit, list, status, UPO and events, under ``/{nip}/invoices``. What is asked for most does without dependencies and
+#: response models, which cost FastAPI more time than the journal takes.
 router: Final = APIRouter(tags=["KSeF"])
 
 
@@ -240,6 +240,7 @@ class _Options(BaseModel):
     key: Annotated[str | None, Field(alias="Idempotency-Key", max_length=200)] = None
     priority: Annotated[int, Field(ge=0, le=100)] = 0
     offline: bool = False
+    corrects: str | None = None
 
     @classmethod
     def of(cls, request: Request) -> _Options:
@@ -261,7 +262,7 @@ class _Options(BaseModel):
 
 
 _KEY: Final = "Idempotency-Key"
-_OPTIONS_IN: Final = {_KEY: "header", "priority": "query", "offline": "query"}
+_OPTIONS_IN: Final = {_KEY: "header", "priority": "query", "offline": "query", "corrects": "query"}
 _NO_OPTIONS: Final = _Options()
 _DOCUMENTED: Final[dict[str, Any]] = {
     "requestBody": {"required": True, "content": {"application/xml": {"schema": {"type": "string"}}}},
@@ -276,15 +277,25 @@ _DOCUMENTED: Final[dict[str, Any]] = {
 async def submit_invoice(nip: str, request: Request) -> Response:
     """Write one invoice (the XML as the body) into the journal; from there it is delivered exactly once.
 
-    The same document again is the same submission. 400: not fit to be sent. 409: another document has its seller,
-    kind and number, or its key. 413: too large.
+    The same document again is the same submission. A technical correction has ``offline`` and, as ``corrects``, the
+    ``sha256`` of the rejected offline invoice, in hexadecimal as that is told. 400: not fit to be sent, or no technical
+    correction. 409: another document has its seller, kind and number, or its key. 413: too large.
     """
     submissions = _journal(request, nip)
     options = _Options.of(request)
     document = await _read_body(request)
     try:
+        replaced = None if options.corrects is None else bytes.fromhex(options.corrects)
+    except ValueError as error:
+        raise HTTPException(400, "corrects is a SHA-256 in hexadecimal: 64 digits.") from error
+    try:
         submission = await submissions.submit(
-            document, key=options.key, nip=nip, priority=options.priority, offline=options.offline
+            document,
+            key=options.key,
+            nip=nip,
+            priority=options.priority,
+            offline=options.offline,
+            corrects=replaced,
         )
     except IdentityTakenError as error:
         raise HTTPException(409, str(error)) from error

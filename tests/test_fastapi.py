@@ -188,9 +188,50 @@ async def test_schema_tells_what_is_read_by_hand(http: httpx.AsyncClient) -> Non
         ("header", "Idempotency-Key"),
         ("query", "priority"),
         ("query", "offline"),
+        ("query", "corrects"),
     }
     for told in (submit["responses"]["202"], status["responses"]["200"]):
         assert told["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/SubmissionView"}
+
+
+async def test_rejected_offline_invoice_is_replaced_by_its_technical_correction(
+    sandbox: Sandbox, http: httpx.AsyncClient
+) -> None:
+    path = f"/ksef/{sandbox.nip}/invoices"
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(450))
+    answer = await http.post(path, content=sample_invoice(sandbox.nip), params={"offline": True})
+    rejected = (await events(http, f"{answer.headers['Location']}/events"))[-1]
+
+    answer = await http.post(
+        path,
+        content=sample_invoice(sandbox.nip, buyer_nip=OTHER_NIP),
+        params={"offline": True, "corrects": rejected["sha256"]},
+    )
+    accepted = (await events(http, f"{answer.headers['Location']}/events"))[-1]
+
+    assert (rejected["state"], accepted["state"]) == ("rejected", "accepted")
+    assert sandbox.world.corrected_hashes == {bytes.fromhex(rejected["sha256"])}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        pytest.param({"corrects": "ab" * 32}, "offline", id="online"),
+        pytest.param({"corrects": "ab" * 31, "offline": True}, "32 bytes, not 31", id="too short"),
+        pytest.param({"corrects": "q6ur" * 11, "offline": True}, "in hexadecimal", id="Base64"),
+        pytest.param({"corrects": "", "offline": True}, "32 bytes, not 0", id="empty"),
+    ],
+)
+async def test_what_is_no_technical_correction_is_refused(
+    sandbox: Sandbox, http: httpx.AsyncClient, parameters: dict[str, Any], said: str
+) -> None:
+    path = f"/ksef/{sandbox.nip}/invoices"
+
+    answer = await http.post(path, content=sample_invoice(sandbox.nip), params=parameters)
+
+    assert answer.status_code == 400
+    assert said in answer.json()["detail"]
+    assert (await http.get(path)).json() == []
 
 
 async def test_companies_are_apart(sandbox: Sandbox, http: httpx.AsyncClient) -> None:

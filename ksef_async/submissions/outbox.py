@@ -20,6 +20,7 @@ from .intake import hand_in, prepare
 from .journal import Journal
 from .models import Submission
 from .runner import Clients, Runner
+from .search import search
 from .settings import Settings
 from .states import SubmissionState
 from .transactions import Transaction
@@ -194,6 +195,26 @@ class Submissions(anyio.AsyncContextManagerMixin):
     ) -> tuple[Submission, ...]:
         """Submissions in the order of their ids, those after the id ``after``."""
         return await self._journal.list(nip, states, after, limit)
+
+    async def find(
+        self,
+        names: Collection[str] = (),
+        *,
+        hashes: Collection[bytes] = (),
+        has_upo: bool | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> tuple[Submission, ...]:
+        """Submissions that people ask for, in the order of their ids, those after the id ``after``.
+
+        Args:
+            names: Ids, invoice numbers or KSeF numbers, each of which may be that of several; a few hundred at once.
+            hashes: SHA-256 of documents (32 bytes each), in place of names or besides.
+            has_upo: Only those with their UPO, or only those without: not accepted, or not yet confirmed.
+            after: Where the page before has ended.
+            limit: Of a page.
+        """
+        return await search(self._database, names=names, hashes=hashes, has_upo=has_upo, after=after, limit=limit)
 
     async def count(self, *, nip: str | None = None) -> dict[SubmissionState, int]:
         """How many submissions are in each state."""
