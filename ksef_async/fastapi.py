@@ -14,10 +14,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Final
+from urllib.parse import quote
 
 import anyio
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request, Response
-from pydantic import BaseModel
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
@@ -52,9 +54,7 @@ __all__ = [
 
 #: Seconds between comments in an event stream, so that proxies keep it open.
 _PING: Final = 15.0
-_XML: Final[dict[str, Any]] = {
-    "requestBody": {"required": True, "content": {"application/xml": {"schema": {"type": "string"}}}}
-}
+_NO_COMPANY: Final = "There is no such company here."
 
 
 class KsefService:
@@ -151,7 +151,7 @@ async def _client(connection: HTTPConnection) -> KsefClient:
     try:
         return _service(connection).client_of(_nip(connection))
     except LookupError:
-        raise HTTPException(404, "There is no such company here.") from None
+        raise HTTPException(404, _NO_COMPANY) from None
 
 
 async def _submissions(connection: HTTPConnection) -> Submissions:
@@ -205,13 +205,22 @@ class SubmissionView(BaseModel):
         )
 
 
-#: Submit, list, status, UPO and events, under ``/{nip}/invoices``.
-router: Final = APIRouter(tags=["KSeF"], dependencies=[Depends(_client)])
+#: Submit, list, status, UPO and events, under ``/{nip}/invoices``. What is asked for most does without dependencies and
+#: response models, which cost FastAPI more time than the journal takes.
+router: Final = APIRouter(tags=["KSeF"])
 
 
-async def _find(nip: str, submission_id: int, submissions: SubmissionsDep) -> Submission:
+def _journal(request: Request, nip: str) -> Submissions:
+    """The journal, if the company is one of the service's."""
+    service = _service(request)
+    if nip not in service.clients:
+        raise HTTPException(404, _NO_COMPANY)
+    return service.submissions
+
+
+async def _find(request: Request, nip: str, submission_id: int) -> Submission:
     try:
-        submission = await submissions.get(submission_id)
+        submission = await _journal(request, nip).get(submission_id)
     except UnknownSubmissionError:
         submission = None
     # Of another company: as if it were not there.
@@ -220,35 +229,81 @@ async def _find(nip: str, submission_id: int, submissions: SubmissionsDep) -> Su
     return submission
 
 
-_Found = Annotated[Submission, Depends(_find)]
+def _told(submission: Submission, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    content = SubmissionView.of(submission).model_dump_json()
+    return Response(content, status_code, headers, "application/json")
 
 
-@router.post("/{nip}/invoices", status_code=202, openapi_extra=_XML)
-async def submit_invoice(
-    nip: str,
-    request: Request,
-    response: Response,
-    submissions: SubmissionsDep,
-    key: Annotated[str | None, Header(alias="Idempotency-Key", max_length=200)] = None,
-    priority: Annotated[int, Query(ge=0, le=100)] = 0,
-    offline: bool = False,
-) -> SubmissionView:
+class _Options(BaseModel):
+    """What may be said of an invoice beside the document; read by hand, which takes a tenth of FastAPI's time."""
+
+    key: Annotated[str | None, Field(alias="Idempotency-Key", max_length=200)] = None
+    priority: Annotated[int, Field(ge=0, le=100)] = 0
+    offline: bool = False
+    corrects: str | None = None
+
+    @classmethod
+    def of(cls, request: Request) -> _Options:
+        """Those of a request, or FastAPI's own answer to what is no such value."""
+        if not request.scope["query_string"] and _KEY not in request.headers:
+            return _NO_OPTIONS
+        given = dict(request.query_params)
+        given.pop(_KEY, None)
+        if (key := request.headers.get(_KEY)) is not None:
+            given[_KEY] = key
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            told = [
+                {**one, "loc": (_OPTIONS_IN[str(one["loc"][0])], *one["loc"])}
+                for one in error.errors(include_url=False)
+            ]
+            raise RequestValidationError(told) from error
+
+
+_KEY: Final = "Idempotency-Key"
+_OPTIONS_IN: Final = {_KEY: "header", "priority": "query", "offline": "query", "corrects": "query"}
+_NO_OPTIONS: Final = _Options()
+_DOCUMENTED: Final[dict[str, Any]] = {
+    "requestBody": {"required": True, "content": {"application/xml": {"schema": {"type": "string"}}}},
+    "parameters": [
+        {"name": name, "in": _OPTIONS_IN[name], "required": False, "schema": schema}
+        for name, schema in _Options.model_json_schema()["properties"].items()
+    ],
+}
+
+
+@router.post("/{nip}/invoices", status_code=202, response_model=SubmissionView, openapi_extra=_DOCUMENTED)
+async def submit_invoice(nip: str, request: Request) -> Response:
     """Write one invoice (the XML as the body) into the journal; from there it is delivered exactly once.
 
-    The same document again is the same submission. 400: not fit to be sent. 409: another document has its seller,
-    kind and number, or its key. 413: too large.
+    The same document again is the same submission. A technical correction has ``offline`` and, as ``corrects``, the
+    ``sha256`` of the rejected offline invoice, in hexadecimal as that is told. 400: not fit to be sent, or no technical
+    correction. 409: another document has its seller, kind and number, or its key. 413: too large.
     """
+    submissions = _journal(request, nip)
+    options = _Options.of(request)
     document = await _read_body(request)
     try:
-        submission = await submissions.submit(document, key=key, nip=nip, priority=priority, offline=offline)
+        replaced = None if options.corrects is None else bytes.fromhex(options.corrects)
+    except ValueError as error:
+        raise HTTPException(400, "corrects is a SHA-256 in hexadecimal: 64 digits.") from error
+    try:
+        submission = await submissions.submit(
+            document,
+            key=options.key,
+            nip=nip,
+            priority=options.priority,
+            offline=options.offline,
+            corrects=replaced,
+        )
     except IdentityTakenError as error:
         raise HTTPException(409, str(error)) from error
     except LocalProtocolError as error:
         raise HTTPException(400, str(error)) from error
     if submission.nip != nip:
         raise HTTPException(409, "This document was submitted in the context of another company.")
-    response.headers["Location"] = f"{request.url.path}/{submission.id}"
-    return SubmissionView.of(submission)
+    return _told(submission, 202, {"Location": f"{quote(request.scope['path'])}/{submission.id}"})
 
 
 async def _read_body(request: Request) -> bytes:
@@ -263,46 +318,48 @@ async def _read_body(request: Request) -> bytes:
 @router.get("/{nip}/invoices")
 async def list_invoices(
     nip: str,
-    submissions: SubmissionsDep,
+    request: Request,
     state: Annotated[list[SubmissionState] | None, Query()] = None,
     after: Annotated[int, Query(ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[SubmissionView]:
     """The company's submissions by their ids, from ``after`` (exclusive)."""
-    found = await submissions.list(nip=nip, states=state or (), after=after, limit=limit)
+    found = await _journal(request, nip).list(nip=nip, states=state or (), after=after, limit=limit)
     return [SubmissionView.of(submission) for submission in found]
 
 
-@router.get("/{nip}/invoices/{submission_id}")
-async def get_invoice(submission: _Found) -> SubmissionView:
+@router.get("/{nip}/invoices/{submission_id}", response_model=SubmissionView)
+async def get_invoice(nip: str, submission_id: int, request: Request) -> Response:
     """How far an invoice is."""
-    return SubmissionView.of(submission)
+    return _told(await _find(request, nip, submission_id))
 
 
 @router.get("/{nip}/invoices/{submission_id}/upo", response_class=Response)
-async def get_upo(submission: _Found, submissions: SubmissionsDep) -> Response:
+async def get_upo(nip: str, submission_id: int, request: Request) -> Response:
     """The UPO, exactly as KSeF issued it. 404 until it is there: it comes once the session is closed."""
+    submission = await _find(request, nip, submission_id)
     if not submission.has_upo:
         raise HTTPException(404, "There is no UPO yet.")
     name = f"{submission.ksef_number or submission.id}.upo.xml"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
-    return Response(await submissions.upo(submission.id), media_type="application/xml", headers=headers)
+    return Response(await _journal(request, nip).upo(submission.id), media_type="application/xml", headers=headers)
 
 
 @router.get("/{nip}/invoices/{submission_id}/events", response_class=Response)
 async def watch_invoice(
+    nip: str,
+    submission_id: int,
     request: Request,
-    submission: _Found,
-    submissions: SubmissionsDep,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Each change of an invoice's state as an event ``transition`` (SSE), the present one first, to its end.
 
     A browser that comes back after the end is answered with 204, so that it stops asking.
     """
+    submission = await _find(request, nip, submission_id)
     if submission.state.is_terminal and last_event_id == _event_id(submission):
         return Response(status_code=204)
-    return _EventStream(submissions.watch(submission.id), _service(request).stream_lifetime)
+    return _EventStream(_journal(request, nip).watch(submission.id), _service(request).stream_lifetime)
 
 
 def _event_id(submission: Submission) -> str:

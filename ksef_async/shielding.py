@@ -13,7 +13,7 @@ __all__ = ["finish"]
 T = TypeVar("T")
 
 
-async def finish(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
+async def finish(coroutine: Coroutine[Any, Any, T] | asyncio.Future[T], seconds: float) -> T:
     """Run ``coroutine`` to its end within ``seconds``; a cancellation that comes meanwhile is raised afterwards.
 
     anyio's shields hold off the cancellation of scopes, but not ``Task.cancel()``: hence a task of its own. It is

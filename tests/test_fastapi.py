@@ -147,6 +147,93 @@ async def test_what_is_no_invoice_is_refused(
     assert answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("options", "headers", "place"),
+    [
+        pytest.param({"priority": "101"}, {}, ["query", "priority"], id="too urgent"),
+        pytest.param({"priority": "soon"}, {}, ["query", "priority"], id="no number"),
+        pytest.param({"offline": "perhaps"}, {}, ["query", "offline"], id="neither yes nor no"),
+        pytest.param({}, {"Idempotency-Key": "x" * 201}, ["header", "Idempotency-Key"], id="long key"),
+    ],
+)
+async def test_options_that_are_none_are_refused_as_fastapi_does(
+    sandbox: Sandbox, http: httpx.AsyncClient, options: dict[str, str], headers: dict[str, str], place: list[str]
+) -> None:
+    document = sample_invoice(sandbox.nip)
+    answer = await http.post(f"/ksef/{sandbox.nip}/invoices", content=document, params=options, headers=headers)
+
+    assert answer.status_code == 422
+    assert [one["loc"] for one in answer.json()["detail"]] == [place]
+
+
+async def test_options_are_heard(sandbox: Sandbox, journal: Path) -> None:
+    service = service_for(sandbox, journal, deliver=False)
+    async with serving(service) as http:
+        path, headers = f"/ksef/{sandbox.nip}/invoices", {"Idempotency-Key": "order 7"}
+        options = {"priority": "100", "offline": "true", "Idempotency-Key": "in the wrong place"}
+        number = (await http.post(path, content=sample_invoice(sandbox.nip), params=options, headers=headers)).json()[
+            "id"
+        ]
+        submission = await service.submissions.get(number)
+
+    assert (submission.key, submission.priority, submission.offline) == ("order 7", 100, True)
+
+
+async def test_schema_tells_what_is_read_by_hand(http: httpx.AsyncClient) -> None:
+    paths = (await http.get("/openapi.json")).json()["paths"]
+    submit, status = paths["/ksef/{nip}/invoices"]["post"], paths["/ksef/{nip}/invoices/{submission_id}"]["get"]
+
+    assert {(one["in"], one["name"]) for one in submit["parameters"]} == {
+        ("path", "nip"),
+        ("header", "Idempotency-Key"),
+        ("query", "priority"),
+        ("query", "offline"),
+        ("query", "corrects"),
+    }
+    for told in (submit["responses"]["202"], status["responses"]["200"]):
+        assert told["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/SubmissionView"}
+
+
+async def test_rejected_offline_invoice_is_replaced_by_its_technical_correction(
+    sandbox: Sandbox, http: httpx.AsyncClient
+) -> None:
+    path = f"/ksef/{sandbox.nip}/invoices"
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(450))
+    answer = await http.post(path, content=sample_invoice(sandbox.nip), params={"offline": True})
+    rejected = (await events(http, f"{answer.headers['Location']}/events"))[-1]
+
+    answer = await http.post(
+        path,
+        content=sample_invoice(sandbox.nip, buyer_nip=OTHER_NIP),
+        params={"offline": True, "corrects": rejected["sha256"]},
+    )
+    accepted = (await events(http, f"{answer.headers['Location']}/events"))[-1]
+
+    assert (rejected["state"], accepted["state"]) == ("rejected", "accepted")
+    assert sandbox.world.corrected_hashes == {bytes.fromhex(rejected["sha256"])}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        pytest.param({"corrects": "ab" * 32}, "offline", id="online"),
+        pytest.param({"corrects": "ab" * 31, "offline": True}, "32 bytes, not 31", id="too short"),
+        pytest.param({"corrects": "q6ur" * 11, "offline": True}, "in hexadecimal", id="Base64"),
+        pytest.param({"corrects": "", "offline": True}, "32 bytes, not 0", id="empty"),
+    ],
+)
+async def test_what_is_no_technical_correction_is_refused(
+    sandbox: Sandbox, http: httpx.AsyncClient, parameters: dict[str, Any], said: str
+) -> None:
+    path = f"/ksef/{sandbox.nip}/invoices"
+
+    answer = await http.post(path, content=sample_invoice(sandbox.nip), params=parameters)
+
+    assert answer.status_code == 400
+    assert said in answer.json()["detail"]
+    assert (await http.get(path)).json() == []
+
+
 async def test_companies_are_apart(sandbox: Sandbox, http: httpx.AsyncClient) -> None:
     mine = await http.post(f"/ksef/{sandbox.nip}/invoices", content=sample_invoice(sandbox.nip))
     number = mine.json()["id"]
@@ -155,6 +242,7 @@ async def test_companies_are_apart(sandbox: Sandbox, http: httpx.AsyncClient) ->
         f"/ksef/{OTHER_NIP}/invoices/{number}",
         "/ksef/1111111111/invoices",
         f"/ksef/{sandbox.nip}/invoices/99",
+        f"/ksef/{sandbox.nip}/invoices/{10**30}",
     ):
         assert (await http.get(path)).status_code == 404, path
     assert (await http.get(f"/ksef/{OTHER_NIP}/invoices/{number}/events")).status_code == 404

@@ -7,9 +7,10 @@ import selectors
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import aiosqlite
 import anyio.to_thread
 import pytest
+
+from ksef_async.submissions.sqlite_connection import _Connection
 
 __all__ = ["VirtualTimeLoop", "mind_the_database", "mind_threads"]
 
@@ -61,9 +62,9 @@ async def mind_threads() -> None:
 
 
 def mind_the_database(loop: VirtualTimeLoop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let virtual time stand still while aiosqlite's threads are at work, as it does for anyio's."""
+    """Let virtual time stand still while SQLite's threads are at work, as it does for anyio's."""
     at_work = 0
-    execute: Callable[..., Awaitable[Any]] = aiosqlite.Connection._execute
+    execute: Callable[..., Awaitable[Any]] = _Connection._execute
     others = loop.jumping.threads_are_busy
 
     async def counted(*args: Any, **kwargs: Any) -> Any:
@@ -74,5 +75,5 @@ def mind_the_database(loop: VirtualTimeLoop, monkeypatch: pytest.MonkeyPatch) ->
         finally:
             at_work -= 1
 
-    monkeypatch.setattr(aiosqlite.Connection, "_execute", counted)
+    monkeypatch.setattr(_Connection, "_execute", counted)
     loop.jumping.threads_are_busy = lambda: at_work > 0 or others()

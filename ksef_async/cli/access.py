@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,8 +17,10 @@ from cyclopts import Parameter
 from ..auth.credentials import KsefToken
 from ..client import KsefClient
 from ..environment import Environment
+from ..errors import CryptoError, LocalProtocolError
 from ..models.events import Hook
 from ..protocol.ksef_number import is_nip
+from .credentials import CREDENTIAL_NAMES, has_credentials, load_credentials, read_values
 from .exits import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Access", "Settled"]
 
 _NAMED: Final = {"TEST": Environment.TEST, "DEMO": Environment.DEMO, "PRODUCTION": Environment.PRODUCTION}
-_NAMES: Final = ("KSEF_ENV", "KSEF_NIP", "KSEF_TOKEN", "KSEF_JOURNAL", "KSEF_JOURNAL_KEY")
+_NAMES: Final = ("KSEF_ENV", "KSEF_NIP", *CREDENTIAL_NAMES, "KSEF_JOURNAL", "KSEF_JOURNAL_KEY")
 
 
 @attrs.frozen(kw_only=True)
@@ -54,22 +55,47 @@ class Settled:
     def environment(self) -> Environment:
         """Where KSeF is."""
         name = self._of("KSEF_ENV")
-        return _NAMED.get(name.upper()) or Environment(name)
+        try:
+            return _NAMED.get(name.upper()) or Environment(name)
+        except LocalProtocolError as error:
+            raise UsageError(f"KSEF_ENV is neither TEST, DEMO nor PRODUCTION: {error}") from error
 
     @property
     def journal(self) -> Path:
         """The journal's file: one for each environment, for what was sent to one was not sent to another."""
         if given := self.values.get("KSEF_JOURNAL"):
             return Path(given)
+        return Path(f"ksef-{self.environment_word}.db")
+
+    @property
+    def environment_word(self) -> str:
+        """The environment in names of files."""
         name = self._of("KSEF_ENV")
-        word = name.lower() if name.upper() in _NAMED else re.sub(r"\W+", "-", name.partition("://")[2]).strip("-")
-        return Path(f"ksef-{word}.db")
+        return name.lower() if name.upper() in _NAMED else re.sub(r"\W+", "-", name.partition("://")[2]).strip("-")
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether somebody is named who can log in."""
+        return has_credentials(self.values)
 
     @asynccontextmanager
     async def client(self, hook: Hook | None = None) -> AsyncIterator[KsefClient]:
-        """Logged in, so that wrong credentials show before anything else; keeps to what KSeF grants this company."""
-        credentials = KsefToken(nip=self.nip, token=self._of("KSEF_TOKEN"))
-        async with KsefClient(self.environment, credentials, hook=hook, revoke_on_exit=True) as client:
+        """Logged in, so that wrong credentials show before anything else; keeps to what KSeF grants this company.
+
+        Raises:
+            UsageError: There are no usable credentials; see `load_credentials`. Or the certificate has expired, by
+                KSeF's clock, or is not valid yet.
+            KsefError: As `KsefClient.log_in`.
+        """
+        environment = self.environment
+        credentials = await load_credentials(self.values, self.nip)
+        async with KsefClient(environment, credentials, hook=hook, revoke_on_exit=True) as client:
+            try:
+                await client.log_in()
+            except CryptoError as error:
+                if isinstance(credentials, KsefToken):
+                    raise  # no fault of the token
+                raise UsageError(str(error)) from error
             await client.pacing.adopt_limits()
             yield client
 
@@ -103,7 +129,9 @@ class Settled:
 class Access:
     """What all commands share."""
 
-    credentials: Annotated[Path | None, Parameter(help="File with KSEF_ENV, KSEF_NIP and KSEF_TOKEN, mode 600.")] = None
+    credentials: Annotated[
+        Path | None, Parameter(help="File with KSEF_ENV, KSEF_NIP and KSEF_TOKEN or KSEF_CERTIFICATE, mode 600.")
+    ] = None
     journal: Annotated[
         Path | None, Parameter(help="Journal; by default KSEF_JOURNAL, or ksef-ENVIRONMENT.db in this folder.")
     ] = None
@@ -113,34 +141,14 @@ class Access:
         """Read environment and file; the file wins.
 
         Raises:
-            UsageError: The file cannot be read, or others can read it.
+            UsageError: See `read_values`.
         """
         values = {name: os.environ[name] for name in _NAMES if name in os.environ}
         if self.credentials is not None:
-            values |= await anyio.to_thread.run_sync(_read_private, self.credentials)
+            values |= await anyio.to_thread.run_sync(read_values, self.credentials, _NAMES)
         if self.journal is not None:
             values["KSEF_JOURNAL"] = str(self.journal)
         return Settled(values=values)
-
-
-def _read_private(path: Path) -> dict[str, str]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            # Asked of the open file, so that what is checked is what is read.
-            mode = os.fstat(file.fileno()).st_mode
-            if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise UsageError(f"{path} can be read by others: chmod 600 {path}")
-            lines = file.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {type(error).__name__}.") from error
-    values = {}
-    for number, line in enumerate(lines, 1):
-        name, found, value = line.removeprefix("export ").partition("=")
-        if line.strip() and not line.startswith("#"):
-            if not found or name.strip() not in _NAMES:
-                raise UsageError(f"{path}, line {number}: one of {', '.join(_NAMES)}, then = and its value.")
-            values[name.strip()] = value.strip().strip("\"'")
-    return values
 
 
 def _make_private(path: Path) -> None:

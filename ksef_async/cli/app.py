@@ -10,9 +10,9 @@ from cyclopts import App, CycloptsError
 
 from .. import __version__
 from ..errors import KsefError
-from .exits import EXIT_CODES, Exit, UsageError
+from .exits import EXIT_CODES, Exit, ReportedError, UsageError
 from .export import export
-from .output import print_json
+from .output import describe_error, print_json
 from .plan import plan
 from .sandboxes import demo, sandbox
 from .send import send
@@ -45,18 +45,20 @@ def run(arguments: Sequence[str]) -> int:
     except CycloptsError:
         return Exit.USAGE  # cyclopts has said what is wrong
     except UsageError as error:
-        return _fail(error, Exit.USAGE, arguments)
+        return _fail(error, Exit.USAGE, in_json="--json" in arguments)
     except (KsefError, OSError) as error:
-        return _fail(error, Exit.FAILED, arguments)
+        return _fail(error, Exit.FAILED, in_json="--json" in arguments)
+    except ReportedError as report:
+        return _fail(report.error, Exit.FAILED, in_json=False)
     except KeyboardInterrupt:
         print("Interrupted. Run it again to go on; nothing is sent twice.", file=sys.stderr)
         return Exit.INTERRUPTED
     return code if isinstance(code, int) else Exit.OK
 
 
-def _fail(error: Exception, code: Exit, arguments: Sequence[str]) -> Exit:
+def _fail(error: Exception, code: Exit, *, in_json: bool) -> Exit:
     name = "" if isinstance(error, UsageError) else f"{type(error).__name__}: "
     print(f"{name}{error}", file=sys.stderr)
-    if "--json" in arguments:
-        print_json({"error": {"type": type(error).__name__, "message": str(error)}})
+    if in_json:
+        print_json({"error": describe_error(error)})
     return code

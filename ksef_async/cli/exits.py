@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["EXIT_CODES", "Exit", "UsageError"]
+__all__ = ["EXIT_CODES", "Exit", "ReportedError", "UsageError"]
 
 
 class Exit(enum.IntEnum):
@@ -33,10 +33,26 @@ EXIT_CODES = """Exit codes:
 - **4**: the time was up, or what was asked for is not there yet; run it again later
 - **130**: interrupted; run it again to go on, nothing is sent twice
 
-Credentials come from the environment (`KSEF_ENV`: TEST, DEMO, PRODUCTION or a base URL; `KSEF_NIP`; `KSEF_TOKEN`) or
-from a file of such lines (`--credentials`), never from arguments, which other users of a machine can read.
+Credentials come from the environment, or from a file of such lines (`--credentials`, which wins), never from
+arguments, which other users of a machine can read. `KSEF_ENV` is TEST, DEMO, PRODUCTION or a base URL, `KSEF_NIP` the
+company. Who logs in is either `KSEF_TOKEN`, or `KSEF_CERTIFICATE`: the path of a PKCS#12 file, or, with its key's in
+`KSEF_PRIVATE_KEY`, of a certificate in PEM or DER. The password, where there is one, is `KSEF_CERTIFICATE_PASSWORD`, or
+in the file that `KSEF_CERTIFICATE_PASSWORD_FILE` names. Files with secrets have to be readable for their owner only.
+Whatever is missing, named twice, unreadable, expired or opened with a wrong password ends a command with 2.
 """
 
 
 class UsageError(Exception):
     """What was given on the command line, in the environment or in a file cannot be used."""
+
+
+class ReportedError(Exception):
+    """Something failed, and the JSON that was being printed says so already.
+
+    Args:
+        error: What failed.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error

@@ -12,12 +12,12 @@ from cyclopts import Parameter
 
 from .access import Access
 from .exits import Exit
-from .output import console, print_json
+from .output import console, json_list
 
 __all__ = ["Part", "export"]
 
-#: Where the last run stopped; holds no secrets.
-_CHECKPOINT: Final = ".ksef-export.json"
+#: Where the last run stopped, for each environment and company; holds no secrets.
+_CHECKPOINT: Final = ".ksef-export-{environment}-{nip}.json"
 
 
 class Part(StrEnum):
@@ -32,7 +32,10 @@ class Part(StrEnum):
 async def export(
     folder: Annotated[Path, Parameter(help="Where to save them, as KSEF-NUMBER.xml.")],
     *,
-    since: Annotated[datetime, Parameter(help="From this day on (UTC where no zone is given).")],
+    since: Annotated[
+        datetime,
+        Parameter(help="From this day or time on (UTC where no zone is given); when run again, it goes on instead."),
+    ],
     part: Annotated[Part, Parameter(help="As what the company is named on them.")] = Part.BUYER,
     access: Access | None = None,
 ) -> int:
@@ -55,21 +58,21 @@ async def export(
     start = since if since.tzinfo is not None else since.replace(tzinfo=UTC)
     target = anyio.Path(folder)
     await target.mkdir(parents=True, exist_ok=True)
-    kept = target / _CHECKPOINT
+    kept = target / _CHECKPOINT.format(environment=settled.environment_word, nip=settled.nip)
     checkpoint = Checkpoint.from_json(await kept.read_text()) if await kept.exists() else Checkpoint()
-    saved: list[str] = []
-    async with settled.client() as client:
-        sync = client.downloads.sync(start, (subject,), checkpoint=checkpoint)
-        async for invoice in sync:
-            # The document first: what is noted as fetched is there.
-            await (target / f"{invoice.metadata.ksef_number}.xml").write_bytes(invoice.xml)
-            await _replace(kept, invoice.checkpoint.to_json())
-            saved.append(invoice.metadata.ksef_number)
-        await _replace(kept, sync.checkpoint.to_json())
-    if access.json:
-        print_json({"folder": str(folder), "saved": saved})
-    else:
-        console().print(f"{len(saved):,} new invoices saved in {folder}.", markup=False)
+    count = 0
+    with json_list({"folder": str(folder)}, "saved", shown=access.json) as add:
+        async with settled.client() as client:
+            sync = client.downloads.sync(start, (subject,), checkpoint=checkpoint)
+            async for invoice in sync:
+                # The document first: what is noted as fetched is there.
+                await (target / f"{invoice.metadata.ksef_number}.xml").write_bytes(invoice.xml)
+                await _replace(kept, invoice.checkpoint.to_json())
+                add(invoice.metadata.ksef_number)
+                count += 1
+            await _replace(kept, sync.checkpoint.to_json())
+    if not access.json:
+        console().print(f"{count:,} new invoices saved in {folder}.", markup=False)
     return Exit.OK
 
 

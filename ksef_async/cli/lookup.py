@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,9 +12,9 @@ import anyio.to_thread
 from .exits import UsageError
 
 if TYPE_CHECKING:
-    from ..submissions import Submission, Submissions, SubmissionState
+    from ..submissions import Submission, Submissions
 
-__all__ = ["every", "find_files", "named"]
+__all__ = ["chosen", "every", "find_files", "named"]
 
 _PAGE: Final = 500
 
@@ -36,35 +36,53 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
     return list(found)
 
 
-async def every(
-    submissions: Submissions, states: Collection[SubmissionState] = (), *, after: int = 0
-) -> AsyncIterator[Submission]:
-    """Every submission in these states (all by default), by its id."""
-    while page := await submissions.list(states=states, after=after, limit=_PAGE):
+async def every(submissions: Submissions, *, has_upo: bool | None = None, after: int = 0) -> AsyncIterator[Submission]:
+    """Every submission (with or without its UPO, if told which), by its id; a page at a time."""
+    while page := await submissions.find(has_upo=has_upo, after=after, limit=_PAGE):
         for submission in page:
             yield submission
         after = page[-1].id
 
 
+async def chosen(
+    submissions: Submissions, names: Sequence[str], *, has_upo: bool | None = None
+) -> AsyncIterator[Submission]:
+    """The submissions that are named (see `named`); where none is, every one, with or without its UPO."""
+    if names:
+        for submission in await named(submissions, names):
+            yield submission
+    else:
+        async for submission in every(submissions, has_upo=has_upo):
+            yield submission
+
+
 async def named(submissions: Submissions, names: Sequence[str]) -> list[Submission]:
-    """The submissions that files, ids, invoice numbers or KSeF numbers name.
+    """The submissions that files, ids, invoice numbers or KSeF numbers name, by their ids.
 
     Raises:
         UsageError: A name is nobody's.
     """
+    by_id: dict[int, Submission] = {}
+    for start in range(0, len(names), _PAGE):
+        by_id |= await _named(submissions, names[start : start + _PAGE])
+    return [by_id[number] for number in sorted(by_id)]
+
+
+async def _named(submissions: Submissions, names: Sequence[str]) -> dict[int, Submission]:
     wanted = {name: await anyio.to_thread.run_sync(_hash_of_file, name) for name in names}
     hashes = {sha256 for sha256 in wanted.values() if sha256 is not None}
-    found: list[Submission] = []
-    matched: set[str | bytes] = set()
-    async for one in every(submissions):
-        by = {f"{one.id}", one.identity.number, one.ksef_number} & wanted.keys()
-        if by or one.invoice_hash in hashes:
-            found.append(one)
-            matched |= {*by, one.invoice_hash} - {None}  # type: ignore[arg-type]
+    by_id: dict[int, Submission] = {}
+    after = 0
+    while page := await submissions.find(wanted, hashes=hashes, after=after, limit=_PAGE):
+        by_id |= {one.id: one for one in page}
+        after = page[-1].id
+    known: set[str | bytes | None] = set()
+    for one in by_id.values():
+        known |= {f"{one.id}", one.identity.number, one.ksef_number, one.invoice_hash}
     for name, sha256 in wanted.items():
-        if name not in matched and sha256 not in matched:
+        if name not in known and (sha256 is None or sha256 not in known):
             raise UsageError(f"{name} is not in the journal.")
-    return found
+    return by_id
 
 
 def _hash_of_file(name: str) -> bytes | None:

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
 
 from ..models.rates import PRODUCTION_LIMITS
+from .access import Access
 from .exits import Exit, UsageError
 from .lookup import find_files
 from .output import console, print_json
@@ -23,11 +24,13 @@ async def plan(
     count: Annotated[PositiveInt | None, Parameter(help="How many invoices, in place of files.")] = None,
     size: Annotated[PositiveInt, Parameter(help="Bytes of each, with --count.")] = 10_000,
     within: Annotated[PositiveFloat | None, Parameter(help="Minutes within which the last has to be in KSeF.")] = None,
-    json: Annotated[bool, Parameter(negative="", help="Print one JSON object.")] = False,
+    offline: Annotated[bool, Parameter(negative="", help="Ask nobody: go by what production grants.")] = False,
+    access: Access | None = None,
 ) -> int:
-    """Say how to send invoices soonest within KSeF's rate limits (those of production). Nothing is sent.
+    """Say how to send invoices soonest within KSeF's limits. Nothing is sent.
 
-    The exit code is 4 where no way meets --within.
+    With credentials, KSeF is asked what it grants the company; without, or with --offline, it is what production
+    grants everybody. The exit code is 4 where no way meets --within.
     """
     from ..protocol.planning import plan as choose
 
@@ -37,10 +40,19 @@ async def plan(
     if not sizes:
         raise UsageError("There are no invoices in what was named.")
     deadline = timedelta(minutes=within) if within is not None else None
-    chosen = choose(len(sizes), sizes, rates=PRODUCTION_LIMITS, deadline=deadline)
-    if json:
+    access = access or Access()
+    settled = await access.settle()
+    rates, limits, granted_to = PRODUCTION_LIMITS, None, None
+    if settled.has_credentials and not offline:
+        granted_to = settled.nip
+        async with settled.client() as client:
+            rates, limits = await client.limits.rates(), await client.limits.context()
+    chosen = choose(len(sizes), sizes, rates=rates, limits=limits, deadline=deadline)
+    if access.json:
         print_json(
             {
+                # Whose limits these are: a company's, or those of production that hold for all.
+                "limits": granted_to or "production",
                 "invoices": len(sizes),
                 "bytes": sum(sizes),
                 "route": chosen.route.value,
@@ -56,6 +68,7 @@ async def plan(
         how = "online" if not chosen.batches else f"in {chosen.batches:,} batch session(s)"
         lines = [
             f"{len(sizes):,} invoices, {sum(sizes):,} bytes: {how}, about {_words(chosen.duration)}.",
+            f"By what KSeF grants {granted_to}." if granted_to else "By what production grants; KSeF was not asked.",
             f"Online {_words(chosen.online)}, in batches {_words(chosen.batch)}; bound by {chosen.bound_by}.",
         ]
         if chosen.meets_deadline is False:

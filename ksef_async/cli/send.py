@@ -79,7 +79,11 @@ async def send(
             with anyio.move_on_after(timeout) as limit:
                 async with submissions.running():
                     await _follow(submissions, mine, seen, bars)
-            saved = await save_upo(submissions, seen.values(), upo) if upo is not None else {}
+            saved = {}
+            if upo is not None:
+                for one in seen.values():
+                    if one.has_upo:
+                        saved[one.id] = await save_upo(submissions, one, upo)
     _report(found, seen, saved, access=access, journal=settled.journal)
     if limit.cancelled_caught:
         return Exit.UNFINISHED

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+from rich.text import Text
 
 from .access import Access
 from .exits import Exit
-from .lookup import every, named
-from .output import console, describe, print_json, print_table, state_text
+from .lookup import chosen
+from .output import console, describe, json_list, print_table, state_text
+
+if TYPE_CHECKING:
+    from ..submissions import Submission
 
 __all__ = ["status"]
 
@@ -18,7 +23,7 @@ _MOST = 200
 
 async def status(
     *invoices: Annotated[
-        str, Parameter(help="Files, invoice numbers, KSeF numbers or ids; by default all that is not accepted.")
+        str, Parameter(help="Files, invoice numbers, KSeF numbers or ids; by default all that has no UPO yet.")
     ],
     access: Access | None = None,
 ) -> int:
@@ -28,30 +33,36 @@ async def status(
     """
     access = access or Access()
     settled = await access.settle()
+    rows: list[tuple[str | Text, ...]] = []
+    states: Counter[str] = Counter()
+    is_under_way = False
     async with settled.submissions(must_exist=True) as submissions:
         counts = {state.value: count for state, count in (await submissions.count()).items() if count}
-        if invoices:
-            shown = await named(submissions, invoices)
-        else:
-            shown = [one async for one in every(submissions) if one.state != "accepted" or not one.has_upo]
-    if access.json:
-        print_json({"journal": str(settled.journal), "counts": counts, "invoices": [describe(one) for one in shown]})
-    else:
-        rows = [
-            (
-                f"{one.id}",
-                one.identity.number,
-                state_text(one.state.value),
-                one.ksef_number or (one.reason.text if one.reason else ""),
-                "UPO" if one.has_upo else "",
-            )
-            for one in shown[:_MOST]
-        ]
+        head = {"journal": str(settled.journal), "counts": counts}
+        with json_list(head, "invoices", shown=access.json) as add:
+            # What has its UPO is done with.
+            async for one in chosen(submissions, invoices, has_upo=False):
+                add(describe(one))
+                states[one.state.value] += 1
+                is_under_way |= not one.state.is_terminal
+                if len(rows) < _MOST:
+                    rows.append(_row(one))
+    if not access.json:
         if rows:
             print_table(("Id", "Number", "State", "KSeF number, or why not", ""), rows)
-        more = f" ({len(shown) - _MOST} more are not shown)" if len(shown) > _MOST else ""
+        more = f" ({states.total() - _MOST:,} more are not shown)" if states.total() > _MOST else ""
         summary = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in counts.items())
         console().print(f"{summary or 'Nothing'} in {settled.journal}{more}.", markup=False)
-    if any(one.state in ("rejected", "conflict") for one in shown):
+    if states["rejected"] or states["conflict"]:
         return Exit.REJECTED
-    return Exit.UNFINISHED if any(not one.state.is_terminal for one in shown) else Exit.OK
+    return Exit.UNFINISHED if is_under_way else Exit.OK
+
+
+def _row(submission: Submission) -> tuple[str | Text, ...]:
+    return (
+        f"{submission.id}",
+        submission.identity.number,
+        state_text(submission.state.value),
+        submission.ksef_number or (submission.reason.text if submission.reason else ""),
+        "UPO" if submission.has_upo else "",
+    )

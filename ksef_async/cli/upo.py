@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import anyio
+import anyio.to_thread
 from cyclopts import Parameter
 
 from .access import Access
 from .exits import Exit
-from .lookup import every, named
-from .output import console, print_json
+from .lookup import chosen
+from .output import console, describe, json_list
 
 if TYPE_CHECKING:
     from ..submissions import Submission, Submissions
@@ -31,35 +30,34 @@ async def upo(
     """
     access = access or Access()
     settled = await access.settle()
+    count, missing = 0, []
     async with settled.submissions(must_exist=True) as submissions:
-        chosen = await named(submissions, invoices) if invoices else [one async for one in every(submissions)]
-        saved = await save_upo(submissions, chosen, folder)
-    missing = [one.identity.number for one in chosen if one.id not in saved] if invoices else []
-    if access.json:
-        print_json(
-            {
-                "saved": {one.identity.number: str(saved[one.id]) for one in chosen if one.id in saved},
-                "missing": missing,
-            }
-        )
-    else:
-        console().print(f"{len(saved):,} UPO saved in {folder}.", markup=False)
+        with json_list({"folder": str(folder)}, "invoices", shown=access.json) as add:
+            async for submission in chosen(submissions, invoices, has_upo=True):
+                path = await save_upo(submissions, submission, folder) if submission.has_upo else None
+                add({**describe(submission), "upo": None if path is None else str(path)})
+                if path is None:
+                    missing.append(submission.identity.number)
+                else:
+                    count += 1
+    if not access.json:
+        console().print(f"{count:,} UPO saved in {folder}.", markup=False)
         for number in missing:
             console().print(f"{number} has no UPO yet: it comes once its session is closed.", markup=False)
     return Exit.UNFINISHED if missing else Exit.OK
 
 
-async def save_upo(submissions: Submissions, chosen: Iterable[Submission], folder: Path) -> Mapping[int, Path]:
-    """Save the UPO that there are.
+async def save_upo(submissions: Submissions, submission: Submission, folder: Path) -> Path:
+    """Save the UPO of a submission that has one.
 
     Returns:
-        Their files, by the ids of the submissions.
+        Its file.
     """
-    await anyio.Path(folder).mkdir(parents=True, exist_ok=True)
-    saved = {}
-    for submission in chosen:
-        if submission.has_upo and submission.ksef_number:
-            path = folder / f"{submission.ksef_number}.upo.xml"
-            await anyio.Path(path).write_bytes(await submissions.upo(submission.id))
-            saved[submission.id] = path
-    return saved
+    path = folder / f"{submission.ksef_number}.upo.xml"
+    await anyio.to_thread.run_sync(_write, path, await submissions.upo(submission.id))
+    return path
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)

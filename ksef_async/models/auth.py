@@ -7,6 +7,7 @@ from datetime import datetime
 
 import attrs
 
+from .bounds import IP4_ADDRESS, IP4_MASK, IP4_RANGE, items
 from .common import Context, OpenStrEnum, StatusInfo
 
 __all__ = [
@@ -39,14 +40,18 @@ class Challenge:
 
 @attrs.frozen(kw_only=True)
 class AllowedIps:
-    """IPv4 addresses from which the tokens of a login may be used; at most 10 in each list."""
+    """IPv4 addresses from which the tokens of a login may be used; at most 10 in each list.
+
+    Raises:
+        InvalidFieldError: There are more, or one is written in another way.
+    """
 
     #: ``"10.0.0.1"``
-    ip4_addresses: tuple[str, ...] = ()
+    ip4_addresses: tuple[str, ...] = attrs.field(default=(), validator=items(0, 10, IP4_ADDRESS))
     #: ``"10.0.0.1-10.0.0.9"``
-    ip4_ranges: tuple[str, ...] = ()
+    ip4_ranges: tuple[str, ...] = attrs.field(default=(), validator=items(0, 10, IP4_RANGE))
     #: ``"10.0.0.0/24"``
-    ip4_masks: tuple[str, ...] = ()
+    ip4_masks: tuple[str, ...] = attrs.field(default=(), validator=items(0, 10, IP4_MASK))
 
 
 @attrs.frozen

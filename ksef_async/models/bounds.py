@@ -12,13 +12,19 @@ import attrs
 
 from ..errors import InvalidFieldError
 
-__all__ = ["KSEF_NUMBER", "Bounds", "items", "number", "text"]
+__all__ = ["IP4_ADDRESS", "IP4_MASK", "IP4_RANGE", "KSEF_NUMBER", "Bounds", "items", "number", "text"]
 
 #: KSeF's pattern of a KSeF number; the length tells those of KSeF 1.0 (36) from those of KSeF 2.0 (35).
 KSEF_NUMBER: Final = (
     r"([1-9](\d[1-9]|[1-9]\d)\d{7})-(20[2-9][0-9]|2[1-9]\d{2}|[3-9]\d{3})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
     r"-([0-9A-F]{6})-?([0-9A-F]{6})-([0-9A-F]{2})"
 )
+
+#: KSeF's patterns of IPv4 addresses, of ranges of them, and of networks.
+_OCTET: Final = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9][0-9]|[0-9])"
+IP4_ADDRESS: Final = rf"({_OCTET}\.){{3}}{_OCTET}"
+IP4_RANGE: Final = f"{IP4_ADDRESS}-{IP4_ADDRESS}"
+IP4_MASK: Final = f"{IP4_ADDRESS}/(0|[1-9]|[12][0-9]|3[0-2])"
 
 
 @attrs.frozen(kw_only=True)
@@ -28,6 +34,7 @@ class Bounds:
     kind: Literal["text", "number", "items"]
     least: int | None = None
     most: int | None = None
+    #: Of a string, or of each item.
     pattern: str | None = None
 
     def __call__(self, instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -41,8 +48,11 @@ class Bounds:
         size = value if self.kind == "number" else len(value)
         if (self.least is not None and size < self.least) or (self.most is not None and size > self.most):
             raise InvalidFieldError(attribute.name, f"{self._rule()}; it is {size}")
-        if self.pattern is not None and not re.fullmatch(self.pattern, value, re.ASCII):
-            raise InvalidFieldError(attribute.name, f"must be written as {self.pattern}; it is {value!r}")
+        if self.pattern is None:
+            return
+        for each in value if self.kind == "items" else (value,):
+            if not re.fullmatch(self.pattern, each, re.ASCII):
+                raise InvalidFieldError(attribute.name, f"must be written as {self.pattern}; it is {each!r}")
 
     def _rule(self) -> str:
         what = {"text": "must have a length", "number": "must be", "items": "must have a number of items"}[self.kind]
@@ -61,6 +71,6 @@ def number(least: int | None = None, most: int | None = None) -> Bounds:
     return Bounds(kind="number", least=least, most=most)
 
 
-def items(least: int | None = None, most: int | None = None) -> Bounds:
-    """How many a sequence has."""
-    return Bounds(kind="items", least=least, most=most)
+def items(least: int | None = None, most: int | None = None, pattern: str | None = None) -> Bounds:
+    """How many a sequence has, and how each is written."""
+    return Bounds(kind="items", least=least, most=most, pattern=pattern)

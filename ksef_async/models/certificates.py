@@ -128,8 +128,8 @@ class Enrollment:
 class RetrieveRequest:
     """Asks for certificates."""
 
-    #: 1 to 10.
-    certificate_serial_numbers: tuple[str, ...] = attrs.field(validator=items(1, 10))
+    #: 1 to 10, of 16 hex digits.
+    certificate_serial_numbers: tuple[str, ...] = attrs.field(validator=items(1, 10, r"[0-9A-F]{16}"))
 
 
 @attrs.frozen(kw_only=True)

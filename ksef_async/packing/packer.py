@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import attrs
 
@@ -25,6 +26,9 @@ from .threads import in_thread
 __all__ = ["Tell", "pack"]
 
 _log = logging.getLogger(__name__)
+
+#: How many plain bytes make one of the archive at most: XML mostly makes four to seven.
+_DENSEST: Final = 20
 
 
 @asynccontextmanager
@@ -73,7 +77,8 @@ async def pack(
             order mark; a name that is used twice, too long or like a path; too many invoices. Or refused as a
             whole: no invoice, more than 5,000,000,000 bytes or 50 parts, options that do not go together.
         CryptoError: The key or the vector has the wrong length.
-        OSError: A file cannot be read, or the spool not written: the disk is full.
+        OSError: A file cannot be read, or the spool not written: the disk is full. Where the sizes are known first (a
+            folder, a list), a disk that cannot hold the package is refused before anything is written.
         Exception: Whatever the source raises.
 
     Source: sesja-wsadowa.md, sections 1 to 3.
@@ -91,9 +96,13 @@ async def pack(
     is_packed = False
     try:
         items, total = await open_source(source, max_invoices)
+        needed = 0 if total is None else total // _DENSEST
         if parts is not None:
-            part_size = _part_size(await _archive_size(items, total, archive_size, order), parts)
-        package = await _pack(items, total, spool, part_size or MAX_PART_SIZE, key, vector, order)
+            size = await _archive_size(items, total, archive_size, order)
+            part_size = _part_size(size, parts)
+            needed = size if archive_size is None else needed
+        folder = await spool.create(needed)
+        package = await _pack(items, total, folder, part_size or MAX_PART_SIZE, key, vector, order)
         is_packed = True
         yield package
     finally:
@@ -130,13 +139,12 @@ class _Order:
 async def _pack(
     items: Iterable[Item] | AsyncIterable[Item],
     total: int | None,
-    spool: Spool,
+    folder: Path,
     part_size: int,
     key: bytes,
     vector: bytes,
     order: _Order,
 ) -> Package:
-    folder = await spool.create()
     sink = SpooledParts(folder, part_size, key, vector)
     try:
         invoices = await _run(items, total, sink, PackageStage.PACKING, order)

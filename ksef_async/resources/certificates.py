@@ -156,7 +156,7 @@ class Certificates:
         """Certificates by their serial numbers, 1 to 10 at a time.
 
         Raises:
-            InvalidFieldError: None, or more than ten; nothing was sent.
+            InvalidFieldError: None, or more than ten, or one that is not 16 hex digits in capitals; nothing was sent.
             TransportError, ApiError, RemoteProtocolError: The call failed.
 
         Source: POST /certificates/retrieve.

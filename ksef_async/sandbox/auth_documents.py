@@ -14,6 +14,7 @@ from lxml import etree
 
 from ..crypto.xades import ds_tag
 from ..models.auth import AllowedIps, AuthorizationPolicy, SubjectBy
+from ..models.bounds import IP4_ADDRESS, IP4_MASK, IP4_RANGE
 from ..models.common import Context, ContextType
 
 __all__ = ["AuthSchema", "AuthTokenRequest", "read_auth_token_request"]
@@ -24,8 +25,6 @@ _NAMESPACES: Final = ("http://ksef.mf.gov.pl/auth/token/2.0", "http://ksef.mf.go
 _INSTANCE: Final = "{http://www.w3.org/2001/XMLSchema-instance}"
 
 _NIP: Final = r"[1-9]((\d[1-9])|([1-9]\d))\d{7}"
-_OCTET: Final = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_ADDRESS: Final = rf"({_OCTET}\.){{3}}{_OCTET}"
 _CHALLENGE: Final = r"\d{8}-CR-[A-F0-9]{10}-[A-F0-9]{10}-[A-F0-9]{2}"
 _CONTEXTS: Final = {
     ContextType.NIP: _NIP,
@@ -34,9 +33,9 @@ _CONTEXTS: Final = {
     ContextType.PEPPOL_ID: r"P[A-Z]{2}\d{6}",
 }
 _IPS: Final = {
-    "Ip4Address": _ADDRESS,
-    "Ip4Range": f"{_ADDRESS}-{_ADDRESS}",
-    "Ip4Mask": rf"{_ADDRESS}/(3[0-2]|[12]?\d)",
+    "Ip4Address": IP4_ADDRESS,
+    "Ip4Range": IP4_RANGE,
+    "Ip4Mask": IP4_MASK,
 }
 
 

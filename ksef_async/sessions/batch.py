@@ -40,7 +40,7 @@ from .session import AnySession
 from .snapshot import BatchSnapshot, write_batch_snapshot
 from .tracking import GIVEN_AT_ONCE
 from .transitions import SessionHistory
-from .uploads import Uploads, requests_by_number
+from .uploads import UploadLedger, Uploads, requests_by_number
 from .upo import SessionUPO
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
         upload_until: datetime,
         concurrency: int,
         progress: ProgressHook | None = None,
+        ledger: UploadLedger | None = None,
     ) -> None:
         super().__init__(api, reference_number, history)
         self.package = package
@@ -107,6 +108,7 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
             until=upload_until,
             concurrency=concurrency,
             tell=self._tell,
+            ledger=ledger,
         )
         history.watch = self._watch
         self._entered = False
@@ -147,6 +149,7 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
             TransportError, ApiError: A part could not be uploaded, again and again.
             RemoteProtocolError: A link leads to another host, and is not followed.
             LocalProtocolError, OSError: A part cannot be read.
+            Exception: What a ledger of the caller's raised.
         """
         if not self._is_closed:
             await self._uploads.upload_missing()
@@ -229,10 +232,10 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
         """What `SessionManager.resume` needs, with the package, to go on in another process.
 
         Take it right after the opening, before the upload: which parts are in is written down beside them. The
-        package is found again by `Package.write_manifest` and `Package.reopen`.
+        package is found again by `Package.write_manifest` and `Package.reopen`, or packed again to the same parts.
 
         Args:
-            key: From ``cryptography.fernet.Fernet.generate_key()``; whoever has it can overwrite the parts.
+            key: From ``cryptography.fernet.Fernet.generate_key()``; whoever has it can read and overwrite the parts.
 
         Raises:
             CryptoError: ``key`` is no Fernet key.
@@ -241,7 +244,9 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
             BatchSnapshot(
                 reference_number=self.reference_number,
                 form_code=self.form_code,
-                package_hash=self.package.sha256,
+                symmetric_key=self.package.symmetric_key,
+                initialization_vector=self.package.initialization_vector,
+                part_hashes=tuple(part.sha256 for part in self.package.parts),
                 upload_until=self.upload_until,
                 part_upload_requests=self._requests,
             ),

@@ -18,6 +18,7 @@ from ..operations.batch import OPEN_BATCH_SESSION
 from .batch import BatchSession
 from .snapshot import read_batch_snapshot
 from .transitions import SessionHistory
+from .uploads import UploadLedger
 
 if TYPE_CHECKING:
     from ..packing import Package
@@ -41,6 +42,7 @@ async def open_batch(
     features: Iterable[Feature | str],
     concurrency: int,
     progress: ProgressHook | None,
+    ledger: UploadLedger | None,
 ) -> BatchSession:
     """See `SessionManager.open_batch`."""
     known = [code for code in FormCode if code.form != "PEF"]
@@ -77,6 +79,7 @@ async def open_batch(
             upload_until=min(asked_at, api.now()) + UPLOAD_WINDOW * len(package.parts),
             concurrency=concurrency,
             progress=progress,
+            ledger=ledger,
         )
 
     return await keys.use(PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION, open_with)
@@ -103,10 +106,11 @@ async def resume_batch(
     *,
     concurrency: int,
     progress: ProgressHook | None,
+    ledger: UploadLedger | None,
 ) -> BatchSession:
     """See `SessionManager.resume`."""
     saved = read_batch_snapshot(snapshot, key)
-    if saved.package_hash != package.sha256:
+    if saved.part_hashes != tuple(part.sha256 for part in package.parts):
         raise LocalProtocolError(f"Session {saved.reference_number} was opened with another package.")
     seen = history(api, saved.reference_number)
     # First of all: what is closed must be followed, not sent again.
@@ -121,4 +125,5 @@ async def resume_batch(
         upload_until=saved.upload_until,
         concurrency=concurrency,
         progress=progress,
+        ledger=ledger,
     )

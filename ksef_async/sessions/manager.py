@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ..protocol.planning import Plan
     from .batch import BatchSession
     from .keeper import SessionKeeper
+    from .uploads import UploadLedger
 
 __all__ = ["UPLOAD_CONCURRENCY", "SessionManager"]
 
@@ -132,6 +133,7 @@ class SessionManager:
         access_token: str | None = None,
         concurrency: int = UPLOAD_CONCURRENCY,
         progress: ProgressHook | None = None,
+        ledger: UploadLedger | None = None,
     ) -> BatchSession:
         """Open a batch session for a package: one POST. Enter it to upload the package, leave it to have it processed.
 
@@ -143,6 +145,7 @@ class SessionManager:
             access_token: A JWT to use throughout; by default the login's, refreshed as needed.
             concurrency: How many parts are uploaded at once.
             progress: Is told how far uploading and processing are.
+            ledger: Where it is written down which parts are in, for `resume`; by default in a file beside them.
 
         Raises:
             LocalProtocolError: A form that no batch session takes, or no access token; nothing was sent.
@@ -167,6 +170,7 @@ class SessionManager:
             features=features,
             concurrency=concurrency,
             progress=progress,
+            ledger=ledger,
         )
 
     async def new_encryption(self) -> EncryptionInfo:
@@ -229,6 +233,7 @@ class SessionManager:
         package: Package,
         concurrency: int = UPLOAD_CONCURRENCY,
         progress: ProgressHook | None = None,
+        ledger: UploadLedger | None = None,
     ) -> BatchSession: ...
 
     async def resume(
@@ -240,6 +245,7 @@ class SessionManager:
         package: Package | None = None,
         concurrency: int = UPLOAD_CONCURRENCY,
         progress: ProgressHook | None = None,
+        ledger: UploadLedger | None = None,
     ) -> OnlineSession | BatchSession:
         """Go on with a session after a crash: what is in it already is found, not sent again.
 
@@ -250,9 +256,10 @@ class SessionManager:
             snapshot: From `OnlineSession.snapshot` or `BatchSession.snapshot`.
             key: The one it was written with.
             activation: How often to look for activation on entering, and for how long.
-            package: Of a batch session, from `Package.reopen`.
+            package: Of a batch session: from `Package.reopen`, or packed again to the same parts.
             concurrency: As for `open_batch`.
             progress: As for `open_batch`.
+            ledger: As for `open_batch`, where it was given then.
 
         Raises:
             CryptoError: The key is another, or the snapshot is damaged.
@@ -269,7 +276,7 @@ class SessionManager:
             from .batch_opening import resume_batch
 
             return await resume_batch(
-                api, self._history, snapshot, key, package, concurrency=concurrency, progress=progress
+                api, self._history, snapshot, key, package, concurrency=concurrency, progress=progress, ledger=ledger
             )
         from .snapshot import read_snapshot
 

@@ -49,12 +49,16 @@ class Snapshot:
 
 @attrs.frozen(kw_only=True)
 class BatchSnapshot:
-    """A batch session to go on with; its key and parts are in the package."""
+    """A batch session to go on with; its parts are in the package, or packed again with the key."""
 
     reference_number: str
     form_code: FormCode
-    #: SHA-256 of the package's archive (32 bytes).
-    package_hash: bytes
+    #: 32 bytes.
+    symmetric_key: bytes = attrs.field(repr=False)
+    #: 16 bytes.
+    initialization_vector: bytes = attrs.field(repr=False)
+    #: SHA-256 of each encrypted part (32 bytes), in their order.
+    part_hashes: tuple[bytes, ...] = attrs.field(repr=False)
     upload_until: datetime
     part_upload_requests: tuple[PartUploadRequest, ...] = attrs.field(repr=False)
 
@@ -105,7 +109,9 @@ def write_batch_snapshot(snapshot: BatchSnapshot, key: bytes | str) -> bytes:
         "version": _BATCH_VERSION,
         "referenceNumber": snapshot.reference_number,
         "formCode": snapshot.form_code.system_code,
-        "packageHash": b64encode(snapshot.package_hash).decode(),
+        "symmetricKey": b64encode(snapshot.symmetric_key).decode(),
+        "initializationVector": b64encode(snapshot.initialization_vector).decode(),
+        "partHashes": [digest.hex() for digest in snapshot.part_hashes],
         "uploadUntil": snapshot.upload_until.isoformat(),
         "partUploadRequests": WIRE.dump(snapshot.part_upload_requests),
     }
@@ -125,7 +131,9 @@ def read_batch_snapshot(data: bytes, key: bytes | str) -> BatchSnapshot:
     return BatchSnapshot(
         reference_number=content["referenceNumber"],
         form_code=FormCode(content["formCode"]),
-        package_hash=b64decode(content["packageHash"]),
+        symmetric_key=b64decode(content["symmetricKey"]),
+        initialization_vector=b64decode(content["initializationVector"]),
+        part_hashes=tuple(bytes.fromhex(digest) for digest in content["partHashes"]),
         upload_until=datetime.fromisoformat(content["uploadUntil"]),
         part_upload_requests=tuple(WIRE.load(each, PartUploadRequest) for each in content["partUploadRequests"]),
     )

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import anyio
 import anyio.to_thread
 
 from ..caller import Caller
-from ..errors import ForbiddenError, KsefError, LocalProtocolError, ServerError, TransportError, UploadExpiredError
+from ..errors import ForbiddenError, LocalProtocolError, ServerError, TransportError, UploadExpiredError
 from ..models.batch import PartUploadRequest
 from ..models.events import RequestRetried
 from ..models.packages import PackageProgress, PackageStage
@@ -27,58 +27,79 @@ if TYPE_CHECKING:
     from ..packing import Package, PackedPart
     from ..packing.packer import Tell
 
-__all__ = ["UPLOAD_PART", "UploadLedger", "Uploads", "requests_by_number"]
+__all__ = ["UPLOAD_PART", "FileLedger", "UploadLedger", "Uploads", "requests_by_number"]
 
 #: What an upload is called in events and errors.
 UPLOAD_PART: Final = "upload_part"
 
 
-class UploadLedger:
-    """Which parts KSeF has taken in, in a file beside them: ``+3`` for a part taken in, ``-3`` for one that was lost.
+class UploadLedger(Protocol):
+    """Where it is written down which parts of a session KSeF has taken in; after a crash only the others are uploaded.
 
-    Nothing in it is secret. After a crash only the missing parts are uploaded; one that was taken in a moment before
-    the crash, and is not written down yet, is uploaded once more, which does no harm.
-
-    Args:
-        path: The file; it need not exist.
+    A part that was taken in a moment before the crash, and is not written down yet, is uploaded once more, which does
+    no harm. Several parts may be written down at once.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    async def parts_in(self, session: str) -> set[int]:
+        """The ordinal numbers of the parts of ``session`` (its reference number) that are in."""
+        ...
+
+    async def note_part(self, session: str, number: int) -> None:
+        """A part is in."""
+        ...
+
+    async def forget_parts(self, session: str, numbers: Collection[int]) -> None:
+        """Parts are not in after all."""
+        ...
+
+
+class FileLedger:
+    """A ledger in files beside the parts: ``+3`` for a part taken in, ``-3`` for one that was lost; nothing secret.
+
+    Args:
+        folder: Where the files are, one for each session.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._lock = anyio.Lock()
 
-    async def read(self) -> set[int]:
-        """The ordinal numbers of the parts that are in."""
-        return await anyio.to_thread.run_sync(self._read)
+    async def parts_in(self, session: str) -> set[int]:
+        """See `UploadLedger.parts_in`."""
+        return await anyio.to_thread.run_sync(self._read, session)
 
-    async def note(self, number: int) -> None:
-        """A part is in."""
-        await self._append(f"+{number}\n")
+    async def note_part(self, session: str, number: int) -> None:
+        """See `UploadLedger.note_part`."""
+        await self._append(session, f"+{number}\n")
 
-    async def forget(self, numbers: Iterable[int]) -> None:
-        """Parts are not in after all."""
-        await self._append("".join(f"-{number}\n" for number in numbers))
+    async def forget_parts(self, session: str, numbers: Collection[int]) -> None:
+        """See `UploadLedger.forget_parts`."""
+        await self._append(session, "".join(f"-{number}\n" for number in numbers))
 
-    def _read(self) -> set[int]:
+    def _path(self, session: str) -> Path:
+        return self._folder / f"uploaded-{session}"
+
+    def _read(self, session: str) -> set[int]:
+        path = self._path(session)
         try:
-            text = self._path.read_text("ascii")
+            text = path.read_text("ascii")
         except FileNotFoundError:
             return set()
         if not text.endswith("\n"):
             # The last line was cut off by a crash; what follows must not be glued to it.
             text = text[: text.rfind("\n") + 1]
-            self._path.write_text(text, "ascii")
+            path.write_text(text, "ascii")
         found: set[int] = set()
         for sign, number in re.findall(r"^([+-])(\d+)$", text, re.MULTILINE):
             (found.add if sign == "+" else found.discard)(int(number))
         return found
 
-    async def _append(self, text: str) -> None:
+    async def _append(self, session: str, text: str) -> None:
         async with self._lock:
-            await anyio.to_thread.run_sync(self._write, text)
+            await anyio.to_thread.run_sync(self._write, session, text)
 
-    def _write(self, text: str) -> None:
-        with self._path.open("a", encoding="ascii") as file:
+    def _write(self, session: str, text: str) -> None:
+        with self._path(session).open("a", encoding="ascii") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -95,6 +116,7 @@ class Uploads:
         until: When KSeF takes no further uploads; those under way by then are completed.
         concurrency: How many parts are under way at once.
         tell: Is told how far it is.
+        ledger: Where it is written down which parts are in; by default beside the parts.
     """
 
     def __init__(
@@ -107,6 +129,7 @@ class Uploads:
         until: datetime,
         concurrency: int,
         tell: Tell,
+        ledger: UploadLedger | None = None,
     ) -> None:
         self._caller = caller
         self._session = session
@@ -115,7 +138,7 @@ class Uploads:
         self._until = until
         self._concurrency = concurrency
         self._tell = tell
-        self._ledger = UploadLedger(package.folder / f"uploaded-{session}")
+        self._ledger = ledger or FileLedger(package.folder)
         self._was_read = False
         #: Ordinal numbers of the parts that are in.
         self.confirmed: set[int] = set()
@@ -136,19 +159,20 @@ class Uploads:
             RemoteProtocolError: A link leads to another host, and is not followed.
             LocalProtocolError: A part is shorter than it was.
             OSError: A part, or the list of those uploaded, cannot be read or written.
+            Exception: What a ledger of the caller's raised.
         """
         if not self._was_read:
-            self.confirmed |= await self._ledger.read() & self._sizes.keys()
+            self.confirmed |= await self._ledger.parts_in(self._session) & self._sizes.keys()
             self._was_read, self._done = True, None
         missing = [part for part in self._package.parts if part.ordinal_number not in self.confirmed]
-        failures: list[KsefError | OSError] = []
+        failures: list[Exception] = []
         waiting = iter(missing)
 
         async def work() -> None:
             for part in waiting:
                 try:
                     await self._upload(part)
-                except (KsefError, OSError) as error:
+                except Exception as error:  # noqa: BLE001  # raised below, as itself rather than in a group
                     failures.append(error)
                     tasks.cancel_scope.cancel()
                     return
@@ -164,7 +188,7 @@ class Uploads:
     async def forget(self, numbers: Iterable[int]) -> None:
         """Upload these parts again the next time: KSeF says that they are not in, or not whole."""
         lost = sorted(numbers)
-        await self._ledger.forget(lost)
+        await self._ledger.forget_parts(self._session, lost)
         self.confirmed.difference_update(lost)
         self._done = None
 
@@ -191,7 +215,7 @@ class Uploads:
                 self._caller.report(RequestRetried(operation=UPLOAD_PART, attempt=attempt, error=error, delay=delay))
             await anyio.sleep(delay)
             attempt += 1
-        await self._ledger.note(number)
+        await self._ledger.note_part(self._session, number)
         self._under_way.pop(number, None)
         self.confirmed.add(number)
         self._done = None

@@ -1,30 +1,66 @@
-"""A backlog in one batch session: KSeF processes nothing before the close, so until then it can be taken back."""
+"""A backlog in one batch session: KSeF processes nothing before the close, so until then it can be taken back.
+
+What makes a package is in the journal: the documents, their order and, encrypted, the session's key. So the batch of a
+worker that died is packed again, on whatever machine, to the very same parts, and only those that KSeF does not have
+are uploaded. Where other parts come out of it (another deflate library, other settings) the session is left to expire,
+and its documents go in a new one.
+
+The intent to close is committed before the close. From then on the documents are taken back only when KSeF refuses the
+close for want of a part; nobody uploads parts any more whose lease is lost.
+"""
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..client import KsefClient
-from ..errors import KsefError
-from ..models.sessions import FormCode
+from ..errors import (
+    BadRequestError,
+    CryptoError,
+    ForbiddenError,
+    KsefError,
+    LocalProtocolError,
+    SessionFailedError,
+    UploadExpiredError,
+)
+from ..models.sessions import FormCode, StatusCode
+from ..operations.batch import CLOSE_BATCH_SESSION
+from ..protocol.error_codes import ErrorCode
 from ..protocol.invoices import MAX_SIZE
-from ..protocol.packages import MAX_INVOICES
+from ..protocol.packages import MAX_INVOICES, MAX_PART_SIZE, MAX_PARTS
 from ..protocol.planning import Route
 from ..sessions.online import OnlineSession
-from .context_journal import BATCH, ContextJournal, OpenSession
+from ..sessions.snapshot import BatchSnapshot, read_batch_snapshot
+from .batch_journal import BATCH, BatchJournal
+from .context_journal import ContextJournal, OpenSession
 from .settings import Settings
 from .trouble import Trouble
 
-__all__ = ["BATCH_KIND", "choose_route", "send_batch"]
+if TYPE_CHECKING:
+    from ..packing import Package
+    from ..sessions.batch import BatchSession
+
+__all__ = ["BATCH_KIND", "BatchWork", "choose_route"]
+
+_log = logging.getLogger(__name__)
 
 #: How the journal calls the kind of session.
 BATCH_KIND: Final = "batch"
 
 #: What is not worth a batch.
 _SMALLEST: Final = 20
+
+#: A batch that came to nothing although nothing is wrong with it is begun anew this often; then its documents go one
+#: by one.
+_TRIES: Final = 3
+
+#: KSeF, or its storage, does not have the package, and now it cannot get there by itself.
+_INCOMPLETE: Final = frozenset({ErrorCode.PART_MISSING, ErrorCode.WRONG_PART_SIZE, ErrorCode.UPLOAD_TIMED_OUT})
 
 
 def choose_route(client: KsefClient, form_code: FormCode, count: int, size_bytes: int, settings: Settings) -> Route:
@@ -43,60 +79,197 @@ def choose_route(client: KsefClient, form_code: FormCode, count: int, size_bytes
     return client.sessions.plan(count, max(1, min(size_bytes // count, MAX_SIZE)), deadline=within).route
 
 
-async def send_batch(
-    client: KsefClient, journal: ContextJournal, trouble: Trouble, form_code: FormCode, limit: int
-) -> OnlineSession | None:
-    """Pack what is waiting, upload it and close the session; the session to follow, or None when it did not work.
+class BatchWork:
+    """Sends batches of one context, new ones and those that another worker has left.
 
     Args:
         client: Of the context.
         journal: Of the context.
         trouble: Of the context.
-        form_code: Of all documents.
-        limit: How many at most.
-
-    Raises:
-        LeaseLostError: Another worker has taken the context over; the session was not closed.
+        settings: How to work.
     """
-    # Loads the archive formats, which a program that sends one by one has no use for.
-    from ..packing import pack
 
-    batch = f"{BATCH}{uuid.uuid4().hex}"
-    if not await journal.claim_batch(form_code, batch, min(limit, MAX_INVOICES)):
-        return None
-    name = batch
-    try:
-        async with pack(_files(journal, batch)) as package:
-            session = await client.sessions.open_batch(package, form_code=form_code)
-            await journal.send_batch_as(
-                batch,
-                OpenSession(
-                    reference_number=session.reference_number, form_code=form_code, kind=BATCH_KIND, snapshot=None
-                ),
-            )
-            name = session.reference_number
-            await session.upload()
-            await journal.still_mine()
-            await session.terminate()
-            return await client.sessions.attach(name)
-    except KsefError as error:
-        # Closed or not, KSeF's status tells: following it takes up what is in it, and takes back what is not.
-        if name == batch:
-            await journal.forget_session(batch, str(error))
-        await trouble.wait_out(error, 1)
-    return await _attached(client, trouble, name) if name != batch else None
+    def __init__(self, client: KsefClient, journal: ContextJournal, trouble: Trouble, settings: Settings) -> None:
+        self._client = client
+        self._journal = journal
+        self._batches: BatchJournal = journal.batches()
+        self._trouble = trouble
+        self._settings = settings
+        #: How many batches in a row have come to nothing.
+        self._failed = 0
 
+    async def send(self, form_code: FormCode, limit: int) -> OnlineSession | None:
+        """Pack what is waiting, upload it and close the session.
 
-async def _attached(client: KsefClient, trouble: Trouble, reference_number: str) -> OnlineSession:
-    tries = 0
-    while True:
+        Args:
+            form_code: Of all documents.
+            limit: How many at most.
+
+        Returns:
+            The session, to be followed; None when it came to nothing, and the documents are in the queue again.
+
+        Raises:
+            LeaseLostError: Another worker has taken the context over; it may go on with the batch.
+            Exception: What the journal's database raised.
+        """
+        batch = f"{BATCH}{uuid.uuid4().hex}"
+        if not await self._batches.claim(form_code, batch, min(limit, MAX_INVOICES)):
+            return None
+        async with AsyncExitStack() as stack:
+            try:
+                package = await stack.enter_async_context(self._packed(batch))
+            except (LocalProtocolError, CryptoError) as error:
+                # One of the documents: which it is shows when they go one by one.
+                await self._take_back(batch, error, is_new=False)
+                return None
+            except OSError as error:
+                await self._take_back(batch, error, is_new=True)
+                return None
+            session = await self._open(package, form_code, batch)
+            return None if session is None else await self._deliver(session)
+
+    async def go_on(self, saved: OpenSession) -> OnlineSession | None:
+        """Upload what is missing of a batch that another worker has left, and close its session; as `send`."""
+        tries = 0
+        while True:
+            try:
+                return await self._go_on(saved)
+            except KsefError as error:
+                tries += 1
+                await self._trouble.wait_out(error, tries)
+
+    async def _go_on(self, saved: OpenSession) -> OnlineSession | None:
+        number = saved.reference_number
         try:
-            return await client.sessions.attach(reference_number)
-        except KsefError as error:
-            tries += 1
-            await trouble.wait_out(error, tries)
+            code = (await self._client.sessions.status(number)).status.code
+        except (BadRequestError, ForbiddenError) as error:
+            if isinstance(error, BadRequestError) and error.code != ErrorCode.UNKNOWN_SESSION:
+                raise
+            # Another environment's, or another company's.
+            await self._abandon(number, str(error))
+            return None
+        if code == StatusCode.CANCELLED and not saved.is_closing:
+            await self._abandon(number, "The batch was not closed in time.")
+            return None
+        if code != StatusCode.OPENED or (saved.is_closing and await self._close_again(number)):
+            return await self._client.sessions.attach(number)
+        found = self._opened(saved)
+        if found is None:
+            await self._abandon(number, "The batch was not closed, and its key is not in the journal.")
+            return None
+        key, snapshot = found
+        async with AsyncExitStack() as stack:
+            try:
+                package = await stack.enter_async_context(self._packed(number, snapshot))
+                resumed = await self._client.sessions.resume(
+                    saved.snapshot or b"", key, package=package, ledger=self._batches
+                )
+            except (LocalProtocolError, CryptoError, OSError) as error:
+                await self._abandon(number, str(error))
+                return None
+            return await self._deliver(resumed)
 
+    async def _close_again(self, number: str) -> bool:
+        """Close a session whose parts were all in; whether KSeF can process it."""
+        try:
+            await self._client.call(CLOSE_BATCH_SESSION, path={"reference_number": number})
+        except BadRequestError as error:
+            if error.code in _INCOMPLETE:
+                return False
+            if error.code != ErrorCode.SESSION_NOT_OPEN:
+                raise
+        return True
 
-async def _files(journal: ContextJournal, batch: str) -> AsyncIterator[tuple[str, bytes]]:
-    async for digest, document in journal.documents(batch):
-        yield f"{digest.hex()}.xml", document
+    def _opened(self, saved: OpenSession) -> tuple[bytes | str, BatchSnapshot] | None:
+        for key in self._journal.vault.keys if saved.snapshot is not None else ():
+            try:
+                return key, read_batch_snapshot(saved.snapshot or b"", key)
+            except CryptoError:
+                continue
+        return None
+
+    # --- its stages ---------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _packed(self, batch: str, snapshot: BatchSnapshot | None = None) -> AsyncGenerator[Package]:
+        # Loads the archive formats, which a program that sends one by one has no use for.
+        from ..packing import pack
+
+        # The archive is hardly larger than its documents, and there must not be too many parts.
+        least = await self._batches.size(batch) * 11 // (MAX_PARTS * 10) + 1
+        async with pack(
+            self._files(batch),
+            folder=self._settings.spool,
+            part_size=min(max(self._settings.part_size, least), MAX_PART_SIZE),
+            symmetric_key=snapshot.symmetric_key if snapshot else None,
+            initialization_vector=snapshot.initialization_vector if snapshot else None,
+        ) as package:
+            yield package
+
+    async def _files(self, batch: str) -> AsyncIterator[tuple[str, bytes]]:
+        async for digest, document in self._batches.documents(batch):
+            yield f"{digest.hex()}.xml", document
+
+    async def _open(self, package: Package, form_code: FormCode, batch: str) -> BatchSession | None:
+        tries = 0
+        while True:
+            try:
+                session = await self._client.sessions.open_batch(package, form_code=form_code, ledger=self._batches)
+            except BadRequestError as error:
+                await self._take_back(batch, error, is_new=False)
+                return None
+            except KsefError as error:
+                tries += 1
+                await self._trouble.wait_out(error, tries)
+                continue
+            break
+        keys = self._journal.vault.keys
+        # A process that dies before this is written leaves an empty session at KSeF, which ends by itself.
+        await self._journal.add_session(
+            OpenSession(
+                reference_number=session.reference_number,
+                form_code=form_code,
+                kind=BATCH_KIND,
+                snapshot=session.snapshot(keys[0]) if keys else None,
+            ),
+            batch=batch,
+        )
+        return session
+
+    async def _deliver(self, session: BatchSession) -> OnlineSession | None:
+        """Upload what is missing and close; None when the documents are in the queue again."""
+        number, tries = session.reference_number, 0
+        while True:
+            try:
+                try:
+                    await session.upload()
+                    await self._batches.begin_close(number)
+                    await session.terminate()
+                except SessionFailedError:
+                    pass  # It has ended meanwhile; how, is for those to find out who follow it.
+                followed = await self._client.sessions.attach(number)
+            except (UploadExpiredError, LocalProtocolError) as error:
+                # The time is over, or the parts are not what they were: nothing is wrong with the documents.
+                await self._take_back(number, error, is_new=True)
+                return None
+            except BadRequestError as error:
+                await self._take_back(number, error, is_new=False)
+                return None
+            except KsefError as error:
+                tries += 1
+                await self._trouble.wait_out(error, tries)
+                continue
+            self._failed = 0
+            self._trouble.is_over()
+            return followed
+
+    # --- when it comes to nothing -------------------------------------------------------------------------
+
+    async def _take_back(self, name: str, error: KsefError | OSError, *, is_new: bool) -> None:
+        self._failed += 1
+        await self._journal.forget_session(name, str(error), is_new=is_new and self._failed < _TRIES)
+        await self._trouble.wait_out(error, self._failed)
+
+    async def _abandon(self, number: str, reason: str) -> None:
+        _log.warning("batch session %s is left to expire, and its documents go in another: %s", number, reason)
+        await self._journal.forget_session(number, reason, is_new=True)

@@ -6,33 +6,25 @@ Before anything is sent the intent is committed (`claim`); rows that are not thi
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import attrs
-from sqlalchemy import bindparam, func, insert, not_, or_, select, update
+from sqlalchemy import bindparam, func, insert, not_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql import ColumnElement
 
 from ..models.sessions import FormCode
 from ..models.upo import UPODocument
-from .database import Database
-from .leases import Lease, check
-from .models import Priority, Reason
+from .batch_journal import BATCH, BatchJournal
+from .fenced import FencedJournal, in_state
+from .models import Reason
 from .schema import CONTEXTS, SESSIONS, SUBMISSIONS, UPOS
 from .states import OPEN, SubmissionState, sources_of
-from .vault import Vault
 
-__all__ = ["BATCH", "Claim", "ContextJournal", "OpenSession", "Receipt", "Verdict"]
+__all__ = ["Claim", "ContextJournal", "OpenSession", "Receipt", "Verdict"]
 
 _T = SUBMISSIONS.c
 _S = SubmissionState
-
-#: What the name of a batch starts with that has no session yet.
-BATCH: Final = "batch "
-
-_PAGE: Final = 200
 
 
 @attrs.frozen(kw_only=True)
@@ -54,6 +46,8 @@ class OpenSession:
     form_code: FormCode
     kind: str
     snapshot: bytes | None = attrs.field(repr=False)
+    #: Of a batch: whether KSeF may have been asked to close it.
+    is_closing: bool = False
 
 
 @attrs.frozen
@@ -82,108 +76,42 @@ class Verdict:
     receipt: Receipt | None = None
 
 
-class ContextJournal:
-    """The submissions and sessions of one context.
+class ContextJournal(FencedJournal):
+    """Reads and writes for one context."""
 
-    Args:
-        database: Of the journal.
-        vault: Opens documents.
-        lease: The right to write.
-    """
-
-    def __init__(self, database: Database, vault: Vault, lease: Lease) -> None:
-        self._database = database
-        self.vault = vault
-        self.context = lease.context
-        self._lease = lease
-
-    @asynccontextmanager
-    async def _write(self) -> AsyncGenerator[AsyncConnection]:
-        async with self._database.write() as connection:
-            await check(connection, self._lease)
-            yield connection
-
-    def _mine(self, *states: SubmissionState) -> ColumnElement[bool]:
-        return (_T.context == self.context) & (_T.owner == self._lease.owner) & _in(*states)
+    def batches(self) -> BatchJournal:
+        """What concerns its batches."""
+        return BatchJournal(self._database, self.vault, self._lease)
 
     async def adopt(self) -> tuple[OpenSession, ...]:
         """Make what the last worker had under way this worker's; the sessions it left, the newest first."""
         async with self._write() as connection:
-            under_way = (_T.context == self.context) & _in(_S.SENDING, _S.TAKEN_IN)
+            under_way = (_T.context == self.context) & in_state(_S.SENDING, _S.TAKEN_IN)
             await connection.execute(update(SUBMISSIONS).where(under_way).values(owner=self._lease.owner))
             # Packed, perhaps, but never in a session.
             packed = self._mine(_S.SENDING) & _T.session.startswith(BATCH)
             back = {"state": _S.QUEUED.value, "owner": None, "session": None, "attempt": 0}
             await connection.execute(update(SUBMISSIONS).where(packed).values(back))
             table = SESSIONS.c
-            found = select(table.reference_number, table.form_code, table.kind, table.snapshot)
+            found = select(table.reference_number, table.form_code, table.kind, table.snapshot, table.is_closing)
             found = found.where(table.context == self.context, table.is_open).order_by(table.opened_at.desc())
             rows = (await connection.execute(found)).all()
         return tuple(
-            OpenSession(reference_number=number, form_code=FormCode(form), kind=kind, snapshot=snapshot)
-            for number, form, kind, snapshot in rows
+            OpenSession(
+                reference_number=number,
+                form_code=FormCode(form),
+                kind=kind,
+                snapshot=snapshot,
+                is_closing=bool(is_closing),
+            )
+            for number, form, kind, snapshot, is_closing in rows
         )
 
-    async def waiting(self) -> dict[FormCode, int]:
-        """How many submissions are queued, by form."""
-        counted = select(_T.form_code, func.count()).where(_T.context == self.context, _in(_S.QUEUED))
-        async with self._database.read() as connection:
-            rows = (await connection.execute(counted.group_by(_T.form_code))).all()
-        return {FormCode(form): count for form, count in rows}
-
-    def _for_batch(self, form_code: FormCode) -> ColumnElement[bool]:
-        """The queued that may go in a batch: not urgent, not offline, and not in a batch that failed before."""
-        queued = (_T.context == self.context) & _in(_S.QUEUED) & (_T.form_code == form_code.system_code)
-        return queued & (_T.priority < int(Priority.URGENT)) & (_T.attempt == 0) & _T.offline.is_(False)
-
-    async def backlog(self, form_code: FormCode) -> tuple[int, int]:
-        """How many submissions may go in a batch, and how many bytes they have in all."""
-        counted = select(func.count(), func.coalesce(func.sum(func.length(_T.document)), 0))
-        async with self._database.read() as connection:
-            count, size = (await connection.execute(counted.where(self._for_batch(form_code)))).one()
-        return int(count), int(size)
-
-    async def claim_batch(self, form_code: FormCode, batch: str, limit: int) -> int:
-        """Commit the intent to pack the next ``limit`` submissions as ``batch``; how many they are."""
-        chosen = select(_T.id).where(self._for_batch(form_code)).order_by(_T.priority.desc(), _T.id).limit(limit)
-        values = {"state": _S.SENDING.value, "owner": self._lease.owner, "session": batch, "updated_at": time.time()}
-        values["attempt"] = _T.attempt + 1
-        async with self._write() as connection:
-            result = await connection.execute(
-                update(SUBMISSIONS).where(_T.id.in_(chosen.scalar_subquery()), _in(_S.QUEUED)).values(values)
-            )
-        return int(result.rowcount)
-
-    async def documents(self, batch: str) -> AsyncIterator[tuple[bytes, bytes]]:
-        """SHA-256 and document of what was claimed as ``batch``."""
-        last = 0
-        while True:
-            page = select(_T.id, _T.sha256, _T.document).where(
-                self._mine(_S.SENDING), _T.session == batch, _T.id > last
-            )
-            async with self._database.read() as connection:
-                rows = (await connection.execute(page.order_by(_T.id).limit(_PAGE))).all()
-            if not rows:
-                return
-            for number, digest, document in rows:
-                last = number
-                yield bytes(digest), await self.vault.unlock(bytes(document))
-
-    async def send_batch_as(self, batch: str, session: OpenSession) -> None:
-        """From now on what was claimed as ``batch`` is in a session; nothing is processed before that."""
-        async with self._write() as connection:
-            await connection.execute(insert(SESSIONS).values(self._row(session)))
-            claimed = update(SUBMISSIONS).where(self._mine(_S.SENDING), _T.session == batch)
-            await connection.execute(claimed.values(session=session.reference_number))
-
-    async def still_mine(self) -> None:
-        """Make sure that the lease is held.
-
-        Raises:
-            LeaseLostError: Another worker has taken the context over.
-        """
-        async with self._write():
-            pass
+    async def waiting(self) -> tuple[FormCode, ...]:
+        """The forms of which submissions are queued."""
+        found = select(_T.form_code).where(_T.context == self.context, in_state(_S.QUEUED)).distinct()
+        async with self._read() as connection:
+            return tuple([FormCode(form) for (form,) in await connection.execute(found)])
 
     async def claim(
         self, form_code: FormCode, session_reference_number: str, limit: int, *, but_batch: bool = False
@@ -196,7 +124,7 @@ class ContextJournal:
             limit: How many at most.
             but_batch: Leave those that may go in a batch.
         """
-        queued = (_T.context == self.context) & _in(_S.QUEUED) & (_T.form_code == form_code.system_code)
+        queued = (_T.context == self.context) & in_state(_S.QUEUED) & (_T.form_code == form_code.system_code)
         if but_batch:
             queued &= not_(self._for_batch(form_code))
         chosen = select(_T.id, _T.attempt, _T.document, _T.offline, _T.corrects).where(queued)
@@ -231,7 +159,7 @@ class ContextJournal:
     async def under_way(self, session_reference_number: str, state: SubmissionState) -> tuple[bytes, ...]:
         """SHA-256 of the session's submissions in ``state``."""
         found = select(_T.sha256).where(self._mine(state), _T.session == session_reference_number)
-        async with self._database.read() as connection:
+        async with self._read() as connection:
             return tuple(bytes(digest) for (digest,) in await connection.execute(found))
 
     async def record(self, verdicts: Sequence[Verdict]) -> None:
@@ -293,21 +221,27 @@ class ContextJournal:
         values = {"session": receipt.session_reference_number, "part": receipt.part, "document": stored}
         return int((await connection.execute(insert(UPOS).values(values).returning(UPOS.c.id))).scalar_one())
 
-    async def add_session(self, session: OpenSession) -> None:
-        """Remember a session that was opened; nothing is sent in it before that."""
-        async with self._write() as connection:
-            await connection.execute(insert(SESSIONS).values(self._row(session)))
+    async def add_session(self, session: OpenSession, *, batch: str | None = None) -> None:
+        """Remember a session that was opened; nothing is sent in it before that.
 
-    def _row(self, session: OpenSession) -> dict[str, Any]:
+        Args:
+            session: The session.
+            batch: What was claimed as this is in it from now on.
+        """
         values = attrs.asdict(session) | {"context": self.context, "form_code": session.form_code.system_code}
-        return values | {"is_open": True, "opened_at": time.time()}
+        values |= {"is_open": True, "opened_at": time.time()}
+        async with self._write() as connection:
+            await connection.execute(insert(SESSIONS).values(values))
+            if batch is not None:
+                claimed = update(SUBMISSIONS).where(self._mine(_S.SENDING), _T.session == batch)
+                await connection.execute(claimed.values(session=session.reference_number))
 
     async def finish_session(
         self, session_reference_number: str, status_code: int | None, pages: Sequence[UPODocument]
     ) -> int:
         """Store a session's UPO and match it; how many of its accepted submissions it does not confirm."""
         stored = [await self.vault.lock(page.xml) for page in pages]
-        accepted = (_T.session == session_reference_number) & _in(_S.ACCEPTED) & _T.upo_id.is_(None)
+        accepted = (_T.session == session_reference_number) & in_state(_S.ACCEPTED) & _T.upo_id.is_(None)
         async with self._write() as connection:
             for page, document in zip(pages, stored, strict=True):
                 upo_id = await self._add_upo(
@@ -345,12 +279,6 @@ class ContextJournal:
 
     async def has_work(self) -> bool:
         """Whether anything is queued or under way."""
-        found = select(_T.id).where(_T.context == self.context, _in(*OPEN)).limit(1)
-        async with self._database.read() as connection:
+        found = select(_T.id).where(_T.context == self.context, in_state(*OPEN)).limit(1)
+        async with self._read() as connection:
             return (await connection.execute(found)).first() is not None
-
-
-def _in(*states: SubmissionState) -> ColumnElement[bool]:
-    # Not IN: what is executed for many rows at once has to have its parameters spelled out. Not the enum's members:
-    # psycopg has ideas of its own about those.
-    return or_(*(_T.state == state.value for state in states))

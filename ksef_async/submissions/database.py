@@ -73,7 +73,11 @@ class Database:
     async def read(self) -> AsyncGenerator[AsyncConnection]:
         """A connection to read with."""
         with anyio.CancelScope(shield=True):
-            async with self.engine.connect() as connection:
+            async with AsyncExitStack() as stack:
+                if self.is_sqlite and self.file is None:
+                    # In memory there is but one connection, and what is rolled back after reading is all of it.
+                    await stack.enter_async_context(self._writer)
+                connection = await stack.enter_async_context(self.engine.connect())
                 if self.is_sqlite:
                     connection = await connection.execution_options(ksef_reads=True)
                 yield connection
@@ -122,5 +126,6 @@ def _promise(engine: AsyncEngine) -> None:
 
     @event.listens_for(engine.sync_engine, "begin")
     def _(connection: Connection) -> None:
-        reads = connection.get_execution_options().get("ksef_reads")
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+        # What only reads sees what is committed when a statement begins, as on PostgreSQL.
+        if not connection.get_execution_options().get("ksef_reads"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -5,6 +5,8 @@ Whatever order things happen in, and wherever the process dies, what is in the j
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import anyio
@@ -18,7 +20,7 @@ from ..protocol.error_codes import ErrorCode
 from ..protocol.planning import Route
 from ..sessions.keeper import is_old
 from ..sessions.online import OnlineSession
-from .batch_work import BATCH_KIND, choose_route, send_batch
+from .batch_work import BATCH_KIND, BatchWork, choose_route
 from .context_journal import Claim, ContextJournal, OpenSession
 from .leases import Lease, Leases
 from .recorder import Recorder
@@ -55,6 +57,7 @@ class Drain:
         self._settings = settings
         self._recorder = Recorder(journal)
         self._trouble = Trouble(lease.context, settings, journal.note_trouble, lease.trouble)
+        self._batches = BatchWork(client, journal, self._trouble, settings)
         self._current: dict[FormCode, SessionWork] = {}
         #: Forms of which a batch is being packed and uploaded.
         self._packing: set[FormCode] = set()
@@ -103,6 +106,9 @@ class Drain:
 
     async def _take_over(self, tasks: TaskGroup) -> None:
         for saved in await self._journal.adopt():
+            if saved.kind == BATCH_KIND:
+                self._start_batch(saved.form_code, partial(self._batches.go_on, saved), tasks)
+                continue
             tries = 0
             while True:
                 try:
@@ -122,14 +128,6 @@ class Drain:
                 raise
             # Another environment's, or another company's: whatever was sent in it, KSeF does not have it here.
             await self._journal.forget_session(saved.reference_number, str(error))
-            return
-        if saved.kind == BATCH_KIND:
-            if (await session.status()).status.code == StatusCode.OPENED:
-                # Its package is gone with the process that had it, so KSeF never processes it. That is no fault of
-                # the documents: they may go in a batch again.
-                await self._journal.forget_session(saved.reference_number, "The batch was not closed.", is_new=True)
-                return
-            self._finish(self._new_work(session, is_batch=True), tasks)
             return
         work = self._new_work(session)
         is_current = saved.form_code in self._current
@@ -155,8 +153,8 @@ class Drain:
         while True:
             self._news = anyio.Event()
             waiting = await self._journal.waiting()
-            for form_code, count in waiting.items():
-                await self._send_some(form_code, count, tasks)
+            for form_code in waiting:
+                await self._send_some(form_code, tasks)
             await self._trouble.tell()
             busy = any(work.under_way for work in self._current.values())
             if waiting or busy:
@@ -181,10 +179,10 @@ class Drain:
         with anyio.move_on_after(seconds):
             await self._news.wait()
 
-    async def _send_some(self, form_code: FormCode, waiting: int, tasks: TaskGroup) -> None:
-        count, size = await self._journal.backlog(form_code)
+    async def _send_some(self, form_code: FormCode, tasks: TaskGroup) -> None:
+        count, size, others = await self._journal.batches().backlog(form_code)
         by_batch = form_code in self._packing or await self._starts_batch(form_code, count, size, tasks)
-        if by_batch and waiting <= count:
+        if not others and (by_batch or not count):
             return  # Nothing that must not wait for the batch.
         work = await self._session_for(form_code, tasks)
         while not work.is_spent and (room := self._room(work)) > 0:
@@ -200,9 +198,7 @@ class Drain:
             return False
         if not (limit := await self._largest_batch()):
             return False
-        self._packing.add(form_code)
-        self._finishing += 1
-        tasks.start_soon(self._send_batch, form_code, limit, tasks)
+        self._start_batch(form_code, partial(self._batches.send, form_code, limit), tasks)
         return True
 
     async def _largest_batch(self) -> int:
@@ -216,9 +212,18 @@ class Drain:
             self._trouble.is_over()
         return self._batch_limit
 
-    async def _send_batch(self, form_code: FormCode, limit: int, tasks: TaskGroup) -> None:
+    def _start_batch(
+        self, form_code: FormCode, send: Callable[[], Awaitable[OnlineSession | None]], tasks: TaskGroup
+    ) -> None:
+        self._packing.add(form_code)
+        self._finishing += 1
+        tasks.start_soon(self._send_batch, form_code, send, tasks)
+
+    async def _send_batch(
+        self, form_code: FormCode, send: Callable[[], Awaitable[OnlineSession | None]], tasks: TaskGroup
+    ) -> None:
         try:
-            session = await send_batch(self._client, self._journal, self._trouble, form_code, limit)
+            session = await send()
             if session is not None:
                 self._finish(self._new_work(session, is_batch=True), tasks)
         finally:

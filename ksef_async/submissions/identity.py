@@ -5,7 +5,7 @@ Source: faktury/weryfikacja-faktury.md (uniqueness); the names in FA_RR and Pepp
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 from xml.etree.ElementTree import Element
 
 from ..errors import LocalProtocolError
@@ -15,8 +15,11 @@ from .models import Identity
 
 __all__ = ["read_identity"]
 
-_SELLER: Final = "{*}Podmiot1/{*}DaneIdentyfikacyjne/{*}NIP"
-_UBL_SELLER: Final = "{*}AccountingSupplierParty/{*}Party/{*}PartyTaxScheme/{*}CompanyID"
+_Path: TypeAlias = tuple[str, ...]
+
+_FORM: Final = ("Naglowek", "KodFormularza")
+_SELLER: Final = ("Podmiot1", "DaneIdentyfikacyjne", "NIP")
+_UBL_SELLER: Final = ("AccountingSupplierParty", "Party", "PartyTaxScheme", "CompanyID")
 _UBL_FORMS: Final = {"Invoice": FormCode.PEF3, "CreditNote": FormCode.PEF_KOR3}
 
 
@@ -32,25 +35,39 @@ def read_identity(xml: bytes) -> Identity:
         raise LocalProtocolError(f"The invoice cannot be read: {error}.") from error
     if (form := _UBL_FORMS.get(local_name(root))) is not None:
         seller = _required(root, _UBL_SELLER).removeprefix("PL")
-        return Identity(seller_nip=seller, kind=local_name(root), number=_required(root, "{*}ID"), form_code=form)
-    header = root.find("{*}Naglowek/{*}KodFormularza")
+        return Identity(seller_nip=seller, kind=local_name(root), number=_required(root, ("ID",)), form_code=form)
+    header = _find(root, _FORM)
     system_code = header.get("kodSystemowy") if header is not None else None
     try:
         form = FormCode(system_code)
     except ValueError:
         known = ", ".join(code.system_code for code in FormCode)
         raise LocalProtocolError(f"The document's form is {system_code}; KSeF takes {known}.") from None
-    body, number = ("{*}FakturaRR", "P_4C") if form is FormCode.FA_RR1 else ("{*}Fa", "P_2")
+    body, number = ("FakturaRR", "P_4C") if form is FormCode.FA_RR1 else ("Fa", "P_2")
     return Identity(
         seller_nip=_required(root, _SELLER),
-        kind=_required(root, f"{body}/{{*}}RodzajFaktury"),
-        number=_required(root, f"{body}/{{*}}{number}"),
+        kind=_required(root, (body, "RodzajFaktury")),
+        number=_required(root, (body, number)),
         form_code=form,
     )
 
 
-def _required(root: Element, path: str) -> str:
-    text = (root.findtext(path) or "").strip()
+def _required(root: Element, path: _Path) -> str:
+    found = _find(root, path)
+    text = ((found.text if found is not None else None) or "").strip()
     if not text:
-        raise LocalProtocolError(f"The invoice has no {path.replace('{*}', '')}.")
+        raise LocalProtocolError(f"The invoice has no {'/'.join(path)}.")
     return text
+
+
+def _find(element: Element, path: _Path) -> Element | None:
+    """The first element at ``path``, whatever its namespace; ElementTree's own wildcards take more time."""
+    name, *rest = path
+    suffix = f"}}{name}"
+    for child in element:
+        if child.tag.endswith(suffix) or child.tag == name:
+            if not rest:
+                return child
+            if (found := _find(child, tuple(rest))) is not None:
+                return found
+    return None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Select, func, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..errors import LocalProtocolError
 from .database import Database
 from .errors import IdentityTakenError, UnknownSubmissionError
+from .grouping import Grouped
 from .intake import identity_text
 from .models import Submission
 from .rows import COLUMNS, submission_of
@@ -26,6 +28,7 @@ _S = SubmissionState
 _RESULTS = tuple(state.value for state in (_S.ACCEPTED, _S.REJECTED, _S.CONFLICT))
 _OPEN = tuple(state.value for state in OPEN)
 _PAGE = 500
+_LARGEST_ID = 2**63 - 1
 
 
 class Journal:
@@ -39,16 +42,22 @@ class Journal:
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
         self._vault = vault
+        self._lookup = Grouped(database.read, _look_up)
 
     async def get(self, submission_id: int | None, key: str | None) -> Submission:
         """See `Submissions.get`."""
         if (submission_id is None) == (key is None):
             raise LocalProtocolError("A submission is looked up by its id, or else by its key.")
-        wanted = _T.id == submission_id if key is None else _T.key == key
-        found = await self._submissions(select(*COLUMNS).where(wanted))
-        if not found:
+        # A number that no row can have is an error to databases, and would be one to all who ask at once.
+        is_possible = submission_id is None or 0 < submission_id <= _LARGEST_ID
+        found = await self._lookup.ask((submission_id, key)) if is_possible else None
+        if found is None:
             raise UnknownSubmissionError(f"There is no submission {submission_id if key is None else repr(key)}.")
-        return found[0]
+        return found
+
+    async def aclose(self) -> None:
+        """Wait until everybody who has asked is answered."""
+        await self._lookup.aclose()
 
     async def list(
         self, nip: str | None, states: Collection[SubmissionState], after: int, limit: int
@@ -138,7 +147,7 @@ class Journal:
         }
         values |= {"session": None, "reference_number": None, "updated_at": time.time()}
         about = before.identity
-        values["identity"] = identity_text(about.seller_nip, about.kind, about.number)
+        values["identity"] = identity_text(about)
         sources = [state for state in sources_of(_S.QUEUED) if state not in OPEN]
         try:
             return await self._change(before, _S.QUEUED, sources, values, "cannot be retried")
@@ -175,3 +184,20 @@ class Journal:
     async def _submissions(self, wanted: Select[Any]) -> tuple[Submission, ...]:
         async with self._database.read() as connection:
             return tuple(submission_of(row) for row in await connection.execute(wanted))
+
+
+async def _look_up(
+    connection: AsyncConnection, wanted: Sequence[tuple[int | None, str | None]]
+) -> list[Submission | None]:
+    """The submissions with these ids or keys; None where there is none."""
+    ids = {number for number, _ in wanted if number is not None}
+    keys = {key for _, key in wanted if key is not None}
+    either = [*([_T.id.in_(ids)] if ids else ()), *([_T.key.in_(keys)] if keys else ())]
+    rows = await connection.execute(select(*COLUMNS).where(or_(*either)))
+    by_id: dict[int, Submission] = {}
+    by_key: dict[str, Submission] = {}
+    for submission in map(submission_of, rows):
+        by_id[submission.id] = submission
+        if submission.key is not None:
+            by_key[submission.key] = submission
+    return [by_id.get(number) if number is not None else by_key.get(key or "") for number, key in wanted]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import Self
 
 import anyio
@@ -12,12 +12,15 @@ from anyio.abc import TaskGroup
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..errors import LocalProtocolError
+from ..shielding import finish
 from .database import Database
 from .engine import Engine
-from .intake import hand_in
+from .grouping import Grouped, told
+from .intake import hand_in, prepare
 from .journal import Journal
 from .models import Submission
 from .runner import Clients, Runner
+from .search import search
 from .settings import Settings
 from .states import SubmissionState
 from .transactions import Transaction
@@ -60,6 +63,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
         self._database = Database(url)
         self._vault = Vault(keys)
         self._journal = Journal(self._database, self._vault)
+        self._intake = Grouped(self._database.write, hand_in, weigh=lambda entry: len(entry.stored))
         self._clients = client
         self._engine = engine
         self._settings = settings or Settings()
@@ -81,7 +85,12 @@ class Submissions(anyio.AsyncContextManagerMixin):
                 yield self
         finally:
             self._is_open = False
-            await self._database.aclose()
+            await finish(self._close(), math.inf)
+
+    async def _close(self) -> None:
+        await self._intake.aclose()
+        await self._journal.aclose()
+        await self._database.aclose()
 
     @property
     def commits(self) -> int:
@@ -156,10 +165,9 @@ class Submissions(anyio.AsyncContextManagerMixin):
             IdentityTakenError: Another document of the same seller, kind and number (not rejected, not cancelled),
                 or with the same key, is in the journal.
         """
-        hand_over = partial(
-            hand_in,
-            vault=self._vault,
-            xml=xml,
+        entry = await prepare(
+            self._vault,
+            xml,
             key=key,
             priority=int(priority),
             nip=nip,
@@ -168,9 +176,8 @@ class Submissions(anyio.AsyncContextManagerMixin):
         )
         if tx is not None:
             # Its commit is seen at the next look: nobody tells us of it.
-            return await hand_over(tx)
-        async with self._database.write() as own:
-            submission = await hand_over(own)
+            return told((await hand_in(tx, [entry]))[0])
+        submission = await self._intake.ask(entry)
         if self._runner is not None:
             self._runner.wake(submission.nip)
         return submission
@@ -188,6 +195,26 @@ class Submissions(anyio.AsyncContextManagerMixin):
     ) -> tuple[Submission, ...]:
         """Submissions in the order of their ids, those after the id ``after``."""
         return await self._journal.list(nip, states, after, limit)
+
+    async def find(
+        self,
+        names: Collection[str] = (),
+        *,
+        hashes: Collection[bytes] = (),
+        has_upo: bool | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> tuple[Submission, ...]:
+        """Submissions that people ask for, in the order of their ids, those after the id ``after``.
+
+        Args:
+            names: Ids, invoice numbers or KSeF numbers, each of which may be that of several; a few hundred at once.
+            hashes: SHA-256 of documents (32 bytes each), in place of names or besides.
+            has_upo: Only those with their UPO, or only those without: not accepted, or not yet confirmed.
+            after: Where the page before has ended.
+            limit: Of a page.
+        """
+        return await search(self._database, names=names, hashes=hashes, has_upo=has_upo, after=after, limit=limit)
 
     async def count(self, *, nip: str | None = None) -> dict[SubmissionState, int]:
         """How many submissions are in each state."""

@@ -25,36 +25,38 @@ COLUMNS: Final = tuple(SUBMISSIONS.c[name] for name in _NAMES)
 
 def submission_of(row: Sequence[Any]) -> Submission:
     """The submission that a row of `COLUMNS` tells of."""
-    value = dict(zip(_NAMES, row, strict=True))
-    reason = None
-    if value["reason"] is not None:
-        reason = Reason(value["reason_code"], value["reason"])
+    # Unpacked as it is: there are hundreds at a time.
+    (
+        number, key, context, seller_nip, kind, invoice_number, form_code, digest, offline, priority, state,
+        attempt, session, reference_number, ksef_number, acquired_at, is_duplicate, reason_code, reason,
+        upo_id, acknowledged, submitted_at, updated_at, corrects,
+    ) = row  # fmt: skip
     return Submission(
-        id=value["id"],
-        key=value["key"],
-        nip=value["context"],
+        id=number,
+        key=key,
+        nip=context,
         identity=Identity(
-            seller_nip=value["seller_nip"],
-            kind=value["kind"],
-            number=value["number"],
-            form_code=FormCode(value["form_code"]),
+            seller_nip=seller_nip,
+            kind=kind,
+            number=invoice_number,
+            form_code=FormCode(form_code),
         ),
-        invoice_hash=bytes(value["sha256"]),
-        state=SubmissionState(value["state"]),
-        priority=value["priority"],
-        offline=bool(value["offline"]),
-        corrects=None if value["corrects"] is None else bytes(value["corrects"]),
-        attempt=value["attempt"],
-        session_reference_number=value["session"],
-        reference_number=value["reference_number"],
-        ksef_number=value["ksef_number"],
-        acquisition_date=_time(value["acquired_at"]),
-        is_duplicate=bool(value["is_duplicate"]),
-        reason=reason,
-        has_upo=value["upo_id"] is not None,
-        is_acknowledged=bool(value["acknowledged"]),
-        submitted_at=_aware(value["submitted_at"]),
-        updated_at=_aware(value["updated_at"]),
+        invoice_hash=bytes(digest),
+        state=SubmissionState(state),
+        priority=priority,
+        offline=bool(offline),
+        corrects=None if corrects is None else bytes(corrects),
+        attempt=attempt,
+        session_reference_number=session,
+        reference_number=reference_number,
+        ksef_number=ksef_number,
+        acquisition_date=_time(acquired_at),
+        is_duplicate=bool(is_duplicate),
+        reason=None if reason is None else Reason(reason_code, reason),
+        has_upo=upo_id is not None,
+        is_acknowledged=bool(acknowledged),
+        submitted_at=_aware(submitted_at),
+        updated_at=_aware(updated_at),
     )
 
 

@@ -88,12 +88,17 @@ SESSIONS: Final = Table(
     Column("context", String(32), nullable=False),
     Column("form_code", String(32), nullable=False),
     Column("kind", String(16), nullable=False),
-    #: With the session's AES key, encrypted; NULL where the journal has no key to encrypt it with.
+    #: With the session's AES key and, of a batch, the links to upload to; encrypted. NULL where the journal has no key
+    #: to encrypt it with.
     Column("snapshot", LargeBinary),
     #: False once it is final at KSeF and its UPO, if any, is in the journal.
     Column("is_open", Boolean, nullable=False),
     Column("status_code", Integer),
     Column("opened_at", Float, nullable=False),
+    #: Of a batch: the ordinal numbers of the parts that are in.
+    Column("uploaded", Text),
+    #: Of a batch: whether KSeF may have been asked to close it.
+    Column("is_closing", Boolean),
     Index("ksef_sessions_work", "context", "is_open"),
 )
 
@@ -125,14 +130,23 @@ def _first(connection: Connection) -> None:
 
 
 def _corrections(connection: Connection) -> None:
+    _add(connection, SUBMISSIONS, "corrects")
+
+
+def _batches(connection: Connection) -> None:
+    _add(connection, SESSIONS, "uploaded")
+    _add(connection, SESSIONS, "is_closing")
+
+
+def _add(connection: Connection, table: Table, name: str) -> None:
     # The first step makes the tables as they are by now.
-    if all(column["name"] != "corrects" for column in inspect(connection).get_columns(SUBMISSIONS.name)):
-        kind = SUBMISSIONS.c.corrects.type.compile(connection.dialect)
-        connection.exec_driver_sql(f"ALTER TABLE {SUBMISSIONS.name} ADD COLUMN corrects {kind}")
+    if all(column["name"] != name for column in inspect(connection).get_columns(table.name)):
+        kind = table.c[name].type.compile(connection.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}")
 
 
 #: From each version to the next; a released step never changes.
-_STEPS: Final[Mapping[int, Callable[[Connection], None]]] = {1: _first, 2: _corrections}
+_STEPS: Final[Mapping[int, Callable[[Connection], None]]] = {1: _first, 2: _corrections, 3: _batches}
 
 VERSION: Final = max(_STEPS)
 

@@ -59,7 +59,7 @@ class SessionWork:
         trouble: Of the context.
         settings: How to work.
         wake: Called when something happened that the drain may act on.
-        is_batch: Closed by whoever packed it, or never.
+        is_batch: It is closed already.
     """
 
     def __init__(
@@ -271,10 +271,6 @@ class SessionWork:
 
     async def _finish_once(self) -> None:
         if self._is_batch:
-            if (await self.session.status()).status.code == StatusCode.OPENED:
-                # Nobody has closed it, and its package is gone with the process that had it: KSeF never processes it.
-                await self._journal.forget_session(self.reference_number, "The batch was not closed.")
-                return
             async for _ in self.session.transitions(_BATCH):
                 pass
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import attrs
 
 __all__ = ["Settings"]
@@ -19,6 +21,11 @@ class Settings:
     concurrency: int = 16
     #: A backlog goes one by one while that is over within this time; otherwise by batch, if the plan says so.
     online_within: float = 600.0
+    #: Plain bytes of each part of a batch, up to 100,000,000; more where that would make more than 50 of them. After a
+    #: crash those parts are uploaded again that were under way.
+    part_size: int = 10_000_000
+    #: Where batches are packed; by default in the system's place for temporary files.
+    spool: Path | None = None
     #: Contexts delivered at once in this process.
     max_contexts: int = 200
     #: After which a silent worker counts as dead, and another takes its contexts over.

@@ -1,20 +1,22 @@
-"""One statement, in whatever transaction the caller has: SQLAlchemy's, or a driver's own."""
+"""Statements, in whatever transaction the caller has: SQLAlchemy's, or a driver's own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
+from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import asyncpg as _asyncpg
 from sqlalchemy.dialects.postgresql import psycopg as _psycopg
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
-from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql import ClauseElement, ColumnElement
+from sqlalchemy.sql.compiler import Compiled
 
 from ..errors import LocalProtocolError
 
-__all__ = ["Transaction", "execute", "insert_for"]
+__all__ = ["Transaction", "execute", "insert_missing"]
 
 #: An AsyncConnection, an AsyncSession, or a connection of asyncpg, psycopg (async) or aiosqlite. The drivers are
 #: optional, so their types cannot be named here.
@@ -25,17 +27,6 @@ _DIALECTS: Final[dict[str, Dialect]] = {
     "psycopg": _psycopg.dialect(),  # type: ignore[no-untyped-call]
     "aiosqlite": sqlite.dialect(),
 }
-
-
-def insert_for(tx: Transaction) -> Any:
-    """The ``insert`` with ``on_conflict_do_nothing`` of the database behind ``tx``."""
-    if isinstance(tx, AsyncConnection):
-        name = tx.dialect.name
-    elif isinstance(tx, AsyncSession):
-        name = tx.get_bind().dialect.name
-    else:
-        name = "sqlite" if _driver(tx) == "aiosqlite" else "postgresql"
-    return sqlite.insert if name == "sqlite" else postgresql.insert
 
 
 async def execute(tx: Transaction, statement: ClauseElement) -> list[Sequence[Any]]:
@@ -49,10 +40,42 @@ async def execute(tx: Transaction, statement: ClauseElement) -> list[Sequence[An
         result: Any = await tx.execute(statement)  # type: ignore[call-overload]
         return list(result.all())
     driver = _driver(tx)
-    dialect = _DIALECTS[driver]
-    compiled = statement.compile(dialect=dialect)
-    parameters: dict[str, Any] = {**(compiled.params or {})}
-    # An IN clause would be spelled out on execution only; there is none in the statements given to this.
+    # By itself SQLAlchemy spells an IN clause out on execution only.
+    compiled = statement.compile(dialect=_DIALECTS[driver], compile_kwargs={"render_postcompile": True})
+    return await _run(tx, driver, compiled, {**(compiled.params or {})})
+
+
+async def insert_missing(
+    tx: Transaction, table: Table, rows: Sequence[Mapping[str, Any]], returning: Sequence[ColumnElement[Any]]
+) -> list[Sequence[Any]]:
+    """Insert ``rows``, but those that another row is in the way of; the columns ``returning`` of what was inserted.
+
+    Args:
+        tx: The caller's transaction.
+        table: Where to.
+        rows: Values by the names of their columns; all rows have the same names.
+        returning: Columns of the table.
+
+    Raises:
+        LocalProtocolError: ``tx`` is nothing a statement can be run in.
+    """
+    if isinstance(tx, AsyncConnection | AsyncSession):
+        dialect = tx.dialect if isinstance(tx, AsyncConnection) else tx.get_bind().dialect
+        # All rows in one statement, whose text is kept: with the rows in it, it would be made anew each time.
+        result: Any = await tx.execute(_insert(table, dialect, returning), [*rows])
+        return list(result.all())
+    driver = _driver(tx)
+    compiled = _insert(table, _DIALECTS[driver], returning).compile(dialect=_DIALECTS[driver], column_keys=[*rows[0]])
+    return [found for row in rows for found in await _run(tx, driver, compiled, {**compiled.params, **row})]
+
+
+def _insert(table: Table, dialect: Dialect, returning: Sequence[ColumnElement[Any]]) -> Any:
+    insert: Any = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
+    return insert(table).on_conflict_do_nothing().returning(*returning)
+
+
+async def _run(tx: Transaction, driver: str, compiled: Compiled, parameters: dict[str, Any]) -> list[Sequence[Any]]:
+    """Run a statement in a driver's own transaction."""
     positions: list[str] | None = getattr(compiled, "positiontup", None)
     ordered = [parameters[name] for name in positions or ()]
     if driver == "asyncpg":

@@ -34,7 +34,7 @@ class Trouble:
         self._told = told
         self._is_over = False
 
-    async def wait_out(self, error: KsefError, tries: int) -> None:
+    async def wait_out(self, error: KsefError | OSError, tries: int) -> None:
         """Pause after ``error``, the ``tries``-th in a row (from 1)."""
         self._is_over = False
         text = f"{type(error).__name__}: {error}"

@@ -1,8 +1,11 @@
 """Latency of the example's service while it delivers, against an empty handler in a process of its own.
 
-``python tests/benchmarks/bench_service.py --invoices 1000 --at-once 200`` runs four processes on one machine: the
-sandbox, the example's service, a FastAPI application that does nothing, and this one. Rounds of requests go to both
-applications in turn, so that both meet the machine as it is; the service's count only while invoices are under way.
+``python tests/benchmarks/bench_service.py --invoices 1000 --at-once 200 --runs 3`` runs four processes on one machine:
+the sandbox, the example's service, a FastAPI application that does nothing, and this one. Rounds of requests, all at
+once, go to both applications in turn, so that both meet the machine as it is: the empty handler before and after each
+round of the service's. A latency is the time from giving a whole round to aiohttp until the one answer is read, so it
+has this process's own work in it, for both alike. Rounds count while invoices are under way; one request of each kind
+goes ahead of them, for it loads code.
 """
 
 from __future__ import annotations
@@ -31,6 +34,9 @@ __all__ = ["Figures", "measure"]
 
 HERE = Path(__file__).parent
 
+ALONE = "empty handler, alone"
+UNDER_WAY = ("queued", "sending", "taken_in")
+
 
 @attrs.define
 class Figures:
@@ -39,6 +45,10 @@ class Figures:
     latencies: dict[str, list[float]] = attrs.field(factory=dict)
     seconds: float = 0.0
     accepted: int = 0
+
+    def add(self, latencies: dict[str, list[float]]) -> None:
+        for what, taken in latencies.items():
+            self.latencies.setdefault(what, []).extend(taken)
 
     def p99(self, what: str) -> float:
         return quantiles(self.latencies[what], n=100)[98]
@@ -67,9 +77,8 @@ async def _ask(http: aiohttp.ClientSession, method: str, url: str, body: bytes |
     return time.perf_counter() - started
 
 
-async def measure(invoices: int, at_once: int) -> Figures:
+async def measure(invoices: int, at_once: int, figures: Figures) -> None:
     """Hand invoices over, and ask while they are delivered."""
-    figures = Figures()
     with tempfile.TemporaryDirectory() as folder:
         connector = aiohttp.TCPConnector(limit=at_once)
         async with sandbox() as variables, aiohttp.ClientSession(connector=connector) as http:
@@ -79,47 +88,68 @@ async def measure(invoices: int, at_once: int) -> Figures:
                 serving("service_unpaced:empty", variables, folders=(HERE, EXAMPLES)) as empty,
             ):
                 await _run(http, service.url, empty.url, variables["KSEF_NIP"], invoices, at_once, figures)
-    return figures
 
 
 async def _run(
     http: aiohttp.ClientSession, url: str, empty: str, nip: str, invoices: int, at_once: int, figures: Figures
 ) -> None:
-    async def round_of(what: str, method: str, address: str, bodies: Sequence[bytes | None]) -> None:
-        taken = await asyncio.gather(*(_ask(http, method, address, body) for body in bodies))
-        figures.latencies.setdefault(what, []).extend(taken)
-
     base = f"{url}/ksef/{nip}/invoices"
-    nothing = [None] * at_once
-    for address in (f"{empty}/empty", f"{url}/empty"):
-        await asyncio.gather(*(_ask(http, "GET", address) for _ in nothing))  # connections, and code loaded
-    started = time.perf_counter()
+    handlers = {ALONE: f"{empty}/empty", "empty handler in the service": f"{url}/empty"}
+    for address in handlers.values():
+        await asyncio.gather(*(_ask(http, "GET", address) for _ in range(at_once)))  # connections are made
+    await _ask(http, "POST", base, sample_invoice(nip, "FV/FIRST"))
+    await _ask(http, "GET", f"{base}/1")
     documents = [sample_invoice(nip, f"FV/{number}") for number in range(invoices)]
-    for start in range(0, invoices, at_once):
-        await round_of("submit", "POST", base, documents[start : start + at_once])
+    submitted = 1
+    started = time.perf_counter()
     while True:
-        async with http.get(base, params={"after": 0, "limit": 1000, "state": "accepted"}) as response:
-            figures.accepted = len(await response.json())
-        if figures.accepted >= min(invoices, 1000):
+        taken: dict[str, list[float]] = {}
+
+        async def round_of(what: str, calls: Sequence[tuple[str, str, bytes | None]]) -> None:
+            latencies = await asyncio.gather(*(_ask(http, *call) for call in calls))
+            taken.setdefault(what, []).extend(latencies)  # noqa: B023
+
+        async def empty_round(what: str = ALONE) -> None:
+            await round_of(what, [("GET", handlers[what], None)] * at_once)
+
+        lot, documents = documents[:at_once], documents[at_once:]
+        if lot:
+            await empty_round()
+            await round_of("submit", [("POST", base, document) for document in lot])
+            submitted += len(lot)
+        await empty_round()
+        numbers = [max(1, submitted - number) for number in range(at_once)]
+        await round_of("status", [("GET", f"{base}/{number}", None) for number in numbers])
+        await empty_round()
+        await empty_round("empty handler in the service")
+        if not await _listed(http, base, UNDER_WAY, 1):
             break
-        await round_of("empty handler, alone", "GET", f"{empty}/empty", nothing)
-        await round_of("empty handler in the service", "GET", f"{url}/empty", nothing)
-        await round_of("empty handler, alone", "GET", f"{empty}/empty", nothing)
-        await round_of("status", "GET", f"{base}/1", nothing)
-    figures.seconds = time.perf_counter() - started
+        figures.add(taken)
+    figures.seconds += time.perf_counter() - started
+    figures.accepted += len(await _listed(http, base, ("accepted",), 1000))
+
+
+async def _listed(http: aiohttp.ClientSession, base: str, states: Sequence[str], limit: int) -> list[object]:
+    query = [("limit", str(limit)), *(("state", state) for state in states)]
+    async with http.get(base, params=query) as response:
+        found: list[object] = await response.json()
+        return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--invoices", type=int, default=1000, help="at most 1000")
     parser.add_argument("--at-once", type=int, default=200)
+    parser.add_argument("--runs", type=int, default=1, help="each with new processes; their figures are put together")
     options = parser.parse_args()
-    figures = asyncio.run(measure(options.invoices, options.at_once))
+    figures = Figures()
+    for _ in range(options.runs):
+        asyncio.run(measure(options.invoices, options.at_once, figures))
     print(f"{figures.accepted} invoices accepted in {figures.seconds:.1f} s; {options.at_once} requests at once")
-    alone = figures.p99("empty handler, alone")
-    for what, taken in figures.latencies.items():
+    alone = figures.p99(ALONE)
+    for what, taken in sorted(figures.latencies.items()):
         cuts = quantiles(taken, n=100)
-        more = "" if what.endswith("alone") else f"  (p99 {1e3 * (cuts[98] - alone):+.0f} ms)"
+        more = "" if what == ALONE else f"  (p99 {1e3 * (cuts[98] - alone):+.0f} ms)"
         print(f"{what:<30} {len(taken):>6} requests  p50 {1e3 * cuts[49]:6.0f} ms  p99 {1e3 * cuts[98]:6.0f} ms{more}")
 
 

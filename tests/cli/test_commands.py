@@ -4,91 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
-import anyio
-import anyio.to_thread
-import attrs
 import pytest
-from blockbuster import BlockBuster
+from shell import Shell, variables
 
-from ksef_async.cli import main
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 
 pytest.importorskip("sqlalchemy", reason="the extra durable is not installed")
-
-
-@attrs.frozen
-class Result:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def states(self) -> Counter[str]:
-        return Counter(invoice["state"] for invoice in self.json["invoices"])
-
-
-class Shell:
-    """Runs commands in this process, in a folder and an environment of their own."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
-        self._monkeypatch = monkeypatch
-        self._capsys = capsys
-
-    def set(self, **variables: str | None) -> None:
-        for name, value in variables.items():
-            if value is None:
-                self._monkeypatch.delenv(name)
-            else:
-                self._monkeypatch.setenv(name, value)
-
-    async def run(self, *arguments: object) -> Result:
-        # In a thread, for a command has an event loop of its own.
-        code = await anyio.to_thread.run_sync(main, [str(argument) for argument in arguments])
-        return Result(code, *self._capsys.readouterr())
-
-    def invoices(self, nip: str, count: int, start: int = 1) -> list[Path]:
-        paths = []
-        for number in range(start, start + count):
-            paths.append(path := self.folder / f"invoice-{number:03}.xml")
-            path.write_bytes(sample_invoice(nip, f"FV/{number}"))
-        return paths
-
-
-@pytest.fixture
-def shell(
-    sandbox: Sandbox,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    no_blocking_calls: BlockBuster,
-) -> Shell:
-    # A command has its event loop for itself: loading its modules there keeps nobody waiting.
-    no_blocking_calls.deactivate()
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("KSEF_")]:
-        monkeypatch.delenv(name)
-    shell = Shell(tmp_path, monkeypatch, capsys)
-    shell.set(**variables(sandbox))
-    return shell
-
-
-def variables(sandbox: Sandbox) -> Mapping[str, str]:
-    return {"KSEF_ENV": sandbox.environment.base_url, "KSEF_NIP": sandbox.nip, "KSEF_TOKEN": sandbox.token}
 
 
 async def test_folder_is_sent_and_every_upo_kept(sandbox: Sandbox, shell: Shell) -> None:
@@ -175,14 +103,17 @@ async def test_status_and_upo_need_no_login(sandbox: Sandbox, shell: Shell) -> N
     one = await shell.run("status", "FV/1", "--json")
     number = one.json["invoices"][0]["ksef_number"]
     upo = await shell.run("upo", first, "--json", "--folder", shell.folder / "receipts")
+    all_there_are = await shell.run("upo", "--json", "--folder", shell.folder / "all")
     none = await shell.run("upo", second, number)
     unknown = await shell.run("status", "FV/3")
 
     assert (every.code, every.json["counts"]) == (3, {"accepted": 1, "rejected": 1})
     assert [invoice["number"] for invoice in every.json["invoices"]] == ["FV/2"]
     assert (one.code, one.json["invoices"][0]["sha256"]) == (0, hashlib.sha256(first.read_bytes()).hexdigest())
-    assert (upo.code, [*upo.json["saved"]]) == (0, ["FV/1"])
-    assert number.encode() in Path(upo.json["saved"]["FV/1"]).read_bytes()
+    (receipt,) = upo.json["invoices"]
+    assert (upo.code, receipt["number"]) == (0, "FV/1")
+    assert number.encode() in Path(receipt["upo"]).read_bytes()
+    assert [Path(invoice["upo"]).name for invoice in all_there_are.json["invoices"]] == [f"{number}.upo.xml"]
     assert (none.code, "FV/2 has no UPO" in none.out) == (4, True)
     assert (unknown.code, unknown.err) == (2, "FV/3 is not in the journal.\n")
 

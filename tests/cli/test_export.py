@@ -2,44 +2,175 @@
 
 from __future__ import annotations
 
-import json
-import os
+import asyncio
+import signal
+import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-import anyio.to_thread
 import pytest
-from blockbuster import BlockBuster
 from clients import connected
+from receiving import BUYER, feed, feed_samples, settle
+from shell import Shell
 
 from ksef_async import FormCode
-from ksef_async.cli import main
-from ksef_async.sandbox import Sandbox, sample_invoice
+from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 
 
-async def test_new_invoices_are_saved_each_once(
-    sandbox: Sandbox,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    no_blocking_calls: BlockBuster,
-) -> None:
-    no_blocking_calls.deactivate()  # a command has its event loop for itself
-    for name in [name for name in os.environ if name.startswith("KSEF_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("KSEF_ENV", sandbox.environment.base_url)
-    monkeypatch.setenv("KSEF_NIP", sandbox.nip)
-    monkeypatch.setenv("KSEF_TOKEN", sandbox.token)
-    arguments = ["export", str(tmp_path / "in"), "--since", "2026-01-01", "--part", "seller", "--json"]
+@pytest.fixture
+def buyer(sandbox: Sandbox, shell: Shell) -> Shell:
+    """A shell of the company that the samples are for."""
+    shell.set(KSEF_NIP=BUYER, KSEF_TOKEN=sandbox.issue_token(BUYER))
+    return shell
+
+
+def start_of(sandbox: Sandbox) -> str:
+    return sandbox.clock.now().isoformat()
+
+
+def numbers_in(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.xml"))
+
+
+async def test_new_invoices_are_saved_each_once(sandbox: Sandbox, shell: Shell) -> None:
+    folder = shell.folder / "in"
     saved = []
-
     async with connected(sandbox) as client:
         for number in (1, 2):
+            invoice = sample_invoice(sandbox.nip, f"FV/{number}")
             async with await client.sessions.open_online(FormCode.FA3) as session:
-                accepted = await (await session.send(sample_invoice(sandbox.nip, f"FV/{number}"))).outcome()
+                accepted = await (await session.send(invoice)).outcome()
             sandbox.clock.advance(3600)
-            assert await anyio.to_thread.run_sync(main, arguments) == 0
-            saved.append(json.loads(capsys.readouterr().out)["saved"])
-            assert saved[-1] == [accepted.ksef_number]
-            assert (tmp_path / "in" / f"{accepted.ksef_number}.xml").read_bytes() == sample_invoice(
-                sandbox.nip, f"FV/{number}"
-            )
+
+            result = await shell.run("export", folder, "--since", "2026-01-01", "--part", "seller", "--json")
+
+            assert (result.code, result.json) == (0, {"folder": str(folder), "saved": [accepted.ksef_number]})
+            assert (folder / f"{accepted.ksef_number}.xml").read_bytes() == invoice
+            saved.append(accepted.ksef_number)
+    assert numbers_in(folder) == sorted(saved)
+
+
+async def test_several_packages_are_fetched_one_after_another(sandbox: Sandbox, buyer: Shell) -> None:
+    since = start_of(sandbox)
+    fed = feed_samples(sandbox, 10)
+    settle(sandbox)
+    sandbox.world.exports.limits.max_invoices = 3
+
+    result = await buyer.run("export", "in", "--since", since, "--json")
+
+    assert (result.code, result.json["saved"]) == (0, fed)
+    assert len(sandbox.world.exports.by_reference) >= 4
+    assert numbers_in(buyer.folder / "in") == sorted(fed)
+
+
+@pytest.mark.parametrize("zone", [None, timezone(timedelta(hours=-5))], ids=["without a zone", "with a zone"])
+async def test_what_was_stored_before_is_left_out(sandbox: Sandbox, buyer: Shell, zone: timezone | None) -> None:
+    feed_samples(sandbox, 2)
+    sandbox.clock.advance(3600)
+    moment: datetime = sandbox.clock.now()
+    later = feed_samples(sandbox, 2, start=2)
+    settle(sandbox)
+    # Where no zone is given it is that of KSeF's own times, UTC.
+    since = moment.astimezone(zone) if zone else moment.replace(tzinfo=None)
+
+    result = await buyer.run("export", "in", "--since", since.isoformat(), "--json")
+
+    assert (result.code, result.json["saved"]) == (0, later)
+
+
+async def test_nothing_new_is_no_failure(sandbox: Sandbox, buyer: Shell) -> None:
+    since = start_of(sandbox)
+    settle(sandbox)
+
+    for_programs = await buyer.run("export", "in", "--since", since, "--json")
+    for_people = await buyer.run("export", "in", "--since", since)
+
+    assert (for_programs.code, for_programs.json) == (0, {"folder": "in", "saved": []})
+    assert (for_people.code, for_people.out) == (0, "0 new invoices saved in in.\n")
+
+
+async def test_each_part_is_exported_for_itself(sandbox: Sandbox, buyer: Shell) -> None:
+    since = start_of(sandbox)
+    bought = feed_samples(sandbox, 2)
+    sold = feed(sandbox, [sample_invoice(BUYER, "S/1", buyer_nip=sandbox.nip)], nip=BUYER)
+    settle(sandbox)
+
+    saved = {
+        part: (await buyer.run("export", "in", "--since", since, "--part", part, "--json")).json["saved"]
+        for part in ("buyer", "seller", "third", "authorized")
+    }
+
+    assert saved == {"buyer": bought, "seller": sold, "third": [], "authorized": []}
+
+
+async def test_companies_that_share_a_folder_do_not_hide_each_other_s_invoices(sandbox: Sandbox, buyer: Shell) -> None:
+    other = "3568707925"
+    since = start_of(sandbox)
+    for_other = feed_samples(sandbox, 1, start=5, buyer=other)
+    mine = feed_samples(sandbox, 1)
+    settle(sandbox)
+    first = await buyer.run("export", "in", "--since", since, "--json")
+    buyer.set(KSEF_NIP=other, KSEF_TOKEN=sandbox.issue_token(other))
+
+    second = await buyer.run("export", "in", "--since", since, "--json")
+
+    assert (first.json["saved"], second.json["saved"]) == (mine, for_other)
+
+
+async def test_interrupted_export_goes_on(sandbox: Sandbox, buyer: Shell) -> None:
+    since = start_of(sandbox)
+    fed = feed_samples(sandbox, 20)
+    settle(sandbox)
+    sandbox.world.exports.limits.max_invoices = 3
+    sandbox.faults.add("export_invoices", Fault.wait(0.3), probability=0.999999)
+    folder = buyer.folder / "in"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ksef_async.cli", "export", "in", "--since", since),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        # The background jobs of a shell ignore Ctrl-C, and so would whatever a test run in one starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        while process.returncode is None and len(numbers_in(folder)) < 5:
+            await asyncio.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        _, err = await asyncio.wait_for(process.communicate(), 20)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    before = numbers_in(folder)
+    sandbox.faults.clear()
+
+    result = await buyer.run("export", "in", "--since", since, "--json")
+
+    assert (process.returncode, "Traceback" in err.decode()) == (130, False)
+    assert 5 <= len(before) < 20
+    assert result.code == 0
+    # All that was noted is not fetched again: of what was written, at most the last document is not.
+    assert result.json["saved"] in (fed[len(before) :], fed[len(before) - 1 :])
+    assert numbers_in(folder) == sorted(fed)
+    assert all((folder / f"{number}.xml").read_bytes().startswith(b"<?xml") for number in fed)
+
+
+async def test_failure_on_the_way_is_told_beside_what_was_saved(sandbox: Sandbox, buyer: Shell) -> None:
+    since = start_of(sandbox)
+    fed = feed_samples(sandbox, 4)
+    settle(sandbox)
+    sandbox.world.exports.limits.max_invoices = 2
+    sandbox.faults.add("export_invoices", Fault.wait(0))
+    sandbox.faults.add("export_invoices", Fault.part_becomes(lambda part: part[:-16]), times=10)
+
+    failed = await buyer.run("export", "in", "--since", since, "--json")
+    sandbox.faults.clear()
+    again = await buyer.run("export", "in", "--since", since, "--json")
+
+    assert (failed.code, failed.json["saved"], failed.json["error"]["type"]) == (1, fed[:2], "RemoteProtocolError")
+    assert (again.code, again.json["saved"]) == (0, fed[2:])
+
+
+async def test_wrong_part_is_refused(buyer: Shell) -> None:
+    result = await buyer.run("export", "in", "--since", "2026-01-01", "--part", "witness")
+
+    assert result.code == 2
+    assert not (buyer.folder / "in").exists()

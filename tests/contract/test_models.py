@@ -144,6 +144,10 @@ class Comparison:
 
     def are_bounds_of(self, bounds: Bounds, schema: dict[str, Any]) -> bool:
         schema = self.resolve(schema)
+        if bounds.kind == "items":
+            # Of addresses it says "maximum", which of arrays means nothing.
+            least, most = schema.get("minItems", schema.get("minimum")), schema.get("maxItems", schema.get("maximum"))
+            schema = {"minItems": least or 0, "maxItems": most, "pattern": schema.get("items", {}).get("pattern")}
         least, most = BOUNDS[bounds.kind]
         ours = (bounds.least or 0, bounds.most, bounds.pattern and f"^{bounds.pattern}$")
         return ours == (schema.get(least, 0), schema.get(most), schema.get("pattern"))
@@ -189,6 +193,9 @@ def test_models_have_the_properties_and_bounds_of_their_schemas(spec: dict[str, 
         pytest.param(text(most=9), {"maxLength": 9, "pattern": "^P$"}, False, id="without its pattern"),
         pytest.param(text(most=9, pattern="P"), {"maxLength": 9, "pattern": "^P$"}, True, id="with its pattern"),
         pytest.param(items(2), {"minItems": 2}, True, id="items"),
+        pytest.param(items(0, 9), {"minimum": 0, "maximum": 9}, True, id="items in other words"),
+        pytest.param(items(pattern="P"), {"items": {"pattern": "^P$"}}, True, id="items with their pattern"),
+        pytest.param(items(), {"items": {"pattern": "^P$"}}, False, id="items without their pattern"),
         pytest.param(number(0, 5), {"minimum": 0, "maximum": 6}, False, id="smaller"),
     ],
 )

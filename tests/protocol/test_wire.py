@@ -269,6 +269,8 @@ def values(field: attrs.Attribute[Any]) -> st.SearchStrategy[Any]:
         found = st.integers(bounds.least, bounds.most)
     elif bounds.kind == "items":
         items = instances(get_args(field.type)[0])
+        if bounds.pattern is not None:
+            items = st.from_regex(re.compile(bounds.pattern, re.ASCII), fullmatch=True)
         found = st.lists(items, min_size=bounds.least or 0, max_size=bounds.most or 3).map(tuple)
     elif bounds.pattern is not None:
         least, most = bounds.least or 0, bounds.most

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,9 +17,28 @@ from ksef_async.packing import Package
 from ksef_async.sandbox import Fault, Sandbox
 from ksef_async.sandbox.faults import UPLOAD_PART
 from ksef_async.sessions.batch import BatchSession
-from ksef_async.sessions.uploads import UploadLedger
+from ksef_async.sessions.snapshot import read_batch_snapshot
+from ksef_async.sessions.uploads import FileLedger
 
 KEY = Fernet.generate_key()
+
+
+class Notes:
+    """A ledger of the caller's own."""
+
+    def __init__(self, known: set[int]) -> None:
+        self.known = known
+        #: What was written down.
+        self.parts: set[tuple[str, int]] = set()
+
+    async def parts_in(self, session: str) -> set[int]:
+        return self.known
+
+    async def note_part(self, session: str, number: int) -> None:
+        self.parts.add((session, number))
+
+    async def forget_parts(self, session: str, numbers: Collection[int]) -> None:
+        self.parts -= {(session, number) for number in numbers}
 
 
 async def interrupted(client: KsefClient, sandbox: Sandbox, package: Package) -> tuple[BatchSession, bytes]:
@@ -108,23 +128,74 @@ async def test_another_package_is_refused(client: KsefClient, sandbox: Sandbox) 
             await client.sessions.resume(snapshot, KEY, package=other)
 
 
+async def test_package_packed_again_to_the_same_parts_is_gone_on_with(client: KsefClient, sandbox: Sandbox) -> None:
+    async with packed(sandbox, 30, part_size=1500) as package:
+        session, snapshot = await interrupted(client, sandbox, package)
+        done = set(session._uploads.confirmed)
+    saved = read_batch_snapshot(snapshot, KEY)
+
+    traffic = Traffic()
+    async with (
+        connected(sandbox, hook=traffic) as other,
+        packed(
+            sandbox,
+            30,
+            part_size=1500,
+            symmetric_key=saved.symmetric_key,
+            initialization_vector=saved.initialization_vector,
+        ) as again,
+    ):
+        ledger = Notes(done)
+        resumed = await other.sessions.resume(snapshot, KEY, package=again, ledger=ledger)
+        async with resumed:
+            pass
+        assert len([outcome async for outcome in resumed.outcomes()]) == 30
+
+    assert traffic.answers[UPLOAD_PART, 201] == len(again.parts) - len(done)
+    assert ledger.parts == {(session.reference_number, part.ordinal_number) for part in again.parts} - {
+        (session.reference_number, number) for number in done
+    }
+
+
+async def test_same_invoices_under_another_key_are_another_package(client: KsefClient, sandbox: Sandbox) -> None:
+    async with packed(sandbox) as package, packed(sandbox) as other:
+        assert package.sha256 == other.sha256
+        snapshot = (await client.sessions.open_batch(package, form_code=FormCode.FA3)).snapshot(KEY)
+
+        with pytest.raises(LocalProtocolError, match="was opened with another package"):
+            await client.sessions.resume(snapshot, KEY, package=other)
+
+
+async def test_ledger_that_fails_stops_the_upload_with_its_own_error(client: KsefClient, sandbox: Sandbox) -> None:
+    class Broken(Notes):
+        async def note_part(self, session: str, number: int) -> None:
+            raise ZeroDivisionError(number)
+
+    async with packed(sandbox) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3, ledger=Broken(set()))
+
+        with pytest.raises(ZeroDivisionError):
+            await session.upload()
+
+
 async def test_ledger_remembers_what_is_in(tmp_path: Path) -> None:
-    ledger = UploadLedger(tmp_path / "ledger")
-    assert await ledger.read() == set()
+    ledger = FileLedger(tmp_path)
+    assert await ledger.parts_in("S") == set()
 
     for number in (1, 12, 3):
-        await ledger.note(number)
-    await ledger.forget([1, 3])
-    await ledger.note(3)
+        await ledger.note_part("S", number)
+    await ledger.note_part("ANOTHER", 7)
+    await ledger.forget_parts("S", [1, 3])
+    await ledger.note_part("S", 3)
 
-    assert await UploadLedger(tmp_path / "ledger").read() == {3, 12}
+    assert await FileLedger(tmp_path).parts_in("S") == {3, 12}
 
 
 async def test_line_that_a_crash_cut_off_does_not_count(tmp_path: Path) -> None:
-    (tmp_path / "ledger").write_text("+1\n+12\n-1\n+3")
-    ledger = UploadLedger(tmp_path / "ledger")
+    (tmp_path / "uploaded-S").write_text("+1\n+12\n-1\n+3")
+    ledger = FileLedger(tmp_path)
 
-    assert await ledger.read() == {12}
-    await ledger.note(4)
+    assert await ledger.parts_in("S") == {12}
+    await ledger.note_part("S", 4)
 
-    assert await ledger.read() == {4, 12}
+    assert await ledger.parts_in("S") == {4, 12}

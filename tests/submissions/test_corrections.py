@@ -49,11 +49,15 @@ async def test_journal_of_the_first_version_is_brought_up_to_date(journal_url: s
         before = await submissions.submit(sample_invoice(NIP, "FV/1"))
         async with submissions.begin() as connection:
             await connection.exec_driver_sql("ALTER TABLE ksef_submissions DROP COLUMN corrects")
+            await connection.exec_driver_sql("ALTER TABLE ksef_sessions DROP COLUMN uploaded")
+            await connection.exec_driver_sql("ALTER TABLE ksef_sessions DROP COLUMN is_closing")
             await connection.exec_driver_sql("UPDATE ksef_schema SET version = 1")
 
     for _ in range(2):
         async with Submissions(journal_url) as submissions:
             assert await submissions.get(before.id) == before
             added = await submissions.submit(sample_invoice(NIP, "FV/2"), offline=True, corrects=b"h" * 32)
+            async with submissions.begin() as connection:
+                await connection.exec_driver_sql("SELECT uploaded, is_closing FROM ksef_sessions")
 
     assert added.corrects == b"h" * 32

@@ -231,3 +231,21 @@ async def test_journal_of_a_later_version_is_left_alone(sqlite_url: str) -> None
 async def test_other_databases_are_refused() -> None:
     with pytest.raises(LocalProtocolError, match="PostgreSQL"):
         Submissions("mysql+asyncmy://localhost/x")
+
+
+async def test_submissions_are_found_by_what_people_have_at_hand(journal_url: str, sandbox: Sandbox) -> None:
+    documents = [sample_invoice(sandbox.nip, f"FV/{number}") for number in range(5)]
+    async with Submissions(journal_url) as submissions:
+        made = [await submissions.submit(document) for document in documents]
+        ids = [one.id for one in made]
+
+        async def found(*names: str, **options: Any) -> list[int]:
+            return [ids.index(one.id) for one in await submissions.find(names, **options)]
+
+        assert await found() == [0, 1, 2, 3, 4]
+        assert await found("FV/3", f"{ids[1]}", "9" * 40, "²") == [1, 3]
+        assert await found("FV/3", hashes=[made[0].invoice_hash]) == [0, 3]
+        assert await found(hashes=[made[4].invoice_hash]) == [4]
+        assert await found("FV/5") == []
+        assert await found(has_upo=False, after=ids[1], limit=2) == [2, 3]
+        assert await found(has_upo=True) == []

@@ -10,7 +10,10 @@ import json
 import sys
 import time
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
+
+import attrs
 
 from ksef_async import Environment, KsefClient, KsefToken
 from ksef_async.protocol.pacing import Pacer
@@ -45,7 +48,9 @@ async def main(told: dict[str, Any]) -> None:
             )
             for nip, token in told["companies"].items()
         }
-        settings = Settings(linger=0.5, poll_interval=0.1, first_pause=0.05, lease_duration=4.0, online_within=1.0)
+        quick = Settings(linger=0.5, poll_interval=0.1, first_pause=0.05, lease_duration=4.0, online_within=1.0)
+        parts = told["batches"] and {"part_size": told["part_size"], "spool": Path(told["spool"])}
+        settings = attrs.evolve(quick, **(parts or {}))
         submissions = await stack.enter_async_context(
             Submissions(told["url"], client=clients, keys=told["keys"], engine=engine, settings=settings)
         )

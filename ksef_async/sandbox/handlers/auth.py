@@ -10,7 +10,6 @@ from ...crypto.envelope import rsa_decrypt
 from ...errors import CryptoError
 from ...models.auth import (
     AccessTokenResponse,
-    AuthorizationPolicy,
     Challenge,
     LoginStarted,
     LoginStatus,
@@ -47,8 +46,6 @@ _CONTEXTS: Final[Mapping[str, str]] = {
     ContextType.NIP_VAT_UE: rf"{_NIP}-[A-Z]{{2}}[A-Z0-9+*]{{1,12}}",
     ContextType.PEPPOL_ID: r"P[A-Z]{2}\d{6}",
 }
-_OCTET: Final = r"(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_ADDRESS: Final = rf"({_OCTET}\.){{3}}{_OCTET}"
 
 
 async def list_public_keys(call: Call) -> object:
@@ -72,7 +69,6 @@ async def log_in_with_token(call: Call) -> LoginStarted:
     _check_context(request.context_identifier)
     if request.public_key_id is not None and len(request.public_key_id) != 44:
         raise InvalidInput("'publicKeyId' must be 44 characters in length.")
-    _check_policy(request.authorization_policy)
     timestamp_ms = take_challenge(call, request.challenge)
     key = call.world.ministry.private_key(PublicKeyUsage.KSEF_TOKEN_ENCRYPTION, request.public_key_id)
     if key is None:
@@ -102,25 +98,6 @@ async def log_in_with_token(call: Call) -> LoginStarted:
 def _check_context(context: Context) -> None:
     if not re.fullmatch(_CONTEXTS.get(context.type, "(?!)"), context.value, re.ASCII):
         raise InvalidInput("'contextIdentifier' is not in the correct format.")
-
-
-def _check_policy(policy: AuthorizationPolicy | None) -> None:
-    allowed = policy.allowed_ips if policy else None
-    if allowed is None:
-        return
-    lists = {
-        "ip4Addresses": (allowed.ip4_addresses, _ADDRESS),
-        "ip4Ranges": (allowed.ip4_ranges, f"{_ADDRESS}-{_ADDRESS}"),
-        "ip4Masks": (allowed.ip4_masks, rf"{_ADDRESS}/(3[0-2]|[12]?\d)"),
-    }
-    problems = [f"'{name}' must contain at most 10 items." for name, (given, _) in lists.items() if len(given) > 10]
-    problems += [
-        f"'{name}' is not in the correct format."
-        for name, (given, pattern) in lists.items()
-        if not all(re.fullmatch(pattern, one) for one in given)
-    ]
-    if problems:
-        raise InvalidInput(*problems)
 
 
 def _check_token(

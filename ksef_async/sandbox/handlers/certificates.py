@@ -121,7 +121,6 @@ async def get_enrollment(call: Call) -> Enrollment:
 async def retrieve_certificates(call: Call) -> RetrievedCertificates:
     """POST /certificates/retrieve; those that are not the caller's are left out [INF]."""
     request: RetrieveRequest = call.body
-    _check_serial_numbers("certificateSerialNumbers", *request.certificate_serial_numbers)
     wanted = [_visible(call, number) for number in request.certificate_serial_numbers]
     return RetrievedCertificates(
         tuple(
@@ -272,14 +271,10 @@ def _visible(call: Call, number: str) -> IssuedCertificate | None:
     return issued
 
 
-def _check_serial_numbers(name: str, *numbers: str) -> None:
-    if not all(re.fullmatch("[0-9A-F]{16}", number) for number in numbers):
-        raise InvalidInput(f"'{name}' is not in the correct format.")
-
-
 def _find(call: Call, name: str) -> IssuedCertificate:
     number = call.path[name]
-    _check_serial_numbers(camel(name), number)
+    if not re.fullmatch("[0-9A-F]{16}", number):
+        raise InvalidInput(f"'{camel(name)}' is not in the correct format.")
     if (issued := _visible(call, number)) is None:
         raise Refusal(ErrorCode.UNKNOWN_CERTIFICATE)
     return issued

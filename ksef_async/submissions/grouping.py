@@ -1,0 +1,155 @@
+"""Group work: calls that come while one transaction is under way are answered together in the next."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Generic, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..shielding import finish
+
+__all__ = ["Grouped", "told"]
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+#: The most items in one transaction, and the most they may weigh together: others wait for their turn.
+_LARGEST: Final = 256
+_HEAVIEST: Final = 4_000_000
+
+#: Turns of the event loop from the bytes of a request to its question: they are read, a task is made, it runs.
+_QUIET: Final = 3
+
+
+class Grouped(Generic[Item, Answer]):
+    """Answers many callers with one transaction, each with its own answer or its own error.
+
+    No caller joins a transaction that has begun, so whatever was committed before it asked is seen. A caller that is
+    cancelled is not waited for, and does not stop the others.
+
+    Args:
+        begin: Opens a transaction (or a connection to read with).
+        answer: An answer or an error for each item, in their order. What it raises is about one of them, perhaps:
+            they are tried one by one then. What ``begin`` raises is about all.
+        weigh: How much of a transaction an item takes; at most 4,000,000 go into one, but a heavier item alone.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[], AbstractAsyncContextManager[AsyncConnection]],
+        answer: Callable[[AsyncConnection, Sequence[Item]], Awaitable[Sequence[Answer | Exception]]],
+        *,
+        weigh: Callable[[Item], int] = lambda _: 0,
+    ) -> None:
+        self._begin = begin
+        self._answer = answer
+        self._weigh = weigh
+        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._working: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Grouped {'working' if self._working else 'idle'}, {len(self._waiting)} waiting>"
+
+    async def ask(self, item: Item) -> Answer:
+        """The answer for ``item``; or its error is raised, or what the database raised."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, answer))
+        if self._working is None:
+            # A task of its own, for it outlives the caller that is cancelled; and a context of its own, for it works
+            # for many callers.
+            self._working = asyncio.create_task(self._work(), context=contextvars.Context())
+        return await answer
+
+    async def aclose(self) -> None:
+        """Wait until everybody who has asked is answered."""
+        while (working := self._working) is not None:
+            await finish(_ended(working), math.inf)
+
+    async def _work(self) -> None:
+        group: list[tuple[Item, asyncio.Future[Answer]]] = []
+        try:
+            while group := await self._next_group():
+                answers = await self._together([item for item, _ in group])
+                for (_, future), answer in zip(group, answers, strict=True):
+                    if future.done():
+                        continue  # Its caller was cancelled.
+                    if isinstance(answer, Exception):
+                        future.set_exception(answer)
+                    else:
+                        future.set_result(answer)
+        finally:
+            self._working = None
+            # Somebody ends the event loop with all its tasks: nobody may wait for ever.
+            for _, future in (*group, *self._waiting):
+                future.cancel()
+
+    async def _next_group(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
+        # A transaction that begins while the loop is busy with those who are about to ask is slow, and they wait for
+        # its end: so it begins once some turns of the loop have brought nobody else.
+        before = quiet = 0
+        while quiet < _QUIET and 0 < len(self._waiting) < _LARGEST:
+            quiet = quiet + 1 if len(self._waiting) == before else 0
+            before = len(self._waiting)
+            await asyncio.sleep(0)
+        group: list[tuple[Item, asyncio.Future[Answer]]] = []
+        weight = 0
+        while self._waiting and len(group) < _LARGEST:
+            item, future = self._waiting[0]
+            if not future.done():
+                weight += self._weigh(item)
+                if group and weight > _HEAVIEST:
+                    break
+                group.append((item, future))
+            self._waiting.popleft()
+        return group
+
+    async def _together(self, items: Sequence[Item]) -> Sequence[Answer | Exception]:
+        try:
+            return await self._attempt(items)
+        except _AnswerError as failure:
+            return [failure.error] if len(items) == 1 else await self._one_by_one(items)
+        except Exception as error:  # noqa: BLE001  # told to every caller
+            return [error] * len(items)
+
+    async def _one_by_one(self, items: Sequence[Item]) -> Sequence[Answer | Exception]:
+        answers: list[Answer | Exception] = []
+        for item in items:
+            try:
+                answers += await self._attempt([item])
+            except _AnswerError as failure:
+                answers.append(failure.error)
+            except Exception as error:  # noqa: BLE001  # told to every caller
+                return answers + [error] * (len(items) - len(answers))
+        return answers
+
+    async def _attempt(self, items: Sequence[Item]) -> Sequence[Answer | Exception]:
+        async with self._begin() as connection:
+            try:
+                return await self._answer(connection, items)
+            except Exception as error:
+                raise _AnswerError(error) from error
+
+
+def told(answer: Answer | Exception) -> Answer:
+    """The answer, or its error raised."""
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+class _AnswerError(Exception):
+    """Wraps what an answer failed with, inside of its transaction, which is rolled back."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    await asyncio.wait([task])

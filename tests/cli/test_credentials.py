@@ -1,0 +1,231 @@
+"""Certificates for ``ksef-async``: from environment and files, and what is said of those that cannot be used."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from certificates import EC_KEY, RSA_KEY, key_bytes, pem
+from clients import connected
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
+from parties import EVE, done
+from shell import Shell
+
+from ksef_async.crypto.certificates import Certificate, PrivateKey
+from ksef_async.crypto.issuing import self_signed, self_signed_person, self_signed_seal
+from ksef_async.models.common import SubjectIdentifier, SubjectType
+from ksef_async.sandbox import Sandbox
+
+PASSWORD = "hasło 'w' środku"
+
+
+def private(path: Path, data: bytes | str) -> str:
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    path.chmod(0o600)
+    return str(path)
+
+
+def archive(certificate: Certificate, key: PrivateKey, password: str | None = None) -> bytes:
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if password is not None:
+        encryption = serialization.BestAvailableEncryption(password.encode())
+    return pkcs12.serialize_key_and_certificates(b"x", key, certificate.readable, None, encryption)
+
+
+def as_pem(folder: Path, certificate: Certificate) -> dict[str, str | None]:
+    public = folder / "company.pem"
+    public.write_bytes(pem(certificate))
+    return {
+        "KSEF_CERTIFICATE": str(public),
+        "KSEF_PRIVATE_KEY": private(folder / "company.key", key_bytes(EC_KEY)),
+    }
+
+
+def as_encrypted_pem(folder: Path, certificate: Certificate) -> dict[str, str | None]:
+    values = as_pem(folder, certificate)
+    private(folder / "company.key", key_bytes(EC_KEY, password=PASSWORD.encode()))
+    return values | {"KSEF_CERTIFICATE_PASSWORD": PASSWORD}
+
+
+def as_pkcs12(folder: Path, certificate: Certificate) -> dict[str, str | None]:
+    return {
+        "KSEF_CERTIFICATE": private(folder / "company.p12", archive(certificate, EC_KEY, PASSWORD)),
+        "KSEF_CERTIFICATE_PASSWORD_FILE": private(folder / "password", f"{PASSWORD}\n"),
+    }
+
+
+def as_open_pkcs12(folder: Path, certificate: Certificate) -> dict[str, str | None]:
+    return {"KSEF_CERTIFICATE": private(folder / "company.p12", archive(certificate, EC_KEY))}
+
+
+Form = Callable[[Path, Certificate], dict[str, str | None]]
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("form", [as_pem, as_encrypted_pem, as_pkcs12, as_open_pkcs12])
+async def test_invoices_are_sent_with_a_certificate(sandbox: Sandbox, shell: Shell, secrets: Path, form: Form) -> None:
+    shell.invoices(sandbox.nip, 2)
+    shell.set(KSEF_TOKEN=None, **form(secrets, self_signed_seal(sandbox.nip, EC_KEY)))
+
+    result = await shell.run("send", shell.folder, "--json")
+
+    assert (result.code, result.states) == (0, {"accepted": 2})
+    assert {login.method.name for login in sandbox.world.logins.values()} == {"QualifiedSeal"}
+    assert PASSWORD not in result.out + result.err
+
+
+async def test_certificate_is_named_in_the_credentials_file(sandbox: Sandbox, shell: Shell, secrets: Path) -> None:
+    shell.invoices(sandbox.nip, 1)
+    named = as_encrypted_pem(secrets, self_signed_seal(sandbox.nip, EC_KEY))
+    values = {"KSEF_ENV": sandbox.environment.base_url, "KSEF_NIP": sandbox.nip, **named}
+    file = private(secrets / "ksef.env", "".join(f'export {name}="{value}"\n' for name, value in values.items()))
+    shell.set(KSEF_ENV=None, KSEF_NIP=None, KSEF_TOKEN=None)
+
+    result = await shell.run("send", shell.folder, "--credentials", file)
+
+    assert result.code == 0
+    assert len([*sandbox.world.invoices()]) == 1
+
+
+async def test_certificate_without_nip_and_pesel_is_known_by_its_fingerprint(
+    sandbox: Sandbox, shell: Shell, secrets: Path
+) -> None:
+    shell.invoices(sandbox.nip, 1)
+    certificate = self_signed({"common_name": "Adam", "given_name": "Adam", "country_name": "PL"}, EC_KEY)
+    who = SubjectIdentifier(SubjectType.FINGERPRINT, certificate.fingerprint)
+    async with connected(sandbox) as client:
+        await done(await client.permissions.grant_to_person(who, ["InvoiceWrite"], "Sends", EVE))
+    shell.set(KSEF_TOKEN=None, **as_pem(secrets, certificate))
+
+    result = await shell.run("send", shell.folder, "--json")
+
+    assert (result.code, result.states) == (0, {"accepted": 1})
+
+
+def expired(nip: str) -> Certificate:
+    then = datetime.now(UTC) - timedelta(days=3)
+    return self_signed_seal(nip, EC_KEY, valid_from=then, lifetime=timedelta(days=1))
+
+
+def _public_key_file(folder: Path, values: dict[str, str | None]) -> None:
+    (folder / "company.key").chmod(0o640)
+
+
+def _public_password(folder: Path, values: dict[str, str | None]) -> None:
+    (folder / "password").chmod(0o604)
+
+
+def _other_key(folder: Path, values: dict[str, str | None]) -> None:
+    private(folder / "company.key", key_bytes(RSA_KEY))
+
+
+def _damaged(folder: Path, values: dict[str, str | None]) -> None:
+    (folder / "company.pem").write_bytes(b"no certificate")
+
+
+@pytest.mark.parametrize(
+    ("form", "change", "said"),
+    [
+        pytest.param(as_pem, {"KSEF_TOKEN": "SECRET"}, "Both KSEF_TOKEN and KSEF_CERTIFICATE are set", id="both"),
+        pytest.param(as_pem, {"KSEF_CERTIFICATE": None}, "is not set, but KSEF_PRIVATE_KEY is", id="key alone"),
+        pytest.param(as_pem, {"KSEF_PRIVATE_KEY": None}, "KSEF_PRIVATE_KEY is not set: ", id="certificate alone"),
+        pytest.param(as_pem, {"KSEF_CERTIFICATE": "none.pem"}, "cannot be read: FileNotFound", id="no file"),
+        pytest.param(as_pem, {"KSEF_PRIVATE_KEY": "."}, ". cannot be read: IsADirectoryError", id="a folder"),
+        pytest.param(as_pem, _public_key_file, "can be read by others: chmod 600 ", id="others read the key"),
+        pytest.param(as_pkcs12, _public_password, "can be read by others: chmod 600 ", id="others read the password"),
+        pytest.param(as_pem, _other_key, "do not belong together", id="another's key"),
+        pytest.param(as_pem, _damaged, "neither PEM nor DER", id="no certificate"),
+        pytest.param(as_pem, {"KSEF_CERTIFICATE_PASSWORD": "SECRET"}, "give no password", id="needless password"),
+        pytest.param(as_encrypted_pem, {"KSEF_CERTIFICATE_PASSWORD": None}, "give its password", id="no password"),
+        pytest.param(as_encrypted_pem, {"KSEF_CERTIFICATE_PASSWORD": "SECRET"}, "password is wrong", id="wrong"),
+        pytest.param(
+            as_pkcs12,
+            {"KSEF_CERTIFICATE_PASSWORD": "SECRET", "KSEF_CERTIFICATE_PASSWORD_FILE": None},
+            "its password is wrong",
+            id="wrong password of an archive",
+        ),
+        pytest.param(
+            as_pkcs12,
+            {"KSEF_CERTIFICATE_PASSWORD": "SECRET"},
+            "Both KSEF_CERTIFICATE_PASSWORD and KSEF_CERTIFICATE_PASSWORD_FILE",
+            id="two passwords",
+        ),
+    ],
+)  # fmt: skip
+async def test_what_cannot_be_used_is_told_before_anything_is_asked(
+    sandbox: Sandbox,
+    shell: Shell,
+    secrets: Path,
+    form: Form,
+    change: dict[str, str | None] | Callable[[Path, dict[str, str | None]], None],
+    said: str,
+) -> None:
+    shell.invoices(sandbox.nip, 1)
+    values = {"KSEF_TOKEN": None, **form(secrets, self_signed_seal(sandbox.nip, EC_KEY))}
+    shell.set(**values)
+    if callable(change):
+        change(secrets, values)
+    else:
+        shell.set(**change)
+
+    result = await shell.run("send", shell.folder, "--json")
+
+    assert (result.code, result.json["error"]["type"]) == (2, "UsageError")
+    assert said in result.err
+    assert "SECRET" not in result.out + result.err
+    assert not sandbox.world.challenges
+    assert not [*shell.folder.glob("ksef-*.db")]
+
+
+async def test_neither_token_nor_certificate(sandbox: Sandbox, shell: Shell) -> None:
+    shell.invoices(sandbox.nip, 1)
+    shell.set(KSEF_TOKEN=None)
+
+    result = await shell.run("send", shell.folder)
+
+    assert result.code == 2
+    assert result.err.startswith("KSEF_TOKEN is not set, nor is KSEF_CERTIFICATE")
+
+
+async def test_expired_certificate_sends_nothing(sandbox: Sandbox, shell: Shell, secrets: Path) -> None:
+    shell.invoices(sandbox.nip, 1)
+    shell.set(KSEF_TOKEN=None, **as_pem(secrets, expired(sandbox.nip)))
+
+    result = await shell.run("send", shell.folder)
+
+    assert result.code == 2
+    assert result.err.startswith("The certificate expired on ")
+    assert not sandbox.world.logins
+
+
+async def test_certificate_that_ksef_refuses_is_a_failure_of_ksef(
+    sandbox: Sandbox, shell: Shell, secrets: Path
+) -> None:
+    shell.invoices(sandbox.nip, 1)
+    shell.set(KSEF_TOKEN=None, **as_pem(secrets, self_signed_person(EC_KEY, pesel="15062788702")))
+
+    result = await shell.run("send", shell.folder, "--json")
+
+    assert (result.code, result.json["error"]["type"]) == (1, "LoginFailedError")
+
+
+async def test_without_the_extra_the_way_to_it_is_told(
+    sandbox: Sandbox, shell: Shell, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell.invoices(sandbox.nip, 1)
+    shell.set(KSEF_TOKEN=None, **as_pem(secrets, self_signed_seal(sandbox.nip, EC_KEY)))
+    monkeypatch.setitem(sys.modules, "signxml", None)
+
+    result = await shell.run("send", shell.folder)
+
+    assert (result.code, result.err) == (2, "A certificate needs signxml: pip install 'ksef_async[cli,xades]'\n")

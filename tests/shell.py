@@ -1,0 +1,64 @@
+"""Commands of ``ksef-async`` for tests, run as a program runs them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+import attrs
+import pytest
+
+from ksef_async.cli import main
+from ksef_async.sandbox import Sandbox, sample_invoice
+
+
+@attrs.frozen
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def states(self) -> Counter[str]:
+        return Counter(invoice["state"] for invoice in self.json["invoices"])
+
+
+class Shell:
+    """Runs commands in this process, in a folder and an environment of their own."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def set(self, **variables: str | None) -> None:
+        for name, value in variables.items():
+            if value is None:
+                self._monkeypatch.delenv(name)
+            else:
+                self._monkeypatch.setenv(name, value)
+
+    async def run(self, *arguments: object) -> Result:
+        # In a thread, for a command has an event loop of its own.
+        code = await anyio.to_thread.run_sync(main, [str(argument) for argument in arguments])
+        return Result(code, *self._capsys.readouterr())
+
+    def invoices(self, nip: str, count: int, start: int = 1) -> list[Path]:
+        paths = []
+        for number in range(start, start + count):
+            paths.append(path := self.folder / f"invoice-{number:03}.xml")
+            path.write_bytes(sample_invoice(nip, f"FV/{number}"))
+        return paths
+
+
+def variables(sandbox: Sandbox) -> Mapping[str, str]:
+    """What a command needs to log in with the sandbox's first token."""
+    return {"KSEF_ENV": sandbox.environment.base_url, "KSEF_NIP": sandbox.nip, "KSEF_TOKEN": sandbox.token}
