@@ -8,8 +8,11 @@ from xml.etree import ElementTree as ET
 
 __all__ = ["ET", "local_name", "parse_xml"]
 
-#: What is parsed at a time: nothing else of Python runs meanwhile.
+#: What is parsed at a time, while nothing else of Python runs: mostly a whole invoice, as a comment that comes in many
+#: pieces is read from its beginning with each.
 _PIECE: Final = 2**20
+#: The same where little memory is wanted: the parser has a buffer of twice as much.
+_SMALL_PIECE: Final = 2**16
 
 
 class _StrictBuilder(ET.TreeBuilder):
@@ -54,8 +57,9 @@ def parse_xml(data: bytes, take: Callable[[ET.Element, ET.Element], bool] | None
     # Without a DTD there are no entities, which is what S314 warns of.
     parser = ET.XMLParser(target=_StrictBuilder() if take is None else _TakingBuilder(take))  # noqa: S314
     try:
-        for start in range(0, len(data), _PIECE):
-            parser.feed(data[start : start + _PIECE])
+        size = _PIECE if take is None else _SMALL_PIECE
+        for start in range(0, len(data), size):
+            parser.feed(data[start : start + size])
         root: ET.Element = parser.close()
         return root
     except (ET.ParseError, LookupError) as error:  # LookupError: an encoding Python does not know
