@@ -18,8 +18,7 @@ from urllib.parse import quote
 
 import anyio
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
@@ -54,6 +53,9 @@ __all__ = [
 
 #: Seconds between comments in an event stream, so that proxies keep it open.
 _PING: Final = 15.0
+_XML: Final[dict[str, Any]] = {
+    "requestBody": {"required": True, "content": {"application/xml": {"schema": {"type": "string"}}}}
+}
 _NO_COMPANY: Final = "There is no such company here."
 
 
@@ -234,47 +236,15 @@ def _told(submission: Submission, status_code: int = 200, headers: Mapping[str, 
     return Response(content, status_code, headers, "application/json")
 
 
-class _Options(BaseModel):
-    """What may be said of an invoice beside the document; read by hand, which takes a tenth of FastAPI's time."""
-
-    key: Annotated[str | None, Field(alias="Idempotency-Key", max_length=200)] = None
-    priority: Annotated[int, Field(ge=0, le=100)] = 0
-    offline: bool = False
-    corrects: str | None = None
-
-    @classmethod
-    def of(cls, request: Request) -> _Options:
-        """Those of a request, or FastAPI's own answer to what is no such value."""
-        if not request.scope["query_string"] and _KEY not in request.headers:
-            return _NO_OPTIONS
-        given = dict(request.query_params)
-        given.pop(_KEY, None)
-        if (key := request.headers.get(_KEY)) is not None:
-            given[_KEY] = key
-        try:
-            return cls.model_validate(given)
-        except ValidationError as error:
-            told = [
-                {**one, "loc": (_OPTIONS_IN[str(one["loc"][0])], *one["loc"])}
-                for one in error.errors(include_url=False)
-            ]
-            raise RequestValidationError(told) from error
-
-
-_KEY: Final = "Idempotency-Key"
-_OPTIONS_IN: Final = {_KEY: "header", "priority": "query", "offline": "query", "corrects": "query"}
-_NO_OPTIONS: Final = _Options()
-_DOCUMENTED: Final[dict[str, Any]] = {
-    "requestBody": {"required": True, "content": {"application/xml": {"schema": {"type": "string"}}}},
-    "parameters": [
-        {"name": name, "in": _OPTIONS_IN[name], "required": False, "schema": schema}
-        for name, schema in _Options.model_json_schema()["properties"].items()
-    ],
-}
-
-
-@router.post("/{nip}/invoices", status_code=202, response_model=SubmissionView, openapi_extra=_DOCUMENTED)
-async def submit_invoice(nip: str, request: Request) -> Response:
+@router.post("/{nip}/invoices", status_code=202, response_model=SubmissionView, openapi_extra=_XML)
+async def submit_invoice(
+    nip: str,
+    request: Request,
+    key: Annotated[str | None, Header(alias="Idempotency-Key", max_length=200)] = None,
+    priority: Annotated[int, Query(ge=0, le=100)] = 0,
+    offline: bool = False,
+    corrects: str | None = None,
+) -> Response:
     """Write one invoice (the XML as the body) into the journal; from there it is delivered exactly once.
 
     The same document again is the same submission. A technical correction has ``offline`` and, as ``corrects``, the
@@ -282,20 +252,14 @@ async def submit_invoice(nip: str, request: Request) -> Response:
     correction. 409: another document has its seller, kind and number, or its key. 413: too large.
     """
     submissions = _journal(request, nip)
-    options = _Options.of(request)
     document = await _read_body(request)
     try:
-        replaced = None if options.corrects is None else bytes.fromhex(options.corrects)
+        replaced = None if corrects is None else bytes.fromhex(corrects)
     except ValueError as error:
         raise HTTPException(400, "corrects is a SHA-256 in hexadecimal: 64 digits.") from error
     try:
         submission = await submissions.submit(
-            document,
-            key=options.key,
-            nip=nip,
-            priority=options.priority,
-            offline=options.offline,
-            corrects=replaced,
+            document, key=key, nip=nip, priority=priority, offline=offline, corrects=replaced
         )
     except IdentityTakenError as error:
         raise HTTPException(409, str(error)) from error
