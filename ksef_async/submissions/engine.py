@@ -45,5 +45,9 @@ class Engine(Protocol):
         ...
 
     async def work(self, drain: Callable[[str], Awaitable[None]], concurrency: int) -> None:
-        """Be a worker until cancelled: call ``drain`` for every context asked for, ``concurrency`` at a time."""
+        """Be a worker until cancelled: call ``drain`` for every context asked for, ``concurrency`` at a time.
+
+        When it raises, or returns, no ``drain`` of its is running any more; it is called again after a pause, unless
+        the error is one that a database always gives, e.g. that there is no such table.
+        """
         ...

@@ -56,10 +56,11 @@ class Leases:
         return not self._database.is_sqlite
 
     async def waiting(self) -> list[str]:
-        """The contexts with work that nobody holds a lease on (another's, that is), the longest waiting first."""
+        """The contexts with work that nobody else holds a lease on, the longest waiting first."""
         now = self._now()
         table = SUBMISSIONS.c
-        held = select(CONTEXTS.c.context).where(CONTEXTS.c.expires_at > now, CONTEXTS.c.owner.is_not(None))
+        # NULL is nobody, and nothing is unequal to it.
+        held = select(CONTEXTS.c.context).where(CONTEXTS.c.expires_at > now, CONTEXTS.c.owner != self.owner)
         work = select(table.context, func.min(table.id).label("first")).where(table.state.in_(_OPEN))
         unfinished = select(SESSIONS.c.context).where(SESSIONS.c.is_open, SESSIONS.c.context.not_in(held)).distinct()
         async with self._database.read() as connection:
@@ -70,7 +71,11 @@ class Leases:
         return sorted(first, key=first.__getitem__)
 
     async def take(self, context: str) -> Lease | None:
-        """The lease on ``context``; None while another holds it."""
+        """The lease on ``context``; None while another holds it.
+
+        The owner may take its own again, e.g. one that it could not give back while the database was gone: it sees to
+        it that it delivers for a context once at a time.
+        """
         dialect = sqlite if self._database.is_sqlite else postgresql
         async with self._database.write() as connection:
             now = self._now()
@@ -81,7 +86,7 @@ class Leases:
                 table.context == context
             )
             owner, is_held, pacing, trouble = (await connection.execute(found.with_for_update())).one()
-            if is_held and owner is not None:
+            if is_held and owner not in (None, self.owner):
                 return None
             values = {"owner": self.owner, "expires_at": now + self.duration}
             await connection.execute(update(CONTEXTS).where(table.context == context).values(values))

@@ -101,14 +101,15 @@ class Submissions(anyio.AsyncContextManagerMixin):
     async def running(self) -> AsyncGenerator[None]:
         """Deliver while the block lasts: ``async with submissions.running():``, on the caller's loop.
 
-        A journal that cannot be read for a while is waited for. An engine that loses its server ends the delivery:
-        the engine's own error is raised, and whoever runs the process enters the block again.
+        A database that cannot be reached for a while, the journal's or the engine's, is waited for, and then all goes
+        on; one that refuses for good (a wrong password, a table that is gone) ends the delivery with its error.
 
         Leaving it stops sending; what is under way is in the journal, and the next who runs goes on with it.
 
         Raises:
             JournalBusyError: Another process delivers from this SQLite journal.
             LocalProtocolError: There is no client to deliver with; or this delivers already.
+            Exception: The database's own, where it refuses for good.
         """
         if not self._is_open:
             raise LocalProtocolError("Submissions deliver inside of their block only.")

@@ -6,22 +6,32 @@ worker's job then holds nothing up. The reaper ends such jobs, the relay asks fo
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import procrastinate
-from procrastinate import exceptions
-from procrastinate.jobs import Status
+from procrastinate import exceptions, manager
+from procrastinate.jobs import Job, Status
 from sqlalchemy.engine import make_url
+
+from ..shielding import finish
 
 __all__ = ["ProcrastinateEngine"]
 
 _log = logging.getLogger(__name__)
 
 _TASK: Final = "ksef_async.drain"
+
+#: Seconds that a lost connection is tried again by the pool.
+_RECONNECTING: Final = 5.0
+
+#: Seconds that a question waits for a connection; so long, or twice, it takes to leave while the server is gone.
+_PATIENCE: Final = 5.0
 
 
 class ProcrastinateEngine:
@@ -46,8 +56,22 @@ class ProcrastinateEngine:
     ) -> None:
         address = make_url(url).set(drivername="postgresql")
         self._app = procrastinate.App(
-            connector=procrastinate.PsycopgConnector(conninfo=address.render_as_string(hide_password=False))
+            connector=procrastinate.PsycopgConnector(
+                conninfo=address.render_as_string(hide_password=False),
+                # A pool that has lost its server tries less and less often, for minutes; one that has given up tries
+                # again at the next question.
+                reconnect_timeout=_RECONNECTING,
+                timeout=_PATIENCE,
+            )
         )
+        self._app.job_manager = _Jobs(self._app.connector)
+        self._drain: Callable[[str], Awaitable[None]] | None = None
+
+        @self._app.task(name=_TASK, queue=queue)
+        async def task(context: str) -> None:
+            if self._drain is not None:
+                await self._drain(context)
+
         self._queue = queue
         self._heartbeat = heartbeat
         self._stalled_after = stalled_after
@@ -87,24 +111,28 @@ class ProcrastinateEngine:
             return
 
     async def work(self, drain: Callable[[str], Awaitable[None]], concurrency: int) -> None:
-        """Run a worker, and the reaper beside it, until cancelled."""
+        """Run a worker, and the reaper beside it, until cancelled, or until the server is lost.
 
-        @self._app.task(name=_TASK, queue=self._queue)
-        async def task(context: str) -> None:
-            await drain(context)
-
+        Raises:
+            ConnectorException: It was lost; all that was being drained has ended by then.
+        """
+        self._drain = drain
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._reap)
-            await self._app.run_worker_async(
-                queues=[self._queue],
-                concurrency=concurrency,
-                install_signal_handlers=False,
-                delete_jobs="always",
-                fetch_job_polling_interval=self._polling_interval,
-                update_heartbeat_interval=self._heartbeat,
-                stalled_worker_timeout=self._stalled_after,
-                shutdown_graceful_timeout=0.0,
+            await _run(
+                self._app.run_worker_async(
+                    queues=[self._queue],
+                    concurrency=concurrency,
+                    install_signal_handlers=False,
+                    delete_jobs="always",
+                    fetch_job_polling_interval=self._polling_interval,
+                    update_heartbeat_interval=self._heartbeat,
+                    stalled_worker_timeout=self._stalled_after,
+                    shutdown_graceful_timeout=0.0,
+                )
             )
+            # It ends by itself when one of its side tasks has failed; it has logged why.
+            tasks.cancel_scope.cancel()
 
     async def _reap(self) -> None:
         """End the jobs of dead workers: their contexts are asked for anew by the relay."""
@@ -122,3 +150,35 @@ class ProcrastinateEngine:
         for job in stalled:
             _log.info("job %s of a worker that is gone is ended", job.id)
             await self._app.job_manager.finish_job(job, status=Status.FAILED, delete_job=True)
+
+
+async def _run(worker: Coroutine[Any, Any, None]) -> None:
+    """Run a worker until it ends; when cancelled, cancel it once, and wait until all its jobs have ended.
+
+    anyio cancels what its scopes hold again and again, and the second time would take the worker from its jobs.
+    """
+    task = asyncio.ensure_future(worker)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError as cancelled:
+        task.cancel()
+        await finish(_ended(task), math.inf)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            cancelled.add_note(f"The worker could not sign off: {failure!r}")
+        raise
+    task.result()
+
+
+async def _ended(task: asyncio.Future[None]) -> None:
+    await asyncio.wait([task])
+
+
+class _Jobs(manager.JobManager):
+    """A job that cannot be ended because the server is gone, or that was ended meanwhile, is nothing to fail for."""
+
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        """End a job; it carries a NIP only, and the relay asks for that anew if there is anything to be done."""
+        try:
+            await super().finish_job(job, status, delete_job)
+        except exceptions.ConnectorException as error:
+            _log.warning("job %s cannot be ended: %r", job.id, error.__cause__ or error)

@@ -22,6 +22,7 @@ from .engine import Engine
 from .errors import LeaseLostError
 from .exclusive import exclusive
 from .leases import Lease, Leases
+from .outage import Outage
 from .settings import Settings
 from .vault import Vault
 
@@ -57,6 +58,7 @@ class Runner:
         self._settings = settings
         self._leases = Leases(database, f"{os.getpid()}-{uuid.uuid4().hex}", settings.lease_duration)
         self._drains: dict[str, Drain | None] = {}
+        self._journal = Outage("the journal", settings)
         #: When a context that failed may be tried again, and how often it has failed in a row.
         self._paused: dict[str, tuple[float, int]] = {}
         self._news = anyio.Event()
@@ -78,6 +80,7 @@ class Runner:
 
         Raises:
             JournalBusyError: Another process delivers from this SQLite journal.
+            Exception: The journal, or the engine, cannot be used, and will not be by itself (`is_final`).
         """
         file = self._database.file
         async with exclusive(file) if file is not None else nullcontext():
@@ -89,7 +92,7 @@ class Runner:
                     await self._look(tasks)
                 else:
                     tasks.start_soon(self._relay, self._engine)
-                    await self._engine.work(self.drain, self._settings.max_contexts)
+                    await self._work(self._engine)
 
     async def _look(self, tasks: TaskGroup) -> None:
         while True:
@@ -104,24 +107,41 @@ class Runner:
             with anyio.move_on_after(self._settings.poll_interval):
                 await self._news.wait()
 
+    async def _work(self, engine: Engine) -> None:
+        """Be the engine's worker; anew, whenever it has lost what it stands on."""
+        outage = Outage("the engine's store", self._settings)
+        while True:
+            began = anyio.current_time()
+            error: Exception = RuntimeError("the worker has stopped")
+            try:
+                await engine.work(self.drain, self._settings.max_contexts)
+            except Exception as raised:  # noqa: BLE001  # any engine's own; what is final is raised below
+                error = raised
+            if anyio.current_time() - began > self._settings.longest_pause:
+                outage.is_over()
+            await outage.wait_out(error)
+
     async def _relay(self, engine: Engine) -> None:
         """Ask the engine for whatever has work and no worker: new, lost, committed elsewhere, or its worker died."""
+        outage = Outage("the engine", self._settings)
         while True:
+            waiting = await self._waiting()
             try:
-                for context in await self._waiting():
+                for context in waiting:
                     await engine.request(context)
-            except Exception:  # noqa: BLE001  # it may be over soon, and there is nobody else to ask
-                _log.exception("the engine cannot be asked; trying again")
-                await anyio.sleep(self._settings.first_pause)
+            except Exception as error:  # noqa: BLE001  # any engine's own; what is final is raised
+                await outage.wait_out(error)
+                continue
+            outage.is_over()
             await anyio.sleep(self._settings.poll_interval)
 
     async def _waiting(self) -> list[str]:
         try:
             waiting = await self._leases.waiting()
-        except Exception:  # noqa: BLE001  # it may be over soon
-            _log.exception("the journal cannot be read; trying again")
-            await anyio.sleep(self._settings.first_pause)
+        except Exception as error:  # noqa: BLE001  # any driver's own; what is final is raised
+            await self._journal.wait_out(error)
             return []
+        self._journal.is_over()
         now = anyio.current_time()
         paused = {context for context, (until, _) in self._paused.items() if until > now}
         return [context for context in waiting if context not in self._drains and context not in paused]
@@ -172,8 +192,12 @@ class Runner:
         pause = min(self._settings.longest_pause, self._settings.first_pause * 2.0 ** min(times, 64))
         self._paused[context] = anyio.current_time() + pause, times + 1
         text = f"{type(error).__name__}: {error}"
-        _log.error("delivery for %s failed; trying again in %g s", context, pause, exc_info=error)
         try:
             await self._leases.note_trouble(context, text)
-        except Exception:  # noqa: BLE001  # one failure must not stop the others
-            _log.exception("the journal cannot be written")
+        except Exception as again:  # noqa: BLE001  # one failure must not stop the others
+            # Mostly one outage for all contexts, of which `_waiting` tells.
+            _log.warning(
+                "delivery for %s was broken off (%s), and the journal cannot be written: %r", context, text, again
+            )
+            return
+        _log.error("delivery for %s failed; trying again in %g s", context, pause, exc_info=error)

@@ -1,0 +1,92 @@
+"""What a worker stands on may be gone for a while: that is waited out. What its owner has to mend ends the work.
+
+A connection that is lost, a server that starts again or has no room: all of that passes. A wrong password, a database
+or a table that is not there does not.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sqlite3
+from collections.abc import Iterator
+from typing import Final
+
+import anyio
+
+from .settings import Settings
+
+__all__ = ["Outage", "is_final"]
+
+_log = logging.getLogger(__name__)
+
+#: What a SQLSTATE starts with: who may log in; there is no such database, schema, table, column, function; no right.
+_FINAL: Final = ("28", "3D", "3F", "42P01", "42703", "42883", "42501")
+
+#: SQLite's own codes: no such table or column; damaged; no database at all.
+_FINAL_IN_SQLITE: Final = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+#: libpq, and so psycopg, has no SQLSTATE for a login that is refused; said in another language, it is waited for.
+_REFUSED: Final = re.compile(
+    r"FATAL: .*(authentication failed|no pg_hba\.conf entry|does not exist|permission denied|not permitted)", re.DOTALL
+)
+
+
+class Outage:
+    """Something that cannot be reached, or works again.
+
+    Args:
+        what: Its name, for people.
+        settings: How long to pause.
+    """
+
+    def __init__(self, what: str, settings: Settings) -> None:
+        self._what = what
+        self._settings = settings
+        self._tries = 0
+        self._told: str | None = None
+
+    async def wait_out(self, error: Exception) -> None:
+        """Pause after ``error``, each time in a row for longer.
+
+        Raises:
+            Exception: ``error`` itself, when it is not over by itself.
+        """
+        if is_final(error):
+            raise error
+        text = f"{type(error).__name__}: {error}"
+        if text != self._told:
+            self._told = text
+            _log.warning("%s cannot be reached; trying again: %s", self._what, text)
+        pause = min(self._settings.longest_pause, self._settings.first_pause * 2.0 ** min(self._tries, 64))
+        self._tries += 1
+        await anyio.sleep(pause)
+
+    def is_over(self) -> None:
+        """It could be reached again."""
+        if self._tries:
+            _log.info("%s can be reached again", self._what)
+        self._tries, self._told = 0, None
+
+
+def is_final(error: BaseException) -> bool:
+    """Whether ``error`` of a database will be the same tomorrow, unless somebody mends it."""
+    return any(_says_no(cause) for cause in _causes(error))
+
+
+def _says_no(error: BaseException) -> bool:
+    if getattr(error, "sqlite_errorcode", None) in _FINAL_IN_SQLITE:
+        return True
+    state = getattr(error, "sqlstate", None)
+    if isinstance(state, str):
+        return state.startswith(_FINAL)
+    return _REFUSED.search(str(error)) is not None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """``error``, what it was raised from, and what SQLAlchemy and groups hold of others."""
+    yield error
+    inner = [*error.exceptions] if isinstance(error, BaseExceptionGroup) else []
+    for each in (*inner, error.__cause__, getattr(error, "orig", None)):
+        if isinstance(each, BaseException):
+            yield from _causes(each)
