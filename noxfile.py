@@ -98,15 +98,9 @@ def schemathesis(session: nox.Session) -> None:
 
 @nox.session(python="3.12")
 def bench(session: nox.Session) -> None:
-    """Ratios against a hand-written loop, in one run: ``nox -s bench -- batch --large``; without a name, all.
-
-    ``flow`` is the whole way of a package: ``nox -s bench -- flow --gigabytes 5``.
-    """
-    session.install("-e", ".[fast]", "ksef-client==0.20.*", "ksef2==1.1.*")
+    """Ratios against the least work there is, in one run: all benches, or ``nox -s bench -- flow --gigabytes 5``."""
+    session.install("-e", ".[fast,fastapi]", "uvicorn>=0.32", "ksef-client==0.20.*", "ksef2==1.1.*")
     which, *options = session.posargs or ("all",)
-    if which in {"all", "online"}:
-        session.run("python", "tests/benchmarks/bench_online.py", *options)
-    if which in {"all", "batch"}:
-        session.run("python", "tests/benchmarks/bench_batch.py", *options)
-    if which in {"all", "flow"}:
-        session.run("python", "tests/benchmarks/bench_flow.py", *options)
+    for name in ("online", "batch", "upload", "flow", "service"):
+        if which in {"all", name}:
+            session.run("python", f"tests/benchmarks/bench_{name}.py", *options)
