@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -55,7 +56,8 @@ def postgres_server() -> Iterator[str | None]:
         yield url
     finally:
         if server is not None:
-            server.terminate()
+            # At once: SIGTERM waits for every client, also for one that was cancelled while it connected.
+            server.send_signal(signal.SIGINT)
             server.wait(timeout=30)
         shutil.rmtree(folder)
 
