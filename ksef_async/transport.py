@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import Final, NoReturn, Protocol
 
 import aiohttp
 import anyio.to_thread
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
 from yarl import URL
 
 from .errors import AnswerTimeoutError, ConnectError, LocalProtocolError, TransportError
@@ -108,7 +110,7 @@ class AiohttpTransport:
     async def _exchange(
         self,
         request: RawRequest,
-        payload: bytes | io.BytesIO | AsyncIterable[memoryview | bytes] | None,
+        payload: bytes | io.BytesIO | Payload | None,
         headers: Mapping[str, str],
         timeout: aiohttp.ClientTimeout,
     ) -> RawResponse:
@@ -135,7 +137,9 @@ class AiohttpTransport:
                 return RawResponse(status=response.status, headers=lower, body=body.getvalue())
         # `from None`: aiohttp's messages carry the URL, and a signed link is a secret. Its kind and reason suffice.
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            reason = getattr(error, "os_error", None) or "no connection in time"
+            # One or the other, by the kind of error and the version of aiohttp.
+            reasons = (getattr(error, name, None) for name in ("os_error", "certificate_error"))
+            reason = next(filter(None, reasons), "no connection in time")
             raise ConnectError(f"{what}KSeF cannot be reached ({reason}).", maybe_delivered=False) from None
         except TimeoutError:
             raise AnswerTimeoutError(
@@ -161,26 +165,38 @@ def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
     return io.BytesIO(body) if body is not None and len(body) > _LARGE else body
 
 
-class _Pieces:
-    """A file in pieces; each one taken gives the next as much time. No generator: aiohttp does not close those."""
+class _Pieces(Payload):
+    """A file in pieces, sent once; each one taken gives the next as much time."""
 
     def __init__(self, body: FileBody, limit: asyncio.Timeout, patience: float) -> None:
+        super().__init__(body.path)
         self._body = body
         self._limit = limit
         self._patience = patience
         self._sent = 0
+        self._is_taken = False
         #: Why the file could not be read; aiohttp makes a broken connection of it.
         self.failure: LocalProtocolError | OSError | None = None
 
-    def __aiter__(self) -> Self:
-        return self
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> NoReturn:
+        raise TypeError("a file is not decoded")
 
-    async def __anext__(self) -> memoryview | bytes:
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        if self._is_taken:
+            # aiohttp repeats a PUT by itself when a connection breaks; what is tried again, and when, is ours to say.
+            raise ConnectionResetError("the connection broke")
+        self._is_taken = True
+        while self._sent < self._body.size:
+            self._go_on()
+            await writer.write(await self._next())
+        self._go_on()
+
+    def _go_on(self) -> None:
         self._limit.reschedule(asyncio.get_running_loop().time() + self._patience)
         if self._body.progress is not None:
             self._body.progress(self._sent)
-        if self._sent == self._body.size:
-            raise StopAsyncIteration
+
+    async def _next(self) -> memoryview | bytes:
         size = min(_PIECE, self._body.size - self._sent)
         piece: memoryview | bytes | None = _read_at_hand(self._body.path, self._sent, size)
         if piece:

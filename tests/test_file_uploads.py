@@ -8,6 +8,7 @@ import time
 from hashlib import sha256
 from pathlib import Path
 
+import aiohttp
 import anyio
 import pytest
 from aiohttp import web
@@ -124,6 +125,10 @@ async def test_slow_upload_may_take_longer_than_an_answer(tmp_path: Path) -> Non
     assert time.monotonic() - before > 1.7
 
 
+@pytest.mark.skipif(
+    tuple(map(int, aiohttp.__version__.split(".")[:2])) < (3, 14),
+    reason="aiohttp before 3.14 leaves the error of the connection that it closes behind, for the loop to complain of",
+)
 async def test_upload_that_nobody_takes_ends(tmp_path: Path) -> None:
     large = tmp_path / "large"
     await anyio.Path(large).write_bytes(bytes(2**25))

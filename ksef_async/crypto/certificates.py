@@ -151,17 +151,22 @@ def load_certificate(data: bytes) -> Certificate:
     """
     der = _first_pem_block(data) if b"-----BEGIN" in data else data
     try:
-        certificate = Certificate(der, x509.load_der_x509_certificate(der))
+        certificate = Certificate(der, x509.load_der_x509_certificate(_repaired(der)))
     except ValueError as error:
-        try:
-            certificate = Certificate(der, x509.load_der_x509_certificate(without_null_parameters(der)))
-        except ValueError:
-            raise CryptoError(f"The certificate cannot be read: {len(data)} bytes, neither PEM nor DER.") from error
+        raise CryptoError(f"The certificate cannot be read: {len(data)} bytes, neither PEM nor DER.") from error
     try:
         _ = certificate.subject, certificate.valid_from, certificate.valid_until  # read only when asked for
     except ValueError as error:
         raise CryptoError("The certificate's subject or dates cannot be read.") from error
     return certificate
+
+
+def _repaired(der: bytes) -> bytes:
+    # Before `cryptography` looks at it: up to 48 it complains of what KSeF wrote wrong, and from 49 on it refuses it.
+    try:
+        return without_null_parameters(der)
+    except ValueError:
+        return der  # whatever it is, it is not that
 
 
 def _first_pem_block(data: bytes) -> bytes:

@@ -285,6 +285,7 @@ def test_der_that_is_written_can_be_read(tag: int, content: bytes) -> None:
 
 @given(st.data())
 @settings(deadline=None, max_examples=200)
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")  # of what damage makes
 def test_damaged_certificate_gives_a_certificate_or_our_error(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(BROKEN) - 1))
     damaged = BROKEN[:at] + data.draw(st.binary(max_size=3)) + BROKEN[at + 1 :]
