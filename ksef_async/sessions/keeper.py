@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -15,6 +17,7 @@ from ..errors import BadRequestError, KsefError, LocalProtocolError, SessionFail
 from ..models.sessions import StatusCode
 from ..polling import Cadence
 from ..protocol.error_codes import ErrorCode
+from ..shielding import finish
 from .online import OnlineSession
 from .outcomes import Outcome
 from .sending import send_many
@@ -92,13 +95,22 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
             raise failures[0]
 
     async def _terminate_all(self) -> list[KsefError]:
-        failures = []
+        failures: list[KsefError] = []
+        try:
+            # All of them, each in its time: `Task.cancel()` would otherwise end with the one at hand.
+            await finish(self._terminate_each(failures), math.inf)
+        except asyncio.CancelledError as cancelled:
+            for failure in failures:
+                cancelled.add_note(f"Closing a session failed as well: {failure}")
+            raise
+        return failures
+
+    async def _terminate_each(self, failures: list[KsefError]) -> None:
         for session in self._sessions:
             try:
                 await session.close_in_time()
             except KsefError as error:
                 failures.append(error)
-        return failures
 
     async def send(
         self, invoice: bytes, *, offline: bool = False, corrects: bytes | None = None, again: bool = False

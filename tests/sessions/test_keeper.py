@@ -188,6 +188,53 @@ async def test_failed_close_is_told(client: KsefClient, sandbox: Sandbox) -> Non
     assert "Closing a session failed as well" in caught.value.__notes__[0]
 
 
+async def test_every_session_is_closed_although_the_task_is_cancelled_again_and_again(
+    client: KsefClient, sandbox: Sandbox
+) -> None:
+    async def send_and_wait() -> None:
+        async with client.sessions.keep_open(FormCode.FA3) as sender:
+            for number in range(3):
+                await sender.send(sample_invoice(sandbox.nip, f"FV/{number}"))
+                # Neither takes more nor can be closed yet: the next invoice goes into another one.
+                sandbox.faults.add("send_invoice", Fault.refuse(21184))
+                sandbox.faults.add("close_online_session", Fault.refuse(21184))
+            sandbox.faults.clear()
+            sandbox.faults.add("close_online_session", Fault.wait(2), times=3)
+            all_are_sent.set()
+            await asyncio.sleep(3600)
+
+    all_are_sent = asyncio.Event()
+    task = asyncio.ensure_future(send_and_wait())
+    await all_are_sent.wait()
+    before = [code for code, _ in sessions(sandbox)]
+
+    while not task.done():
+        task.cancel()
+        await asyncio.sleep(1)
+
+    assert task.cancelled()
+    assert before == [100, 100, 100]
+    assert all(code != 100 for code, _ in sessions(sandbox))
+
+
+async def test_failed_close_is_told_by_the_cancellation(client: KsefClient, sandbox: Sandbox) -> None:
+    async def send_and_leave() -> None:
+        async with client.sessions.keep_open(FormCode.FA3) as sender:
+            await sender.send(sample_invoice(sandbox.nip, "FV/1"))
+            sandbox.faults.add("close_online_session", Fault.refuse(21184), times=9)
+            is_sent.set()
+
+    is_sent = asyncio.Event()
+    task = asyncio.ensure_future(send_and_leave())
+    await is_sent.wait()
+    task.cancel()  # the close is on its way
+
+    with pytest.raises(asyncio.CancelledError) as cancelled:
+        await task
+
+    assert "21184" in "".join(cancelled.value.__notes__)
+
+
 async def test_unheard_opening_is_repeated(client: KsefClient, sandbox: Sandbox) -> None:
     sandbox.faults.add("open_online_session", Fault.drop_after())
 
