@@ -38,11 +38,13 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def lowest(session: nox.Session) -> None:
-    """The test suite on the oldest versions of the dependencies that pyproject.toml allows."""
+    """The test suite on the oldest versions of the dependencies, of every extra too, that pyproject.toml allows."""
+    project = PROJECT["project"]
     oldest = [
         requirement.replace(">=", "==")
-        for requirement in PROJECT["project"]["dependencies"]
-        if "sys_platform" not in requirement
+        for requirements in (project["dependencies"], *project["optional-dependencies"].values())
+        for requirement in requirements
+        if "sys_platform" not in requirement and not requirement.startswith(project["name"])
     ]
     session.install("-e", ".", *oldest, *group("test"))
     session.run("pytest", *PARALLEL, *session.posargs)
