@@ -310,12 +310,16 @@ class Caller:
     ) -> T:
         attempt, replacement, started = 1, None, None
         while True:
-            if operation is not None:
-                await self._pace(operation)
-            # Only now: a call may wait for its turn longer than a token lives.
-            token = replacement or (await bearer.get() if bearer else None)
-            if operation is not None and self.pacer.address is not None:
-                await anyio.sleep_until(self.pacer.address.reserve(operation, anyio.current_time()))
+            turn = await self._pace(operation) if operation is not None else None
+            try:
+                # Only now: a call may wait for its turn longer than a token lives.
+                token = replacement or (await bearer.get() if bearer else None)
+                if operation is not None and self.pacer.address is not None:
+                    await anyio.sleep_until(self.pacer.address.reserve(operation, anyio.current_time()))
+            except BaseException:
+                if operation is not None and turn is not None:
+                    self.pacer.release(operation, turn)
+                raise
             started = started or anyio.current_time()
             try:
                 return await self._send_once(with_bearer(request, token), decipher, attempt)
@@ -338,12 +342,13 @@ class Caller:
                 attempt += not isinstance(error, RateLimitedError)
             await anyio.sleep(delay)
 
-    async def _pace(self, operation: Operation[Any, Any]) -> None:
+    async def _pace(self, operation: Operation[Any, Any]) -> float:
+        """Wait for the call's turn; it is taken from then on, and told."""
         now = anyio.current_time()
         start = self.pacer.reserve(operation, now)
         delay = start - now
         if delay <= 0:
-            return
+            return start
         if delay > self._retry.patience:
             self.pacer.release(operation, start)
             raise RateLimitedError(
@@ -359,6 +364,7 @@ class Caller:
         except BaseException:
             self.pacer.release(operation, start)
             raise
+        return start
 
     async def _send_once(self, request: RawRequest, decipher: Callable[[RawResponse], T], attempt: int) -> T:
         name = request.operation

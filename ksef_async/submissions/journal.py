@@ -106,10 +106,11 @@ class Journal:
             wanted = wanted.where(_T.context == nip)
         if after is not None:
             wanted = wanted.where(tuple_(_T.updated_at, _T.id) > tuple_(*after))
-        found = await self._submissions(wanted)
-        if len(found) < _PAGE:
-            return found, None
-        return found, (found[-1].updated_at.timestamp(), found[-1].id)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(wanted)).all()
+        found = tuple(submission_of(row) for row in rows)
+        # As it is stored: a datetime is rounded, and could lead past others of the same moment, or before them.
+        return found, None if len(rows) < _PAGE else (rows[-1].updated_at, rows[-1].id)
 
     async def acknowledge(self, submission_id: int) -> None:
         """See `Submissions.acknowledge`."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
-from clients import QUICK
+from clients import QUICK, connected
 
 from ksef_async import (
     BadRequestError,
@@ -104,6 +104,17 @@ async def test_refused_login_carries_code_and_details(sandbox: Sandbox, change: 
     assert caught.value.code == 450
     assert detail in caught.value.details[0]
     assert sandbox.token not in str(caught.value)
+
+
+async def test_call_that_never_went_out_because_the_login_failed_is_not_counted(sandbox: Sandbox) -> None:
+    async with connected(sandbox, token="none", pacer=Pacer()) as client:
+        granted = client.pacing.remaining("onlineSession")
+
+        for _ in range(3):
+            with pytest.raises(LoginFailedError):
+                await client.sessions.open_online(FormCode.FA3)
+
+        assert client.pacing.remaining("onlineSession") == granted
 
 
 async def test_many_tasks_share_one_login(sandbox: Sandbox) -> None:

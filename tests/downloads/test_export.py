@@ -13,11 +13,14 @@ from pathlib import Path
 import anyio
 import pytest
 from cryptography.fernet import Fernet
+from parties import client_of
 from receiving import BUYER, everything, feed, feed_samples, settle
 
 from ksef_async import (
     BadRequestError,
     Cadence,
+    Context,
+    ContextType,
     CryptoError,
     ExportFailedError,
     GoneError,
@@ -28,6 +31,8 @@ from ksef_async.errors import InvalidFieldError, RemoteProtocolError
 from ksef_async.models.invoices import DateType, ExportStatus, InvoiceSubject
 from ksef_async.models.packages import CompressionType
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
+from ksef_async.sandbox.grants import Grant, GrantKind
+from ksef_async.sandbox.subjects import Subject
 
 AT_ONCE = Cadence(interval=0.01, factor=1.0, deadline=20)
 
@@ -381,3 +386,38 @@ async def test_company_may_look_as_everybody(sandbox: Sandbox, buyer: KsefClient
     for subject in InvoiceSubject:
         export = await buyer.downloads.export(everything(sandbox, subject))
         assert (await export.wait(AT_ONCE)).status.code == 200
+
+
+PARTS = {
+    Context(ContextType.NIP, BUYER): {*InvoiceSubject},
+    Context(ContextType.INTERNAL_ID, "6824515772-12343"): {InvoiceSubject.SELLER, InvoiceSubject.THIRD_SUBJECT},
+    Context(ContextType.NIP_VAT_UE, f"{BUYER}-DE123456789"): {InvoiceSubject.SELLER},
+    Context(ContextType.PEPPOL_ID, "PPL123456"): {InvoiceSubject.SELLER},
+}
+
+
+@pytest.mark.parametrize("context", PARTS, ids=lambda context: context.type.value)
+async def test_each_kind_of_context_exports_only_as_what_it_can_be(sandbox: Sandbox, context: Context) -> None:
+    who = Subject("Nip", BUYER)
+    sandbox.world.grants.add(
+        Grant(
+            kind=GrantKind.PERSON,
+            grantor=context,
+            context=context,
+            subject=who,
+            author=None,
+            permission="InvoiceRead",
+            description="For a test",
+            since=sandbox.clock.now(),
+        )
+    )
+    refusals = {}
+    async with client_of(sandbox, who, context) as client:
+        for part in InvoiceSubject:
+            try:
+                await client.downloads.export(everything(sandbox, part))
+            except BadRequestError as error:
+                refusals[part] = error.code
+
+    assert refusals == dict.fromkeys({*InvoiceSubject} - PARTS[context], 21181)
+    assert len(sandbox.world.exports.by_reference) == len(PARTS[context])
