@@ -152,11 +152,11 @@ def load_certificate(data: bytes) -> Certificate:
     der = _first_pem_block(data) if b"-----BEGIN" in data else data
     try:
         certificate = Certificate(der, x509.load_der_x509_certificate(_repaired(der)))
-    except ValueError as error:
+    except (ValueError, TypeError, x509.InvalidVersion) as error:
         raise CryptoError(f"The certificate cannot be read: {len(data)} bytes, neither PEM nor DER.") from error
     try:
         _ = certificate.subject, certificate.valid_from, certificate.valid_until  # read only when asked for
-    except ValueError as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise CryptoError("The certificate's subject or dates cannot be read.") from error
     return certificate
 

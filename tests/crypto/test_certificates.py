@@ -296,3 +296,8 @@ def test_damaged_certificate_gives_a_certificate_or_our_error(data: st.DataObjec
         assert certificate.public_key.key_size
     except CryptoError:
         pass
+
+
+def test_certificate_of_an_unknown_version_is_refused() -> None:
+    with pytest.raises(CryptoError, match="cannot be read"):
+        load_certificate(BROKEN.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05", 1))
