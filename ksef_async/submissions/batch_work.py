@@ -222,19 +222,8 @@ class BatchWork:
                 tries += 1
                 await self._trouble.wait_out(error, tries)
                 continue
-            break
-        keys = self._journal.vault.keys
-        # A process that dies before this is written leaves an empty session at KSeF, which ends by itself.
-        await self._journal.add_session(
-            OpenSession(
-                reference_number=session.reference_number,
-                form_code=form_code,
-                kind=BATCH_KIND,
-                snapshot=session.snapshot(keys[0]) if keys else None,
-            ),
-            batch=batch,
-        )
-        return session
+            await self._journal.add_session(session, form_code, BATCH_KIND, batch=batch)
+            return session
 
     async def _deliver(self, session: BatchSession) -> OnlineSession | None:
         """Upload what is missing and close; None when the documents are in the queue again."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from sqlalchemy import bindparam, func, insert, not_, select, update
@@ -20,6 +20,10 @@ from .fenced import FencedJournal, in_state
 from .models import Reason
 from .schema import CONTEXTS, SESSIONS, SUBMISSIONS, UPOS
 from .states import OPEN, SubmissionState, sources_of
+
+if TYPE_CHECKING:
+    from ..sessions.batch import BatchSession
+    from ..sessions.online import OnlineSession
 
 __all__ = ["Claim", "ContextJournal", "OpenSession", "Receipt", "Verdict"]
 
@@ -221,15 +225,30 @@ class ContextJournal(FencedJournal):
         values = {"session": receipt.session_reference_number, "part": receipt.part, "document": stored}
         return int((await connection.execute(insert(UPOS).values(values).returning(UPOS.c.id))).scalar_one())
 
-    async def add_session(self, session: OpenSession, *, batch: str | None = None) -> None:
+    async def add_session(
+        self, session: OnlineSession | BatchSession, form_code: FormCode, kind: str, *, batch: str | None = None
+    ) -> None:
         """Remember a session that was opened; nothing is sent in it before that.
+
+        A process that dies before this is written leaves an empty session at KSeF, which ends by itself.
 
         Args:
             session: The session.
+            form_code: Of its documents.
+            kind: Online, or a batch.
             batch: What was claimed as this is in it from now on.
         """
-        values = attrs.asdict(session) | {"context": self.context, "form_code": session.form_code.system_code}
-        values |= {"is_open": True, "opened_at": time.time()}
+        keys = self.vault.keys
+        values = {
+            "reference_number": session.reference_number,
+            "context": self.context,
+            "form_code": form_code.system_code,
+            "kind": kind,
+            "snapshot": session.snapshot(keys[0]) if keys else None,
+            "is_open": True,
+            "is_closing": False,
+            "opened_at": time.time(),
+        }
         async with self._write() as connection:
             await connection.execute(insert(SESSIONS).values(values))
             if batch is not None:

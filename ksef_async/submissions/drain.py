@@ -274,16 +274,7 @@ class Drain:
 
     async def _open(self, form_code: FormCode) -> OnlineSession:
         session = await self._client.sessions.open_online(form_code)
-        keys = self._journal.vault.keys
-        # A process that dies before this is written leaves an empty session at KSeF, which ends by itself.
-        await self._journal.add_session(
-            OpenSession(
-                reference_number=session.reference_number,
-                form_code=form_code,
-                kind=_ONLINE,
-                snapshot=session.snapshot(keys[0]) if keys else None,
-            )
-        )
+        await self._journal.add_session(session, form_code, _ONLINE)
         try:
             await session.wait_until_active()
         except KsefError as error:
