@@ -80,13 +80,14 @@ class DecryptedParts(io.RawIOBase):
     """
 
     def __init__(self, paths: Sequence[Path], cipher: SessionCipher, check: Callable[[], None]) -> None:
+        #: The part that is read from; first of all, for a file is closed even where it could not be opened.
+        self._open: tuple[int, IO[bytes]] | None = None
         self._paths = paths
         self._cipher = cipher
         self._check = check
         self._starts = [0, *itertools.accumulate(self._plain_size(n, path) for n, path in enumerate(paths, 1))]
         self.size = self._starts[-1]
         self._position = 0
-        self._open: tuple[int, IO[bytes]] | None = None
 
     def _plain_size(self, number: int, path: Path) -> int:
         size = path.stat().st_size

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 import anyio
 import anyio.to_thread
@@ -234,7 +235,8 @@ async def test_engine_that_is_left_in_the_middle_leaves_no_task(
 
 def _sqlite(statement: str) -> Exception:
     try:
-        sqlite3.connect(":memory:").execute(statement)
+        with closing(sqlite3.connect(":memory:")) as connection:
+            connection.execute(statement)
     except sqlite3.Error as error:
         return error
     raise AssertionError("it worked")
