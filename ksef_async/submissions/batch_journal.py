@@ -6,10 +6,10 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection
 from typing import Final
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import func, select, update
 
 from ..models.sessions import FormCode
-from .fenced import FencedJournal, in_state
+from .fenced import MAY_BE_IN_BATCH, FencedJournal
 from .schema import SESSIONS, SUBMISSIONS
 from .states import SubmissionState
 
@@ -27,20 +27,10 @@ _PAGE: Final = 200
 class BatchJournal(FencedJournal):
     """The batches of one context; an `UploadLedger` for their parts."""
 
-    async def backlog(self, form_code: FormCode) -> tuple[int, int, int]:
-        """How many queued submissions may go in a batch, how many bytes they have in all, and how many may not."""
-        queued = (_T.context == self.context) & in_state(_S.QUEUED) & (_T.form_code == form_code.system_code)
-        may = self._for_batch(form_code)
-        size = func.coalesce(func.sum(case((may, func.length(_T.document)))), 0)
-        counted = select(func.count(case((may, 1))), size, func.count()).where(queued)
-        # All in one look: meanwhile a batch may be claimed.
-        async with self._read() as connection:
-            count, size_bytes, total = (await connection.execute(counted)).one()
-        return int(count), int(size_bytes), int(total - count)
-
     async def claim(self, form_code: FormCode, batch: str, limit: int) -> int:
         """Commit the intent to pack the next ``limit`` submissions as ``batch``; how many they are."""
-        chosen = select(_T.id).where(self._for_batch(form_code)).order_by(_T.priority.desc(), _T.id).limit(limit)
+        chosen = select(_T.id).where(self._queued_as(form_code), MAY_BE_IN_BATCH)
+        chosen = chosen.order_by(_T.priority.desc(), _T.id).limit(limit)
         values = {"state": _S.SENDING.value, "owner": self._lease.owner, "session": batch, "updated_at": time.time()}
         values["attempt"] = _T.attempt + 1
         queued = _T.state == _S.QUEUED.value

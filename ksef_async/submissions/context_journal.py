@@ -6,17 +6,17 @@ Before anything is sent the intent is committed (`claim`); rows that are not thi
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from sqlalchemy import bindparam, func, insert, not_, select, update
+from sqlalchemy import bindparam, case, func, insert, not_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..models.sessions import FormCode
 from ..models.upo import UPODocument
 from .batch_journal import BATCH, BatchJournal
-from .fenced import FencedJournal, in_state
+from .fenced import MAY_BE_IN_BATCH, FencedJournal, in_state
 from .models import Reason
 from .schema import CONTEXTS, SESSIONS, SUBMISSIONS, UPOS
 from .states import OPEN, SubmissionState, sources_of
@@ -25,10 +25,21 @@ if TYPE_CHECKING:
     from ..sessions.batch import BatchSession
     from ..sessions.online import OnlineSession
 
-__all__ = ["Claim", "ContextJournal", "OpenSession", "Receipt", "Verdict"]
+__all__ = ["Claim", "ContextJournal", "OpenSession", "Queue", "Receipt", "Verdict"]
 
 _T = SUBMISSIONS.c
 _S = SubmissionState
+
+
+@attrs.frozen
+class Queue:
+    """What is queued of one form."""
+
+    #: How many may go in a batch, and how many bytes they have in all, as they are stored.
+    for_batch: int
+    size_bytes: int
+    #: How many may not.
+    others: int
 
 
 @attrs.frozen(kw_only=True)
@@ -111,11 +122,13 @@ class ContextJournal(FencedJournal):
             for number, form, kind, snapshot, is_closing in rows
         )
 
-    async def waiting(self) -> tuple[FormCode, ...]:
-        """The forms of which submissions are queued."""
-        found = select(_T.form_code).where(_T.context == self.context, in_state(_S.QUEUED)).distinct()
+    async def waiting(self) -> Mapping[FormCode, Queue]:
+        """What is queued, by its form."""
+        size = func.coalesce(func.sum(case((MAY_BE_IN_BATCH, func.length(_T.document)))), 0)
+        counted = select(_T.form_code, func.count(case((MAY_BE_IN_BATCH, 1))), size, func.count())
         async with self._read() as connection:
-            return tuple([FormCode(form) for (form,) in await connection.execute(found)])
+            rows = (await connection.execute(counted.where(self._queued()).group_by(_T.form_code))).all()
+        return {FormCode(form): Queue(count, int(size), total - count) for form, count, size, total in rows}
 
     async def claim(
         self, form_code: FormCode, session_reference_number: str, limit: int, *, but_batch: bool = False
@@ -128,9 +141,9 @@ class ContextJournal(FencedJournal):
             limit: How many at most.
             but_batch: Leave those that may go in a batch.
         """
-        queued = (_T.context == self.context) & in_state(_S.QUEUED) & (_T.form_code == form_code.system_code)
+        queued = self._queued_as(form_code)
         if but_batch:
-            queued &= not_(self._for_batch(form_code))
+            queued &= not_(MAY_BE_IN_BATCH)
         chosen = select(_T.id, _T.attempt, _T.document, _T.offline, _T.corrects).where(queued)
         # What failed before waits behind what did not.
         chosen = chosen.order_by(_T.priority.desc(), _T.attempt, _T.id).limit(limit)

@@ -21,7 +21,7 @@ from ..protocol.planning import Route
 from ..sessions.keeper import is_old
 from ..sessions.online import OnlineSession
 from .batch_work import BATCH_KIND, BatchWork, choose_route
-from .context_journal import Claim, ContextJournal, OpenSession
+from .context_journal import Claim, ContextJournal, OpenSession, Queue
 from .leases import Lease, Leases
 from .recorder import Recorder
 from .session_work import SessionWork
@@ -153,8 +153,8 @@ class Drain:
         while True:
             self._news = anyio.Event()
             waiting = await self._journal.waiting()
-            for form_code in waiting:
-                await self._send_some(form_code, tasks)
+            for form_code, queue in waiting.items():
+                await self._send_some(form_code, queue, tasks)
             await self._trouble.tell()
             busy = any(work.under_way for work in self._current.values())
             if waiting or busy:
@@ -179,10 +179,9 @@ class Drain:
         with anyio.move_on_after(seconds):
             await self._news.wait()
 
-    async def _send_some(self, form_code: FormCode, tasks: TaskGroup) -> None:
-        count, size, others = await self._journal.batches().backlog(form_code)
-        by_batch = form_code in self._packing or await self._starts_batch(form_code, count, size, tasks)
-        if not others and (by_batch or not count):
+    async def _send_some(self, form_code: FormCode, queue: Queue, tasks: TaskGroup) -> None:
+        by_batch = form_code in self._packing or await self._starts_batch(form_code, queue, tasks)
+        if not queue.others and (by_batch or not queue.for_batch):
             return  # Nothing that must not wait for the batch.
         work = await self._session_for(form_code, tasks)
         while not work.is_spent and (room := self._room(work)) > 0:
@@ -193,8 +192,8 @@ class Drain:
             if len(claims) < room:
                 return
 
-    async def _starts_batch(self, form_code: FormCode, count: int, size: int, tasks: TaskGroup) -> bool:
-        if choose_route(self._client, form_code, count, size, self._settings) is Route.ONLINE:
+    async def _starts_batch(self, form_code: FormCode, queue: Queue, tasks: TaskGroup) -> bool:
+        if choose_route(self._client, form_code, queue.for_batch, queue.size_bytes, self._settings) is Route.ONLINE:
             return False
         if not (limit := await self._largest_batch()):
             return False
@@ -247,6 +246,8 @@ class Drain:
             await work.send(claim)
         finally:
             work.end()
+            if work.is_spent or self._room(work):
+                self.wake()
 
     # --- sessions -----------------------------------------------------------------------------------------
 

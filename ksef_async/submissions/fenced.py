@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
+from typing import Final
 
 from sqlalchemy import or_
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,9 +19,12 @@ from .schema import SUBMISSIONS
 from .states import SubmissionState
 from .vault import Vault
 
-__all__ = ["FencedJournal", "in_state"]
+__all__ = ["MAY_BE_IN_BATCH", "FencedJournal", "in_state"]
 
 _T = SUBMISSIONS.c
+
+#: Not urgent, not offline, and not in a batch that failed before.
+MAY_BE_IN_BATCH: Final = (_T.priority < int(Priority.URGENT)) & (_T.attempt == 0) & _T.offline.is_(False)
 
 
 class FencedJournal:
@@ -49,13 +54,14 @@ class FencedJournal:
     def _mine(self, *states: SubmissionState) -> ColumnElement[bool]:
         return (_T.context == self.context) & (_T.owner == self._lease.owner) & in_state(*states)
 
-    def _for_batch(self, form_code: FormCode) -> ColumnElement[bool]:
-        """The queued that may go in a batch: not urgent, not offline, and not in a batch that failed before."""
-        queued = (_T.context == self.context) & in_state(SubmissionState.QUEUED)
-        queued &= _T.form_code == form_code.system_code
-        return queued & (_T.priority < int(Priority.URGENT)) & (_T.attempt == 0) & _T.offline.is_(False)
+    def _queued(self) -> ColumnElement[bool]:
+        return (_T.context == self.context) & in_state(SubmissionState.QUEUED)
+
+    def _queued_as(self, form_code: FormCode) -> ColumnElement[bool]:
+        return self._queued() & (_T.form_code == form_code.system_code)
 
 
+@cache
 def in_state(*states: SubmissionState) -> ColumnElement[bool]:
     """Submissions in one of ``states``."""
     # Not IN: what is executed for many rows at once has to have its parameters spelled out. Not the enum's members:

@@ -1,4 +1,4 @@
-"""Group commit: what becomes known while one transaction is written goes into the next."""
+"""Group commit: what becomes known within a moment goes into one transaction."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ __all__ = ["Recorder"]
 
 #: Seconds that the last transaction may take when a worker is stopped.
 _GRACE = 5.0
+
+#: Seconds that a verdict may wait for others, so that there are fewer transactions. What is lost with the process is
+#: asked of KSeF again.
+_GATHERING = 0.05
 
 #: The most verdicts in one transaction: others write to the journal as well.
 _LARGEST = 500
@@ -27,6 +31,7 @@ class Recorder:
         self._journal = journal
         self._waiting: list[Verdict] = []
         self._news = anyio.Event()
+        self._is_urgent = anyio.Event()
         self._done = anyio.Condition()
         self._given = 0
         self._written = 0
@@ -40,6 +45,7 @@ class Recorder:
     async def flush(self) -> None:
         """Wait until everything given so far is written."""
         wanted = self._given
+        self._is_urgent.set()
         async with self._done:
             while self._written < wanted:
                 await self._done.wait()
@@ -53,9 +59,12 @@ class Recorder:
         try:
             while True:
                 await self._news.wait()
-                self._news = anyio.Event()
-                while self._waiting:
-                    await self._write()
+                with anyio.move_on_after(_GATHERING):
+                    await self._is_urgent.wait()
+                self._news, self._is_urgent = anyio.Event(), anyio.Event()
+                await self._write()
+                if self._waiting:
+                    self._news.set()
         except anyio.get_cancelled_exc_class():
             if self._waiting:
                 await finish(self._write_rest(), _GRACE)

@@ -169,7 +169,6 @@ class SessionWork:
     def end(self) -> None:
         """Count a send that is over."""
         self.under_way -= 1
-        self._wake()
         if not self.under_way:
             self._quiet.set()
             self._quiet = anyio.Event()
