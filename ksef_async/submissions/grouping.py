@@ -30,7 +30,7 @@ _QUIET: Final = 3
 class Grouped(Generic[Item, Answer]):
     """Answers many callers with one transaction, each with its own answer or its own error.
 
-    No caller joins a transaction that has begun, so whatever was committed before it asked is seen. A caller that is
+    No caller joins a group that is being answered, so whatever was committed before it asked is seen. A caller that is
     cancelled is not waited for, and does not stop the others.
 
     Args:
@@ -74,8 +74,9 @@ class Grouped(Generic[Item, Answer]):
     async def _work(self) -> None:
         group: list[tuple[Item, asyncio.Future[Answer]]] = []
         try:
-            while group := await self._next_group():
-                answers = await self._together([item for item, _ in group])
+            while self._waiting:
+                group = []
+                answers = await self._together(group)
                 for (_, future), answer in zip(group, answers, strict=True):
                     if future.done():
                         continue  # Its caller was cancelled.
@@ -90,8 +91,8 @@ class Grouped(Generic[Item, Answer]):
                 future.cancel()
 
     async def _next_group(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
-        # A transaction that begins while the loop is busy with those who are about to ask is slow, and they wait for
-        # its end: so it begins once some turns of the loop have brought nobody else.
+        # Whoever is about to ask would wait for the end of this transaction: so it goes on once some turns of the
+        # loop have brought nobody else.
         before = quiet = 0
         while quiet < _QUIET and 0 < len(self._waiting) < _LARGEST:
             quiet = quiet + 1 if len(self._waiting) == before else 0
@@ -109,31 +110,36 @@ class Grouped(Generic[Item, Answer]):
             self._waiting.popleft()
         return group
 
-    async def _together(self, items: Sequence[Item]) -> Sequence[Answer | Exception]:
+    async def _together(self, group: list[tuple[Item, asyncio.Future[Answer]]]) -> Sequence[Answer | Exception]:
+        """Take the next group, and answer it."""
         try:
-            return await self._attempt(items)
+            # Begun first: until others have ended theirs, more callers come.
+            async with self._begin() as connection:
+                group += await self._next_group()
+                return await self._answered(connection, [item for item, _ in group]) if group else ()
         except _AnswerError as failure:
-            return [failure.error] if len(items) == 1 else await self._one_by_one(items)
+            return [failure.error] if len(group) == 1 else await self._one_by_one([item for item, _ in group])
         except Exception as error:  # noqa: BLE001  # told to every caller
-            return [error] * len(items)
+            group += [self._waiting.popleft() for _ in range(len(self._waiting) if not group else 0)]
+            return [error] * len(group)
 
     async def _one_by_one(self, items: Sequence[Item]) -> Sequence[Answer | Exception]:
         answers: list[Answer | Exception] = []
         for item in items:
             try:
-                answers += await self._attempt([item])
+                async with self._begin() as connection:
+                    answers += await self._answered(connection, [item])
             except _AnswerError as failure:
                 answers.append(failure.error)
             except Exception as error:  # noqa: BLE001  # told to every caller
                 return answers + [error] * (len(items) - len(answers))
         return answers
 
-    async def _attempt(self, items: Sequence[Item]) -> Sequence[Answer | Exception]:
-        async with self._begin() as connection:
-            try:
-                return await self._answer(connection, items)
-            except Exception as error:
-                raise _AnswerError(error) from error
+    async def _answered(self, connection: AsyncConnection, items: Sequence[Item]) -> Sequence[Answer | Exception]:
+        try:
+            return await self._answer(connection, items)
+        except Exception as error:
+            raise _AnswerError(error) from error
 
 
 def told(answer: Answer | Exception) -> Answer:
