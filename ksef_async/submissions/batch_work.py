@@ -16,6 +16,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ..client import KsefClient
@@ -130,13 +131,7 @@ class BatchWork:
 
     async def go_on(self, saved: OpenSession) -> OnlineSession | None:
         """Upload what is missing of a batch that another worker has left, and close its session; as `send`."""
-        tries = 0
-        while True:
-            try:
-                return await self._go_on(saved)
-            except KsefError as error:
-                tries += 1
-                await self._trouble.wait_out(error, tries)
+        return await self._trouble.persist(partial(self._go_on, saved))
 
     async def _go_on(self, saved: OpenSession) -> OnlineSession | None:
         number = saved.reference_number
@@ -211,46 +206,35 @@ class BatchWork:
             yield f"{digest.hex()}.xml", document
 
     async def _open(self, package: Package, form_code: FormCode, batch: str) -> BatchSession | None:
-        tries = 0
-        while True:
-            try:
-                session = await self._client.sessions.open_batch(package, form_code=form_code, ledger=self._batches)
-            except BadRequestError as error:
-                await self._take_back(batch, error, is_new=False)
-                return None
-            except KsefError as error:
-                tries += 1
-                await self._trouble.wait_out(error, tries)
-                continue
-            await self._journal.add_session(session, form_code, BATCH_KIND, batch=batch)
-            return session
+        open_batch = partial(self._client.sessions.open_batch, package, form_code=form_code, ledger=self._batches)
+        try:
+            session = await self._trouble.persist(open_batch, but=(BadRequestError,))
+        except BadRequestError as error:
+            await self._take_back(batch, error, is_new=False)
+            return None
+        await self._journal.add_session(session, form_code, BATCH_KIND, batch=batch)
+        return session
 
     async def _deliver(self, session: BatchSession) -> OnlineSession | None:
         """Upload what is missing and close; None when the documents are in the queue again."""
-        number, tries = session.reference_number, 0
-        while True:
-            try:
-                try:
-                    await session.upload()
-                    await self._batches.begin_close(number)
-                    await session.terminate()
-                except SessionFailedError:
-                    pass  # It has ended meanwhile; how, is for those to find out who follow it.
-                followed = await self._client.sessions.attach(number)
-            except (UploadExpiredError, LocalProtocolError) as error:
-                # The time is over, or the parts are not what they were: nothing is wrong with the documents.
-                await self._take_back(number, error, is_new=True)
-                return None
-            except BadRequestError as error:
-                await self._take_back(number, error, is_new=False)
-                return None
-            except KsefError as error:
-                tries += 1
-                await self._trouble.wait_out(error, tries)
-                continue
-            self._failed = 0
-            self._trouble.is_over()
-            return followed
+        lost = (UploadExpiredError, LocalProtocolError, BadRequestError)
+        try:
+            followed = await self._trouble.persist(partial(self._upload, session), but=lost)
+        except lost as error:
+            # The time is over, or the parts are not what they were: then nothing is wrong with the documents.
+            await self._take_back(session.reference_number, error, is_new=not isinstance(error, BadRequestError))
+            return None
+        self._failed = 0
+        return followed
+
+    async def _upload(self, session: BatchSession) -> OnlineSession:
+        try:
+            await session.upload()
+            await self._batches.begin_close(session.reference_number)
+            await session.terminate()
+        except SessionFailedError:
+            pass  # It has ended meanwhile; how, is for those to find out who follow it.
+        return await self._client.sessions.attach(session.reference_number)
 
     # --- when it comes to nothing -------------------------------------------------------------------------
 

@@ -109,16 +109,7 @@ class Drain:
             if saved.kind == BATCH_KIND:
                 self._start_batch(saved.form_code, partial(self._batches.go_on, saved), tasks)
                 continue
-            tries = 0
-            while True:
-                try:
-                    await self._go_on_with(saved, tasks)
-                except KsefError as error:
-                    tries += 1
-                    await self._trouble.wait_out(error, tries)
-                    continue
-                self._trouble.is_over()
-                break
+            await self._trouble.persist(partial(self._go_on_with, saved, tasks))
 
     async def _go_on_with(self, saved: OpenSession, tasks: TaskGroup) -> None:
         try:
@@ -260,18 +251,9 @@ class Drain:
                 self._client.sessions.forget_keys()
             del self._current[form_code]
             self._finish(current, tasks)
-        tries = 0
-        while True:
-            try:
-                session = await self._open(form_code)
-            except KsefError as error:
-                tries += 1
-                await self._trouble.wait_out(error, tries)
-                continue
-            self._trouble.is_over()
-            work = self._new_work(session)
-            self._adopt(work, form_code, tasks)
-            return work
+        work = self._new_work(await self._trouble.persist(partial(self._open, form_code)))
+        self._adopt(work, form_code, tasks)
+        return work
 
     async def _open(self, form_code: FormCode) -> OnlineSession:
         session = await self._client.sessions.open_online(form_code)

@@ -185,17 +185,15 @@ class SessionWork:
 
     async def _follow_to_the_end(self) -> None:
         """Until KSeF has decided on all it has of this session."""
-        tries = 0
+        await self._trouble.persist(self._write_outcomes)
+
+    async def _write_outcomes(self) -> None:
         while True:
             try:
                 async for outcome in self.session.outcomes(_FOLLOWING):
                     self._recorder.add(await self._judged(outcome))
             except WaitTimeoutError:
                 continue  # KSeF takes its time; nothing is lost by asking on.
-            except KsefError as error:
-                tries += 1
-                await self._trouble.wait_out(error, tries)
-                continue
             return
 
     async def _judged(self, outcome: Outcome) -> Verdict:
@@ -253,18 +251,16 @@ class SessionWork:
         """Close the session, settle what is in doubt, follow the rest to its end, and store the UPO."""
         self.is_spent = True
         self._following.cancel()
-        tries = 0
+        while self.under_way:
+            await self._quiet.wait()
+        await self._trouble.persist(self._finish_in_time)
+
+    async def _finish_in_time(self) -> None:
         while True:
-            while self.under_way:
-                await self._quiet.wait()
+            await self._recorder.flush()
             try:
-                await self._recorder.flush()
                 await self._finish_once()
             except WaitTimeoutError:
-                continue
-            except KsefError as error:
-                tries += 1
-                await self._trouble.wait_out(error, tries)
                 continue
             return
 

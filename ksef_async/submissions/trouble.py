@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import anyio
 
@@ -13,6 +14,8 @@ from .settings import Settings
 __all__ = ["Trouble"]
 
 _log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 
 class Trouble:
@@ -33,6 +36,25 @@ class Trouble:
         self._note = note
         self._told = told
         self._is_over = False
+
+    async def persist(self, call: Callable[[], Awaitable[Result]], *, but: tuple[type[KsefError], ...] = ()) -> Result:
+        """What ``call`` returns: it is made again, for as long as it takes, after everything that goes wrong with KSeF.
+
+        Raises:
+            KsefError: One of ``but``, which another try would not change.
+        """
+        tries = 0
+        while True:
+            try:
+                result = await call()
+            except but:
+                raise
+            except KsefError as error:
+                tries += 1
+                await self.wait_out(error, tries)
+            else:
+                self.is_over()
+                return result
 
     async def wait_out(self, error: KsefError | OSError, tries: int) -> None:
         """Pause after ``error``, the ``tries``-th in a row (from 1)."""
