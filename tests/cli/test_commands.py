@@ -87,7 +87,7 @@ async def test_time_is_up(sandbox: Sandbox, shell: Shell) -> None:
     (file,) = shell.invoices(sandbox.nip, 1)
     sandbox.faults.add("send_invoice", Fault.stuck())
 
-    result = await shell.run("send", file, "--json", "--timeout", "1.5")
+    result = await shell.run("send", file, "--json", "--timeout", "4")
 
     assert (result.code, result.states) == (4, {"taken_in": 1})
 
