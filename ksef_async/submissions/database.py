@@ -96,16 +96,12 @@ class Database:
 
 
 def _pool(address: URL) -> dict[str, Any]:
-    """As many connections as are kept: SQLAlchemy's own choice opens and closes most of them all the time.
-
-    Those of a server that has started again since are found out before they are used.
-    """
+    """As many connections as are kept: SQLAlchemy's own choice opens and closes most of them all the time."""
     dialect: Any = address.get_dialect(_is_async=True)
     if not issubclass(dialect.get_pool_class(address), QueuePool):
         return {}  # in memory: one connection
-    if address.get_backend_name() == "sqlite":
-        return {"pool_size": 5, "max_overflow": 0}  # More readers at once only wait for each other.
-    return {"pool_size": 15, "max_overflow": 0, "pool_pre_ping": True}
+    # On SQLite more readers at once only wait for each other.
+    return {"pool_size": 5 if address.get_backend_name() == "sqlite" else 15, "max_overflow": 0}
 
 
 def _promise(engine: AsyncEngine) -> None:
