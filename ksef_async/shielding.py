@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import anyio
 
-__all__ = ["finish"]
+__all__ = ["ended", "finish"]
 
 T = TypeVar("T")
 
@@ -44,3 +44,8 @@ async def finish(coroutine: Coroutine[Any, Any, T] | asyncio.Future[T], seconds:
     if task.cancelled():
         raise TimeoutError
     return task.result()
+
+
+async def ended(task: asyncio.Future[Any]) -> None:
+    """Wait for the end of ``task``, whichever it is; with `finish`, although the waiting is cancelled."""
+    await asyncio.wait([task])

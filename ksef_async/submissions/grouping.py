@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..shielding import finish
+from ..shielding import ended, finish
 
 __all__ = ["Grouped", "told"]
 
@@ -69,7 +69,7 @@ class Grouped(Generic[Item, Answer]):
     async def aclose(self) -> None:
         """Wait until everybody who has asked is answered."""
         while (working := self._working) is not None:
-            await finish(_ended(working), math.inf)
+            await finish(ended(working), math.inf)
 
     async def _work(self) -> None:
         group: list[tuple[Item, asyncio.Future[Answer]]] = []
@@ -111,7 +111,7 @@ class Grouped(Generic[Item, Answer]):
         return group
 
     async def _together(self, group: list[tuple[Item, asyncio.Future[Answer]]]) -> Sequence[Answer | Exception]:
-        """Take the next group, and answer it."""
+        """Take the next callers into ``group``, which is empty, and answer them."""
         try:
             # Begun first: until others have ended theirs, more callers come.
             async with self._begin() as connection:
@@ -120,7 +120,9 @@ class Grouped(Generic[Item, Answer]):
         except _AnswerError as failure:
             return [failure.error] if len(group) == 1 else await self._one_by_one([item for item, _ in group])
         except Exception as error:  # noqa: BLE001  # told to every caller
-            group += [self._waiting.popleft() for _ in range(len(self._waiting) if not group else 0)]
+            if not group:
+                group += self._waiting
+                self._waiting.clear()
             return [error] * len(group)
 
     async def _one_by_one(self, items: Sequence[Item]) -> Sequence[Answer | Exception]:
@@ -155,7 +157,3 @@ class _AnswerError(Exception):
     def __init__(self, error: Exception) -> None:
         super().__init__(error)
         self.error = error
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    await asyncio.wait([task])

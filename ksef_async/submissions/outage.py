@@ -58,9 +58,8 @@ class Outage:
         if text != self._told:
             self._told = text
             _log.warning("%s cannot be reached; trying again: %s", self._what, text)
-        pause = min(self._settings.longest_pause, self._settings.first_pause * 2.0 ** min(self._tries, 64))
         self._tries += 1
-        await anyio.sleep(pause)
+        await anyio.sleep(self._settings.pause(self._tries))
 
     def is_over(self) -> None:
         """It could be reached again."""

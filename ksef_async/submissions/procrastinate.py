@@ -19,7 +19,7 @@ from procrastinate import exceptions, manager
 from procrastinate.jobs import Job, Status
 from sqlalchemy.engine import make_url
 
-from ..shielding import finish
+from ..shielding import ended, finish
 
 __all__ = ["ProcrastinateEngine"]
 
@@ -162,15 +162,11 @@ async def _run(worker: Coroutine[Any, Any, None]) -> None:
         await asyncio.wait([task])
     except asyncio.CancelledError as cancelled:
         task.cancel()
-        await finish(_ended(task), math.inf)
+        await finish(ended(task), math.inf)
         if not task.cancelled() and (failure := task.exception()) is not None:
             cancelled.add_note(f"The worker could not sign off: {failure!r}")
         raise
     task.result()
-
-
-async def _ended(task: asyncio.Future[None]) -> None:
-    await asyncio.wait([task])
 
 
 class _Jobs(manager.JobManager):

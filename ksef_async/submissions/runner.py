@@ -189,7 +189,7 @@ class Runner:
             _log.warning("another worker has taken context %s over", context)
             return
         _, times = self._paused.get(context, (0.0, 0))
-        pause = min(self._settings.longest_pause, self._settings.first_pause * 2.0 ** min(times, 64))
+        pause = self._settings.pause(times + 1)
         self._paused[context] = anyio.current_time() + pause, times + 1
         text = f"{type(error).__name__}: {error}"
         try:

@@ -36,3 +36,7 @@ class Settings:
     longest_pause: float = 60.0
     #: How often one document may fail by itself, while others succeed, before it is rejected.
     tries: int = 6
+
+    def pause(self, failures: int) -> float:
+        """Seconds to pause after the ``failures``-th failure in a row (from 1)."""
+        return min(self.longest_pause, self.first_pause * 2.0 ** min(failures - 1, 64))

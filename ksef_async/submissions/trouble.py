@@ -64,7 +64,7 @@ class Trouble:
             self._told = text
             _log.warning("delivery for %s: %s", self._context, text)
             await self._note(text)
-        pause = min(self._settings.longest_pause, self._settings.first_pause * 2.0 ** min(tries - 1, 64))
+        pause = self._settings.pause(tries)
         if isinstance(error, RateLimitedError) and error.retry_after is not None:
             pause = error.retry_after
         await anyio.sleep(pause)
