@@ -310,14 +310,16 @@ class Caller:
     ) -> T:
         attempt, replacement, started = 1, None, None
         while True:
-            turn = await self._pace(operation) if operation is not None else None
+            turn = self.pacer.reserve(operation, anyio.current_time()) if operation is not None else 0.0
             try:
+                if operation is not None:
+                    await self._wait_for(turn, operation)
                 # Only now: a call may wait for its turn longer than a token lives.
                 token = replacement or (await bearer.get() if bearer else None)
                 if operation is not None and self.pacer.address is not None:
                     await anyio.sleep_until(self.pacer.address.reserve(operation, anyio.current_time()))
             except BaseException:
-                if operation is not None and turn is not None:
+                if operation is not None:
                     self.pacer.release(operation, turn)
                 raise
             started = started or anyio.current_time()
@@ -342,15 +344,12 @@ class Caller:
                 attempt += not isinstance(error, RateLimitedError)
             await anyio.sleep(delay)
 
-    async def _pace(self, operation: Operation[Any, Any]) -> float:
-        """Wait for the call's turn; it is taken from then on, and told."""
-        now = anyio.current_time()
-        start = self.pacer.reserve(operation, now)
-        delay = start - now
+    async def _wait_for(self, turn: float, operation: Operation[Any, Any]) -> None:
+        """Wait for the call's turn, and tell of it."""
+        delay = turn - anyio.current_time()
         if delay <= 0:
-            return start
+            return
         if delay > self._retry.patience:
-            self.pacer.release(operation, start)
             raise RateLimitedError(
                 f"{operation.name}: KSeF's limit for {operation.rate_group.value} is reached for another "
                 f"{delay:.0f} s, longer than the patience of {self._retry.patience:g} s; nothing was sent.",
@@ -359,12 +358,7 @@ class Caller:
                 retry_after=delay,
             )
         self.report(RequestPaced(operation=operation.name, delay=delay))
-        try:
-            await anyio.sleep(delay)
-        except BaseException:
-            self.pacer.release(operation, start)
-            raise
-        return start
+        await anyio.sleep(delay)
 
     async def _send_once(self, request: RawRequest, decipher: Callable[[RawResponse], T], attempt: int) -> T:
         name = request.operation
