@@ -12,6 +12,7 @@ from ksef_async.models.common import SubjectIdentifier, SubjectType
 from ksef_async.models.subjects import IdentifiedPersonDetails, PersonDetails, PersonIdentifier, PersonIdentifierType
 from ksef_async.resources.handles import OperationHandle
 from ksef_async.sandbox import Sandbox
+from ksef_async.sandbox.grants import Grant, GrantKind
 from ksef_async.sandbox.subjects import ALL_PERMISSIONS, Subject
 from ksef_async.sandbox.world import StoredToken, new_reference_number
 
@@ -49,6 +50,22 @@ def token_of(sandbox: Sandbox, subject: Subject, context: Context) -> str:
         active_at=now,
     )
     return secret
+
+
+def grant(sandbox: Sandbox, kind: GrantKind, context: Context, subject: Subject, permission: str) -> None:
+    """A permission in a context of the grantor's own, which no call of the API would give."""
+    sandbox.world.grants.add(
+        Grant(
+            kind=kind,
+            grantor=context,
+            context=context,
+            subject=subject,
+            author=None,
+            permission=permission,
+            description="For a test",
+            since=sandbox.clock.now(),
+        )
+    )
 
 
 def client_of(sandbox: Sandbox, subject: Subject, context: Context | str, **options: Any) -> KsefClient:

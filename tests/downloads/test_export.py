@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 import pytest
 from cryptography.fernet import Fernet
-from parties import client_of
+from parties import client_of, grant
 from receiving import BUYER, everything, feed, feed_samples, settle
 
 from ksef_async import (
@@ -31,7 +31,7 @@ from ksef_async.errors import InvalidFieldError, RemoteProtocolError
 from ksef_async.models.invoices import DateType, ExportStatus, InvoiceSubject
 from ksef_async.models.packages import CompressionType
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
-from ksef_async.sandbox.grants import Grant, GrantKind
+from ksef_async.sandbox.grants import GrantKind
 from ksef_async.sandbox.subjects import Subject
 
 AT_ONCE = Cadence(interval=0.01, factor=1.0, deadline=20)
@@ -399,18 +399,7 @@ PARTS = {
 @pytest.mark.parametrize("context", PARTS, ids=lambda context: context.type.value)
 async def test_each_kind_of_context_exports_only_as_what_it_can_be(sandbox: Sandbox, context: Context) -> None:
     who = Subject("Nip", BUYER)
-    sandbox.world.grants.add(
-        Grant(
-            kind=GrantKind.PERSON,
-            grantor=context,
-            context=context,
-            subject=who,
-            author=None,
-            permission="InvoiceRead",
-            description="For a test",
-            since=sandbox.clock.now(),
-        )
-    )
+    grant(sandbox, GrantKind.PERSON, context, who, "InvoiceRead")
     refusals = {}
     async with client_of(sandbox, who, context) as client:
         for part in InvoiceSubject:

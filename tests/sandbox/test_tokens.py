@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from parties import grant
 from sandbox.wire import Answer, Tokens, Wire
 
 from ksef_async.models.common import Context, ContextType
-from ksef_async.sandbox.grants import Grant, GrantKind
+from ksef_async.sandbox.grants import GrantKind
 from ksef_async.sandbox.world import StoredToken, Subject
 
 READER = {"permissions": ["InvoiceRead"], "description": "For reading"}
@@ -113,18 +114,7 @@ async def test_token_is_refused(
 async def test_token_is_for_a_nip_or_an_internal_identifier(generous: Wire) -> None:
     secret = "a-token-of-a-vat-group"
     group, author = Context(ContextType.NIP_VAT_UE, "5265877635-DE123456789"), Subject("Nip", "5265877635")
-    generous.sandbox.world.grants.add(
-        Grant(
-            kind=GrantKind.EU_REPRESENTATIVE,
-            grantor=group,
-            context=group,
-            subject=author,
-            author=None,
-            permission="InvoiceRead",
-            description="Made by hand",
-            since=generous.sandbox.clock.now(),
-        )
-    )
+    grant(generous.sandbox, GrantKind.EU_REPRESENTATIVE, group, author, "InvoiceRead")
     generous.sandbox.world.tokens[secret] = StoredToken(
         reference_number="20260701-EC-0000000000-0000000000-00",
         context=group,

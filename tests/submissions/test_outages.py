@@ -55,7 +55,7 @@ def engine(url: URL | str) -> Engine:
     return ProcrastinateEngine(address, heartbeat=0.5, stalled_after=2.0, polling_interval=0.2)
 
 
-def journal(url: str, driver: str) -> str:
+def journal(url: URL | str, driver: str) -> str:
     return make_url(url).set(drivername=f"postgresql+{driver}").render_as_string(hide_password=False)
 
 
@@ -109,7 +109,7 @@ async def test_server_that_restarts_in_the_middle_loses_and_doubles_nothing(
 
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
 async def test_table_that_is_gone_ends_the_delivery(postgres_database: URL, client: KsefClient, driver: str) -> None:
-    url = journal(postgres_database.render_as_string(hide_password=False), driver)
+    url = journal(postgres_database, driver)
     async with Submissions(url, client=client, settings=SETTINGS) as submissions:
         with anyio.fail_after(20), pytest.raises(DBAPIError, match="ksef_contexts"):
             async with submissions.running():
@@ -137,7 +137,7 @@ async def test_login_that_is_refused_ends_the_delivery(
         admin.execute(f"CREATE ROLE {role} LOGIN")
         admin.execute(f"ALTER DATABASE {postgres_database.database} OWNER TO {role}")
         async with Submissions(
-            journal(own.render_as_string(hide_password=False), driver),
+            journal(own, driver),
             client=client,
             engine=engine(own) if with_engine else None,
             settings=SETTINGS,
@@ -158,7 +158,7 @@ async def test_login_that_is_refused_ends_the_delivery(
 
 
 async def test_engine_without_its_tables_ends_the_delivery(postgres_database: URL, client: KsefClient) -> None:
-    url = journal(postgres_database.render_as_string(hide_password=False), "asyncpg")
+    url = journal(postgres_database, "asyncpg")
     async with Submissions(url, client=client, engine=engine(postgres_database), settings=SETTINGS) as submissions:
         with anyio.fail_after(40), pytest.raises(ConnectorException):
             async with submissions.running():
@@ -168,10 +168,11 @@ async def test_engine_without_its_tables_ends_the_delivery(postgres_database: UR
 
 
 async def test_engine_whose_connections_are_ended_goes_on(postgres_database: URL, sandbox: Sandbox) -> None:
-    url = postgres_database.render_as_string(hide_password=False)
     async with (
         connected(sandbox) as client,
-        Submissions(journal(url, "asyncpg"), client=client, engine=engine(url), settings=SETTINGS) as submissions,
+        Submissions(
+            journal(postgres_database, "asyncpg"), client=client, engine=engine(postgres_database), settings=SETTINGS
+        ) as submissions,
     ):
         async with submissions.running():
             for number in range(3):
@@ -199,11 +200,12 @@ def at_work() -> set[str]:
 async def test_engine_that_is_left_in_the_middle_leaves_no_task(
     postgres_database: URL, sandbox: Sandbox, sent: int
 ) -> None:
-    url = postgres_database.render_as_string(hide_password=False)
     sandbox.faults.add("send_invoice", Fault.wait(0.02), times=100_000)
     async with (
         connected(sandbox) as client,
-        Submissions(journal(url, "asyncpg"), client=client, engine=engine(url), settings=SETTINGS) as submissions,
+        Submissions(
+            journal(postgres_database, "asyncpg"), client=client, engine=engine(postgres_database), settings=SETTINGS
+        ) as submissions,
     ):
         async with submissions.begin() as transaction:
             for number in range(60):
