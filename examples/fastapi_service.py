@@ -32,7 +32,7 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
             # What is loaded by now stays: Python need not look through all of it for garbage, 0.1 s at a time, nor
             # look as often as it does for programs that make less of it.
             gc.freeze()
-            gc.set_threshold(20_000)
+            gc.set_threshold(100_000)
             # SQLite works in threads of its own: they are not to wait for 5 ms each time they have an answer.
             sys.setswitchinterval(0.0005)
             yield

@@ -181,16 +181,20 @@ async def test_options_are_heard(sandbox: Sandbox, journal: Path) -> None:
 
 async def test_schema_tells_what_is_read_by_hand(http: httpx.AsyncClient) -> None:
     paths = (await http.get("/openapi.json")).json()["paths"]
-    submit, status = paths["/ksef/{nip}/invoices"]["post"], paths["/ksef/{nip}/invoices/{submission_id}"]["get"]
+    submit = paths["/ksef/{nip}/invoices"]["post"]
+    about_one = [paths[f"/ksef/{{nip}}/invoices/{{submission_id}}{end}"]["get"] for end in ("", "/upo", "/events")]
 
-    assert {(one["in"], one["name"]) for one in submit["parameters"]} == {
-        ("path", "nip"),
-        ("header", "Idempotency-Key"),
-        ("query", "priority"),
-        ("query", "offline"),
-        ("query", "corrects"),
+    assert {(one["in"], one["name"], one.get("required", False)) for one in submit["parameters"]} == {
+        ("path", "nip", True),
+        ("header", "Idempotency-Key", False),
+        ("query", "priority", False),
+        ("query", "offline", False),
+        ("query", "corrects", False),
     }
-    for told in (submit["responses"]["202"], status["responses"]["200"]):
+    assert {*submit["responses"]} == {"202", "400", "404", "409", "413", "422"}
+    for asked in about_one:
+        assert {(one["in"], one["name"]) for one in asked["parameters"]} >= {("path", "nip"), ("path", "submission_id")}
+    for told in (submit["responses"]["202"], about_one[0]["responses"]["200"]):
         assert told["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/SubmissionView"}
 
 
@@ -243,6 +247,8 @@ async def test_companies_are_apart(sandbox: Sandbox, http: httpx.AsyncClient) ->
         "/ksef/1111111111/invoices",
         f"/ksef/{sandbox.nip}/invoices/99",
         f"/ksef/{sandbox.nip}/invoices/{10**30}",
+        f"/ksef/{sandbox.nip}/invoices/-1",
+        f"/ksef/{sandbox.nip}/invoices/first",
     ):
         assert (await http.get(path)).status_code == 404, path
     assert (await http.get(f"/ksef/{OTHER_NIP}/invoices/{number}/events")).status_code == 404

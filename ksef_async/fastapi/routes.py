@@ -1,0 +1,176 @@
+"""The addresses of a service: submit, list, status, UPO and events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field, ValidationError
+
+from ..errors import LocalProtocolError
+from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT
+from ..submissions import IdentityTakenError, Submission, SubmissionState, UnknownSubmissionError
+from .events import EventStream, event_id
+from .service import journal_of, service_of
+from .views import SubmissionView
+
+__all__ = ["get_invoice", "get_upo", "list_invoices", "router", "submit_invoice", "watch_invoice"]
+
+#: Under ``/{nip}/invoices``. What is asked for most does without parameters, dependencies and response models of
+#: FastAPI's, which take longer than the journal: it reads the request itself, and tells OpenAPI what it reads.
+router: Final = APIRouter(tags=["KSeF"])
+
+_NIP: Final = {"name": "nip", "in": "path", "required": True, "schema": {"type": "string"}}
+_ONE: Final[dict[str, Any]] = {
+    "parameters": [_NIP, {"name": "submission_id", "in": "path", "required": True, "schema": {"type": "integer"}}]
+}
+
+
+async def _find(request: Request) -> Submission:
+    nip: str = request.path_params["nip"]
+    try:
+        submission = await journal_of(request, nip).get(request.path_params["submission_id"])
+    except UnknownSubmissionError:
+        submission = None
+    # Of another company: as if it were not there.
+    if submission is None or submission.nip != nip:
+        raise HTTPException(404, "There is no such submission.")
+    return submission
+
+
+def _told(submission: Submission, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    content = SubmissionView.of(submission).model_dump_json()
+    return Response(content, status_code, headers, "application/json")
+
+
+class _Options(BaseModel):
+    """What may be said of an invoice beside the document: ``key`` in a header, the others in the query."""
+
+    key: Annotated[str | None, Field(max_length=200)] = None
+    priority: Annotated[int, Field(ge=0, le=100)] = 0
+    offline: bool = False
+    corrects: str | None = None
+
+    @classmethod
+    def of(cls, request: Request) -> _Options:
+        """Those of a request, refused as FastAPI refuses them."""
+        key = request.headers.get(_KEY)
+        if key is None and not request.scope["query_string"]:
+            return _NO_OPTIONS
+        try:
+            return cls.model_validate({**request.query_params, "key": key})
+        except ValidationError as error:
+            refused = [{**one, "loc": _place(*one["loc"])} for one in error.errors(include_url=False)]
+            raise RequestValidationError(refused) from error
+
+
+def _place(name: int | str, *within: int | str) -> tuple[int | str, ...]:
+    return ("header", _KEY) if name == "key" else ("query", name, *within)
+
+
+_KEY: Final = "Idempotency-Key"
+_NO_OPTIONS: Final = _Options()
+_SUBMITTED: Final[dict[str, Any]] = {
+    "requestBody": {"required": True, "content": {"application/xml": {"schema": {"type": "string"}}}},
+    "parameters": [
+        _NIP,
+        *(
+            {"name": place[1], "in": place[0], "schema": schema}
+            for name, schema in _Options.model_json_schema()["properties"].items()
+            for place in [_place(name)]
+        ),
+    ],
+}
+_REFUSED: Final[dict[int | str, dict[str, Any]]] = {
+    400: {"description": "Not fit to be sent, or no technical correction"},
+    404: {"description": "There is no such company"},
+    409: {"description": "Another document has its seller, kind and number, or its key"},
+    413: {"description": "Too large"},
+    422: {"description": "A parameter is none"},
+}
+
+
+@router.post(
+    "/{nip}/invoices", status_code=202, response_model=SubmissionView, responses=_REFUSED, openapi_extra=_SUBMITTED
+)
+async def submit_invoice(request: Request) -> Response:
+    """Write one invoice (the XML as the body) into the journal; from there it is delivered exactly once.
+
+    The same document again is the same submission. A technical correction has ``offline`` and, as ``corrects``, the
+    ``sha256`` of the rejected offline invoice, in hexadecimal as that is told.
+    """
+    nip: str = request.path_params["nip"]
+    submissions = journal_of(request, nip)
+    options = _Options.of(request)
+    document = await _read_body(request)
+    try:
+        replaced = None if options.corrects is None else bytes.fromhex(options.corrects)
+    except ValueError as error:
+        raise HTTPException(400, "corrects is a SHA-256 in hexadecimal: 64 digits.") from error
+    try:
+        submission = await submissions.submit(
+            document, key=options.key, nip=nip, priority=options.priority, offline=options.offline, corrects=replaced
+        )
+    except IdentityTakenError as error:
+        raise HTTPException(409, str(error)) from error
+    except LocalProtocolError as error:
+        raise HTTPException(400, str(error)) from error
+    if submission.nip != nip:
+        raise HTTPException(409, "This document was submitted in the context of another company.")
+    return _told(submission, 202, {"Location": f"{quote(request.scope['path'])}/{submission.id}"})
+
+
+async def _read_body(request: Request) -> bytes:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_SIZE_WITH_ATTACHMENT:
+            raise HTTPException(413, f"An invoice has at most {MAX_SIZE_WITH_ATTACHMENT:,} bytes.")
+    return bytes(body)
+
+
+@router.get("/{nip}/invoices")
+async def list_invoices(
+    nip: str,
+    request: Request,
+    state: Annotated[list[SubmissionState] | None, Query()] = None,
+    after: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> list[SubmissionView]:
+    """The company's submissions by their ids, from ``after`` (exclusive)."""
+    found = await journal_of(request, nip).list(nip=nip, states=state or (), after=after, limit=limit)
+    return [SubmissionView.of(submission) for submission in found]
+
+
+@router.get("/{nip}/invoices/{submission_id:int}", response_model=SubmissionView, openapi_extra=_ONE)
+async def get_invoice(request: Request) -> Response:
+    """How far an invoice is."""
+    return _told(await _find(request))
+
+
+@router.get("/{nip}/invoices/{submission_id:int}/upo", response_class=Response, openapi_extra=_ONE)
+async def get_upo(request: Request) -> Response:
+    """The UPO, exactly as KSeF issued it. 404 until it is there: it comes once the session is closed."""
+    submission = await _find(request)
+    if not submission.has_upo:
+        raise HTTPException(404, "There is no UPO yet.")
+    name = f"{submission.ksef_number or submission.id}.upo.xml"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
+    upo = await service_of(request).submissions.upo(submission.id)
+    return Response(upo, media_type="application/xml", headers=headers)
+
+
+@router.get("/{nip}/invoices/{submission_id:int}/events", response_class=Response, openapi_extra=_ONE)
+async def watch_invoice(request: Request, last_event_id: Annotated[str | None, Header()] = None) -> Response:
+    """Each change of an invoice's state as an event ``transition`` (SSE), the present one first, to its end.
+
+    A browser that comes back after the end is answered with 204, so that it stops asking.
+    """
+    submission = await _find(request)
+    if submission.state.is_terminal and last_event_id == event_id(submission):
+        return Response(status_code=204)
+    service = service_of(request)
+    return EventStream(service.submissions.watch(submission.id), service.stream_lifetime)

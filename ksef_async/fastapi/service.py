@@ -1,0 +1,142 @@
+"""The service: a client for each company, one journal for all, and how handlers come by them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException
+from starlette.requests import HTTPConnection
+
+from ..auth.credentials import Credentials
+from ..client import KsefClient
+from ..environment import Environment
+from ..protocol.pacing import AddressBudget, Pacer
+from ..submissions import Engine, Settings, Submissions
+
+__all__ = ["KsefClientDep", "KsefService", "SubmissionsDep", "journal_of", "service_of"]
+
+
+class KsefService:
+    """KSeF for the companies of one service: a client for each, and one journal for all.
+
+    Args:
+        environment: Where KSeF is.
+        companies: Who logs in, by NIP. A login is made at the first call that needs it.
+        journal: SQLAlchemy's async URL, see `Submissions`.
+        keys: Fernet keys for what the journal stores, the newest first.
+        engine: Distributes the work among processes; see `Submissions`.
+        settings: How the work is done.
+        deliver: Deliver in this process; False where a worker does, with the same journal.
+        stream_lifetime: Seconds after which an event stream ends; a browser opens it again by itself. Servers wait for
+            open streams when they stop, for so long at most.
+        client_options: For every `KsefClient`: ``hook=``, ``retry=``, ``answer_timeout=``, ... By default each has
+            a pacer of its own, and all share what KSeF grants their address.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        companies: Mapping[str, Credentials],
+        *,
+        journal: str,
+        keys: Sequence[bytes | str] = (),
+        engine: Engine | None = None,
+        settings: Settings | None = None,
+        deliver: bool = True,
+        stream_lifetime: float = 30.0,
+        client_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._deliver = deliver
+        self.stream_lifetime = stream_lifetime
+        address = AddressBudget()
+        options = client_options or {}
+        settings = settings or Settings()
+        #: By NIP; open while the lifespan lasts.
+        self.clients: Mapping[str, KsefClient] = {
+            nip: KsefClient(environment, credentials, **{"pacer": Pacer(address=address), **options})
+            for nip, credentials in companies.items()
+        }
+        self.submissions = Submissions(
+            journal,
+            client=self.clients,
+            keys=keys,
+            engine=engine,
+            settings=settings,
+        )
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncGenerator[None]:
+        """Open clients and journal, and deliver, while the application runs: ``FastAPI(lifespan=service.lifespan)``.
+
+        A lifespan of your own enters it: ``async with service.lifespan(app): yield``. Stopping stops sending; what is
+        under way is in the journal, and the next start goes on with it.
+
+        Raises:
+            JournalBusyError: Another process delivers from this SQLite journal.
+        """
+        async with AsyncExitStack() as stack:
+            for client in self.clients.values():
+                await stack.enter_async_context(client)
+            await stack.enter_async_context(self.submissions)
+            if self._deliver:
+                await stack.enter_async_context(self.submissions.running())
+            app.state.ksef = self
+            yield
+
+    def client_of(self, nip: str | None) -> KsefClient:
+        """The client of a company, or of the only one.
+
+        Raises:
+            LookupError: There is none with this NIP, or None of several.
+        """
+        if nip is None and len(self.clients) == 1:
+            return next(iter(self.clients.values()))
+        return self.clients[nip or ""]
+
+
+def service_of(connection: HTTPConnection) -> KsefService:
+    """The service whose lifespan the application runs in.
+
+    Raises:
+        RuntimeError: It runs in none.
+    """
+    service = getattr(connection.app.state, "ksef", None)
+    if not isinstance(service, KsefService):
+        raise RuntimeError("The application does not run in KsefService.lifespan.")
+    return service
+
+
+async def _client(connection: HTTPConnection) -> KsefClient:
+    nip: str | None = connection.path_params.get("nip") or connection.query_params.get("nip")
+    try:
+        return service_of(connection).client_of(nip)
+    except LookupError:
+        raise _no_company() from None
+
+
+async def _submissions(connection: HTTPConnection) -> Submissions:
+    return service_of(connection).submissions
+
+
+#: The client of the company named by ``nip`` in the path or the query, or of the only one; 404 where there is none.
+KsefClientDep = Annotated[KsefClient, Depends(_client)]
+#: The journal.
+SubmissionsDep = Annotated[Submissions, Depends(_submissions)]
+
+
+def journal_of(connection: HTTPConnection, nip: str) -> Submissions:
+    """The journal, for a company of the service's.
+
+    Raises:
+        HTTPException: 404, the company is none of them.
+    """
+    service = service_of(connection)
+    if nip not in service.clients:
+        raise _no_company()
+    return service.submissions
+
+
+def _no_company() -> HTTPException:
+    return HTTPException(404, "There is no such company here.")
