@@ -1,4 +1,4 @@
-"""The journal's tables, and the numbered steps that make or change them: additive only, nothing is ever dropped.
+"""The journal's tables, and the numbered steps that make or change them: no data is ever dropped.
 
 For users with migrations of their own (Alembic), `METADATA` holds the same tables.
 """
@@ -74,10 +74,15 @@ SUBMISSIONS: Final = Table(
     Column("updated_at", Float, nullable=False),
     #: Of a technical correction: SHA-256 of the rejected offline invoice.
     Column("corrects", LargeBinary(32)),
-    Index("ksef_submissions_work", "state", "context", "form_code", "priority", "id"),
     Index("ksef_submissions_session", "session", "sha256"),
     Index("ksef_submissions_identity", "seller_nip", "kind", "number"),
     Index("ksef_submissions_results", "acknowledged", "state", "id"),
+)
+
+_T: Final = SUBMISSIONS.c
+#: In the order in which they are claimed, so that a claim takes no longer the more are waiting.
+_QUEUE: Final = Index(
+    "ksef_submissions_queue", _T.state, _T.context, _T.form_code, _T.priority.desc(), _T.attempt, _T.id
 )
 
 #: Sessions that were opened, so that another process can go on with them, close them and fetch their UPO.
@@ -138,6 +143,11 @@ def _batches(connection: Connection) -> None:
     _add(connection, SESSIONS, "is_closing")
 
 
+def _queue(connection: Connection) -> None:
+    _QUEUE.create(connection, checkfirst=True)
+    connection.exec_driver_sql("DROP INDEX IF EXISTS ksef_submissions_work")
+
+
 def _add(connection: Connection, table: Table, name: str) -> None:
     # The first step makes the tables as they are by now.
     if all(column["name"] != name for column in inspect(connection).get_columns(table.name)):
@@ -146,7 +156,7 @@ def _add(connection: Connection, table: Table, name: str) -> None:
 
 
 #: From each version to the next; a released step never changes.
-_STEPS: Final[Mapping[int, Callable[[Connection], None]]] = {1: _first, 2: _corrections, 3: _batches}
+_STEPS: Final[Mapping[int, Callable[[Connection], None]]] = {1: _first, 2: _corrections, 3: _batches, 4: _queue}
 
 VERSION: Final = max(_STEPS)
 

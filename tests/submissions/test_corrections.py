@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import inspect
 
 from ksef_async import InvoicingMode, LocalProtocolError
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
@@ -51,6 +52,8 @@ async def test_journal_of_the_first_version_is_brought_up_to_date(journal_url: s
             await connection.exec_driver_sql("ALTER TABLE ksef_submissions DROP COLUMN corrects")
             await connection.exec_driver_sql("ALTER TABLE ksef_sessions DROP COLUMN uploaded")
             await connection.exec_driver_sql("ALTER TABLE ksef_sessions DROP COLUMN is_closing")
+            await connection.exec_driver_sql("DROP INDEX ksef_submissions_queue")
+            await connection.exec_driver_sql("CREATE INDEX ksef_submissions_work ON ksef_submissions (state, context)")
             await connection.exec_driver_sql("UPDATE ksef_schema SET version = 1")
 
     for _ in range(2):
@@ -59,5 +62,9 @@ async def test_journal_of_the_first_version_is_brought_up_to_date(journal_url: s
             added = await submissions.submit(sample_invoice(NIP, "FV/2"), offline=True, corrects=b"h" * 32)
             async with submissions.begin() as connection:
                 await connection.exec_driver_sql("SELECT uploaded, is_closing FROM ksef_sessions")
+                indices = await connection.run_sync(lambda sync: inspect(sync).get_indexes("ksef_submissions"))
+                names = {index["name"] for index in indices}
 
     assert added.corrects == b"h" * 32
+    assert "ksef_submissions_queue" in names
+    assert "ksef_submissions_work" not in names

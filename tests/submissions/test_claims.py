@@ -1,0 +1,60 @@
+"""What a claim reads: as much as it takes, however much is waiting."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import event
+
+from ksef_async.models.sessions import FormCode
+from ksef_async.sandbox import sample_invoice
+from ksef_async.submissions import Submissions
+from ksef_async.submissions.context_journal import ContextJournal
+from ksef_async.submissions.database import Database
+from ksef_async.submissions.leases import Leases
+from ksef_async.submissions.vault import Vault
+
+NIP = "5265877635"
+
+
+@asynccontextmanager
+async def waiting(url: str, priorities: list[int]) -> AsyncIterator[tuple[Database, ContextJournal]]:
+    """The journal of a context in which submissions with ``priorities`` wait."""
+    async with Submissions(url) as submissions:
+        for number, priority in enumerate(priorities):
+            await submissions.submit(sample_invoice(NIP, f"FV/{number}"), priority=priority)
+    database = Database(url)
+    try:
+        lease = await Leases(database, "worker", 60.0).take(NIP)
+        assert lease is not None
+        yield database, ContextJournal(database, Vault(()), lease)
+    finally:
+        await database.aclose()
+
+
+async def test_urgent_comes_first_and_what_failed_before_last(journal_url: str) -> None:
+    async with waiting(journal_url, [0, 100, 0, 100, 0]) as (_, journal):
+        first = await journal.claim(FormCode.FA3, "session", 1)
+        await journal.forget_session("session", "it fails")
+        rest = [claim.id for _ in range(3) for claim in await journal.claim(FormCode.FA3, "session", 2)]
+
+    assert [claim.id for claim in first] == [2]
+    assert rest == [4, 2, 1, 3, 5]
+
+
+async def test_claim_sorts_nothing(sqlite_url: str) -> None:
+    asked: list[tuple[str, Any]] = []
+    async with waiting(sqlite_url, [0] * 5) as (database, journal):
+        engine = database.engine.sync_engine
+        event.listen(engine, "before_cursor_execute", lambda *call: asked.append((call[2], call[3])))
+        await journal.claim(FormCode.FA3, "session", 2)
+        (chosen,) = [(statement, given) for statement, given in asked if "document" in statement]
+        async with database.read() as connection:
+            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {chosen[0]}", chosen[1])
+            steps = [row[-1] for row in plan]
+
+    assert steps == [
+        "SEARCH ksef_submissions USING INDEX ksef_submissions_queue (state=? AND context=? AND form_code=?)"
+    ]
