@@ -46,6 +46,9 @@ def _told(submission: Submission, status_code: int = 200, headers: Mapping[str, 
     return Response(content, status_code, headers, "application/json")
 
 
+_KEY: Final = "Idempotency-Key"
+
+
 class _Options(BaseModel):
     """What may be said of an invoice beside the document: ``key`` in a header, the others in the query."""
 
@@ -71,7 +74,6 @@ def _place(name: int | str, *within: int | str) -> tuple[int | str, ...]:
     return ("header", _KEY) if name == "key" else ("query", name, *within)
 
 
-_KEY: Final = "Idempotency-Key"
 _NO_OPTIONS: Final = _Options()
 _SUBMITTED: Final[dict[str, Any]] = {
     "requestBody": {"required": True, "content": {"application/xml": {"schema": {"type": "string"}}}},
@@ -89,7 +91,7 @@ _REFUSED: Final[dict[int | str, dict[str, Any]]] = {
     404: {"description": "There is no such company"},
     409: {"description": "Another document has its seller, kind and number, or its key"},
     413: {"description": "Too large"},
-    422: {"description": "A parameter is none"},
+    422: {"description": "A parameter cannot be understood"},
 }
 
 

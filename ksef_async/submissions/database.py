@@ -9,6 +9,7 @@ from typing import Any, Final
 import anyio
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
@@ -40,6 +41,8 @@ class Database:
         self.is_sqlite = kind == "sqlite"
         if self.is_sqlite:
             _promise(self.engine)
+        else:
+            _replace_closed(self.engine)
         # SQLite has one writer at a time: queueing here is fairer and quicker than its busy loop.
         self._writer = anyio.Lock()
         #: How many transactions were committed by this process.
@@ -129,3 +132,29 @@ def _promise(engine: AsyncEngine) -> None:
         # What only reads sees what is committed when a statement begins, as on PostgreSQL.
         if not connection.get_execution_options().get("ksef_reads"):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _replace_closed(engine: AsyncEngine) -> None:
+    """What the server has closed, e.g. to start again, is replaced before it is used.
+
+    Nothing is sent for it, as ``pool_pre_ping`` would: a task that is cancelled meanwhile would end with the driver's
+    error in place of its cancellation.
+    """
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _(connection: Any, _record: Any, _proxy: Any) -> None:
+        if _is_closed(connection.driver_connection):
+            raise DisconnectionError("the server has closed the connection")
+
+
+def _is_closed(connection: Any) -> bool:
+    if not hasattr(connection, "pgconn"):
+        return bool(connection.is_closed())  # asyncpg hears of it by itself
+    from psycopg import OperationalError
+
+    try:
+        for _ in ("the server's last words", "its end"):
+            connection.pgconn.consume_input()
+    except OperationalError:
+        return True
+    return False

@@ -60,7 +60,7 @@ def journal(url: URL | str, driver: str) -> str:
 
 
 async def settled(submissions: Submissions) -> None:
-    """Wait for the end; who looks while the server is gone, or right after it, is told so."""
+    """Wait for the end; who looks while the server is gone is told so."""
     while True:
         try:
             await submissions.settled()
@@ -105,6 +105,24 @@ async def test_server_that_restarts_in_the_middle_loses_and_doubles_nothing(
                 await settled(submissions)
 
         await check(sandbox, submissions, documents)
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+async def test_connections_that_a_restart_has_closed_are_replaced(server: PostgresServer, driver: str) -> None:
+    async with Submissions(journal(server.url, driver)) as submissions:
+
+        async def use() -> None:
+            await asyncio.gather(*(submissions.count() for _ in range(10)))
+            for number in range(10):
+                await submissions.submit(sample_invoice("5265877635", f"FV/{number}"))
+
+        await use()
+        for how in (signal.SIGINT, signal.SIGQUIT):
+            await anyio.to_thread.run_sync(server.stop, how)
+            await anyio.to_thread.run_sync(server.start)
+            await use()
+
+        assert len(await submissions.list()) == 10
 
 
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
