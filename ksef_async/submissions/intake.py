@@ -33,8 +33,8 @@ _TRIES: Final = 3
 #: States in which a document leaves its identity to others.
 _GIVEN_UP: Final = (SubmissionState.REJECTED, SubmissionState.CANCELLED)
 
-#: Reading more bytes than this leaves the event loop: it takes 3 ms for 100,000.
-_LARGE: Final = 100_000
+#: Reading more bytes than this leaves the event loop: it takes 2 ms.
+_LARGE: Final = 64_000
 
 
 def identity_text(identity: Identity) -> str:

@@ -13,7 +13,7 @@ from ..errors import CryptoError
 __all__ = ["Vault"]
 
 #: Encrypting more than this leaves the event loop.
-_LARGE: Final = 256_000
+_LARGE: Final = 64_000
 
 #: What every Fernet token starts with (its version, 0x80, in Base64); no XML document does.
 _TOKEN: Final = b"gAAAA"
