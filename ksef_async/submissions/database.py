@@ -153,8 +153,8 @@ def _is_closed(connection: Any) -> bool:
     from psycopg import OperationalError
 
     try:
-        for _ in ("the server's last words", "its end"):
-            connection.pgconn.consume_input()
+        connection.pgconn.consume_input()  # the server's last words
+        connection.pgconn.consume_input()  # its end
     except OperationalError:
         return True
     return False
