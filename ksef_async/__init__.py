@@ -7,7 +7,7 @@ The map of the house; a room imports rooms on lines above it:
     models  crypto                     data; bytes in, bytes out
     operations                         the API as a table
     protocol                           the rules of KSeF, without input or output
-    transport  polling  paging  shielding   the socket; the waiting loop; lists; what cancellation must not stop
+    transport  polling  paging  shielding  offloading   the socket; waiting; lists; finishing; threads
     sandbox                            a KSeF in this process
     caller                             calling one operation
     keys                               the Ministry's public keys

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
-import anyio.to_thread
 
 from .environment import Environment
 from .errors import (
@@ -33,6 +32,7 @@ from .models.events import (
     RequestSent,
     SystemWarning,
 )
+from .offloading import offload
 from .operations import Bearer, Operation
 from .protocol.messages import FileBody, RawRequest, RawResponse
 from .protocol.pacing import Pacer
@@ -52,9 +52,6 @@ ResponseT = TypeVar("ResponseT")
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-
-#: Reading a larger answer leaves the event loop; a page of 1,000 invoices has 600 kB and takes some 20 ms.
-_LARGE = 64_000
 
 
 class Api(Protocol):
@@ -377,6 +374,4 @@ class Caller:
         )
         if warning := response.headers.get("x-system-warning"):
             self.report(SystemWarning(operation=name, text=warning))
-        if len(response.body) > _LARGE:
-            return await anyio.to_thread.run_sync(decipher, response)
-        return decipher(response)
+        return await offload(len(response.body), decipher, response)

@@ -22,7 +22,7 @@ LAYERS = (
     ("models", "crypto"),
     ("operations",),
     ("protocol",),
-    ("transport", "polling", "paging", "shielding"),
+    ("transport", "polling", "paging", "shielding", "offloading"),
     ("sandbox",),
     ("caller",),
     ("keys",),
@@ -36,7 +36,7 @@ LAYERS = (
 OUTSIDE = (("",), ("demo", "pytest_plugin"), ("__main__", "fastapi"), ("cli",))
 LEVELS = {room: level for level, rooms in enumerate(LAYERS + OUTSIDE) for room in rooms}
 #: The sandbox stands beside the client's rooms: both meet only in the table, the models and the rules.
-BESIDE = {"sandbox": {"transport", "polling", "paging", "shielding"}}
+BESIDE = {"sandbox": {"transport", "polling", "paging", "shielding", "offloading"}}
 
 ROOT = Path(ksef_async.__file__).parent
 

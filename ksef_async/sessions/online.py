@@ -14,7 +14,6 @@ from functools import partial
 from typing import Final, Self
 
 import anyio
-import anyio.to_thread
 
 from ..auth.access import AuthorizedCaller
 from ..crypto.envelope import SessionCipher
@@ -27,6 +26,7 @@ from ..errors import (
 )
 from ..models.keys import EncryptionInfo
 from ..models.sessions import FormCode, SessionStatus, StatusCode
+from ..offloading import offload
 from ..operations.sessions import CLOSE_ONLINE_SESSION
 from ..polling import Cadence, wait_until
 from ..protocol.error_codes import ErrorCode
@@ -47,9 +47,6 @@ ACTIVATION_CADENCE = Cadence(interval=0.2, factor=2.0, longest=3.2, deadline=10.
 
 #: Seconds that leaving a block may take to close the session.
 CLOSE_TIMEOUT: Final = 10.0
-
-#: Encrypting and hashing more than this leaves the event loop (64 kB take a quarter of a millisecond).
-_LARGE = 64_000
 
 #: Ends of a session that a close brings about; any other is a death.
 _NOT_CLOSABLE = frozenset(StatusCode) - {StatusCode.OPENED}
@@ -290,10 +287,7 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
         Source: POST /sessions/online/{referenceNumber}/invoices; sesja-interaktywna.md, section 2.
         """
         cipher = self._check_can_send(invoice, offline=offline, corrects=corrects)
-        if len(invoice) <= _LARGE:
-            request = seal(cipher, invoice, offline, corrects)
-        else:
-            request = await anyio.to_thread.run_sync(seal, cipher, invoice, offline, corrects)
+        request = await offload(len(invoice), seal, cipher, invoice, offline, corrects)
         try:
             reference_number = await self._delivery.hand_over(request, again=again)
         except BadRequestError as error:

@@ -21,6 +21,7 @@ from ..errors import LocalProtocolError, RemoteProtocolError
 from ..models.common import Context, ContextType
 from ..models.sessions import InvoicingMode
 from ..models.upo import UPODocument, UPOEntry
+from ..offloading import offload
 from ..protocol.ksef_number import KsefNumber
 from ..protocol.xml import ET, local_name, parse_xml
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from ..crypto.certificates import Certificate
 
 __all__ = ["SessionUPO", "parse_upo", "upo_signer", "verify_upo"]
-
-#: Reading more than this leaves the event loop; a page of 10,000 invoices has some 6 MB.
-_LARGE = 64_000
 
 _CONTEXT_TYPES: Final = {
     "Nip": ContextType.NIP,
@@ -61,7 +59,7 @@ async def verify_upo(xml: bytes, *, session_reference_number: str) -> UPODocumen
         RemoteProtocolError: It is not a UPO, is about another session, or holds a broken KSeF number.
     """
     try:
-        document = parse_upo(xml) if len(xml) <= _LARGE else await anyio.to_thread.run_sync(parse_upo, xml)
+        document = await offload(len(xml), parse_upo, xml)
     except ValueError as error:
         raise RemoteProtocolError(
             f"KSeF's UPO of session {session_reference_number} cannot be read: {error}.", operation="upo"

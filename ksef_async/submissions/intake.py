@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
-import anyio.to_thread
 import attrs
 from sqlalchemy import or_, select
 from sqlalchemy.sql import ColumnElement
 
 from ..errors import LocalProtocolError
+from ..offloading import offload
 from ..protocol.invoices import check_correction, check_invoice_file
 from .errors import IdentityTakenError
 from .identity import read_identity
@@ -32,9 +32,6 @@ _TRIES: Final = 3
 
 #: States in which a document leaves its identity to others.
 _GIVEN_UP: Final = (SubmissionState.REJECTED, SubmissionState.CANCELLED)
-
-#: Reading more bytes than this leaves the event loop: it takes 2 ms.
-_LARGE: Final = 64_000
 
 
 def identity_text(identity: Identity) -> str:
@@ -77,7 +74,7 @@ async def prepare(
     """
     check_invoice_file(xml)
     check_correction(corrects, offline=offline)
-    identity = await anyio.to_thread.run_sync(read_identity, xml) if len(xml) > _LARGE else read_identity(xml)
+    identity = await offload(len(xml), read_identity, xml)
     return Entry(
         identity=identity,
         digest=hashlib.sha256(xml).digest(),

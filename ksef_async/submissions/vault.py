@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import anyio.to_thread
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from ..errors import CryptoError
+from ..offloading import offload
 
 __all__ = ["Vault"]
-
-#: Encrypting more than this leaves the event loop.
-_LARGE: Final = 64_000
 
 #: What every Fernet token starts with (its version, 0x80, in Base64); no XML document does.
 _TOKEN: Final = b"gAAAA"
@@ -46,9 +43,7 @@ class Vault:
         """What to store of ``document``."""
         if self._fernet is None:
             return document
-        if len(document) > _LARGE:
-            return await anyio.to_thread.run_sync(self._fernet.encrypt, document)
-        return self._fernet.encrypt(document)
+        return await offload(len(document), self._fernet.encrypt, document)
 
     async def unlock(self, stored: bytes) -> bytes:
         """The document that was stored; one from before there was a key is read as it is.
@@ -61,8 +56,6 @@ class Vault:
         if self._fernet is None:
             raise CryptoError("The journal's documents are encrypted; give Submissions the keys they were stored with.")
         try:
-            if len(stored) > _LARGE:
-                return await anyio.to_thread.run_sync(self._fernet.decrypt, stored)
-            return self._fernet.decrypt(stored)
+            return await offload(len(stored), self._fernet.decrypt, stored)
         except InvalidToken:
             raise CryptoError("A document in the journal was encrypted with another key, or is damaged.") from None
