@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 
 from ..models.sessions import FormCode
 from .fenced import MAY_BE_IN_BATCH, FencedJournal
-from .schema import SESSIONS, SUBMISSIONS
+from .schema import CLAIM_ORDER, SESSIONS, SUBMISSIONS
 from .states import SubmissionState
 
 __all__ = ["BATCH", "BatchJournal"]
@@ -30,7 +30,7 @@ class BatchJournal(FencedJournal):
     async def claim(self, form_code: FormCode, batch: str, limit: int) -> int:
         """Commit the intent to pack the next ``limit`` submissions as ``batch``; how many they are."""
         chosen = select(_T.id).where(self._queued_as(form_code), MAY_BE_IN_BATCH)
-        chosen = chosen.order_by(_T.priority.desc(), _T.attempt, _T.id).limit(limit)
+        chosen = chosen.order_by(*CLAIM_ORDER).limit(limit)
         values = {"state": _S.SENDING.value, "owner": self._lease.owner, "session": batch, "updated_at": time.time()}
         values["attempt"] = _T.attempt + 1
         queued = _T.state == _S.QUEUED.value

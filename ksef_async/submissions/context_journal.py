@@ -18,7 +18,7 @@ from ..models.upo import UPODocument
 from .batch_journal import BATCH, BatchJournal
 from .fenced import MAY_BE_IN_BATCH, FencedJournal, in_state
 from .models import Reason
-from .schema import CONTEXTS, SESSIONS, SUBMISSIONS, UPOS
+from .schema import CLAIM_ORDER, CONTEXTS, SESSIONS, SUBMISSIONS, UPOS
 from .states import OPEN, SubmissionState, sources_of
 
 if TYPE_CHECKING:
@@ -145,8 +145,7 @@ class ContextJournal(FencedJournal):
         if but_batch:
             queued &= not_(MAY_BE_IN_BATCH)
         chosen = select(_T.id, _T.attempt, _T.document, _T.offline, _T.corrects).where(queued)
-        # What failed before waits behind what did not.
-        chosen = chosen.order_by(_T.priority.desc(), _T.attempt, _T.id).limit(limit)
+        chosen = chosen.order_by(*CLAIM_ORDER).limit(limit)
         async with self._write() as connection:
             rows = (await connection.execute(chosen.with_for_update(skip_locked=True))).all()
             if not rows:

@@ -31,7 +31,7 @@ from sqlalchemy.engine import Connection
 
 from ..errors import LocalProtocolError
 
-__all__ = ["CONTEXTS", "METADATA", "SESSIONS", "SUBMISSIONS", "UPOS", "VERSION", "migrate"]
+__all__ = ["CLAIM_ORDER", "CONTEXTS", "METADATA", "SESSIONS", "SUBMISSIONS", "UPOS", "VERSION", "migrate"]
 
 METADATA: Final = MetaData()
 
@@ -80,10 +80,10 @@ SUBMISSIONS: Final = Table(
 )
 
 _T: Final = SUBMISSIONS.c
-#: In the order in which they are claimed, so that a claim takes no longer the more are waiting.
-_QUEUE: Final = Index(
-    "ksef_submissions_queue", _T.state, _T.context, _T.form_code, _T.priority.desc(), _T.attempt, _T.id
-)
+#: In which submissions are claimed: what failed before waits behind what did not.
+CLAIM_ORDER: Final = (_T.priority.desc(), _T.attempt, _T.id)
+#: So that a claim takes no longer the more are waiting.
+_QUEUE: Final = Index("ksef_submissions_queue", _T.state, _T.context, _T.form_code, *CLAIM_ORDER)
 
 #: Sessions that were opened, so that another process can go on with them, close them and fetch their UPO.
 SESSIONS: Final = Table(
