@@ -14,7 +14,7 @@ import httpx
 import pytest
 from blockbuster import BlockBuster
 from clients import QUICK
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
 
 from ksef_async import KsefToken
 from ksef_async.fastapi import KsefClientDep, KsefService, router
@@ -276,6 +276,34 @@ async def test_callers_can_be_asked_who_they_are(sandbox: Sandbox, journal: Path
 
     assert (refused.status_code, allowed.status_code) == (403, 200)
     assert not sandbox.world.sessions
+
+
+def test_handlers_that_read_the_request_themselves_are_called_directly() -> None:
+    direct = {route.name for route in router.routes if route.get_route_handler() is route.endpoint}  # type: ignore[attr-defined]
+
+    assert direct == {"submit_invoice", "get_invoice", "get_upo"}
+
+
+@pytest.mark.parametrize("place", ["router", "router within another", "application"])
+async def test_nobody_gets_past_the_dependencies_of_a_user(place: str) -> None:
+    async def nobody() -> None:
+        raise HTTPException(403)
+
+    refusing = [Depends(nobody)]
+    app = FastAPI(dependencies=refusing if place == "application" else ())
+    if place == "router within another":
+        outer = APIRouter()
+        outer.include_router(router)
+        app.include_router(outer, dependencies=refusing)
+    else:
+        app.include_router(router, dependencies=refusing if place == "router" else ())
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+        base = f"/{OTHER_NIP}/invoices"
+        answers = [await http.get(f"{base}{path}") for path in ("", "/1", "/1/upo", "/1/events")]
+        answers.append(await http.post(base, content=b"<Faktura/>"))
+
+    assert [answer.status_code for answer in answers] == [403] * 5
 
 
 async def test_service_that_stops_while_sending_loses_nothing(sandbox: Sandbox, journal: Path) -> None:

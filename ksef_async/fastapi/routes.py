@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from collections.abc import Callable, Coroutine, Mapping
+from inspect import getclosurevars, isfunction
+from typing import Annotated, Any, Final, cast
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, ValidationError
 
 from ..errors import LocalProtocolError
@@ -19,9 +22,25 @@ from .views import SubmissionView
 
 __all__ = ["get_invoice", "get_upo", "list_invoices", "router", "submit_invoice", "watch_invoice"]
 
+
+class _DirectRoute(APIRoute):
+    """Calls a handler that reads the request itself without looking for what FastAPI would give it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+        # What FastAPI is going to look for, dependencies that a user gave to the router or to the application among
+        # it. A handler that does not say, wrapped or of another version, stays as it is: it may ask who calls.
+        sought = getclosurevars(handler).nonlocals.get("dependant") if isfunction(handler) else None
+        if isinstance(sought, Dependant) and not (
+            sought.dependencies or sought.path_params or sought.query_params or sought.header_params
+        ):
+            return cast("Callable[[Request], Coroutine[Any, Any, Response]]", self.endpoint)
+        return handler
+
+
 #: Under ``/{nip}/invoices``. What is asked for most does without parameters, dependencies and response models of
 #: FastAPI's, which take longer than the journal: it reads the request itself, and tells OpenAPI what it reads.
-router: Final = APIRouter(tags=["KSeF"])
+router: Final = APIRouter(tags=["KSeF"], route_class=_DirectRoute)
 
 _NIP: Final = {"name": "nip", "in": "path", "required": True, "schema": {"type": "string"}}
 _ONE: Final[dict[str, Any]] = {
