@@ -55,7 +55,7 @@ def parse_xml(data: bytes, take: Callable[[ET.Element, ET.Element], bool] | None
         Exception: Whatever ``take`` raises, but a `LookupError`.
     """
     # Without a DTD there are no entities, which is what S314 warns of.
-    parser = ET.XMLParser(target=_StrictBuilder() if take is None else _TakingBuilder(take))  # noqa: S314
+    parser = ET.XMLParser(target=_builder(data) if take is None else _TakingBuilder(take))  # noqa: S314
     try:
         size = _PIECE if take is None else _SMALL_PIECE
         for start in range(0, len(data), size):
@@ -64,6 +64,13 @@ def parse_xml(data: bytes, take: Callable[[ET.Element, ET.Element], bool] | None
         return root
     except (ET.ParseError, LookupError) as error:  # LookupError: an encoding Python does not know
         raise ValueError(f"not well-formed XML: {error}") from error
+
+
+def _builder(data: bytes) -> ET.TreeBuilder:
+    # ElementTree's own takes a quarter less time than one derived from it, and does where there is nothing to refuse.
+    # These bytes mean the same in every encoding that expat takes but UTF-16, which has zeros in it.
+    is_harmless = not (b"<!DOCTYPE" in data or data.count(b"<?") > data.startswith(b"<?xml ") or b"\0" in data)
+    return ET.TreeBuilder() if is_harmless else _StrictBuilder()
 
 
 def local_name(element: ET.Element) -> str:

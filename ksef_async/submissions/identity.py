@@ -61,13 +61,13 @@ def _required(root: Element, path: _Path) -> str:
 
 
 def _find(element: Element, path: _Path) -> Element | None:
-    """The first element at ``path``, whatever its namespace; ElementTree's own wildcards take more time."""
-    name, *rest = path
-    suffix = f"}}{name}"
-    for child in element:
-        if child.tag.endswith(suffix) or child.tag == name:
-            if not rest:
-                return child
-            if (found := _find(child, tuple(rest))) is not None:
-                return found
-    return None
+    """The first element at ``path``, whatever the namespaces."""
+    for name in path:
+        namespace, brace, _ = element.tag.rpartition("}")
+        found = element.find(f"{namespace}{brace}{name}")
+        if found is None:  # Wildcards take more time.
+            found = element.find(f"{{*}}{name}")
+        if found is None:
+            return None
+        element = found
+    return element

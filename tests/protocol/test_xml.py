@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+from encodings.aliases import aliases
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from ksef_async.protocol.xml import ET, local_name, parse_xml
 
@@ -47,6 +51,38 @@ def test_document_is_refused(document: bytes, said: str) -> None:
 )
 def test_document_is_read(document: bytes) -> None:
     assert parse_xml(document).text == "ż"
+
+
+@pytest.mark.parametrize("refused", [BOMB, "<a><?php 1?></a>"], ids=["dtd", "instruction"])
+def test_no_encoding_hides_what_is_refused(refused: str) -> None:
+    for encoding in {*aliases.values()}:
+        head = f'<?xml version="1.0" encoding="{encoding}"?>'
+        for text in (refused, head + refused):
+            try:
+                document = text.encode(encoding)
+            except (LookupError, UnicodeError, TypeError, AssertionError):
+                continue  # No encoding of text, or none of these characters.
+            for tried in (document, head.encode() + document):
+                with pytest.raises(ValueError, match=r"DTD|processing instruction|not well-formed|multi-byte|encoding"):
+                    parse_xml(tried)
+
+
+PIECES = ["<?xml version='1.0'?>", "<?xml\n version='1.0'?>", "<?xml-x?>", "<?x y?>", "<!DOCTYPE a>", "<!-- <?x?> -->"]
+PIECES += ["<a>", "</a>", "<a/>", "<![CDATA[<!DOCTYPE a>]]>", "<!doctype a>", "<b c='<?'/>", " ", "x", "\ufeff", "\0"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), st.sampled_from(["utf-8", "utf-16", "utf-16-le"]))
+@example("<a/>", "utf-8")
+@example("<?xml version='1.0'?><a><?x y?></a>", "utf-8")
+@example("<?xml-x?><a/>", "utf-8")
+def test_same_is_refused_whichever_way_it_is_read(text: str, encoding: str) -> None:
+    def outcome(*take: object) -> tuple[str, object]:
+        try:
+            return "read", ET.tostring(parse_xml(text.encode(encoding), *take))  # type: ignore[arg-type]
+        except ValueError as error:
+            return "refused", str(error)
+
+    assert outcome() == outcome(lambda _root, _child: False)
 
 
 def test_deep_nesting_does_not_overflow_the_stack() -> None:
