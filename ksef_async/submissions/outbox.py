@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Self
 
 import anyio
@@ -16,7 +17,7 @@ from ..shielding import finish
 from .database import Database
 from .engine import Engine
 from .grouping import Grouped, told
-from .intake import hand_in, prepare
+from .intake import Document, hand_in
 from .journal import Journal
 from .models import Submission
 from .runner import Clients, Runner
@@ -63,7 +64,9 @@ class Submissions(anyio.AsyncContextManagerMixin):
         self._database = Database(url)
         self._vault = Vault(keys)
         self._journal = Journal(self._database, self._vault)
-        self._intake = Grouped(self._database.write, hand_in, weigh=lambda entry: len(entry.stored))
+        self._intake = Grouped(
+            self._database.write, partial(hand_in, self._vault), weigh=lambda document: len(document.xml)
+        )
         self._clients = client
         self._engine = engine
         self._settings = settings or Settings()
@@ -166,19 +169,11 @@ class Submissions(anyio.AsyncContextManagerMixin):
             IdentityTakenError: Another document of the same seller, kind and number (not rejected, not cancelled),
                 or with the same key, is in the journal.
         """
-        entry = await prepare(
-            self._vault,
-            xml,
-            key=key,
-            priority=int(priority),
-            nip=nip,
-            offline=offline,
-            corrects=corrects,
-        )
+        document = Document(xml=xml, key=key, nip=nip, priority=int(priority), offline=offline, corrects=corrects)
         if tx is not None:
             # Its commit is seen at the next look: nobody tells us of it.
-            return told((await hand_in(tx, [entry]))[0])
-        submission = await self._intake.ask(entry)
+            return told((await hand_in(self._vault, tx, [document]))[0])
+        submission = await self._intake.ask(document)
         if self._runner is not None:
             self._runner.wake(submission.nip)
         return submission

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
@@ -126,6 +127,29 @@ async def test_calls_at_once_take_few_transactions(journal_url: str) -> None:
         assert [one.identity.number for one in submitted] == [f"FV/{n}" for n in range(100)]
         found = await asyncio.gather(*(submissions.get(one.id) for one in submitted))
         assert found == submitted
+
+
+async def test_others_have_their_turn_while_many_documents_are_read(sqlite_url: str) -> None:
+    rows = b"<FaWiersz><NrWierszaFa>1</NrWierszaFa></FaWiersz>" * 1_000
+    documents = [sample_invoice(NIP, f"FV/{number}").replace(b"</Fa>", rows + b"</Fa>") for number in range(60)]
+    gaps: list[float] = []
+
+    async def beat() -> None:
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(0)
+            gaps.append(time.perf_counter() - last)
+            last += gaps[-1]
+
+    async with Submissions(sqlite_url) as submissions:
+        began = time.perf_counter()
+        beating = asyncio.create_task(beat())
+        commits = submissions.commits
+        await asyncio.gather(*map(submissions.submit, documents))
+        beating.cancel()
+
+        assert submissions.commits - commits <= 2
+        assert max(gaps) < (time.perf_counter() - began) / 4
 
 
 async def test_processes_that_submit_the_same_at_once_agree(journal_url: str) -> None:
