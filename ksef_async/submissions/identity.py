@@ -62,12 +62,11 @@ def _required(root: Element, path: _Path) -> str:
 
 def _find(element: Element, path: _Path) -> Element | None:
     """The first element at ``path``, whatever the namespaces."""
-    for name in path:
+    for place, name in enumerate(path):
         namespace, brace, _ = element.tag.rpartition("}")
         found = element.find(f"{namespace}{brace}{name}")
-        if found is None:  # Wildcards take more time.
-            found = element.find(f"{{*}}{name}")
         if found is None:
-            return None
+            # UBL has other namespaces inside than outside. Wildcards take more time.
+            return element.find("/".join(f"{{*}}{step}" for step in path[place:]))
         element = found
     return element

@@ -56,6 +56,13 @@ FA3 = ("urn:fa", "", "FA (3)", "Fa", "P_2")
         ),
         pytest.param(ubl("Invoice"), "Invoice", "PEF/1", FormCode.PEF3, id="PEF(3)"),
         pytest.param(ubl("CreditNote"), "CreditNote", "PEF/1", FormCode.PEF_KOR3, id="PEF_KOR(3)"),
+        pytest.param(
+            ubl("Invoice").replace("<a:PartyTaxScheme>", "<a:PartyTaxScheme/><a:PartyTaxScheme>"),
+            "Invoice",
+            "PEF/1",
+            FormCode.PEF3,
+            id="PEF(3) with two tax schemes",
+        ),
     ],
 )
 def test_identity_of_each_form(document: str, kind: str, number: str, form_code: FormCode) -> None:
