@@ -2,11 +2,12 @@
 
 ``python tests/benchmarks/bench_service.py --invoices 1000 --at-once 200 --runs 3`` runs four processes on one machine:
 the sandbox, the example's service, a FastAPI application that does nothing, and this one. Rounds of requests, all at
-once, go to both applications in turn, so that both meet the machine as it is: the empty handler before and after each
-round of the service's. Machines have slow moments, which decide the p99 of a whole run, so the difference is told of
-the median turn, too. The sandbox, which stands for a machine elsewhere, gives way to the others. A latency is the time
-from giving a whole round to aiohttp until the one answer is read, so it has this process's own work in it, for both
-alike. Rounds count while invoices are under way; one request of each kind goes ahead of them, for it loads code.
+once, go to both applications in turn, so that both meet the machine as it is: before and after each round of the
+service's the empty handlers get the same, invoices for invoices. Machines have slow moments, which decide the p99 of a
+whole run, so the difference is told of the median turn, too. The sandbox, which stands for a machine elsewhere, runs
+when all others wait. A latency is the time from giving a whole round to aiohttp until the one answer is read, so it has
+this process's own work in it, for both alike. Rounds count while invoices are under way; one request of each kind goes
+ahead of them, for it loads code.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import os
 import re
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import repeat
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -36,24 +39,48 @@ __all__ = ["Figures", "measure", "p99"]
 
 HERE = Path(__file__).parent
 
-ALONE = "empty handler, alone"
 UNDER_WAY = ("queued", "sending", "taken_in")
 
 
 @attrs.define
-class Figures:
-    """Seconds that requests took, by what they asked for."""
+class Latencies:
+    """Seconds that requests of one kind took."""
 
-    latencies: dict[str, list[float]] = attrs.field(factory=dict)
-    #: By how much their p99 was over that of an empty handler alone, in each turn.
-    over: dict[str, list[float]] = attrs.field(factory=dict)
+    service: list[float] = attrs.field(factory=list)
+    #: The same requests to the empty handler alone.
+    empty: list[float] = attrs.field(factory=list)
+
+    @property
+    def over(self) -> float:
+        """By how much the service's p99 is over that of the empty handler."""
+        return p99(self.service) - p99(self.empty)
+
+
+@attrs.define
+class Figures:
+    """The turns of each kind of request."""
+
+    turns: dict[str, list[Latencies]] = attrs.field(factory=dict)
     seconds: float = 0.0
     accepted: int = 0
 
-    def add(self, latencies: dict[str, list[float]]) -> None:
-        for what, taken in latencies.items():
-            self.latencies.setdefault(what, []).extend(taken)
-            self.over.setdefault(what, []).append(p99(taken) - p99(latencies[ALONE]))
+    def __str__(self) -> str:
+        lines = [f"{self.accepted} invoices accepted in {self.seconds:.1f} s"]
+        for kind, turns in self.turns.items():
+            whole = Latencies()
+            for turn in turns:
+                whole.service += turn.service
+                whole.empty += turn.empty
+            typical = median(turn.over for turn in turns)
+            over = f"p99 {1e3 * whole.over:+.0f} ms, in the median turn {1e3 * typical:+.0f} ms"
+            lines.append(f"{kind:<30} {_told(whole.service)}  ({over})")
+            lines.append(f"{'  to the empty handler alone':<30} {_told(whole.empty)}")
+        return "\n".join(lines)
+
+
+def _told(latencies: Sequence[float]) -> str:
+    p50, last = 1e3 * median(latencies), 1e3 * p99(latencies)
+    return f"{len(latencies):>6} requests  p50 {p50:4.0f} ms  p99 {last:4.0f} ms"
 
 
 def p99(latencies: Sequence[float]) -> float:
@@ -64,11 +91,12 @@ def p99(latencies: Sequence[float]) -> float:
 async def sandbox() -> AsyncIterator[dict[str, str]]:
     """In a process of its own: what a client needs to know."""
     process = await asyncio.create_subprocess_exec(
-        *("nice", "-n", "19", sys.executable, "-m", "ksef_async", "sandbox", "--no-rate-limits"),
+        *(sys.executable, "-m", "ksef_async", "sandbox", "--no-rate-limits"),
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
     try:
+        os.sched_setscheduler(process.pid, os.SCHED_IDLE, os.sched_param(0))
         lines = [(await process.stdout.readline()).decode() for _ in range(3)]
         yield dict(re.findall(r"^(KSEF_\w+)=(.+)$", "".join(lines), re.MULTILINE))
     finally:
@@ -76,12 +104,28 @@ async def sandbox() -> AsyncIterator[dict[str, str]]:
         await process.wait()
 
 
-async def _ask(http: aiohttp.ClientSession, method: str, url: str, body: bytes | None = None) -> float:
-    started = time.perf_counter()
-    async with http.request(method, url, data=body) as response:
-        await response.read()
-        assert response.status in (200, 202), (response.status, url)
-    return time.perf_counter() - started
+@attrs.frozen
+class _Load:
+    http: aiohttp.ClientSession
+    empty: str
+
+    async def turn(self, addresses: Sequence[str], documents: Sequence[bytes] = ()) -> Latencies:
+        """Ask the service at each address, or hand it a document; and the same of the empty handler, twice."""
+        nowhere = [self.empty] * len(addresses)
+        before = await self._round(nowhere, documents)
+        service = await self._round(addresses, documents)
+        return Latencies(service, before + await self._round(nowhere, documents))
+
+    async def _round(self, addresses: Sequence[str], documents: Sequence[bytes]) -> list[float]:
+        calls = zip(addresses, documents or repeat(None), strict=False)
+        return await asyncio.gather(*(self._ask(address, document) for address, document in calls))
+
+    async def _ask(self, address: str, document: bytes | None) -> float:
+        started = time.perf_counter()
+        async with self.http.request("GET" if document is None else "POST", address, data=document) as response:
+            await response.read()
+            assert response.status in (200, 202), (response.status, address)
+        return time.perf_counter() - started
 
 
 async def measure(invoices: int, at_once: int, figures: Figures) -> None:
@@ -101,37 +145,25 @@ async def _run(
     http: aiohttp.ClientSession, url: str, empty: str, nip: str, invoices: int, at_once: int, figures: Figures
 ) -> None:
     base = f"{url}/ksef/{nip}/invoices"
-    handlers = {ALONE: f"{empty}/empty", "empty handler in the service": f"{url}/empty"}
-    for address in handlers.values():
-        await asyncio.gather(*(_ask(http, "GET", address) for _ in range(at_once)))  # connections are made
-    await _ask(http, "POST", base, sample_invoice(nip, "FV/FIRST"))
-    await _ask(http, "GET", f"{base}/1")
+    load = _Load(http, f"{empty}/empty")
+    await load.turn([f"{url}/empty"] * at_once)  # connections are made
+    await load.turn([base], [sample_invoice(nip, "FV/FIRST")])
+    await load.turn([f"{base}/1"])
     documents = [sample_invoice(nip, f"FV/{number}") for number in range(invoices)]
     submitted = 1
     started = time.perf_counter()
     while True:
-        taken: dict[str, list[float]] = {}
-
-        async def round_of(what: str, calls: Sequence[tuple[str, str, bytes | None]]) -> None:
-            latencies = await asyncio.gather(*(_ask(http, *call) for call in calls))
-            taken.setdefault(what, []).extend(latencies)  # noqa: B023
-
-        async def empty_round(what: str = ALONE) -> None:
-            await round_of(what, [("GET", handlers[what], None)] * at_once)
-
+        turns: dict[str, Latencies] = {}
         lot, documents = documents[:at_once], documents[at_once:]
         if lot:
-            await empty_round()
-            await round_of("submit", [("POST", base, document) for document in lot])
+            turns["submit"] = await load.turn([base] * len(lot), lot)
             submitted += len(lot)
-        await empty_round()
-        numbers = [max(1, submitted - number) for number in range(at_once)]
-        await round_of("status", [("GET", f"{base}/{number}", None) for number in numbers])
-        await empty_round()
-        await empty_round("empty handler in the service")
+        turns["status"] = await load.turn([f"{base}/{max(1, submitted - number)}" for number in range(at_once)])
+        turns["empty handler in the service"] = await load.turn([f"{url}/empty"] * at_once)
         if not await _listed(http, base, UNDER_WAY, 1):
             break
-        figures.add(taken)
+        for kind, turn in turns.items():
+            figures.turns.setdefault(kind, []).append(turn)
     figures.seconds += time.perf_counter() - started
     figures.accepted += len(await _listed(http, base, ("accepted",), 1000))
 
@@ -153,14 +185,7 @@ def main() -> None:
     gc.disable()  # Answers would wait for it, 60 ms at a time.
     for _ in range(options.runs):
         asyncio.run(measure(options.invoices, options.at_once, figures))
-    print(f"{figures.accepted} invoices accepted in {figures.seconds:.1f} s; {options.at_once} requests at once")
-    alone = p99(figures.latencies[ALONE])
-    for what, taken in sorted(figures.latencies.items()):
-        over = (
-            f"p99 {1e3 * (p99(taken) - alone):+.0f} ms, in the median turn {1e3 * median(figures.over[what]):+.0f} ms"
-        )
-        times = f"p50 {1e3 * median(taken):4.0f} ms  p99 {1e3 * p99(taken):4.0f} ms"
-        print(f"{what:<30} {len(taken):>6} requests  {times}{'' if what == ALONE else f'  ({over})'}")
+    print(f"{options.at_once} requests at once; {figures}")
 
 
 if __name__ == "__main__":

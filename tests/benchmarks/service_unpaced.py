@@ -22,5 +22,6 @@ empty = FastAPI()
 
 @app.get("/empty")
 @empty.get("/empty")
+@empty.post("/empty")
 async def nothing() -> None:
     return None
