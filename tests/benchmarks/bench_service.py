@@ -3,11 +3,11 @@
 ``python tests/benchmarks/bench_service.py --invoices 1000 --at-once 200 --runs 3`` runs four processes on one machine:
 the sandbox, the example's service, a FastAPI application that does nothing, and this one. Rounds of requests, all at
 once, go to both applications in turn, so that both meet the machine as it is: before and after each round of the
-service's the empty handlers get the same, invoices for invoices. Machines have slow moments, which decide the p99 of a
-whole run, so the difference is told of the median turn, too. The sandbox, which stands for a machine elsewhere, runs
-when all others wait. A latency is the time from giving a whole round to aiohttp until the one answer is read, so it has
-this process's own work in it, for both alike. Rounds count while invoices are under way; one request of each kind goes
-ahead of them, for it loads code.
+service's the empty handler gets the same, invoices for invoices. Machines have slow moments, which decide the p99 of a
+whole run, so the difference is told of the median turn, too. The sandbox, which stands for a machine elsewhere, has
+what the others leave of this one (Linux). A latency is the time from giving a whole round to aiohttp until the one
+answer is read, so it has this process's own work in it, for both alike. Rounds count while invoices are under way; one
+request of each kind goes ahead of them, for it loads code.
 """
 
 from __future__ import annotations
