@@ -103,7 +103,9 @@ async def test_no_session_stays_open_at_whatever_step_the_opening_is_cancelled(
     seen: set[tuple[StatusCode, ...]] = set()
     for steps in itertools.count():
         sandbox.world.sessions.clear()
-        task = asyncio.ensure_future(client.sessions.open_online(FormCode.FA3))
+        # Given: to make it, a key is read in a thread, which takes any number of turns of the loop.
+        encryption = await client.sessions.new_encryption()
+        task = asyncio.ensure_future(client.sessions.open_online(FormCode.FA3, encryption=encryption))
         for _ in range(steps):
             await asyncio.sleep(0)
         task.cancel()
