@@ -45,16 +45,24 @@ class Drain:
         leases: Renew the lease.
         lease: The right to do it.
         settings: How to work.
+        give_way: Waits a moment while others of this process have more urgent work.
     """
 
     def __init__(
-        self, client: KsefClient, journal: ContextJournal, leases: Leases, lease: Lease, settings: Settings
+        self,
+        client: KsefClient,
+        journal: ContextJournal,
+        leases: Leases,
+        lease: Lease,
+        settings: Settings,
+        give_way: Callable[[], Awaitable[None]],
     ) -> None:
         self._client = client
         self._journal = journal
         self._leases = leases
         self._lease = lease
         self._settings = settings
+        self._give_way = give_way
         self._recorder = Recorder(journal)
         self._trouble = Trouble(lease.context, settings, journal.note_trouble, lease.trouble)
         self._batches = BatchWork(client, journal, self._trouble, settings)
@@ -175,6 +183,7 @@ class Drain:
         if not queue.others and (by_batch or not queue.for_batch):
             return  # Nothing that must not wait for the batch.
         work = await self._session_for(form_code, tasks)
+        await self._give_way()
         while not work.is_spent and (room := self._room(work)) > 0:
             claims = await self._journal.claim(form_code, work.reference_number, room, but_batch=by_batch)
             for claim in claims:

@@ -66,6 +66,11 @@ class Grouped(Generic[Item, Answer]):
             self._working = asyncio.create_task(self._work(), context=contextvars.Context())
         return await answer
 
+    async def let_by(self, patience: float) -> None:
+        """Let those who have asked go first, for ``patience`` seconds at most."""
+        if self._working is not None:
+            await asyncio.wait([self._working], timeout=patience)
+
     async def aclose(self) -> None:
         """Wait until everybody who has asked is answered."""
         while (working := self._working) is not None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Self
+from typing import Final, Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -28,6 +28,9 @@ from .transactions import Transaction
 from .vault import Vault
 
 __all__ = ["Submissions"]
+
+#: Seconds that sending lets those go first who submit: they wait for an answer, and have it sooner so.
+_PATIENCE: Final = 0.1
 
 
 class Submissions(anyio.AsyncContextManagerMixin):
@@ -120,7 +123,8 @@ class Submissions(anyio.AsyncContextManagerMixin):
             raise LocalProtocolError("These Submissions have no client to deliver with.")
         if self._runner is not None:
             raise LocalProtocolError("These Submissions deliver already.")
-        runner = Runner(self._database, self._vault, self._clients, self._engine, self._settings)
+        give_way = partial(self._intake.let_by, _PATIENCE)
+        runner = Runner(self._database, self._vault, self._clients, self._engine, self._settings, give_way)
         is_ready = anyio.Event()
         async with _task_group() as tasks:
             tasks.start_soon(runner.run, is_ready.set)

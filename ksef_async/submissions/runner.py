@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from typing import TypeAlias
 
@@ -46,16 +46,24 @@ class Runner:
         clients: Who delivers.
         engine: Brings contexts here; None to look for them.
         settings: How to work.
+        give_way: Waits a moment while others of this process have more urgent work.
     """
 
     def __init__(
-        self, database: Database, vault: Vault, clients: Clients, engine: Engine | None, settings: Settings
+        self,
+        database: Database,
+        vault: Vault,
+        clients: Clients,
+        engine: Engine | None,
+        settings: Settings,
+        give_way: Callable[[], Awaitable[None]],
     ) -> None:
         self._database = database
         self._vault = vault
         self._clients = clients
         self._engine = engine
         self._settings = settings
+        self._give_way = give_way
         self._leases = Leases(database, f"{os.getpid()}-{uuid.uuid4().hex}", settings.lease_duration)
         self._drains: dict[str, Drain | None] = {}
         self._journal = Outage("the journal", settings)
@@ -168,7 +176,9 @@ class Runner:
         try:
             client = self._client(lease.context)
             journal = ContextJournal(self._database, self._vault, lease)
-            drain = self._drains[lease.context] = Drain(client, journal, self._leases, lease, self._settings)
+            drain = self._drains[lease.context] = Drain(
+                client, journal, self._leases, lease, self._settings, self._give_way
+            )
             try:
                 await drain.run()
             finally:

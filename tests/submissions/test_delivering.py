@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from hashlib import sha256
@@ -241,6 +242,35 @@ async def test_urgent_submission_goes_before_those_that_wait_for_the_budget(sqli
 
     # After those only that were about to be sent.
     assert taken_in(sandbox).index("FV/U") <= before + 2 < 20
+
+
+async def test_those_who_submit_are_let_by_for_a_moment(postgres_database: URL, sandbox: Sandbox) -> None:
+    url = postgres_database.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+    settings = attrs.evolve(QUICK_SETTINGS, poll_interval=0.001, linger=60.0)
+    async with (
+        connected(sandbox) as client,
+        Submissions(url, client=client, settings=settings) as submissions,
+        submissions.running(),
+    ):
+        await submissions.submit(sample_invoice(sandbox.nip, "FV/1"))
+        await until_taken_in(sandbox, "FV/1")
+        async with anyio.create_task_group() as tasks, submissions.begin() as undecided:
+            await submissions.submit(sample_invoice(sandbox.nip, "FV/2"), tx=undecided)
+            tasks.start_soon(submissions.submit, sample_invoice(sandbox.nip, "FV/2"))  # is answered after this block
+            await anyio.sleep(0.02)
+            async with submissions.begin() as transaction:
+                await submissions.submit(sample_invoice(sandbox.nip, "FV/3"), tx=transaction)
+            committed = time.perf_counter()
+            await until_taken_in(sandbox, "FV/3")
+            taken = time.perf_counter() - committed
+
+    assert taken > 0.1
+
+
+async def until_taken_in(sandbox: Sandbox, number: str) -> None:
+    with anyio.fail_after(20):
+        while number not in taken_in(sandbox):
+            await anyio.sleep(0.001)
 
 
 async def test_second_process_on_the_same_file_is_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import shutil
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -404,6 +405,25 @@ async def test_groups_are_no_larger_and_no_heavier_than_they_should() -> None:
 
     assert [len(group) for group in answers.groups] == [256, 144, 1, 1]
     assert answers.groups[1][-2:] == [1000, 1]
+
+
+async def test_those_who_have_asked_are_let_by() -> None:
+    answers = Answers()
+    grouped = Grouped(answers.begin, answers.answer)
+    await grouped.let_by(math.inf)  # Nobody has asked.
+    answers.go_on.clear()
+    asking = asyncio.create_task(grouped.ask(1))
+    while not answers.groups:
+        await asyncio.sleep(0)
+
+    await grouped.let_by(0.01)
+    assert not asking.done()
+    letting_by = asyncio.create_task(grouped.let_by(60))
+    await asyncio.sleep(0)
+    answers.go_on.set()
+    await letting_by
+
+    assert await asking == 2
 
 
 async def test_loop_that_ends_leaves_nobody_waiting() -> None:
