@@ -44,6 +44,12 @@ def taken_in(sandbox: Sandbox) -> list[str]:
     return [invoice.verdict.invoice_number or "" for invoice in sandbox.world.invoices()]
 
 
+async def until_taken_in(sandbox: Sandbox, number: str) -> None:
+    with anyio.fail_after(20):
+        while number not in taken_in(sandbox):
+            await anyio.sleep(0.001)
+
+
 async def test_invoice_gets_its_number_and_its_upo(submissions: Submissions, sandbox: Sandbox) -> None:
     submission = await submissions.submit(sample_invoice(sandbox.nip, "FV/1"))
 
@@ -237,8 +243,7 @@ async def test_urgent_submission_goes_before_those_that_wait_for_the_budget(sqli
                         await anyio.sleep(0.01)
                     await submissions.submit(sample_invoice(sandbox.nip, "FV/U"), priority=Priority.URGENT)
                     before = len(taken_in(sandbox))
-                    while "FV/U" not in taken_in(sandbox):
-                        await anyio.sleep(0.01)
+                    await until_taken_in(sandbox, "FV/U")
 
     # After those only that were about to be sent.
     assert taken_in(sandbox).index("FV/U") <= before + 2 < 20
@@ -265,12 +270,6 @@ async def test_those_who_submit_are_let_by_for_a_moment(postgres_database: URL, 
             taken = time.perf_counter() - committed
 
     assert taken > 0.1
-
-
-async def until_taken_in(sandbox: Sandbox, number: str) -> None:
-    with anyio.fail_after(20):
-        while number not in taken_in(sandbox):
-            await anyio.sleep(0.001)
 
 
 async def test_second_process_on_the_same_file_is_refused(
