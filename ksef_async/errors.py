@@ -105,12 +105,21 @@ class InvalidFieldError(LocalProtocolError):
 class RemoteProtocolError(KsefError):
     """KSeF answered something its own specification does not allow."""
 
-    def __init__(self, message: str, *, operation: str | None = None, path: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str | None = None,
+        path: str | None = None,
+        maybe_delivered: bool = False,
+    ) -> None:
         super().__init__(message)
         #: Name of the operation that was called, e.g. ``"open_online_session"``.
         self.operation = operation
         #: Where in the answer, e.g. ``"$.invoices[0].referenceNumber"``; None when the whole answer is wrong.
         self.path = path
+        #: True when the request may have taken effect: KSeF answered with success, but not with what belongs to it.
+        self.maybe_delivered = maybe_delivered
 
 
 class TransportError(KsefError):

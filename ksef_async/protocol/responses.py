@@ -61,12 +61,14 @@ def decipher_response(operation: Operation[Any, ResponseT], response: RawRespons
             f"{operation.name}: KSeF's answer does not fit its specification: {error}.",
             operation=operation.name,
             path=error.path,
+            maybe_delivered=True,
         ) from error
     except UnreadableJsonError as error:
         raise RemoteProtocolError(
             f"{operation.name}: KSeF's answer is not JSON ({len(response.body)} bytes of "
             f"{response.content_type or 'unknown type'}).",
             operation=operation.name,
+            maybe_delivered=True,
         ) from error
 
 

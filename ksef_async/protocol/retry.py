@@ -11,9 +11,9 @@ import random
 
 import attrs
 
-from ..errors import ConnectError, KsefError, RateLimitedError, ServerError, TransportError
+from ..errors import ConnectError, KsefError, RateLimitedError, RemoteProtocolError, ServerError, TransportError
 
-__all__ = ["RetryPolicy", "delay_before_retry", "may_be_repeated"]
+__all__ = ["RetryPolicy", "delay_before_retry", "may_be_repeated", "may_have_taken_effect"]
 
 
 @attrs.frozen(kw_only=True)
@@ -30,6 +30,16 @@ class RetryPolicy:
     patience: float = 60.0
     #: No attempt starts later than this after the first.
     deadline: float = 180.0
+
+
+def may_have_taken_effect(error: KsefError) -> bool:
+    """Return whether KSeF may have acted on the call that ended with ``error``: its answer is lost.
+
+    An answer of success that cannot be read is as good as none: KSeF acted, and what it said is lost.
+    """
+    if isinstance(error, TransportError | RemoteProtocolError):
+        return error.maybe_delivered
+    return isinstance(error, ServerError)
 
 
 def may_be_repeated(error: KsefError, *, repeat_safe: bool) -> bool:

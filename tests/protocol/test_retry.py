@@ -14,7 +14,7 @@ from ksef_async import (
     ServerError,
     TransportError,
 )
-from ksef_async.protocol.retry import RetryPolicy, delay_before_retry, may_be_repeated
+from ksef_async.protocol.retry import RetryPolicy, delay_before_retry, may_be_repeated, may_have_taken_effect
 
 ANSWER = {"operation": "send_invoice", "http_status": 500}
 LOST = TransportError("lost", maybe_delivered=True)
@@ -59,6 +59,22 @@ def delay(
 def test_only_what_cannot_happen_twice_is_repeated(error: KsefError, if_safe: bool, always: bool) -> None:
     assert may_be_repeated(error, repeat_safe=True) is if_safe
     assert may_be_repeated(error, repeat_safe=False) is always
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (LOST, True),
+        (SERVER, True),
+        (RemoteProtocolError("success that cannot be read", maybe_delivered=True), True),
+        (RemoteProtocolError("a link that is not followed"), False),
+        (ConnectError("no way there", maybe_delivered=False), False),
+        (limited(None), False),
+        (BadRequestError("no", operation="send_invoice", http_status=400), False),
+    ],
+)
+def test_a_lost_answer_leaves_open_whether_the_call_took_effect(error: KsefError, expected: bool) -> None:
+    assert may_have_taken_effect(error) is expected
 
 
 @pytest.mark.parametrize(("attempt", "longest"), [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0)])
