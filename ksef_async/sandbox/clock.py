@@ -95,6 +95,9 @@ class Timings:
     #: From granting or revoking a permission until it is done, and how long that can be asked about.
     permission_delay: timedelta = _ms(50)
     permission_operation_retention: timedelta = timedelta(days=30)
+    #: From permanent storage until lists and exports find an invoice; where this is longer than the lag of the
+    #: high-water mark, invoices turn up below a mark that was told before (CIRFMF/ksef-docs#557, #711).
+    index_lag: timedelta = timedelta()
     #: How far the high-water mark of permanent storage lies behind.
     hwm_lag: timedelta = _ms(200)
     #: From asking for a package until it is ready.

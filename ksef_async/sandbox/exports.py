@@ -13,7 +13,7 @@ import io
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Final
 
@@ -32,6 +32,8 @@ from .repository import ArchivedInvoice
 __all__ = ["Export", "Exports", "PackageLimits", "Part", "build_parts"]
 
 _EXTENSIONS: Final = {CompressionType.ZIP: "zip", CompressionType.TAR_GZ: "tar.gz"}
+#: How long what hangs on purpose stays in progress.
+_STUCK: Final = timedelta(days=365)
 #: PKCS#7 adds up to a block.
 _BLOCK: Final = 16
 #: Encrypted at a time.
@@ -86,6 +88,8 @@ class Export:
     hwm: ServerTime | None
     #: How it ends; 415 for a bad key is not in here.
     code: ExportStatusCode
+    #: Whether it stays in progress.
+    is_stuck: bool = False
     #: What becomes of the archive before it is encrypted, and of a part after, on purpose.
     change: Callable[[bytes], bytes] | None = None
     damage: Callable[[bytes], bytes] | None = None
@@ -95,7 +99,7 @@ class Export:
     @property
     def ready_at(self) -> datetime:
         """When it ends."""
-        return self.started_at + self.timings.export_delay
+        return self.started_at + (_STUCK if self.is_stuck else self.timings.export_delay)
 
     @property
     def expires_at(self) -> datetime:
@@ -134,6 +138,8 @@ class Exports:
 
     def __init__(self) -> None:
         self.limits = PackageLimits()
+        #: Where signed links to their parts lead to; below ``/storage/06/{reference}/invoice-package`` on production.
+        self.folder = "/storage/00/{reference}/invoice-part"
         #: By their reference numbers.
         self.by_reference: dict[str, Export] = {}
 

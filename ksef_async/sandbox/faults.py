@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final, Literal
 
 import attrs
@@ -20,10 +21,14 @@ from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import ExportStatusCode
 from .refusals import Refusal, StorageRefusal, TooManyRequests, internal_error
 
-__all__ = ["UPLOAD_PART", "Fault", "Faults", "Plan"]
+__all__ = ["DOWNLOAD_PART", "DOWNLOAD_UPO", "UPLOAD_PART", "Fault", "Faults", "Plan"]
 
-#: What the uploading of a part is called here; it goes to the storage, so it is no operation of the table.
+#: What uploading a part, and downloading a part of an export or a UPO, is called here: these go to the storage, so they
+#: are no operations of the table.
 UPLOAD_PART: Final = "upload_part"
+DOWNLOAD_PART: Final = "download_part"
+DOWNLOAD_UPO: Final = "download_upo"
+_STORAGE: Final = frozenset({UPLOAD_PART, DOWNLOAD_PART, DOWNLOAD_UPO})
 
 _PAGE: Final = "<!DOCTYPE html><html><head><title>{status}</title></head><body>Request ID: 00000000</body></html>"
 
@@ -48,6 +53,7 @@ class Fault:
     export_code: ExportStatusCode | None = None
     change: Callable[[bytes], bytes] | None = None
     damage: Callable[[bytes], bytes] | None = None
+    mark: Callable[[datetime], datetime | None] | None = None
 
     @classmethod
     def drop_before(cls) -> Fault:
@@ -102,7 +108,10 @@ class Fault:
 
     @classmethod
     def stuck(cls) -> Fault:
-        """The session being opened, or the invoice being sent, stays in progress (170, 150) for a year."""
+        """The session being opened, the invoice being sent or the export being started stays in progress for a year.
+
+        That is 170, 150 or 100. An export that hangs counts among the ten that may run at once.
+        """
         return cls("stuck")
 
     @classmethod
@@ -112,7 +121,7 @@ class Fault:
 
     @classmethod
     def link_refused(cls, status: int = 403, code: str = "AuthenticationFailed") -> Fault:
-        """The storage refuses an upload, by default like a link whose time is over."""
+        """The storage refuses an upload or a download, by default like a link whose time is over."""
         return cls("refuse", refusal=StorageRefusal(status, code, "The request was refused on purpose."))
 
     @classmethod
@@ -156,6 +165,15 @@ class Fault:
     def part_becomes(cls, damage: Callable[[bytes], bytes]) -> Fault:
         """Every encrypted part of the export being started is changed after it was described."""
         return cls("export", damage=damage)
+
+    @classmethod
+    def mark_told(cls, change: Callable[[datetime], datetime | None]) -> Fault:
+        """The export being started tells another high-water mark than its own, or none at all.
+
+        Args:
+            change: Makes the mark that is told of the real one; None tells none.
+        """
+        return cls("export", mark=change)
 
     def response(self, request: web.Request, now: Any) -> web.Response | None:
         """What is answered in place of KSeF; None when it answers itself.
@@ -206,7 +224,7 @@ class Faults:
         """Plan a fault.
 
         Args:
-            operation: Which calls, or `UPLOAD_PART`; None for all.
+            operation: Which calls, or `UPLOAD_PART`, `DOWNLOAD_PART` or `DOWNLOAD_UPO`; None for all.
             fault: What happens to them.
             times: To how many of them; by default the next one, and with a probability all from now on.
             probability: How likely it is for each.
@@ -215,7 +233,7 @@ class Faults:
             ValueError: There is no such operation.
         """
         name = operation.name if isinstance(operation, Operation) else operation
-        if name not in (None, UPLOAD_PART) and all(row.name != name for row in OPERATIONS):
+        if name is not None and name not in _STORAGE and all(row.name != name for row in OPERATIONS):
             raise ValueError(f"there is no operation {name}")
         if times is None and probability == 1.0:
             times = 1

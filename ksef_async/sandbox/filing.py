@@ -31,5 +31,6 @@ def file_invoice(world: World, invoice: Invoice, session: Session, corrected_has
         final_at=invoice.final_at,
         # Not before now, however long the work took: the high-water mark has passed by what is before.
         stored_at=max(invoice.final_at + world.timings.storage_lag, world.clock.now()),
+        index_lag=world.timings.index_lag,
         corrected_hash=corrected_hash,
     )

@@ -1,7 +1,7 @@
 """The repository: every accepted invoice, to be found by its parties once it is stored.
 
 The promise of the high-water mark is kept by the order of things: an invoice is filed with a storage date that lies
-at or after the moment it is filed, and the mark always lies before that moment.
+at or after the moment it is filed, and the mark always lies before that moment. Only `Timings.index_lag` breaks it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import attrs
 
@@ -34,6 +34,8 @@ class ArchivedInvoice:
     #: In which it was sent.
     context: Context
     stored_at: datetime
+    #: From when on lists and exports find it.
+    indexed_at: datetime
     stored: StoredDocument
 
 
@@ -62,6 +64,7 @@ class Repository:
         received_at: datetime,
         final_at: datetime,
         stored_at: datetime,
+        index_lag: timedelta = timedelta(),
         corrected_hash: bytes | None = None,
     ) -> ArchivedInvoice:
         """Keep an invoice that is, or will be, accepted."""
@@ -89,7 +92,9 @@ class Repository:
             third_subjects=facts.third_subjects,
             authorized_subject=facts.authorized_subject,
         )
-        archived = ArchivedInvoice(metadata=metadata, context=context, stored_at=stored_at, stored=stored)
+        archived = ArchivedInvoice(
+            metadata=metadata, context=context, stored_at=stored_at, indexed_at=stored_at + index_lag, stored=stored
+        )
         at = bisect_right(self._stored_at, stored_at)
         self._stored_at.insert(at, stored_at)
         self._invoices.insert(at, archived)
@@ -110,7 +115,8 @@ class Repository:
         found = [
             each
             for each in stored
-            if is_visible(each.metadata, each.context, context, filters.subject_type)
+            if each.indexed_at <= now
+            and is_visible(each.metadata, each.context, context, filters.subject_type)
             and is_match(each.metadata, filters, end)
         ]
         if dates.date_type != DateType.PERMANENT_STORAGE:

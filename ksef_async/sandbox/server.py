@@ -147,7 +147,7 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         self.world.documents = Documents(self.world.spool / "documents")
         app = web.Application(client_max_size=_LARGEST_REQUEST)
         add_routes(app, self.world, self.faults, HANDLERS)
-        add_storage(app, self.world)
+        add_storage(app, self.world, self.faults)
         add_uploads(app, self.world, self.faults)
         add_inbox(app, self.world, self.faults)
         app.router.add_route("*", "/{path:.*}", _refuse)

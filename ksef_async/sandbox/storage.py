@@ -15,7 +15,8 @@ import anyio
 import anyio.to_thread
 from aiohttp import web
 
-from .refusals import StorageRefusal
+from .faults import DOWNLOAD_PART, DOWNLOAD_UPO, Faults
+from .refusals import Refusal, StorageRefusal
 from .router import SIMULATOR_HEADER
 from .upo import invoice_upo, session_upo_pages
 from .world import Invoice, Session, World, new_reference_number
@@ -23,7 +24,7 @@ from .world import Invoice, Session, World, new_reference_number
 __all__ = ["add_storage", "export_part_link", "invoice_receipt", "invoice_upo_link", "session_upo_link", "upo_pages"]
 
 _PATH: Final = re.compile(r"/storage/01/(?P<session>[^/]+)/(?P<kind>session|invoice)-upo/upo_(?P<which>[^/]+)\.xml")
-_PART: Final = re.compile(r"/storage/00/(?P<export>[^/]+)/invoice-part/(?P<name>[^/]+)")
+_PART: Final = re.compile(r"/storage/\d\d/(?P<export>[^/]+)/invoice-(?:part|package)/(?P<name>[^/]+)")
 #: Bytes read and sent at once.
 _PIECE: Final = 2**20
 
@@ -41,7 +42,7 @@ def invoice_upo_link(world: World, session: Session, invoice: Invoice, now: date
 
 def export_part_link(world: World, reference_number: str, name: str, now: datetime) -> tuple[str, datetime]:
     """A signed link to an encrypted part of a package, and until when it works."""
-    path = f"/storage/00/{reference_number.lower()}/invoice-part/{name}"
+    path = f"{world.exports.folder.format(reference=reference_number.lower())}/{name}"
     signed, end = world.ministry.sign_link(path, now, world.timings.part_link_lifetime)
     return world.public_url + signed, end
 
@@ -69,29 +70,37 @@ async def invoice_receipt(session: Session, invoice: Invoice) -> bytes:
     return invoice.upo
 
 
-def add_storage(app: web.Application, world: World) -> None:
+def add_storage(app: web.Application, world: World, faults: Faults) -> None:
     """Route the paths that signed links lead to."""
-    app.router.add_get("/storage/{path:.*}", _reader(world))
+    app.router.add_get("/storage/{path:.*}", _reader(world, faults))
 
 
-def _reader(world: World) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _reader(world: World, faults: Faults) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def read(request: web.Request) -> web.StreamResponse:
         now = world.clock.now()
         # Clients take the time from every answer, so all of them must tell the same.
         headers = {**SIMULATOR_HEADER, "Date": email.utils.format_datetime(now, usegmt=True)}
+        part = _PART.fullmatch(request.path)
+        fault = faults.next_for(DOWNLOAD_PART if part else DOWNLOAD_UPO)
         try:
+            if fault is not None and fault.after_effect:
+                await anyio.sleep(fault.seconds)
+            if fault is not None and (instead := fault.response(request, now)) is not None:
+                instead.headers.update(headers)
+                _note(world, request, now, instead.status)
+                return instead
             if "Authorization" in request.headers:
                 raise StorageRefusal(400, "InvalidAuthenticationInfo", "A signed link takes no Authorization header.")
             if not world.ministry.is_signed(request.path, request.query, now):
                 raise StorageRefusal(403, "AuthenticationFailed", "The signature is wrong or has expired.")
-        except StorageRefusal as refusal:
+        except Refusal as refusal:
             response = refusal.response(instance=request.path, now=now, problem_details=False)
             response.headers.update(headers)
             _note(world, request, now, response.status)
             return response
         _note(world, request, now, 200)
-        if match := _PART.fullmatch(request.path):
-            return await _send_part(request, world, match["export"].upper(), match["name"], headers)
+        if part:
+            return await _send_part(request, world, part["export"].upper(), part["name"], headers)
         body = await _document(world, request.path, now)
         digest = b64encode(hashlib.sha256(body).digest()).decode("ascii")
         headers["x-ms-meta-hash"] = digest

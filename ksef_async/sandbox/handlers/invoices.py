@@ -32,11 +32,12 @@ from ...protocol.lifecycle import ExportStatusCode
 from ...protocol.wire import camel
 from ..clock import seven_digits
 from ..exports import Export, Part, build_parts
+from ..faults import Fault
 from ..matching import ALLOWED_SUBJECTS, is_party
 from ..refusals import Forbidden, Gone, InvalidInput, Refusal
 from ..repository import ArchivedInvoice, upper_end
 from ..router import WIRE, Call, Document
-from ..session_keys import unwrap_key
+from ..session_keys import goes_wrong, unwrap_key
 from ..storage import export_part_link
 from ..world import new_reference_number
 
@@ -166,7 +167,8 @@ async def export_invoices(call: Call) -> ExportInvoicesResponse:
         timings=world.timings,
         invoices=found[: limits.max_invoices],
         is_truncated=len(found) > limits.max_invoices,
-        hwm=_told_hwm(filters, call.now, hwm),
+        hwm=_told_mark(_told_hwm(filters, call.now, hwm), fault),
+        is_stuck=goes_wrong(call, "stuck"),
         code=(fault and fault.export_code)
         or (ExportStatusCode.RANGE_NOT_AVAILABLE if beyond else ExportStatusCode.READY),
         change=fault.change if fault else None,
@@ -174,6 +176,13 @@ async def export_invoices(call: Call) -> ExportInvoicesResponse:
     )
     world.exports.by_reference[export.reference_number] = export
     return ExportInvoicesResponse(export.reference_number)
+
+
+def _told_mark(mark: ServerTime | None, fault: Fault | None) -> ServerTime | None:
+    if mark is None or fault is None or fault.mark is None:
+        return mark
+    told = fault.mark(mark)
+    return None if told is None else ServerTime.parse(seven_digits(told))
 
 
 def _check_subject(call: Call, subject: InvoiceSubject) -> None:

@@ -1,0 +1,112 @@
+"""Exports that go wrong on purpose: what a client has to cope with, seen on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+
+import pytest
+from parties import client_of
+from receiving import BUYER, everything, feed_samples, settle
+
+from ksef_async import ApiError, BadRequestError, Cadence, Context, ContextType, ForbiddenError, KsefClient, ServerError
+from ksef_async.errors import KsefError
+from ksef_async.sandbox import Fault, Sandbox
+from ksef_async.sandbox.faults import DOWNLOAD_PART
+from ksef_async.sandbox.subjects import Subject
+
+AT_ONCE = Cadence(interval=0.01, factor=1.0, deadline=20)
+
+
+@pytest.fixture
+async def client(sandbox: Sandbox) -> AsyncIterator[KsefClient]:
+    async with client_of(sandbox, Subject("Nip", BUYER), Context(ContextType.NIP, BUYER)) as client:
+        yield client
+
+
+async def test_export_that_hangs_counts_among_those_that_run(sandbox: Sandbox, client: KsefClient) -> None:
+    sandbox.world.exports.limits.max_running = 1
+    sandbox.faults.add("export_invoices", Fault.stuck())
+
+    export = await client.downloads.export(everything(sandbox))
+    sandbox.clock.advance(timedelta(days=3))
+
+    assert (await export.status()).status.code == 100
+    with pytest.raises(BadRequestError) as caught:
+        await client.downloads.export(everything(sandbox))
+    assert caught.value.code == 21182
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda mark: mark + timedelta(hours=3), id="beyond"),
+        pytest.param(lambda mark: mark - timedelta(days=400), id="before"),
+        pytest.param(lambda _: None, id="none"),
+    ],
+)
+async def test_export_tells_another_mark(
+    sandbox: Sandbox, client: KsefClient, change: Callable[[datetime], datetime | None]
+) -> None:
+    real = (await (await client.downloads.export(everything(sandbox))).wait(AT_ONCE)).package
+    sandbox.faults.add("export_invoices", Fault.mark_told(change))
+
+    told = (await (await client.downloads.export(everything(sandbox))).wait(AT_ONCE)).package
+
+    assert real is not None
+    assert told is not None
+    assert real.permanent_storage_hwm_date is not None
+    wanted = change(real.permanent_storage_hwm_date)
+    if wanted is None:
+        assert told.permanent_storage_hwm_date is None
+    else:
+        assert told.permanent_storage_hwm_date is not None
+        assert abs(wanted - told.permanent_storage_hwm_date) < timedelta(minutes=1)
+
+
+async def test_invoice_is_found_only_once_the_index_has_caught_up(sandbox: Sandbox, client: KsefClient) -> None:
+    object.__setattr__(sandbox.world.timings, "index_lag", timedelta(minutes=10))
+    numbers = feed_samples(sandbox, 1)
+    settle(sandbox)
+
+    before = [each async for each in client.invoices.query_metadata(everything(sandbox))]
+    document = await client.invoices.fetch(numbers[0])
+    sandbox.clock.advance(timedelta(minutes=10))
+    after = [each.ksef_number async for each in client.invoices.query_metadata(everything(sandbox))]
+
+    assert (before, after) == ([], numbers)
+    assert document
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault.html(502), ServerError),
+        (Fault.link_refused(), ForbiddenError),
+        (Fault.link_refused(404, "BlobNotFound"), ApiError),
+    ],
+    ids=["502", "403", "404"],
+)
+async def test_storage_fails(sandbox: Sandbox, client: KsefClient, fault: Fault, error: type[KsefError]) -> None:
+    feed_samples(sandbox, 1)
+    settle(sandbox)
+    export = await client.downloads.export(everything(sandbox))
+    sandbox.faults.add(DOWNLOAD_PART, fault, times=20)
+
+    with pytest.raises(error):
+        _ = [each async for each in export.invoices(AT_ONCE)]
+
+    assert sandbox.faults.happened[DOWNLOAD_PART] >= 1
+
+
+async def test_links_may_lead_where_those_of_production_do(sandbox: Sandbox, client: KsefClient) -> None:
+    numbers = feed_samples(sandbox, 2)
+    settle(sandbox)
+    sandbox.world.exports.folder = "/storage/06/{reference}/invoice-package"
+
+    export = await client.downloads.export(everything(sandbox))
+    package = (await export.wait(AT_ONCE)).package
+
+    assert package is not None
+    assert f"/storage/06/{export.reference_number.lower()}/invoice-package/" in package.parts[0].url
+    assert [each.metadata.ksef_number async for each in export.invoices(AT_ONCE)] == numbers
