@@ -7,13 +7,14 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import anyio
 
 from .environment import Environment
 from .errors import (
     ApiError,
+    ForbiddenError,
     KsefError,
     LocalProtocolError,
     RateLimitedError,
@@ -38,7 +39,7 @@ from .protocol.messages import FileBody, RawRequest, RawResponse
 from .protocol.pacing import Pacer
 from .protocol.requests import Query, build_link_request, build_request, build_upload_request, with_bearer
 from .protocol.responses import decipher_link_response, decipher_response, decipher_upload_response
-from .protocol.retry import RetryPolicy, delay_before_retry
+from .protocol.retry import RetryPolicy, delay_before_retry, may_be_outdated
 from .protocol.server_time import ServerClock
 from .transport import Transport
 
@@ -52,6 +53,9 @@ ResponseT = TypeVar("ResponseT")
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+
+#: Seconds from which on a pause is told at level INFO.
+_LONG_PAUSE: Final = 5.0
 
 
 class Api(Protocol):
@@ -164,7 +168,8 @@ class Caller:
             path: A value for each placeholder of its path.
             query: An attrs instance or a mapping with its query parameters.
             headers: Sent besides the usual ones.
-            bearer: The JWT it is called with, or where to get one; a refused one (401) is replaced once.
+            bearer: The JWT it is called with, or where to get one. One that is refused (401), or that lacks a
+                permission (403 ``missing-permissions``), is replaced once.
 
         Returns:
             The answer as the row's model, ``bytes`` for an XML document, None where there is none.
@@ -288,8 +293,7 @@ class Caller:
 
     def report(self, event: Event) -> None:
         """Tell log and hook what happened."""
-        level = logging.WARNING if isinstance(event, SystemWarning) else logging.DEBUG
-        _log.log(level, "%s", event, extra={"ksef_event": event})
+        _log.log(_level(event), "%s", event, extra={"ksef_event": event})
         for hook in self._hooks:
             try:
                 hook(event)
@@ -322,12 +326,13 @@ class Caller:
             started = started or anyio.current_time()
             try:
                 return await self._send_once(with_bearer(request, token), decipher, attempt)
-            except UnauthorizedError:
-                # 401 is answered before KSeF looks at the request, so repeating it is safe even for an invoice.
-                if bearer is None or token is None or replacement is not None:
+            except (UnauthorizedError, ForbiddenError) as error:
+                # Both are answered before KSeF looks at the request, so repeating it is safe even for an invoice.
+                if bearer is None or token is None or replacement is not None or not may_be_outdated(error):
                     raise
                 replacement = await bearer.replace(token)
-                if replacement is None:
+                # Two tokens of one second can be the same, which would be refused again.
+                if replacement is None or replacement == token:
                     raise
                 continue
             except (TransportError, ApiError) as error:
@@ -375,3 +380,11 @@ class Caller:
         if warning := response.headers.get("x-system-warning"):
             self.report(SystemWarning(operation=name, text=warning))
         return await offload(len(response.body), decipher, response)
+
+
+def _level(event: Event) -> int:
+    """Return the level of an event in the log: what stands still for long looks like a fault, so it is told."""
+    if isinstance(event, SystemWarning):
+        return logging.WARNING
+    is_long = isinstance(event, RequestPaced | RequestRetried) and event.delay >= _LONG_PAUSE
+    return logging.INFO if is_long else logging.DEBUG

@@ -272,6 +272,23 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         """
         await self._tokens.get()
 
+    async def refresh(self) -> None:
+        """Get a new access token now, so that permissions granted or revoked meanwhile count from here on.
+
+        A call that KSeF refuses for want of a permission (403 ``missing-permissions``) does this by itself, once.
+
+        Raises:
+            LoginFailedError: The login is dead, and KSeF refused another.
+            WaitTimeoutError: KSeF has not decided on another login yet.
+            CryptoError: Another login is needed, and its key or certificate cannot be used.
+            TransportError: A call failed.
+            ApiError: A call failed.
+            RemoteProtocolError: An answer does not fit the specification.
+
+        Source: POST /auth/token/refresh; uwierzytelnianie.md ("z aktualnym zestawem uprawnień i ról").
+        """
+        await self._tokens.refresh()
+
     async def call(
         self,
         operation: Operation[RequestT, ResponseT],

@@ -20,6 +20,8 @@ T = TypeVar("T")
 class Cadence:
     """How often to look, and for how long; all in seconds."""
 
+    #: Pause before the first look at one thing that is never done at once.
+    first_look: float = 0.0
     #: Pause after the first look.
     interval: float = 0.2
     #: Each pause is this many times the one before ...
@@ -67,6 +69,7 @@ async def wait_until(
     last: Status | None = None
     looks = 0
     with anyio.move_on_after(cadence.deadline):
+        await anyio.sleep(cadence.first_look)
         while True:
             seen = await look()
             if done(seen):

@@ -48,6 +48,9 @@ class AccessTokens:
         self._cadence = cadence
         self._lock = anyio.Lock()
         self._tokens: TokenPair | None = None
+        # How many renewals have begun, and which of them the tokens come from.
+        self._begun = 0
+        self._renewal = 0
 
     def __repr__(self) -> str:
         state = f"until {self._tokens.access_token.valid_until:%H:%M:%S}" if self._tokens else "not logged in"
@@ -67,7 +70,7 @@ class AccessTokens:
         if self._tokens is None or self._ends_soon(self._tokens.access_token):
             async with self._lock:
                 if self._tokens is None or self._ends_soon(self._tokens.access_token):
-                    self._tokens = await self._renewed()
+                    return await self._renew()
         return self._tokens.access_token.token
 
     async def replace(self, refused: str) -> str:
@@ -78,8 +81,20 @@ class AccessTokens:
         """
         async with self._lock:
             if self._tokens is None or self._tokens.access_token.token == refused:
-                self._tokens = await self._renewed()
+                return await self._renew()
             return self._tokens.access_token.token
+
+    async def refresh(self) -> None:
+        """Get an access token that is newer than this call; all who call meanwhile share one refresh.
+
+        Raises:
+            KsefError: As `log_in`.
+        """
+        # A renewal under way may have been answered before the caller had reason to ask for one.
+        wanted = self._begun + 1
+        async with self._lock:
+            if self._renewal < wanted:
+                await self._renew()
 
     async def revoke(self) -> None:
         """End the login at KSeF: its refresh token dies at once, its access token when its time is up.
@@ -93,6 +108,13 @@ class AccessTokens:
             tokens, self._tokens = self._tokens, None
             if tokens is not None:
                 await self._caller.call(REVOKE_CURRENT_LOGIN, bearer=tokens.refresh_token.token)
+
+    async def _renew(self) -> str:
+        self._begun += 1
+        renewal = self._begun
+        self._tokens = await self._renewed()
+        self._renewal = renewal
+        return self._tokens.access_token.token
 
     async def _renewed(self) -> TokenPair:
         if self._tokens is not None and not self._ends_soon(self._tokens.refresh_token):
@@ -109,7 +131,7 @@ class AccessTokens:
 
 
 class AuthorizedCaller:
-    """Calls operations with an access token; a refused one is replaced, and the call repeated.
+    """Calls operations with an access token; one that is refused is replaced once, and the call repeated.
 
     Args:
         caller: How to reach KSeF.

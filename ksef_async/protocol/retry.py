@@ -11,9 +11,18 @@ import random
 
 import attrs
 
-from ..errors import ConnectError, KsefError, RateLimitedError, RemoteProtocolError, ServerError, TransportError
+from ..errors import (
+    ApiError,
+    ConnectError,
+    ForbiddenError,
+    KsefError,
+    RateLimitedError,
+    RemoteProtocolError,
+    ServerError,
+    TransportError,
+)
 
-__all__ = ["RetryPolicy", "delay_before_retry", "may_be_repeated", "may_have_taken_effect"]
+__all__ = ["RetryPolicy", "delay_before_retry", "may_be_outdated", "may_be_repeated", "may_have_taken_effect"]
 
 
 @attrs.frozen(kw_only=True)
@@ -40,6 +49,14 @@ def may_have_taken_effect(error: KsefError) -> bool:
     if isinstance(error, TransportError | RemoteProtocolError):
         return error.maybe_delivered
     return isinstance(error, ServerError)
+
+
+def may_be_outdated(error: ApiError) -> bool:
+    """Return whether a call refused by 401 or 403 may be accepted with a newer token.
+
+    A token holds the permissions of the moment it was issued; of other reasons for 403 a newer one changes nothing.
+    """
+    return not isinstance(error, ForbiddenError) or error.reason == "missing-permissions"
 
 
 def may_be_repeated(error: KsefError, *, repeat_safe: bool) -> bool:

@@ -13,8 +13,9 @@ __all__ = ["OPERATION_CADENCE", "OperationHandle"]
 
 SeenT = TypeVar("SeenT")
 
-#: KSeF takes seconds, and counts the looks of each kind of operation: 30 a minute, 120 an hour.
-OPERATION_CADENCE: Final = Cadence(interval=0.5, factor=1.6, longest=10.0, deadline=300.0)
+#: KSeF takes half a second at least, and counts the looks of each kind of operation: 30 a minute, 120 an hour. So the
+#: first look comes when there may be something to see; one that only sees 100 would be one of the 30.
+OPERATION_CADENCE: Final = Cadence(first_look=0.5, interval=0.75, factor=1.6, longest=10.0, deadline=300.0)
 
 
 class OperationHandle(Generic[SeenT]):

@@ -74,8 +74,8 @@ class Permissions(PermissionQueries):
     """The permissions of a context. `KsefClient.permissions` is one.
 
     Every grant and revocation returns once KSeF has taken it in; ``await handle.wait()`` until it is done. What a
-    login may do changes with its next access token: `KsefClient` gets one when KSeF refuses the old, or after at most
-    15 minutes.
+    login may do changes with its next access token: a `KsefClient` gets one when KSeF refuses a call for want of a
+    permission, which it then makes again, when it is asked to (`KsefClient.refresh`), or after at most 15 minutes.
 
     All of them raise, besides what they name:
         InvalidFieldError: A value is not what KSeF asks for; nothing was sent.

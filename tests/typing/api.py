@@ -162,6 +162,7 @@ async def resources(client: KsefClient) -> None:
     assert_type(await generated.wait(), IssuedToken)
     async for token in client.tokens.list(TokenFilter(status=(TokenStatus.ACTIVE,))):
         assert_type(token, IssuedToken)
+    await client.refresh()
     async for login in client.auth_sessions.list():
         assert_type(login, AuthSession)
     assert_type(await client.limits.context(), ContextLimits)
