@@ -35,6 +35,7 @@ from .models.events import (
 )
 from .offloading import offload
 from .operations import Bearer, Operation
+from .operations.operation import LARGEST_UPO
 from .protocol.messages import FileBody, RawRequest, RawResponse
 from .protocol.pacing import Pacer
 from .protocol.requests import Query, build_link_request, build_request, build_upload_request, with_bearer
@@ -73,7 +74,7 @@ class Api(Protocol):
         """Call ``operation``; `Caller.call` describes the arguments and errors."""
         ...
 
-    async def download(self, name: str, url: str) -> bytes:
+    async def download(self, name: str, url: str, *, largest_answer: int = LARGEST_UPO) -> bytes:
         """Fetch what is behind a signed link; see `Caller.download`."""
         ...
 
@@ -200,21 +201,22 @@ class Caller:
             bearer=FixedToken(bearer) if isinstance(bearer, str) else bearer,
         )
 
-    async def download(self, name: str, url: str) -> bytes:
+    async def download(self, name: str, url: str, *, largest_answer: int = LARGEST_UPO) -> bytes:
         """Fetch what is behind a signed link and check its SHA-256; no token goes with it.
 
         Args:
             name: What it is, for errors: the link itself is a secret.
             url: As KSeF gave it.
+            largest_answer: The most bytes the document may have.
 
         Raises:
             RemoteProtocolError: The link leads to another host, or over plain http, and is not followed; or the
-                document is not the one KSeF vouches for (``x-ms-meta-hash``).
+                document is not the one KSeF vouches for (``x-ms-meta-hash``), or too large.
             TransportError: No answer came.
             ApiError: The storage said no; 403 means the link has expired.
         """
         self._check_link(name, url)
-        request = build_link_request(name, url)
+        request = build_link_request(name, url, largest_answer=largest_answer)
         # The storage has no rate limits.
         return await self._persist(request, lambda response: decipher_link_response(name, response), repeat_safe=True)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NoReturn, Protocol
@@ -15,10 +16,12 @@ from typing import Final, NoReturn, Protocol
 import aiohttp
 import anyio.to_thread
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.payload import Payload
 from yarl import URL
 
-from .errors import AnswerTimeoutError, ConnectError, LocalProtocolError, TransportError
+from .errors import AnswerTimeoutError, ConnectError, LocalProtocolError, RemoteProtocolError, TransportError
+from .protocol.bodies import ACCEPT_ENCODING, AnswerBody, BodyTooLargeError, UnreadableBodyError
 from .protocol.messages import FileBody, RawRequest, RawResponse
 
 __all__ = ["AiohttpTransport", "Transport"]
@@ -27,6 +30,10 @@ _LARGE = 2**20
 #: What is read from a file, and handed to the socket, at a time. With more, each piece is fresh memory from the system,
 #: which costs as much as is saved by fewer calls.
 _PIECE: Final = 2**18
+#: The most bytes that are read of an answer which is an error; its status counts, also without the rest.
+_LARGEST_ERROR: Final = 1_000_000
+#: Bytes that are decompressed at a time, to 4 MB at most: the event loop is not held up.
+_COMPRESSED_PIECE: Final = 4096
 
 
 class Transport(Protocol):
@@ -81,8 +88,10 @@ class AiohttpTransport:
         Raises:
             ConnectError: KSeF could not be reached.
             AnswerTimeoutError: The answer took too long.
-            TransportError: The connection broke.
-            LocalProtocolError: The file to be sent is shorter than it should be.
+            TransportError: The connection broke, or what came is not HTTP.
+            RemoteProtocolError: The answer is larger than `RawRequest.largest_answer`, or compressed in a way that
+                was not asked for; the address, which KSeF gave, cannot be used.
+            LocalProtocolError: The file to be sent is shorter than it should be; a header has a line break in it.
             OSError: The file to be sent cannot be read.
         """
         if isinstance(request.body, FileBody):
@@ -118,23 +127,22 @@ class AiohttpTransport:
             # Firewall cookies must not tie the calls of a process together, hence the dummy jar.
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         what = f"{request.operation}: "
+        url = _checked_address(request, headers)
         try:
             async with self._session.request(
                 request.method,
-                # As it stands: rewriting the escapes of a signed link may break its signature.
-                URL(request.url, encoded=True),
+                url,
                 data=payload,
-                headers=headers,
+                headers={**headers, "Accept-Encoding": ACCEPT_ENCODING},
                 allow_redirects=False,
+                auto_decompress=False,
+                middlewares=(*_middlewares_of(self._session), _sent_once),
                 raise_for_status=False,
                 timeout=timeout,
             ) as response:
-                # As it comes: `read()` would hold a large answer twice, once in pieces.
-                body = io.BytesIO()
-                async for piece in response.content.iter_any():
-                    body.write(piece)
+                body = await _read(request, response)
                 lower = {name.lower(): value for name, value in response.headers.items()}
-                return RawResponse(status=response.status, headers=lower, body=body.getvalue())
+                return RawResponse(status=response.status, headers=lower, body=body)
         # `from None`: aiohttp's messages carry the URL, and a signed link is a secret. Its kind and reason suffice.
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             # One or the other, by the kind of error and the version of aiohttp.
@@ -146,7 +154,8 @@ class AiohttpTransport:
                 f"{what}no complete answer within {self._timeout.sock_read:g} s; KSeF may have acted all the same.",
                 maybe_delivered=True,
             ) from None
-        except (aiohttp.ClientError, OSError) as error:
+        # Not all that aiohttp's parsers raise is of its own kinds.
+        except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, ArithmeticError, LookupError) as error:
             raise TransportError(
                 f"{what}the connection broke before the answer was complete ({type(error).__name__}); "
                 "KSeF may have acted all the same.",
@@ -158,6 +167,94 @@ class AiohttpTransport:
         if self._owned and self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _checked_address(request: RawRequest, headers: Mapping[str, str]) -> URL:
+    """Return the address; refuse what aiohttp would refuse later, with the same exceptions as for a wrong answer."""
+    try:
+        # As it stands: rewriting the escapes of a signed link may break its signature.
+        url = URL(request.url, encoded=True)
+        is_usable = bool(url.host and url.port) and re.fullmatch(r"[!-~]+", request.url) is not None
+    except ValueError:
+        is_usable = False
+    if not is_usable or not re.fullmatch(r"[A-Z]+", request.method):
+        raise RemoteProtocolError(
+            f"{request.operation}: nothing can be sent to the address that KSeF gave.", operation=request.operation
+        )
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[\t -~\x80-\uD7FF]*", value):
+            raise LocalProtocolError(f"{request.operation}: a header cannot be sent as it is; nothing was sent.")
+    return url
+
+
+def _middlewares_of(session: aiohttp.ClientSession) -> tuple[aiohttp.ClientMiddlewareType, ...]:
+    # Those of a request take the place of the session's, which a borrowed session may have, and no public name tells.
+    return tuple(getattr(session, "_middlewares", ()))
+
+
+class _ConnectionLostError(aiohttp.ClientConnectionError):
+    """A connection that broke, of a kind for which aiohttp does not repeat the request."""
+
+
+async def _sent_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from repeating a GET, PUT or DELETE by itself: what is repeated, and when, is ours to say.
+
+    It does so for the exceptions below, once, and has no setting against it (aiohttp#10790); a middleware is called
+    for each attempt, and what it raises is what aiohttp decides by.
+    """
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _ConnectionLostError(type(error).__name__) from None
+
+
+async def _read(request: RawRequest, response: aiohttp.ClientResponse) -> bytes:
+    """Return the body, decompressed.
+
+    Raises:
+        RemoteProtocolError: It is too large, or compressed in an unknown way, although it is one of success.
+        TransportError: It is not what it says it is.
+    """
+    is_error = response.status >= 300
+    largest = _LARGEST_ERROR if is_error else request.largest_answer
+    problem = f"has more than {largest:,} bytes"
+    body = None
+    try:
+        body = AnswerBody(largest=largest, encoding=response.headers.get("Content-Encoding", ""))
+        if not is_error and (response.content_length or 0) > largest:
+            raise BodyTooLargeError
+        # As it comes: `read()` would hold a large answer twice, once in pieces.
+        async for piece in response.content.iter_any():
+            await _feed(body, piece)
+        body.end()
+    except (BodyTooLargeError, UnreadableBodyError) as error:
+        response.close()
+        if is_error:
+            return b"" if body is None else body.content
+        if body is not None and isinstance(error, UnreadableBodyError):
+            raise TransportError(
+                f"{request.operation}: the answer cannot be decompressed; KSeF may have acted all the same.",
+                maybe_delivered=True,
+            ) from None
+        if body is None:
+            problem = "is compressed in a way that was not asked for"
+        raise RemoteProtocolError(
+            f"{request.operation}: the answer {problem}, so it is not read; KSeF may have acted all the same.",
+            operation=request.operation,
+            maybe_delivered=True,
+        ) from None
+    return body.content
+
+
+async def _feed(body: AnswerBody, piece: bytes) -> None:
+    if not body.is_compressed:
+        body.feed(piece)
+        return
+    for start in range(0, len(piece), _COMPRESSED_PIECE):
+        body.feed(piece[start : start + _COMPRESSED_PIECE])
+        await asyncio.sleep(0)
 
 
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
@@ -174,7 +271,6 @@ class _Pieces(Payload):
         self._limit = limit
         self._patience = patience
         self._sent = 0
-        self._is_taken = False
         #: Why the file could not be read; aiohttp makes a broken connection of it.
         self.failure: LocalProtocolError | OSError | None = None
 
@@ -182,10 +278,6 @@ class _Pieces(Payload):
         raise TypeError("a file is not decoded")
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        if self._is_taken:
-            # aiohttp repeats a PUT by itself when a connection breaks; what is tried again, and when, is ours to say.
-            raise ConnectionResetError("the connection broke")
-        self._is_taken = True
         while self._sent < self._body.size:
             self._go_on()
             await writer.write(await self._next())

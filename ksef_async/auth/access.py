@@ -15,6 +15,7 @@ from ..models.auth import TokenInfo, TokenPair
 from ..models.events import Event, Hook
 from ..operations import Bearer, Operation
 from ..operations.auth import REFRESH_ACCESS_TOKEN, REVOKE_CURRENT_LOGIN
+from ..operations.operation import LARGEST_UPO
 from ..polling import Cadence
 from ..protocol.requests import Query
 from .credentials import Credentials
@@ -169,9 +170,9 @@ class AuthorizedCaller:
         bearer = None if operation.bearer is Bearer.NONE else self._bearer
         return await self.caller.call(operation, body, path=path, query=query, headers=headers, bearer=bearer)
 
-    async def download(self, name: str, url: str) -> bytes:
+    async def download(self, name: str, url: str, *, largest_answer: int = LARGEST_UPO) -> bytes:
         """Fetch what is behind a signed link, without the token; see `Caller.download`."""
-        return await self.caller.download(name, url)
+        return await self.caller.download(name, url, largest_answer=largest_answer)
 
     def now(self) -> datetime:
         """What time it is at KSeF (UTC)."""

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import enum
 from http import HTTPMethod
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import attrs
 
-__all__ = ["Bearer", "Operation", "RateGroup"]
+__all__ = ["LARGEST_JSON", "LARGEST_UPO", "Bearer", "Operation", "RateGroup"]
+
+#: Bytes of a JSON answer, or of an invoice. The largest page (250 rows of metadata, each with the 100 third parties
+#: that FA(3) allows) has some 8 MB, the largest invoice 10 MB (with an attachment, where TEST's limits are raised).
+LARGEST_JSON: Final = 16_000_000
+#: Bytes of a UPO; a page with its 10,000 invoices has some 9 MB.
+LARGEST_UPO: Final = 32_000_000
 
 RequestT = TypeVar("RequestT", contravariant=True)
 ResponseT = TypeVar("ResponseT", covariant=True)
@@ -71,6 +77,8 @@ class Operation(Generic[RequestT, ResponseT]):
     continued: bool = False
     #: How many rows a page of a list may have; at least it has 10.
     largest_page: int = 100
+    #: The most bytes the answer may have.
+    largest_answer: int = LARGEST_JSON
     bearer: Bearer = Bearer.ACCESS
     #: The context needs any one of these; empty when every login will do.
     permissions: tuple[str, ...] = ()

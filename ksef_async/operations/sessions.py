@@ -14,7 +14,7 @@ from ..models.sessions import (
     SessionPage,
     SessionStatus,
 )
-from .operation import Operation, RateGroup
+from .operation import LARGEST_UPO, Operation, RateGroup
 
 __all__ = [
     "CLOSE_ONLINE_SESSION",
@@ -86,15 +86,18 @@ GET_SESSION_INVOICE: Operation[None, SessionInvoice] = Operation(
 GET_INVOICE_UPO: Operation[None, bytes] = Operation(
     name="get_invoice_upo", method=GET,
     path="/sessions/{reference_number}/invoices/{invoice_reference_number}/upo", success=200,
-    response=bytes, permissions=_READERS, rate_group=RateGroup.SESSION_MISC, repeat_safe=True,
+    response=bytes, largest_answer=LARGEST_UPO, permissions=_READERS, rate_group=RateGroup.SESSION_MISC,
+    repeat_safe=True,
 )  # fmt: skip
 GET_INVOICE_UPO_BY_KSEF_NUMBER: Operation[None, bytes] = Operation(
     name="get_invoice_upo_by_ksef_number", method=GET,
     path="/sessions/{reference_number}/invoices/ksef/{ksef_number}/upo", success=200,
-    response=bytes, permissions=_READERS, rate_group=RateGroup.SESSION_MISC, repeat_safe=True,
+    response=bytes, largest_answer=LARGEST_UPO, permissions=_READERS, rate_group=RateGroup.SESSION_MISC,
+    repeat_safe=True,
 )  # fmt: skip
 GET_SESSION_UPO_PAGE: Operation[None, bytes] = Operation(
     name="get_session_upo_page", method=GET,
     path="/sessions/{reference_number}/upo/{upo_reference_number}", success=200,
-    response=bytes, permissions=_READERS, rate_group=RateGroup.SESSION_MISC, repeat_safe=True,
+    response=bytes, largest_answer=LARGEST_UPO, permissions=_READERS, rate_group=RateGroup.SESSION_MISC,
+    repeat_safe=True,
 )  # fmt: skip

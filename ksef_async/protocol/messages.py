@@ -7,6 +7,8 @@ from pathlib import Path
 
 import attrs
 
+from ..operations.operation import LARGEST_JSON
+
 __all__ = ["FileBody", "RawRequest", "RawResponse"]
 
 
@@ -31,6 +33,8 @@ class RawRequest:
     url: str = attrs.field(repr=False)
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     body: bytes | FileBody | None = attrs.field(default=None, repr=False)
+    #: The most bytes the answer may have, decompressed, where it is one of success.
+    largest_answer: int = LARGEST_JSON
 
 
 @attrs.frozen(kw_only=True)

@@ -10,6 +10,7 @@ import attrs
 
 from ..errors import LocalProtocolError
 from ..operations import Operation
+from ..operations.operation import LARGEST_UPO
 from .messages import FileBody, RawRequest
 from .wire import WIRE, camel
 
@@ -74,6 +75,7 @@ def build_request(
         headers=wire_headers,
         # A signed document goes as it was signed.
         body=body if body is None or isinstance(body, bytes) else WIRE.to_json(body),
+        largest_answer=operation.largest_answer,
     )
 
 
@@ -84,9 +86,9 @@ def with_bearer(request: RawRequest, token: str | None) -> RawRequest:
     return attrs.evolve(request, headers={**request.headers, "Authorization": f"Bearer {token}"})
 
 
-def build_link_request(name: str, url: str) -> RawRequest:
+def build_link_request(name: str, url: str, *, largest_answer: int = LARGEST_UPO) -> RawRequest:
     """The request that follows a signed link: the signature is the only credential, so no bearer goes with it."""
-    return RawRequest(operation=name, method="GET", url=url, headers=_USER_AGENT)
+    return RawRequest(operation=name, method="GET", url=url, headers=_USER_AGENT, largest_answer=largest_answer)
 
 
 def build_upload_request(name: str, link: PartUploadRequest, body: FileBody) -> RawRequest:
