@@ -223,20 +223,35 @@ class CertificateCredentials:
 
     @classmethod
     async def self_signed(
-        cls, seal_nip: str, *, pesel: str | None = None, key_kind: KeyKind = "ec", **options: Unpack[CertificateOptions]
+        cls,
+        seal_nip: str,
+        *,
+        pesel: str | None = None,
+        person_nip: str | None = None,
+        key_kind: KeyKind = "ec",
+        **options: Unpack[CertificateOptions],
     ) -> Self:
         """For TEST: a new key with a certificate that vouches for itself, as KSeF takes it nowhere else.
 
         Args:
             seal_nip: Of the company that logs in, with its seal; also the context unless ``options`` name another.
-            pesel: Of a person who logs in, in place of the company.
+            pesel: Of a person who logs in, in place of the company (``PNOPL`` in the certificate).
+            person_nip: Of a person who logs in by NIP, in place of the company (``TINPL`` in the certificate).
             key_kind: ``"ec"`` (P-256) or ``"rsa"`` (2048 bits).
             options: As the class.
+
+        Raises:
+            LocalProtocolError: Both ``pesel`` and ``person_nip``, or as the class.
+            CryptoError: A number cannot be written in a certificate.
         """
+        if pesel and person_nip:
+            raise LocalProtocolError("A person's certificate has either a PESEL or a NIP, not both.")
         from ..crypto.issuing import new_private_key, self_signed_person, self_signed_seal
 
         private_key = await anyio.to_thread.run_sync(new_private_key, key_kind)
-        make = partial(self_signed_person, pesel=pesel) if pesel else partial(self_signed_seal, seal_nip)
+        make = partial(self_signed_seal, seal_nip)
+        if pesel or person_nip:
+            make = partial(self_signed_person, pesel=pesel or None, nip=person_nip or None)
         certificate = await anyio.to_thread.run_sync(make, private_key)
         if not options.keys() & {"nip", "context"}:
             options["nip"] = seal_nip

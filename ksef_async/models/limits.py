@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from .common import SubjectType, wire_name
-from .rates import RateLimit, RateLimits
+from .rates import RateLimit
 
 __all__ = [
     "CertificateQuota",
@@ -37,11 +37,6 @@ class RateLimitsOverride:
     invoice_download: RateLimit
     collective_identifier: RateLimit
     other: RateLimit
-
-    @classmethod
-    def of(cls, limits: RateLimits) -> RateLimitsOverride:
-        """Those of ``limits`` that can be overridden."""
-        return cls(**{field.name: getattr(limits, field.name) for field in attrs.fields(cls)})
 
 
 @attrs.frozen

@@ -8,13 +8,14 @@ from typing import Any, Final
 import attrs
 
 from ..models.limits import ContextLimits, RateLimitsOverride, SubjectLimitsOverride
-from ..models.rates import PRODUCTION_LIMITS, RateLimit
+from ..models.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit, RateLimits
 from .wire import camel
 
 __all__ = [
     "CONTEXT_BOUNDS",
     "RATE_FACTOR",
     "context_limit_problems",
+    "override_of",
     "rate_limit_problems",
     "subject_limit_problems",
 ]
@@ -51,6 +52,22 @@ def rate_limit_problems(limits: RateLimitsOverride) -> Iterator[tuple[str, str]]
         for window in attrs.fields(RateLimit):
             path = f"rateLimits.{camel(group.name)}.{camel(window.name)}"
             yield from _problem(path, getattr(given, window.name), 1, RATE_FACTOR * getattr(granted, window.name))
+
+
+def override_of(limits: RateLimits) -> RateLimitsOverride:
+    """Return the groups of ``limits`` that can be overridden; in place of "no limit", the most that KSeF grants."""
+    return RateLimitsOverride(
+        **{
+            group.name: _bounded(getattr(limits, group.name), getattr(PRODUCTION_LIMITS, group.name))
+            for group in attrs.fields(RateLimitsOverride)
+        }
+    )
+
+
+def _bounded(limit: RateLimit, production: RateLimit) -> RateLimit:
+    # KSeF tells "no limit", but takes numbers from 1 on only.
+    pairs = zip(attrs.astuple(limit), attrs.astuple(production), strict=True)
+    return RateLimit(*(RATE_FACTOR * most if given == UNLIMITED else given for given, most in pairs))
 
 
 def subject_limit_problems(limits: SubjectLimitsOverride) -> Iterator[tuple[str, str]]:

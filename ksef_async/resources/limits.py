@@ -28,7 +28,7 @@ from ..operations.limits import (
     RESTORE_SUBJECT_LIMITS,
     USE_PRODUCTION_RATE_LIMITS,
 )
-from ..protocol.limits import context_limit_problems, rate_limit_problems, subject_limit_problems
+from ..protocol.limits import context_limit_problems, override_of, rate_limit_problems, subject_limit_problems
 
 __all__ = ["Limits"]
 
@@ -130,7 +130,8 @@ class Limits:
         """Grant the context other rate limits, each from 1 to ten times that of production.
 
         Args:
-            limits: Of `RateLimits` those groups go out that can be overridden; see `RateLimitsOverride`.
+            limits: Of `RateLimits`, e.g. what `rates` returns, those groups go out that can be overridden (see
+                `RateLimitsOverride`), with the most that KSeF grants where there is no limit.
 
         Raises:
             InvalidFieldError: A value is out of its bounds; nothing was sent.
@@ -138,7 +139,7 @@ class Limits:
 
         Source: POST /testdata/rate-limits.
         """
-        override = RateLimitsOverride.of(limits) if isinstance(limits, RateLimits) else limits
+        override = override_of(limits) if isinstance(limits, RateLimits) else limits
         _refuse(rate_limit_problems(override))
         await self._api.call(OVERRIDE_RATE_LIMITS, SetRateLimitsRequest(override))
 

@@ -68,6 +68,7 @@ __all__ = ["Permissions"]
 RequestT = TypeVar("RequestT", bound=attrs.AttrsInstance)
 
 _ID_LENGTH = 36
+_ENTITY_NAME_LENGTH = 256
 
 
 class Permissions(PermissionQueries):
@@ -235,6 +236,8 @@ class Permissions(PermissionQueries):
         description: str,
         entity: ForeignEntityDetails,
         details: IdentifiedPersonDetails | UndocumentedPersonDetails | ForeignEntityDetails,
+        *,
+        entity_name: str | None = None,
     ) -> OperationHandle[OperationStatus]:
         """Make somebody the administrator of an EU entity that issues invoices in this company's name.
 
@@ -242,8 +245,10 @@ class Permissions(PermissionQueries):
             fingerprint: Of their certificate: its SHA-256 in 64 hex digits.
             nip_vat_ue: The context's NIP, a hyphen and the entity's VAT number: ``7762811692-DE123456789``.
             description: What it is for, 5 to 256 characters.
-            entity: The EU entity; name and address together have at most 254 characters.
+            entity: The EU entity: a name of at most 100 characters, an address of at most 512.
             details: Who the administrator is.
+            entity_name: What the entity is listed as, 5 to 256 characters; by default its name and address, cut to
+                256 characters: ``{name}, {address}``. Both go out in full besides.
 
         Source: POST /permissions/eu-entities/administration/grants; needs CredentialsManage.
         """
@@ -251,7 +256,8 @@ class Permissions(PermissionQueries):
             subject_identifier=FingerprintIdentifier(FingerprintType.FINGERPRINT, fingerprint),
             context_identifier=NipVatUeIdentifier(NipVatUeType.NIP_VAT_UE, nip_vat_ue),
             description=description,
-            eu_entity_name=f"{entity.full_name}, {entity.address}",
+            # KSeF bounds the two together (256) to less than it lets an address alone have (512).
+            eu_entity_name=entity_name or f"{entity.full_name}, {entity.address}"[:_ENTITY_NAME_LENGTH].rstrip(),
             subject_details=eu_subject_details(details),
             eu_entity_details=entity,
         )

@@ -14,6 +14,7 @@ from clients import ONCE, QUICK
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
+from parties import grant
 
 from ksef_async import (
     AllowedIps,
@@ -35,6 +36,8 @@ from ksef_async.operations.auth import GET_LOGIN_STATUS
 from ksef_async.protocol.error_codes import ErrorCode
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Clock, Sandbox, Timings, sample_invoice
+from ksef_async.sandbox.grants import GrantKind
+from ksef_async.sandbox.subjects import Subject
 
 RSA_SEAL, EC_SEAL = self_signed_seal(NIP, RSA_KEY), self_signed_seal(NIP, EC_KEY)
 PASSWORD = b"haslo"
@@ -111,6 +114,32 @@ async def test_certificate_of_our_own_logs_in(sandbox: Sandbox, kind: Any) -> No
     login = await log_in(sandbox, await CertificateCredentials.self_signed(NIP, key_kind=kind))
 
     assert login.method.name == "QualifiedSeal"
+
+
+@pytest.mark.parametrize(
+    ("person", "subject"),
+    [
+        pytest.param({"person_nip": NIP}, ("Nip", NIP), id="by NIP"),
+        pytest.param({"person_nip": "1111111111"}, ("Nip", "1111111111"), id="by another NIP"),
+        pytest.param({"pesel": "15062788702"}, ("Pesel", "15062788702"), id="by PESEL"),
+    ],
+)
+async def test_person_logs_in_with_a_certificate_of_our_own(
+    sandbox: Sandbox, person: dict[str, Any], subject: tuple[Any, str]
+) -> None:
+    grant(sandbox, GrantKind.PERSON, Context(ContextType.NIP, NIP), Subject(*subject), "InvoiceRead")
+
+    login = await log_in(sandbox, await CertificateCredentials.self_signed(NIP, **person))
+
+    assert login.subject == Subject(*subject)
+    assert login.context == Context(ContextType.NIP, NIP)
+    assert login.method.name == "QualifiedSignature"
+    assert login.signature.certificate.subject["given_name"]
+
+
+async def test_person_has_either_a_pesel_or_a_nip() -> None:
+    with pytest.raises(LocalProtocolError, match="not both"):
+        await CertificateCredentials.self_signed(NIP, pesel="15062788702", person_nip=NIP)
 
 
 async def test_certificate_logs_in_from_files(sandbox: Sandbox, tmp_path: Path) -> None:

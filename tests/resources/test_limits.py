@@ -44,6 +44,17 @@ async def test_rate_limit_of_production_refuses_the_eleventh_call_of_a_second(sa
                 await client.limits.rates()
 
 
+async def test_limits_that_are_told_can_be_given_back(client: KsefClient) -> None:
+    told = await client.limits.rates()
+    assert told.other == RateLimit(-1, -1, -1)
+
+    await client.limits.override_rates(attrs.evolve(told, invoice_send=RateLimit(5, -1, 7)))
+
+    granted = await client.limits.rates()
+    assert granted.invoice_send == RateLimit(5, 300, 7)
+    assert granted.other == RateLimit(100, 300, 1200)
+
+
 def beyond(limits: RateLimits) -> RateLimits:
     return attrs.evolve(limits, invoice_send=RateLimit(10, 301, 180))
 

@@ -177,6 +177,31 @@ async def test_eu_entity_has_an_administrator_who_appoints_representatives(
     }
 
 
+@pytest.mark.parametrize(
+    ("entity", "options", "listed"),
+    [
+        pytest.param(("Firma", "B" * 512), {}, f"Firma, {'B' * 249}", id="longest address"),
+        pytest.param(("F" * 100, "B" * 512), {}, f"{'F' * 100}, {'B' * 154}", id="longest of both"),
+        pytest.param(("F" * 100, f"{'B' * 153} {'C' * 99}"), {}, f"{'F' * 100}, {'B' * 153}", id="cut at a blank"),
+        pytest.param(("F", "B"), {"entity_name": "F, Berlin"}, "F, Berlin", id="name of the caller's own"),
+    ],
+)
+async def test_eu_entity_is_told_in_full_however_long_its_address_is(
+    sandbox: Sandbox, client: KsefClient, entity: tuple[str, str], options: dict[str, str], listed: str
+) -> None:
+    details = ForeignEntityDetails(*entity)
+    context = f"{sandbox.nip}-DE123456789"
+
+    await done(
+        await client.permissions.grant_eu_administration(
+            FINGERPRINT, context, "Self-invoicing", details, details, **options
+        )
+    )
+
+    row, *_ = [row async for row in client.permissions.of_eu_entities()]
+    assert (row.eu_entity_name, row.eu_entity_details) == (listed, details)
+
+
 # --- the handle ------------------------------------------------------------------------------------------
 
 
