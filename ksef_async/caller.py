@@ -14,12 +14,12 @@ import anyio
 from .environment import Environment
 from .errors import (
     ApiError,
+    ConnectError,
     ForbiddenError,
     KsefError,
     LocalProtocolError,
     RateLimitedError,
     RemoteProtocolError,
-    ServerError,
     TransportError,
     UnauthorizedError,
 )
@@ -38,9 +38,10 @@ from .operations import Bearer, Operation
 from .operations.operation import LARGEST_UPO
 from .protocol.messages import FileBody, RawRequest, RawResponse
 from .protocol.pacing import Pacer
+from .protocol.quoting import quote
 from .protocol.requests import Query, build_link_request, build_request, build_upload_request, with_bearer
 from .protocol.responses import decipher_link_response, decipher_response, decipher_upload_response
-from .protocol.retry import RetryPolicy, delay_before_retry, may_be_outdated
+from .protocol.retry import RetryPolicy, delay_before_retry, may_be_outdated, may_have_taken_effect
 from .protocol.server_time import ServerClock
 from .transport import Transport
 
@@ -181,7 +182,8 @@ class Caller:
             RateLimitedError: The budget is spent for longer than `RetryPolicy.patience`; nothing was sent, or
                 nothing was done. ``retry_after`` is in seconds.
             ApiError: KSeF said no. After a `ServerError` it may have acted all the same.
-            RemoteProtocolError: The answer does not fit the specification.
+            RemoteProtocolError: The answer does not fit the specification; ``maybe_delivered`` tells that it was one
+                of success, so that KSeF has acted.
         """
         if bearer is None and operation.bearer is not Bearer.NONE:
             raise LocalProtocolError(f"{operation.name} needs a token ({operation.bearer.value}).")
@@ -282,7 +284,9 @@ class Caller:
         while True:
             try:
                 return await flow()
-            except (TransportError, ServerError) as error:
+            except KsefError as error:
+                if not may_have_taken_effect(error) and not isinstance(error, ConnectError):
+                    raise
                 delay = self.delay_before_retry(error, attempt=attempt, since=since)
                 if delay is None:
                     raise
@@ -337,15 +341,16 @@ class Caller:
                 if replacement is None or replacement == token:
                     raise
                 continue
-            except (TransportError, ApiError) as error:
-                now = anyio.current_time()
-                if operation is not None and isinstance(error, RateLimitedError) and error.retry_after:
-                    self.pacer.block(operation, now + error.retry_after)
+            except (TransportError, ApiError, RemoteProtocolError) as error:
                 delay = self.delay_before_retry(error, repeat_safe=repeat_safe, attempt=attempt, since=started)
+                told = error.retry_after if isinstance(error, RateLimitedError) else None
+                if operation is not None and isinstance(error, RateLimitedError):
+                    # Those of the same group wait, too, as long as KSeF says, or as this call does.
+                    self.pacer.block(operation, anyio.current_time() + ((told if told is not None else delay) or 0.0))
                 if delay is None:
                     raise
                 self.report(RequestRetried(operation=request.operation, attempt=attempt, error=error, delay=delay))
-                attempt += not isinstance(error, RateLimitedError)
+                attempt += told is None
             await anyio.sleep(delay)
 
     async def _wait_for(self, turn: float, operation: Operation[Any, Any]) -> None:
@@ -380,7 +385,7 @@ class Caller:
             RequestAnswered(operation=name, attempt=attempt, http_status=response.status, seconds=now - started)
         )
         if warning := response.headers.get("x-system-warning"):
-            self.report(SystemWarning(operation=name, text=warning))
+            self.report(SystemWarning(operation=name, text=quote(warning)))
         return await offload(len(response.body), decipher, response)
 
 

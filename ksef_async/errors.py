@@ -10,7 +10,7 @@ KsefError
 ├── ApiError                KSeF said no
 │   ├── BadRequestError 400, UnauthorizedError 401, ForbiddenError 403, GoneError 410
 │   ├── RateLimitedError 429
-│   └── ServerError 5xx, or a gateway's HTML page in place of an answer
+│   └── ServerError 5xx, or a gateway's answer in place of KSeF's: a redirect, an HTML page with any status
 ├── ProcessingError         KSeF took it in and later reported failure
 │   ├── LoginFailedError, SessionFailedError, OperationFailedError, ExportFailedError
 │   └── InvoiceRejectedError ── DuplicateInvoiceError
@@ -76,6 +76,9 @@ class Status(Protocol):
 class KsefError(Exception):
     """Base of all errors of this library."""
 
+    #: True when KSeF may have acted on the call all the same: no answer came, or one that settles nothing.
+    maybe_delivered: bool = False
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions with keyword arguments do not survive pickling (process pools, task queues) by themselves.
         return _rebuild, (type(self), self.args, self.__dict__)
@@ -127,7 +130,7 @@ class TransportError(KsefError):
 
     def __init__(self, message: str, *, maybe_delivered: bool) -> None:
         super().__init__(message)
-        #: True when the request may have reached KSeF and taken effect.
+        #: True when the request may have reached KSeF and taken effect; False only where that is impossible.
         self.maybe_delivered = maybe_delivered
 
 
@@ -205,7 +208,9 @@ class RateLimitedError(ApiError):
 
 
 class ServerError(ApiError):
-    """5xx, or an HTML page of a gateway or firewall: the call may or may not have taken effect."""
+    """5xx, a redirect, or an HTML page of a gateway or firewall with any status: KSeF may have acted, or not."""
+
+    maybe_delivered = True
 
 
 class ProcessingError(KsefError):

@@ -178,7 +178,7 @@ async def test_unknown_fields_are_ignored_and_missing_ones_named() -> None:
 
     async with serving(answer) as environment:
         transport = AiohttpTransport()
-        caller = Caller(environment, transport)
+        caller = Caller(environment, transport, retry=ONCE)
         assert (await caller.call(GET_CHALLENGE)).timestamp_ms == 1752236636015
         with pytest.raises(RemoteProtocolError) as caught:
             await caller.call(GET_CHALLENGE)

@@ -70,7 +70,7 @@ async def test_hook_is_told_of_lost_answers(client: KsefClient, sandbox: Sandbox
 
     (failed,) = (event for event in events if isinstance(event, RequestFailed))
     assert (failed.operation, failed.attempt) == ("close_online_session", 1)
-    assert failed.error.maybe_delivered  # type: ignore[attr-defined]
+    assert failed.error.maybe_delivered
 
 
 async def test_hook_is_told_of_each_change_of_a_session(

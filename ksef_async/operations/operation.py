@@ -65,7 +65,7 @@ class Operation(Generic[RequestT, ResponseT]):
     name: str
     method: HTTPMethod
     path: str
-    #: The one status that means success; any other is an error.
+    #: The status that KSeF documents for success, and the sandbox answers with; any other 2xx is as good.
     success: int
     #: Model of the JSON body, ``bytes`` for an XML document; None when there is none.
     request: type[RequestT] | None = None

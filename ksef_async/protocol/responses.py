@@ -1,8 +1,11 @@
 """Bytes -> model, or the right error: whatever arrives, never a parser's traceback.
 
+Success is any 2xx whose body fits, whatever its number. A 2xx with a body that does not fit is a lost answer: KSeF has
+acted, and what it said is not known. A page of HTML is never KSeF's answer, whatever its status.
+
 KSeF's error formats (protocol: error bodies): ``application/problem+json``; the legacy ``exception`` object; the
 ``status`` object of a legacy 429; an empty body; HTML from a gateway (502) or a firewall (even with status 200);
-XML from the storage behind signed links.
+XML from the storage behind signed links. What KSeF says in them is quoted, never shown as it came.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar, cast
 
 import orjson
@@ -27,83 +32,98 @@ from ..errors import (
 )
 from ..operations import Operation
 from .messages import RawResponse
+from .quoting import LONGEST_QUOTE, quote, quote_data
 from .wire import WIRE, UnreadableJsonError, WireError
 
-__all__ = ["decipher_error", "decipher_link_response", "decipher_response", "decipher_upload_response"]
+__all__ = [
+    "LONGEST_LOCKOUT",
+    "decipher_error",
+    "decipher_link_response",
+    "decipher_response",
+    "decipher_upload_response",
+]
 
 ResponseT = TypeVar("ResponseT")
 
-_ERRORS: Final[Mapping[int, type[ApiError]]] = {400: BadRequestError, 401: UnauthorizedError, 410: GoneError}
+#: The longest ``Retry-After``, in seconds, that is believed. KSeF's longest window is an hour, so whoever waited that
+#: long has calls to make again; should KSeF still say no, asking once an hour does no harm. A mistake in that header
+#: must not keep a company from sending for years.
+LONGEST_LOCKOUT: Final = 3600.0
+
+_ERRORS: Final[Mapping[int, type[ApiError]]] = {
+    400: BadRequestError,
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    408: ServerError,  # a gateway's: KSeF has no such answer
+    410: GoneError,
+    429: RateLimitedError,
+}
 _ADVICE: Final[Mapping[type[ApiError], str]] = {
     UnauthorizedError: "The bearer token is missing, expired or revoked.",
     RateLimitedError: "Wait before the next call of this kind.",
     ServerError: "KSeF or a gateway before it failed; the call may or may not have taken effect.",
 }
+_HTML: Final = ("text/html", "application/xhtml+xml")
+#: Details named in an error's message; all that are kept are in its ``details``.
+_MOST_NAMED, _MOST_DETAILS = 10, 100
 
 
 def decipher_response(operation: Operation[Any, ResponseT], response: RawResponse) -> ResponseT:
-    """What KSeF answered.
+    """Return what KSeF answered.
 
     Raises:
         ApiError: KSeF, or a gateway before it, said no.
-        RemoteProtocolError: The answer does not fit the specification; ``path`` names the field.
+        RemoteProtocolError: A success that does not fit the specification; ``path`` names the field.
     """
-    if response.status != operation.success or _is_html(response):
+    if not _is_success(response):
         raise decipher_error(operation.name, response)
     if operation.response is None:
+        _check_nothing_refused(operation.name, response)
         return cast("ResponseT", None)
     if operation.response is bytes:
-        return cast("ResponseT", _check_hash(operation.name, response))
+        return cast("ResponseT", _check_document(operation.name, response))
+    # Raised outside the handlers: a parser's error, even as the context of ours, holds what it was given.
     try:
         return WIRE.from_json(response.body, operation.response)
     except WireError as error:
-        raise RemoteProtocolError(
-            f"{operation.name}: KSeF's answer does not fit its specification: {error}.",
-            operation=operation.name,
-            path=error.path,
-            maybe_delivered=True,
-        ) from error
-    except UnreadableJsonError as error:
-        raise RemoteProtocolError(
-            f"{operation.name}: KSeF's answer is not JSON ({len(response.body)} bytes of "
-            f"{response.content_type or 'unknown type'}).",
-            operation=operation.name,
-            maybe_delivered=True,
-        ) from error
+        problem, path = f"does not fit its specification: {quote(str(error), 300)}", quote(error.path, 200)
+        raised = _lost_answer(operation.name, problem, path=path)
+    except UnreadableJsonError:
+        raised = _lost_answer(operation.name, f"is not JSON ({_size_and_type(response)})")
+    raise raised
 
 
 def decipher_link_response(name: str, response: RawResponse) -> bytes:
-    """The document behind a signed link.
+    """Return the document behind a signed link.
 
     Raises:
         ApiError: The storage said no; 403 means the link has expired.
         RemoteProtocolError: The bytes are not those KSeF vouches for, or it does not vouch for them.
     """
-    if response.status != 200 or _is_html(response):
+    if not _is_success(response):
         raise decipher_error(name, response)
     return _check_hash(name, response, required=True)
 
 
 def decipher_upload_response(name: str, response: RawResponse) -> None:
-    """Nothing, when the storage has taken the file in.
+    """Return when the storage has taken the file in.
 
     Raises:
         ApiError: The storage said no; 403 means the link has expired. A `ServerError` is anything that may go better
             the next time, such as a firewall's page, or any success but 201: a file has been lost after a 200.
     """
-    if response.status == 201 and not _is_html(response):
-        return
-    if response.status < 300 and not _is_html(response):
+    if not _is_success(response):
+        raise decipher_error(name, response)
+    if response.status != 201:
         raise ServerError(
             f"{name}: HTTP {response.status} in place of 201, which alone means that the file is in.",
             operation=name,
             http_status=response.status,
         )
-    raise decipher_error(name, response)
 
 
 def decipher_error(name: str, response: RawResponse) -> ApiError:
-    """The error that an unsuccessful answer stands for; ``name`` is the operation's."""
+    """Return the error that an unsuccessful answer stands for; ``name`` is the operation's."""
     body = _json_object(response)
     code, description, details = _reason(body)
     headline = [f"{name}: HTTP {response.status}"]
@@ -118,7 +138,7 @@ def decipher_error(name: str, response: RawResponse) -> ApiError:
         "trace_id": trace_id,
     }
     cls = _error_class(response)
-    said = " ".join(filter(None, [description, "; ".join(details)])) or _describe_body(response)
+    said = " ".join(filter(None, [description, "; ".join(details[:_MOST_NAMED])])) or _describe_body(response)
     message = f"{', '.join(headline)}: {said}"
     if advice := _ADVICE.get(cls):
         message += f" {advice}"
@@ -128,8 +148,8 @@ def decipher_error(name: str, response: RawResponse) -> ApiError:
         security = body.get("security")
         return ForbiddenError(
             message,
-            reason=_text(body.get("reasonCode")),
-            security=security if isinstance(security, dict) else None,
+            reason=_text(body.get("reasonCode"), 100),
+            security=cast("dict[str, object]", quote_data(security)) if isinstance(security, dict) else None,
             **common,
         )
     if cls is RateLimitedError:
@@ -137,21 +157,53 @@ def decipher_error(name: str, response: RawResponse) -> ApiError:
     return cls(message, **common)
 
 
+def _is_success(response: RawResponse) -> bool:
+    return 200 <= response.status < 300 and not _is_html(response)
+
+
 def _error_class(response: RawResponse) -> type[ApiError]:
-    # A page in place of an answer comes from a gateway or firewall, whatever its status says.
-    if response.status >= 500 or (_is_html(response) and response.status < 300):
-        return ServerError
-    if response.status == 403:
-        return ForbiddenError
     if response.status == 429:
         return RateLimitedError
+    # A page in place of an answer comes from a gateway or firewall, whatever its status says; so do redirects, and
+    # numbers that HTTP does not have. KSeF says no by 4xx, with JSON or without a body.
+    if not 400 <= response.status < 500 or _is_html(response):
+        return ServerError
     return _ERRORS.get(response.status, ApiError)
 
 
 def _is_html(response: RawResponse) -> bool:
-    return response.content_type == "text/html" or response.body[:64].lstrip().lower().startswith(
-        (b"<!doctype html", b"<html")
-    )
+    # By its body first: some servers call everything HTML, an empty answer and JSON included.
+    start = _start(response)
+    if start.lower().startswith((b"<!doctype html", b"<html")):
+        return True
+    return response.content_type in _HTML and bool(start) and not start.startswith((b"{", b"["))
+
+
+def _start(response: RawResponse) -> bytes:
+    return response.body[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
+
+
+def _check_nothing_refused(name: str, response: RawResponse) -> None:
+    """Accept a success with any JSON or none; but one that tells of a failure says two things, neither to rely on."""
+    try:
+        body = orjson.loads(response.body) if response.body.strip() else None
+    except orjson.JSONDecodeError:
+        problem = f"is neither JSON nor empty ({_size_and_type(response)})"
+    else:
+        tells_of_failure = isinstance(body, dict) and ("exception" in body or _reason(body)[0] is not None)
+        if response.content_type != "application/problem+json" and not tells_of_failure:
+            return
+        problem = f"is a success (HTTP {response.status}) that tells of a failure"
+    raise _lost_answer(name, problem)
+
+
+def _check_document(name: str, response: RawResponse) -> bytes:
+    # Without its hash, all that can be told is that this is XML; a part of a document (206) would be, too.
+    is_xml = _start(response).startswith(b"<")
+    is_vouched_for = "x-ms-meta-hash" in response.headers
+    if not is_vouched_for and (not is_xml or response.status == 206):
+        raise _lost_answer(name, f"is no XML document ({_size_and_type(response)})")
+    return _check_hash(name, response)
 
 
 def _check_hash(name: str, response: RawResponse, *, required: bool = False) -> bytes:
@@ -160,13 +212,21 @@ def _check_hash(name: str, response: RawResponse, *, required: bool = False) -> 
         return response.body
     actual = b64encode(hashlib.sha256(response.body).digest()).decode("ascii")
     if declared != actual:
-        problem = "without its SHA-256" if declared is None else f"whose SHA-256 is {actual}, not {declared}"
+        problem = (
+            "without its SHA-256" if declared is None else f"whose SHA-256 is {actual}, not {quote(declared, 100)}"
+        )
         raise RemoteProtocolError(
             f"{name}: KSeF sent a document of {len(response.body)} bytes {problem}; it must not be trusted.",
             operation=name,
             path="x-ms-meta-hash",
+            # It may come whole the next time.
+            maybe_delivered=declared is not None,
         )
     return response.body
+
+
+def _lost_answer(name: str, problem: str, *, path: str | None = None) -> RemoteProtocolError:
+    return RemoteProtocolError(f"{name}: KSeF's answer {problem}.", operation=name, path=path, maybe_delivered=True)
 
 
 def _json_object(response: RawResponse) -> dict[str, Any]:
@@ -191,17 +251,31 @@ def _reason(body: dict[str, Any]) -> tuple[int | None, str, tuple[str, ...]]:
 
 
 def _trace_id(body: dict[str, Any]) -> str | None:
-    if trace_id := _text(body.get("traceId")):
+    if trace_id := _text(body.get("traceId"), 100):
         return trace_id
     # The legacy format has a W3C traceparent instead: 00-<32 hex>-<16 hex>-00.
-    service_code = _text(_dict(body.get("exception")).get("serviceCode")) or ""
+    service_code = _text(_dict(body.get("exception")).get("serviceCode"), 100) or ""
     match = re.search(r"[0-9a-f]{32}", service_code)
     return match[0] if match else service_code or None
 
 
 def _retry_after(response: RawResponse) -> float | None:
+    """Seconds, at most `LONGEST_LOCKOUT`; None where nothing readable is said. KSeF says seconds, a gateway may not."""
     value = response.headers.get("retry-after", "").strip()
-    return float(value) if value.isascii() and value.isdigit() else None
+    if value.isascii() and value.isdigit():
+        return min(float(value[:20]), LONGEST_LOCKOUT)
+    until, now = _moment(value), _moment(response.headers.get("date", ""))
+    if until is None or now is None:
+        return None
+    return min(max((until - now).total_seconds(), 0.0), LONGEST_LOCKOUT)
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _describe_body(response: RawResponse) -> str:
@@ -211,16 +285,22 @@ def _describe_body(response: RawResponse) -> str:
         return "an HTML page instead of an answer."
     if code := re.search(rb"<Code>([A-Za-z]{1,64})</Code>", response.body):
         return f"the storage says {code[1].decode()}."
-    return f"{len(response.body)} bytes of {response.content_type or 'unknown type'}."
+    return f"{_size_and_type(response)}."
+
+
+def _size_and_type(response: RawResponse) -> str:
+    return f"{len(response.body)} bytes of {quote(response.content_type, 100) or 'unknown type'}"
 
 
 def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+def _text(value: object, longest: int = LONGEST_QUOTE) -> str | None:
+    return quote(value, longest) if isinstance(value, str) and value else None
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+    return (
+        tuple(quote(item) for item in value[:_MOST_DETAILS] if isinstance(item, str)) if isinstance(value, list) else ()
+    )

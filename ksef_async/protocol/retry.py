@@ -1,8 +1,9 @@
 """When a failed call is tried again, and after how long.
 
 The rule: a call is repeated only when that cannot issue anything twice. 429 and a connection that was never made
-prove that KSeF did not act; a lost answer and a 5xx prove nothing, so they are repeated only where the operation's
-row says ``repeat_safe``. Source: limity-api.md; the Ministry's advice on 5xx (issue 786 of its documentation).
+prove that KSeF did not act; a lost answer, a 5xx and a success that cannot be read prove nothing, so they are repeated
+only where the operation's row says ``repeat_safe``. Source: limity-api.md; the Ministry's advice on 5xx (issue 786 of
+its documentation).
 """
 
 from __future__ import annotations
@@ -11,16 +12,7 @@ import random
 
 import attrs
 
-from ..errors import (
-    ApiError,
-    ConnectError,
-    ForbiddenError,
-    KsefError,
-    RateLimitedError,
-    RemoteProtocolError,
-    ServerError,
-    TransportError,
-)
+from ..errors import ApiError, ConnectError, ForbiddenError, KsefError, RateLimitedError, TransportError
 
 __all__ = ["RetryPolicy", "delay_before_retry", "may_be_outdated", "may_be_repeated", "may_have_taken_effect"]
 
@@ -29,7 +21,7 @@ __all__ = ["RetryPolicy", "delay_before_retry", "may_be_outdated", "may_be_repea
 class RetryPolicy:
     """How hard to try; all times are in seconds."""
 
-    #: How often a call is made in all, not counting answers of 429.
+    #: How often a call is made in all, not counting answers of 429 that say how long to wait.
     attempts: int = 5
     #: The first pause is random between 0 and this; each further one may be twice as long ...
     first_pause: float = 0.5
@@ -46,9 +38,7 @@ def may_have_taken_effect(error: KsefError) -> bool:
 
     An answer of success that cannot be read is as good as none: KSeF acted, and what it said is lost.
     """
-    if isinstance(error, TransportError | RemoteProtocolError):
-        return error.maybe_delivered
-    return isinstance(error, ServerError)
+    return error.maybe_delivered
 
 
 def may_be_outdated(error: ApiError) -> bool:
@@ -60,10 +50,10 @@ def may_be_outdated(error: ApiError) -> bool:
 
 
 def may_be_repeated(error: KsefError, *, repeat_safe: bool) -> bool:
-    """True when calling again after ``error`` cannot make anything happen twice."""
+    """Return whether calling again after ``error`` cannot make anything happen twice, and may go better."""
     if isinstance(error, RateLimitedError | ConnectError):
         return True
-    return repeat_safe and isinstance(error, ServerError | TransportError)
+    return repeat_safe and (isinstance(error, TransportError) or may_have_taken_effect(error))
 
 
 def delay_before_retry(
@@ -81,7 +71,7 @@ def delay_before_retry(
         policy: How hard to try.
         error: What the attempt ended with.
         repeat_safe: Whether calling twice does no harm.
-        attempt: Which attempt it was, from 1, not counting those that ended with 429.
+        attempt: Which attempt it was, from 1, not counting those that ended with 429 and a time to wait.
         elapsed: Seconds since the first attempt started.
         chance: The source of jitter.
     """
@@ -93,6 +83,8 @@ def delay_before_retry(
         delay = error.retry_after + jitter
         too_long = error.retry_after > policy.patience
     else:
-        delay = jitter * min(policy.longest_pause, policy.first_pause * 2.0 ** min(attempt - 1, 64))
+        pause = min(policy.longest_pause, policy.first_pause * 2.0 ** min(attempt - 1, 64))
+        # A 429 that does not say how long: never less than the pause, for KSeF locks out longer who comes too soon.
+        delay = pause * (1.0 + jitter) if isinstance(error, RateLimitedError) else pause * jitter
         too_long = attempt >= policy.attempts
     return None if too_long or elapsed + delay > policy.deadline else delay

@@ -7,7 +7,7 @@ sandbox.faults.add("send_invoice", Fault.html(502), probability=0.05)
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -54,6 +54,7 @@ class Fault:
     change: Callable[[bytes], bytes] | None = None
     damage: Callable[[bytes], bytes] | None = None
     mark: Callable[[datetime], datetime | None] | None = None
+    altered: Callable[[web.Response], web.Response] | None = None
 
     @classmethod
     def drop_before(cls) -> Fault:
@@ -74,6 +75,34 @@ class Fault:
     def html(cls, status: int = 502, *, after_effect: bool = False) -> Fault:
         """A page of a gateway (502, 503) or of a firewall (200) in place of the answer."""
         return cls("answer", after_effect, status, _PAGE.format(status=status))
+
+    @classmethod
+    def answer_becomes(
+        cls,
+        status: int | None = None,
+        *,
+        body: bytes | Callable[[bytes], bytes] | None = None,
+        content_type: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Fault:
+        """KSeF does what was asked, and its answer changes on the way; what is None stays as it was.
+
+        Args:
+            status: Another number, e.g. 200 where KSeF says 202.
+            body: Another body, or what makes one of KSeF's.
+            content_type: Of the body.
+            headers: Added to the answer, or in place of its own.
+        """
+
+        def alter(response: web.Response) -> web.Response:
+            own = response.body if isinstance(response.body, bytes) else b""
+            written = own if body is None else body if isinstance(body, bytes) else body(own)
+            kept = {"Content-Type": content_type or response.content_type, **(headers or {})}
+            if digest := response.headers.get("x-ms-meta-hash"):
+                kept.setdefault("x-ms-meta-hash", digest)
+            return web.Response(status=status or response.status, body=written, headers=kept)
+
+        return cls("answer", after_effect=True, altered=alter)
 
     @classmethod
     def empty(cls, status: int = 401) -> Fault:
@@ -175,8 +204,13 @@ class Fault:
         """
         return cls("export", mark=change)
 
-    def response(self, request: web.Request, now: Any) -> web.Response | None:
+    def response(self, request: web.Request, now: Any, answered: web.Response | None = None) -> web.Response | None:
         """What is answered in place of KSeF; None when it answers itself.
+
+        Args:
+            request: What was asked.
+            now: What time it is.
+            answered: What KSeF answers to it, once it has acted.
 
         Raises:
             Refusal: KSeF says no.
@@ -187,6 +221,8 @@ class Fault:
             request.transport.abort()
         if self.kind in ("drop", "crash"):
             return internal_error(now)
+        if self.altered is not None:
+            return None if answered is None else self.altered(answered)
         if self.kind == "answer":
             return web.Response(status=self.status, text=self.body or None, content_type=self.content_type)
         return None

@@ -118,7 +118,7 @@ def _endpoint(
                 if fault is not None and fault.after_effect:
                     await anyio.sleep(fault.seconds)
                     # A response is a mapping, and an empty one is false in older aiohttp.
-                    replaced = fault.response(request, now)
+                    replaced = fault.response(request, now, response)
                     response = response if replaced is None else replaced
         except Refusal as refusal:
             problem_details = request.headers.get("X-Error-Format", "").lower() == "problem-details"

@@ -61,7 +61,9 @@ def _writer(world: World, faults: Faults) -> Callable[[web.Request], Awaitable[w
                 response = web.Response(status=201)
                 if fault is not None and fault.after_effect:
                     await anyio.sleep(fault.seconds)
-                    response = fault.response(request, now) or response
+                    # A response is a mapping, and an empty one is false in older aiohttp.
+                    replaced = fault.response(request, now, response)
+                    response = response if replaced is None else replaced
         except Refusal as refusal:
             response = refusal.response(instance=request.path, now=now, problem_details=False)
         response.headers.update(SIMULATOR_HEADER)

@@ -21,10 +21,10 @@ from ksef_async import (
     UnauthorizedError,
 )
 from ksef_async.models.sessions import SendInvoiceResponse
-from ksef_async.operations import Operation, sessions
+from ksef_async.operations import Operation, auth, sessions
 from ksef_async.operations.table import OPERATIONS
 from ksef_async.protocol.messages import RawResponse
-from ksef_async.protocol.responses import decipher_link_response, decipher_response
+from ksef_async.protocol.responses import LONGEST_LOCKOUT, decipher_link_response, decipher_response
 
 TRACE = "5f2c7b1e9a0d4c3f8b6a5e4d3c2b1a09"
 PROBLEM = "application/problem+json; charset=utf-8"
@@ -175,10 +175,21 @@ def legacy(
             "HTML page",
             id="html not declared",
         ),
+        pytest.param(answer(307, content_type=None), ServerError, {"http_status": 307}, "HTTP 307", id="redirect"),
+        pytest.param(answer(302, HTML, "text/html"), ServerError, {"http_status": 302}, "HTML", id="redirect page"),
+        pytest.param(answer(101, content_type=None), ServerError, {"http_status": 101}, "HTTP 101", id="below 200"),
+        pytest.param(answer(999, content_type=None), ServerError, {"http_status": 999}, "HTTP 999", id="beyond 599"),
+        pytest.param(answer(408, content_type=None), ServerError, {"http_status": 408}, "HTTP 408", id="408"),
+        *[
+            pytest.param(
+                answer(status, HTML, "text/html"), ServerError, {"http_status": status}, "HTML", id=f"{status} page"
+            )
+            for status in (400, 401, 403, 404, 405, 410)
+        ],
+        pytest.param(answer(429, HTML, "text/html"), RateLimitedError, {"retry_after": None}, "HTML", id="429 page"),
         pytest.param(
-            answer(200, b"{}"), ApiError, {"http_status": 200}, "HTTP 200", id="another success than specified"
+            answer(401, b"", "text/html"), UnauthorizedError, {}, "empty answer", id="401 empty, said to be html"
         ),
-        pytest.param(answer(307, content_type=None), ApiError, {"http_status": 307}, "HTTP 307", id="redirect"),
         pytest.param(
             answer(400, b"\x00\xff garbage"),
             BadRequestError,
@@ -222,10 +233,18 @@ HASH = b64encode(hashlib.sha256(DOCUMENT).digest()).decode()
 
 
 def test_success_becomes_the_rows_model() -> None:
-    json = answer(202, {"referenceNumber": "r", "novelty": 1})
-
-    assert decipher_response(sessions.SEND_INVOICE, json) == SendInvoiceResponse("r")
-    decipher_response(sessions.CLOSE_ONLINE_SESSION, answer(204, content_type=None))
+    for status in (200, 201, 202, 204, 206, 299):
+        json = answer(status, {"referenceNumber": "r", "novelty": 1})
+        assert decipher_response(sessions.SEND_INVOICE, json) == SendInvoiceResponse("r")
+        for nothing in (
+            answer(status, content_type=None),
+            answer(status, b" \n", "text/html"),
+            answer(status, {"novelty": 1}),
+            answer(status, b"null"),
+        ):
+            decipher_response(sessions.CLOSE_ONLINE_SESSION, nothing)
+        vouched = answer(status, DOCUMENT, "application/xml", x_ms_meta_hash=HASH)
+        assert decipher_link_response("UPO page", vouched) == DOCUMENT
     for headers in ({}, {"x_ms_meta_hash": HASH}):
         document = answer(200, DOCUMENT, "application/xml", **headers)
         assert decipher_response(sessions.GET_INVOICE_UPO, document) == DOCUMENT
@@ -240,6 +259,7 @@ def test_success_becomes_the_rows_model() -> None:
         (answer(202, []), "$", "does not fit its specification"),
         (answer(202, b""), None, "not JSON (0 bytes of application/json)"),
         (answer(202, b"\xff", None), None, "not JSON (1 bytes of unknown type)"),
+        (answer(202, b'{"referenceNumber": "2026', None), None, "not JSON"),
     ],
 )
 def test_success_that_breaks_the_specification_is_told_with_its_path(
@@ -250,6 +270,87 @@ def test_success_that_breaks_the_specification_is_told_with_its_path(
 
     assert (caught.value.operation, caught.value.path) == ("send_invoice", path)
     assert said in str(caught.value)
+    assert caught.value.maybe_delivered
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        pytest.param(problem(204), id="problem details"),
+        pytest.param(legacy(200, 21180, "Status sesji."), id="legacy exception"),
+        pytest.param(answer(200, {"errors": [{"code": 21180}]}), id="errors"),
+        pytest.param(answer(200, b"<!-- proxy --><div>"), id="neither JSON nor empty"),
+        pytest.param(answer(200, b'{"cut'), id="truncated"),
+    ],
+)
+def test_success_without_a_document_that_tells_of_a_failure_is_a_lost_answer(response: RawResponse) -> None:
+    with pytest.raises(RemoteProtocolError) as caught:
+        decipher_response(sessions.CLOSE_ONLINE_SESSION, response)
+
+    assert caught.value.maybe_delivered
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, None),
+        ({"retry_after": "30"}, 30.0),
+        ({"retry_after": "0"}, 0.0),
+        ({"retry_after": "2680"}, 2680.0),
+        ({"retry_after": "99999999"}, LONGEST_LOCKOUT),
+        ({"retry_after": "9" * 5000}, LONGEST_LOCKOUT),
+        ({"retry_after": "-5"}, None),
+        ({"retry_after": "1.5"}, None),
+        ({"retry_after": "٣٠"}, None),
+        ({"retry_after": "Fri, 27 Nov 2026 20:00:30 GMT", "date": "Fri, 27 Nov 2026 20:00:00 GMT"}, 30.0),
+        ({"retry_after": "Fri, 27 Nov 2026 19:00:00 GMT", "date": "Fri, 27 Nov 2026 20:00:00 GMT"}, 0.0),
+        ({"retry_after": "Fri, 27 Nov 2096 20:00:00 GMT", "date": "Fri, 27 Nov 2026 20:00:00 GMT"}, LONGEST_LOCKOUT),
+        ({"retry_after": "Fri, 27 Nov 99999999999 20:00:00 GMT", "date": "Fri, 27 Nov 2026 20:00:00 GMT"}, None),
+        ({"retry_after": "Fri, 27 Nov 2026 20:00:30 GMT"}, None),
+    ],
+)
+def test_retry_after_is_read_and_bounded(headers: dict[str, str], expected: float | None) -> None:
+    with pytest.raises(RateLimitedError) as caught:
+        decipher_response(sessions.SEND_INVOICE, answer(429, {}, **headers))
+
+    assert caught.value.retry_after == expected
+
+
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJ0eXAiOiJDb250ZXh0VG9rZW4ifQ.c2lnbmF0dXJl"
+LINK = "https://ksef.example/storage/01/upo.xml?sv=2024&sig=abcdefghijklmnop"
+TOKEN = f"20260701-EC-1234567890-ABCDEF1234-0A|nip-1111111111|{'ab' * 32}"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 410, 429, 500])
+def test_what_ksef_says_is_quoted_without_secrets_control_characters_and_end(status: int) -> None:
+    text = f"za\nd\x1b[31mużo\u202e: {JWT} {LINK} {TOKEN} Bearer {JWT} " + "x" * 100_000
+    body = {
+        "traceId": text,
+        "reasonCode": text,
+        "security": {text: [text, {"a": {"b": {"c": text}}}]},
+        "errors": [{"code": 1, "description": text, "details": [text] * 200}],
+    }
+
+    with pytest.raises(ApiError) as caught:
+        decipher_response(sessions.SEND_INVOICE, answer(status, body, PROBLEM, retry_after=text))
+
+    error = caught.value
+    told = f"{error} {error!r} {vars(error)}"
+    assert "abcdefghijklmnop" not in told
+    assert "eyJ" not in told
+    assert "abab" not in told
+    assert str(error).isprintable()
+    assert len(str(error)) < 15_000
+    assert len(error.details) == 100
+    assert all(len(detail) == 1000 and detail.isprintable() for detail in error.details)
+
+
+def test_a_secret_in_the_place_of_another_value_is_not_told() -> None:
+    with pytest.raises(RemoteProtocolError) as caught:
+        decipher_response(auth.GET_CHALLENGE, answer(200, {"challenge": "c", "timestamp": JWT, "timestampMs": 1}))
+
+    assert "eyJ" not in f"{caught.value} {vars(caught.value)}"
 
 
 @pytest.mark.parametrize(
@@ -260,7 +361,7 @@ def test_success_that_breaks_the_specification_is_told_with_its_path(
         (answer(200, HTML, "text/html", x_ms_meta_hash=HASH), ServerError, "an HTML page instead"),
         (answer(403, b"<Error/>", "application/xml"), ForbiddenError, "UPO page: HTTP 403: 8 bytes of application/xml"),
         (answer(404, content_type=None), ApiError, "UPO page: HTTP 404"),
-        (answer(206, DOCUMENT, "application/xml", x_ms_meta_hash=HASH), ApiError, "HTTP 206"),
+        (answer(206, DOCUMENT, "application/xml"), RemoteProtocolError, "without its SHA-256"),
     ],
 )
 def test_document_that_is_not_vouched_for_is_not_trusted(

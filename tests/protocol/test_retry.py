@@ -54,6 +54,7 @@ def delay(
         (SERVER, True, False),
         (BadRequestError("no", operation="send_invoice", http_status=400), False, False),
         (RemoteProtocolError("nonsense"), False, False),
+        (RemoteProtocolError("success that cannot be read", maybe_delivered=True), True, False),
     ],
 )
 def test_only_what_cannot_happen_twice_is_repeated(error: KsefError, if_safe: bool, always: bool) -> None:
@@ -93,6 +94,13 @@ def test_attempts_end() -> None:
 def test_retry_after_is_waited_out_however_often() -> None:
     assert delay(limited(30.0), attempt=50, chance=0.5) == 30.5
     assert delay(limited(60.0), chance=0.0) == 60.0
+
+
+def test_lockout_that_does_not_say_how_long_is_paused_for_ever_longer_and_not_for_ever() -> None:
+    pauses = [delay(limited(None), attempt=attempt, chance=0.0) for attempt in range(1, 6)]
+
+    assert pauses == [0.5, 1.0, 2.0, 4.0, None]
+    assert delay(limited(None), chance=1.0, safe=False) == 1.0
 
 
 def test_patience_ends() -> None:
