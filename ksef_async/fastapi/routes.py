@@ -42,6 +42,9 @@ class _DirectRoute(APIRoute):
 #: FastAPI's, which take longer than the journal: it reads the request itself, and tells OpenAPI what it reads.
 router: Final = APIRouter(tags=["KSeF"], route_class=_DirectRoute)
 
+_LARGEST_ID: Final = 2**63 - 1
+_DIGITS: Final = len(str(_LARGEST_ID))
+
 _NIP: Final = {"name": "nip", "in": "path", "required": True, "schema": {"type": "string"}}
 _ONE: Final[dict[str, Any]] = {
     "parameters": [_NIP, {"name": "submission_id", "in": "path", "required": True, "schema": {"type": "integer"}}]
@@ -50,14 +53,14 @@ _ONE: Final[dict[str, Any]] = {
 
 async def _find(request: Request) -> Submission:
     nip: str = request.path_params["nip"]
+    journal, number = journal_of(request, nip), request.path_params["submission_id"]
+    # Not by Starlette's converter: Python refuses to read thousands of digits.
+    is_possible = number.isascii() and number.isdecimal() and len(number) <= _DIGITS
     try:
-        submission = await journal_of(request, nip).get(request.path_params["submission_id"])
+        # Of another company: as if it were not there.
+        return await journal.get(int(number) if is_possible else 0, nip=nip)
     except UnknownSubmissionError:
-        submission = None
-    # Of another company: as if it were not there.
-    if submission is None or submission.nip != nip:
-        raise HTTPException(404, "There is no such submission.")
-    return submission
+        raise HTTPException(404, "There is no such submission.") from None
 
 
 def _told(submission: Submission, status_code: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -108,7 +111,7 @@ _SUBMITTED: Final[dict[str, Any]] = {
 _REFUSED: Final[dict[int | str, dict[str, Any]]] = {
     400: {"description": "Not fit to be sent, or no technical correction"},
     404: {"description": "There is no such company"},
-    409: {"description": "Another document has its seller, kind and number, or its key"},
+    409: {"description": "Another document of the company has its seller, kind and number, or its key"},
     413: {"description": "Too large"},
     422: {"description": "A parameter cannot be understood"},
 }
@@ -139,8 +142,6 @@ async def submit_invoice(request: Request) -> Response:
         raise HTTPException(409, str(error)) from error
     except LocalProtocolError as error:
         raise HTTPException(400, str(error)) from error
-    if submission.nip != nip:
-        raise HTTPException(409, "This document was submitted in the context of another company.")
     return _told(submission, 202, {"Location": f"{quote(request.scope['path'])}/{submission.id}"})
 
 
@@ -158,7 +159,7 @@ async def list_invoices(
     nip: str,
     request: Request,
     state: Annotated[list[SubmissionState] | None, Query()] = None,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=_LARGEST_ID)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[SubmissionView]:
     """The company's submissions by their ids, from ``after`` (exclusive)."""
@@ -166,13 +167,13 @@ async def list_invoices(
     return [SubmissionView.of(submission) for submission in found]
 
 
-@router.get("/{nip}/invoices/{submission_id:int}", response_model=SubmissionView, openapi_extra=_ONE)
+@router.get("/{nip}/invoices/{submission_id}", response_model=SubmissionView, openapi_extra=_ONE)
 async def get_invoice(request: Request) -> Response:
     """How far an invoice is."""
     return _told(await _find(request))
 
 
-@router.get("/{nip}/invoices/{submission_id:int}/upo", response_class=Response, openapi_extra=_ONE)
+@router.get("/{nip}/invoices/{submission_id}/upo", response_class=Response, openapi_extra=_ONE)
 async def get_upo(request: Request) -> Response:
     """The UPO, exactly as KSeF issued it. 404 until it is there: it comes once the session is closed."""
     submission = await _find(request)
@@ -184,7 +185,7 @@ async def get_upo(request: Request) -> Response:
     return Response(upo, media_type="application/xml", headers=headers)
 
 
-@router.get("/{nip}/invoices/{submission_id:int}/events", response_class=Response, openapi_extra=_ONE)
+@router.get("/{nip}/invoices/{submission_id}/events", response_class=Response, openapi_extra=_ONE)
 async def watch_invoice(request: Request, last_event_id: Annotated[str | None, Header()] = None) -> Response:
     """Each change of an invoice's state as an event ``transition`` (SSE), the present one first, to its end.
 

@@ -224,7 +224,7 @@ class ContextJournal(FencedJournal):
             values |= {"ksef_number": verdict.ksef_number, "acquired_at": verdict.acquired_at}
             values |= {"is_duplicate": verdict.receipt is not None, "upo_id": upos.get(verdict.receipt)}  # type: ignore[arg-type]
         elif state is _S.REJECTED:
-            values |= {"identity": None}
+            values |= {"taken_identity": None}
         elif state is _S.QUEUED:
             values |= {"session": None, "reference_number": None}
         return values

@@ -8,7 +8,7 @@ __all__ = ["IdentityTakenError", "JournalBusyError", "LeaseLostError", "UnknownS
 
 
 class IdentityTakenError(LocalProtocolError):
-    """Another document with the same seller, kind and number, or with the same key, is in the journal."""
+    """Another document of the same company has the same seller, kind and number, or the same key."""
 
     def __init__(self, message: str, *, submission_id: int) -> None:
         super().__init__(message)

@@ -17,6 +17,10 @@ __all__ = ["read_identity"]
 
 _Path: TypeAlias = tuple[str, ...]
 
+#: Characters of what the journal stores; KSeF takes fewer.
+_LONGEST: Final = 32
+_LONGEST_NUMBER: Final = 512
+
 _FORM: Final = ("Naglowek", "KodFormularza")
 _SELLER: Final = ("Podmiot1", "DaneIdentyfikacyjne", "NIP")
 _UBL_SELLER: Final = ("AccountingSupplierParty", "Party", "PartyTaxScheme", "CompanyID")
@@ -35,7 +39,9 @@ def read_identity(xml: bytes) -> Identity:
         raise LocalProtocolError(f"The invoice cannot be read: {error}.") from error
     if (form := _UBL_FORMS.get(local_name(root))) is not None:
         seller = _required(root, _UBL_SELLER).removeprefix("PL")
-        return Identity(seller_nip=seller, kind=local_name(root), number=_required(root, ("ID",)), form_code=form)
+        return Identity(
+            seller_nip=seller, kind=local_name(root), number=_required(root, ("ID",), _LONGEST_NUMBER), form_code=form
+        )
     header = _find(root, _FORM)
     system_code = header.get("kodSystemowy") if header is not None else None
     try:
@@ -47,16 +53,18 @@ def read_identity(xml: bytes) -> Identity:
     return Identity(
         seller_nip=_required(root, _SELLER),
         kind=_required(root, (body, "RodzajFaktury")),
-        number=_required(root, (body, number)),
+        number=_required(root, (body, number), _LONGEST_NUMBER),
         form_code=form,
     )
 
 
-def _required(root: Element, path: _Path) -> str:
+def _required(root: Element, path: _Path, longest: int = _LONGEST) -> str:
     found = _find(root, path)
     text = ((found.text if found is not None else None) or "").strip()
     if not text:
         raise LocalProtocolError(f"The invoice has no {'/'.join(path)}.")
+    if len(text) > longest:
+        raise LocalProtocolError(f"{'/'.join(path)} has {len(text):,} characters, more than any invoice may have.")
     return text
 
 

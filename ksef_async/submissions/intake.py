@@ -34,12 +34,20 @@ _TRIES: Final = 3
 #: Bytes of documents that are read before others have their turn on the event loop: in two milliseconds.
 _AT_A_TIME: Final = 50_000
 
+#: As the columns take them; of the numbers, what every database takes.
+_LONGEST_KEY: Final = 255
+_LONGEST_NIP: Final = 32
+_LEAST_PRIORITY: Final = -(2**31) + 1
+
+#: A key, or an identity, of a context.
+_Scoped: TypeAlias = tuple[str, str]
+
 #: States in which a document leaves its identity to others.
 _GIVEN_UP: Final = (SubmissionState.REJECTED, SubmissionState.CANCELLED)
 
 
 def identity_text(identity: Identity) -> str:
-    """What must be unique among the submissions that may still become an invoice, or have."""
+    """What must be unique among a context's submissions that may still become an invoice, or have."""
     return f"{identity.seller_nip} {identity.kind} {identity.number}"
 
 
@@ -61,6 +69,12 @@ class Document:
     corrects: bytes | None
 
     def __attrs_post_init__(self) -> None:
+        if self.key is not None and (not 0 < len(self.key) <= _LONGEST_KEY or "\0" in self.key):
+            raise LocalProtocolError(f"A key has 1 to {_LONGEST_KEY} characters, and no NUL.")
+        if self.nip is not None and (not 0 < len(self.nip) <= _LONGEST_NIP or "\0" in self.nip):
+            raise LocalProtocolError("The context of a submission is a NIP.")
+        if not _LEAST_PRIORITY <= self.priority <= -_LEAST_PRIORITY:
+            raise LocalProtocolError(f"A priority is between {_LEAST_PRIORITY} and {-_LEAST_PRIORITY}.")
         check_invoice_file(self.xml)
         check_correction(self.corrects, offline=self.offline)
 
@@ -75,6 +89,16 @@ class _Entry:
     digest: bytes
     #: The document as it is stored.
     stored: bytes = attrs.field(repr=False)
+
+    @property
+    def context(self) -> str:
+        """The NIP it is sent for."""
+        return self.document.nip or self.identity.seller_nip
+
+    @property
+    def scoped(self) -> _Scoped:
+        """What must be unique."""
+        return self.context, identity_text(self.identity)
 
 
 async def hand_in(vault: Vault, tx: Transaction, documents: Sequence[Document]) -> list[Submission | Exception]:
@@ -136,27 +160,28 @@ class _Held:
 
 
 class _Known:
-    """What the journal has of some documents, by key and by identity."""
+    """What the journal has of some documents, by key and by identity, of each context."""
 
     def __init__(self, found: Iterable[Submission]) -> None:
-        self._by_key: dict[str, _Held] = {}
-        self._by_identity: dict[str, list[_Held]] = {}
-        self.new: dict[str, tuple[_Entry, _Held]] = {}
+        self._by_key: dict[_Scoped, _Held] = {}
+        self._by_identity: dict[_Scoped, list[_Held]] = {}
+        self.new: dict[_Scoped, tuple[_Entry, _Held]] = {}
         for submission in found:
             given_up = submission.state in _GIVEN_UP
             held = _Held(digest=submission.invoice_hash, is_given_up=given_up, submission=submission)
-            self._add(held, submission.key, identity_text(submission.identity))
+            self._add(held, submission.key, (submission.nip, identity_text(submission.identity)))
 
-    def _add(self, held: _Held, key: str | None, identity: str) -> None:
+    def _add(self, held: _Held, key: str | None, identity: _Scoped) -> None:
         self._by_identity.setdefault(identity, []).append(held)
         if key is not None:
-            self._by_key[key] = held
+            self._by_key[identity[0], key] = held
 
     def decide(self, entry: _Entry) -> tuple[_Held, _Answer]:
         """What an entry is the same as, or is refused because of; it is new if there is nothing of the kind."""
-        if entry.document.key is not None and (other := self._by_key.get(entry.document.key)) is not None:
+        key = entry.document.key
+        if key is not None and (other := self._by_key.get((entry.context, key))) is not None:
             return other, _same if other.digest == entry.digest else _key_taken
-        identity = identity_text(entry.identity)
+        identity = entry.scoped
         rivals = self._by_identity.get(identity, ())
         # The last of several: earlier ones with this identity were rejected or taken back.
         if twin := next((held for held in reversed(rivals) if held.digest == entry.digest), None):
@@ -164,7 +189,7 @@ class _Known:
         if taken := next((held for held in rivals if not held.is_given_up), None):
             return taken, _identity_taken
         held = _Held(digest=entry.digest)
-        self._add(held, entry.document.key, identity)
+        self._add(held, key, identity)
         self.new[identity] = entry, held
         return held, _same
 
@@ -198,42 +223,44 @@ def _unlucky(entry: _Entry) -> Exception:
 
 
 async def _find(tx: Transaction, entries: Sequence[_Entry]) -> list[Submission]:
-    """What is in the journal with the identity or the key of one of them, in the order of submission."""
-    numbers: dict[tuple[str, str], list[str]] = {}
+    """What their contexts have with the identity or the key of one of them, in the order of submission."""
+    numbers: dict[tuple[str, str, str], list[str]] = {}
+    keys: dict[str, list[str]] = {}
     for entry in entries:
-        about = entry.identity
-        numbers.setdefault((about.seller_nip, about.kind), []).append(about.number)
+        about, key = entry.identity, entry.document.key
+        numbers.setdefault((entry.context, about.seller_nip, about.kind), []).append(about.number)
+        if key is not None:
+            keys.setdefault(entry.context, []).append(key)
     # Not IN of all three at once, for which SQLite reads the whole table.
     wanted: list[ColumnElement[bool]] = [
-        (_T.seller_nip == seller) & (_T.kind == kind) & _T.number.in_(among)
-        for (seller, kind), among in numbers.items()
+        (_T.context == context) & (_T.seller_nip == seller) & (_T.kind == kind) & _T.number.in_(among)
+        for (context, seller, kind), among in numbers.items()
     ]
-    if keys := [entry.document.key for entry in entries if entry.document.key is not None]:
-        wanted.append(_T.key.in_(keys))
+    wanted += [(_T.context == context) & _T.caller_key.in_(among) for context, among in keys.items()]
     return [submission_of(row) for row in await execute(tx, select(*COLUMNS).where(or_(*wanted)).order_by(_T.id))]
 
 
-async def _insert(tx: Transaction, new: dict[str, tuple[_Entry, _Held]]) -> None:
+async def _insert(tx: Transaction, new: dict[_Scoped, tuple[_Entry, _Held]]) -> None:
     """Insert what is new; what is in the way of others that were quicker is left out."""
     if not new:
         return
     now = time.time()
-    rows = [_row(identity, entry, now) for identity, (entry, _) in new.items()]
+    rows = [_row(entry, now) for entry, _ in new.values()]
     for row in await insert_missing(tx, SUBMISSIONS, rows, COLUMNS):
         submission = submission_of(row)
-        new[identity_text(submission.identity)][1].submission = submission
+        new[submission.nip, identity_text(submission.identity)][1].submission = submission
 
 
-def _row(identity: str, entry: _Entry, now: float) -> dict[str, Any]:
+def _row(entry: _Entry, now: float) -> dict[str, Any]:
     about, document = entry.identity, entry.document
     return {
-        "key": document.key,
-        "context": document.nip or about.seller_nip,
+        "context": entry.context,
+        "caller_key": document.key,
         "seller_nip": about.seller_nip,
         "kind": about.kind,
         "number": about.number,
         "form_code": about.form_code.system_code,
-        "identity": identity,
+        "taken_identity": identity_text(about),
         "sha256": entry.digest,
         "document": entry.stored,
         "offline": document.offline,
@@ -241,6 +268,8 @@ def _row(identity: str, entry: _Entry, now: float) -> dict[str, Any]:
         "priority": document.priority,
         "state": SubmissionState.QUEUED.value,
         "attempt": 0,
+        "failures": 0,
+        "lost_batches": 0,
         "is_duplicate": False,
         "acknowledged": False,
         "submitted_at": now,

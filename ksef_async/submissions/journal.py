@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql import ColumnElement
 
 from ..errors import LocalProtocolError
 from .database import Database
@@ -44,16 +45,19 @@ class Journal:
         self._vault = vault
         self._lookup = Grouped(database.read, _look_up)
 
-    async def get(self, submission_id: int | None, key: str | None) -> Submission:
+    async def get(self, submission_id: int | None, key: str | None = None, nip: str | None = None) -> Submission:
         """See `Submissions.get`."""
         if (submission_id is None) == (key is None):
             raise LocalProtocolError("A submission is looked up by its id, or else by its key.")
         # A number that no row can have is an error to databases, and would be one to all who ask at once.
-        is_possible = submission_id is None or 0 < submission_id <= _LARGEST_ID
-        found = await self._lookup.ask((submission_id, key)) if is_possible else None
-        if found is None:
+        is_possible = "\0" not in (key or "") if submission_id is None else 0 < submission_id <= _LARGEST_ID
+        found = await self._lookup.ask((submission_id, key)) if is_possible else ()
+        found = tuple(submission for submission in found if nip is None or submission.nip == nip)
+        if not found:
             raise UnknownSubmissionError(f"There is no submission {submission_id if key is None else repr(key)}.")
-        return found
+        if len(found) > 1:
+            raise LocalProtocolError(f"Several companies have a submission {key!r}: say which one, with nip.")
+        return found[0]
 
     async def aclose(self) -> None:
         """Wait until everybody who has asked is answered."""
@@ -63,7 +67,7 @@ class Journal:
         self, nip: str | None, states: Collection[SubmissionState], after: int, limit: int
     ) -> tuple[Submission, ...]:
         """See `Submissions.list`."""
-        wanted = select(*COLUMNS).where(_T.id > after).order_by(_T.id).limit(limit)
+        wanted = select(*COLUMNS).where(_T.id > max(0, min(after, _LARGEST_ID))).order_by(_T.id).limit(limit)
         if nip is not None:
             wanted = wanted.where(_T.context == nip)
         if states:
@@ -115,12 +119,12 @@ class Journal:
     async def acknowledge(self, submission_id: int) -> None:
         """See `Submissions.acknowledge`."""
         async with self._database.write() as connection:
-            await connection.execute(update(SUBMISSIONS).where(_T.id == submission_id).values(acknowledged=True))
+            await connection.execute(update(SUBMISSIONS).where(_is(submission_id)).values(acknowledged=True))
 
     async def document(self, submission_id: int) -> bytes:
         """See `Submissions.document`."""
         async with self._database.read() as connection:
-            found = await connection.execute(select(_T.document).where(_T.id == submission_id))
+            found = await connection.execute(select(_T.document).where(_is(submission_id)))
             row = found.first()
         if row is None:
             raise UnknownSubmissionError(f"There is no submission {submission_id}.")
@@ -128,32 +132,35 @@ class Journal:
 
     async def upo(self, submission_id: int) -> bytes:
         """See `Submissions.upo`."""
-        wanted = select(UPOS.c.document).join(SUBMISSIONS, _T.upo_id == UPOS.c.id).where(_T.id == submission_id)
+        wanted = select(UPOS.c.document).join(SUBMISSIONS, _T.upo_id == UPOS.c.id).where(_is(submission_id))
         async with self._database.read() as connection:
             row = (await connection.execute(wanted)).first()
         if row is None:
-            submission = await self.get(submission_id, None)
+            submission = await self.get(submission_id)
             raise LocalProtocolError(f"Submission {submission_id} is {submission.state.value} and has no UPO yet.")
         return await self._vault.unlock(bytes(row[0]))
 
     async def retry(self, submission_id: int) -> Submission:
         """See `Submissions.retry`."""
-        before = await self.get(submission_id, None)
+        before = await self.get(submission_id)
         values: dict[str, Any] = {
             "reason": None,
             "reason_code": None,
             "attempt": 0,
+            "failures": 0,
+            "lost_batches": 0,
             "acknowledged": False,
             "owner": None,
         }
         values |= {"session": None, "reference_number": None, "updated_at": time.time()}
         about = before.identity
-        values["identity"] = identity_text(about)
+        values["taken_identity"] = identity_text(about)
         sources = [state for state in sources_of(_S.QUEUED) if state not in OPEN]
         try:
             return await self._change(before, _S.QUEUED, sources, values, "cannot be retried")
         except IntegrityError:
-            twins = await self._submissions(select(*COLUMNS).where(_T.identity == values["identity"]))
+            taken = (_T.taken_identity == values["taken_identity"]) & (_T.context == before.nip)
+            twins = await self._submissions(select(*COLUMNS).where(taken))
             raise IdentityTakenError(
                 f"Another submission has taken the place of invoice {about}.",
                 submission_id=twins[0].id if twins else submission_id,
@@ -161,8 +168,8 @@ class Journal:
 
     async def cancel(self, submission_id: int) -> Submission:
         """See `Submissions.cancel`."""
-        before = await self.get(submission_id, None)
-        values: dict[str, Any] = {"identity": None, "updated_at": time.time()}
+        before = await self.get(submission_id)
+        values: dict[str, Any] = {"taken_identity": None, "updated_at": time.time()}
         return await self._change(before, _S.CANCELLED, sources_of(_S.CANCELLED), values, "cannot be taken back")
 
     async def _change(
@@ -178,7 +185,7 @@ class Journal:
         async with self._database.write() as connection:
             row = (await connection.execute(change.returning(*COLUMNS))).first()
         if row is None:
-            now = await self.get(before.id, None)
+            now = await self.get(before.id)
             raise LocalProtocolError(f"Submission {before.id} is {now.state.value} and {cannot}.")
         return submission_of(row)
 
@@ -189,16 +196,24 @@ class Journal:
 
 async def _look_up(
     connection: AsyncConnection, wanted: Sequence[tuple[int | None, str | None]]
-) -> list[Submission | None]:
-    """The submissions with these ids or keys; None where there is none."""
+) -> list[tuple[Submission, ...]]:
+    """The submissions with each of these ids or keys: one for an id, one of each context for a key, or none."""
     ids = {number for number, _ in wanted if number is not None}
     keys = {key for _, key in wanted if key is not None}
-    either = [*([_T.id.in_(ids)] if ids else ()), *([_T.key.in_(keys)] if keys else ())]
-    rows = await connection.execute(select(*COLUMNS).where(or_(*either)))
+    either = [*([_T.id.in_(ids)] if ids else ()), *([_T.caller_key.in_(keys)] if keys else ())]
+    rows = await connection.execute(select(*COLUMNS).where(or_(*either)).order_by(_T.id))
     by_id: dict[int, Submission] = {}
-    by_key: dict[str, Submission] = {}
+    by_key: dict[str, list[Submission]] = {}
     for submission in map(submission_of, rows):
         by_id[submission.id] = submission
         if submission.key is not None:
-            by_key[submission.key] = submission
-    return [by_id.get(number) if number is not None else by_key.get(key or "") for number, key in wanted]
+            by_key.setdefault(submission.key, []).append(submission)
+    return [
+        tuple(by_key.get(key or "", ())) if number is None else (by_id[number],) if number in by_id else ()
+        for number, key in wanted
+    ]
+
+
+def _is(submission_id: int) -> ColumnElement[bool]:
+    # A number that no row can have is an error to databases.
+    return _T.id == (submission_id if abs(submission_id) <= _LARGEST_ID else 0)

@@ -53,7 +53,7 @@ class Submission:
 
     #: In the order of submission.
     id: int
-    #: The caller's own, unique in the journal.
+    #: The caller's own, unique among those of the same context.
     key: str | None
     #: The context it is sent in: the NIP that logs in.
     nip: str

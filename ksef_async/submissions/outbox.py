@@ -157,7 +157,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
 
         Args:
             xml: The document, UTF-8 without BOM.
-            key: The caller's own, e.g. an order number, unique in the journal.
+            key: The caller's own, e.g. an order number; unique among those of one context.
             tx: The caller's transaction in the journal's database: an SQLAlchemy AsyncConnection or AsyncSession,
                 or a connection of asyncpg, psycopg or aiosqlite. It is not committed here. By default a transaction
                 of its own, committed on return.
@@ -170,8 +170,8 @@ class Submissions(anyio.AsyncContextManagerMixin):
         Raises:
             LocalProtocolError: The file is not fit to be sent; or seller, kind or number cannot be read in it;
                 ``corrects`` without ``offline``.
-            IdentityTakenError: Another document of the same seller, kind and number (not rejected, not cancelled),
-                or with the same key, is in the journal.
+            IdentityTakenError: The context has another document of the same seller, kind and number (not rejected,
+                not cancelled), or with the same key. What another context has is nothing to it.
         """
         document = Document(xml=xml, key=key, nip=nip, priority=int(priority), offline=offline, corrects=corrects)
         if tx is not None:
@@ -182,13 +182,21 @@ class Submissions(anyio.AsyncContextManagerMixin):
             self._runner.wake(submission.nip)
         return submission
 
-    async def get(self, submission_id: int | None = None, *, key: str | None = None) -> Submission:
+    async def get(
+        self, submission_id: int | None = None, *, key: str | None = None, nip: str | None = None
+    ) -> Submission:
         """One submission, by its id or by the caller's key.
+
+        Args:
+            submission_id: Of the submission; or else ``key``.
+            key: The caller's own.
+            nip: Its context; another's is as if it were not there. By default any.
 
         Raises:
             UnknownSubmissionError: There is none.
+            LocalProtocolError: Several contexts have the key, and ``nip`` is not given.
         """
-        return await self._journal.get(submission_id, key)
+        return await self._journal.get(submission_id, key, nip)
 
     async def list(
         self, *, nip: str | None = None, states: Collection[SubmissionState] = (), after: int = 0, limit: int = 100

@@ -14,9 +14,9 @@ from .states import SubmissionState
 __all__ = ["COLUMNS", "submission_of"]
 
 _NAMES: Final = (
-    "id", "key", "context", "seller_nip", "kind", "number", "form_code", "sha256", "offline", "priority", "state",
-    "attempt", "session", "reference_number", "ksef_number", "acquired_at", "is_duplicate", "reason_code", "reason",
-    "upo_id", "acknowledged", "submitted_at", "updated_at", "corrects",
+    "id", "context", "caller_key", "seller_nip", "kind", "number", "form_code", "sha256", "offline", "priority",
+    "state", "attempt", "session", "reference_number", "ksef_number", "acquired_at", "is_duplicate", "reason_code",
+    "reason", "upo_id", "acknowledged", "submitted_at", "updated_at", "corrects",
 )  # fmt: skip
 
 #: What `submission_of` takes, in its order: all but the document itself.
@@ -27,7 +27,7 @@ def submission_of(row: Sequence[Any]) -> Submission:
     """The submission that a row of `COLUMNS` tells of."""
     # Unpacked as it is: there are hundreds at a time.
     (
-        number, key, context, seller_nip, kind, invoice_number, form_code, digest, offline, priority, state,
+        number, context, key, seller_nip, kind, invoice_number, form_code, digest, offline, priority, state,
         attempt, session, reference_number, ksef_number, acquired_at, is_duplicate, reason_code, reason,
         upo_id, acknowledged, submitted_at, updated_at, corrects,
     ) = row  # fmt: skip

@@ -28,6 +28,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.engine import Connection
+from sqlalchemy.schema import CreateColumn
 
 from ..errors import LocalProtocolError
 
@@ -45,14 +46,15 @@ SUBMISSIONS: Final = Table(
     "ksef_submissions",
     METADATA,
     Column("id", _NUMBER, primary_key=True, autoincrement=True),
-    Column("key", String(255), unique=True),
     Column("context", String(32), nullable=False),
+    #: The caller's own, e.g. an order number.
+    Column("caller_key", String(255)),
     Column("seller_nip", String(32), nullable=False),
     Column("kind", String(32), nullable=False),
     Column("number", String(512), nullable=False),
     Column("form_code", String(32), nullable=False),
     #: Seller, kind and number while they are taken; NULL once the submission is rejected or cancelled.
-    Column("identity", String(600), unique=True),
+    Column("taken_identity", String(600)),
     Column("sha256", LargeBinary(32), nullable=False),
     Column("document", LargeBinary, nullable=False),
     Column("offline", Boolean, nullable=False),
@@ -74,6 +76,10 @@ SUBMISSIONS: Final = Table(
     Column("updated_at", Float, nullable=False),
     #: Of a technical correction: SHA-256 of the rejected offline invoice.
     Column("corrects", LargeBinary(32)),
+    #: How often KSeF failed on it by itself, though nothing is wrong with it (435, 500, 550).
+    Column("failures", Integer, nullable=False, server_default="0"),
+    #: How many batches that it was in have come to nothing.
+    Column("lost_batches", Integer, nullable=False, server_default="0"),
     Index("ksef_submissions_session", "session", "sha256"),
     Index("ksef_submissions_identity", "seller_nip", "kind", "number"),
     Index("ksef_submissions_results", "acknowledged", "state", "id"),
@@ -84,6 +90,11 @@ _T: Final = SUBMISSIONS.c
 CLAIM_ORDER: Final = (_T.priority.desc(), _T.attempt, _T.id)
 #: So that a claim takes no longer the more are waiting.
 _QUEUE: Final = Index("ksef_submissions_queue", _T.state, _T.context, _T.form_code, *CLAIM_ORDER)
+#: Of one company: what another has is nothing to it. The context comes second, so that a key alone is found as well.
+_UNIQUE: Final = (
+    Index("ksef_submissions_key", _T.caller_key, _T.context, unique=True),
+    Index("ksef_submissions_taken", _T.taken_identity, _T.context, unique=True),
+)
 
 #: Sessions that were opened, so that another process can go on with them, close them and fetch their UPO.
 SESSIONS: Final = Table(
@@ -148,15 +159,37 @@ def _queue(connection: Connection) -> None:
     connection.exec_driver_sql("DROP INDEX IF EXISTS ksef_submissions_work")
 
 
+def _companies_apart(connection: Connection) -> None:
+    """Keys and identities of one company each.
+
+    They were unique among all, by constraints of their columns, which SQLite cannot drop: so they move to new columns,
+    and the old ones stay empty.
+    """
+    for name in ("caller_key", "taken_identity", "failures", "lost_batches"):
+        _add(connection, SUBMISSIONS, name)
+    if any(column["name"] == "identity" for column in inspect(connection).get_columns(SUBMISSIONS.name)):
+        connection.exec_driver_sql(
+            f"UPDATE {SUBMISSIONS.name} SET caller_key = key, taken_identity = identity, key = NULL, identity = NULL"  # noqa: S608  # no input
+        )
+    for index in _UNIQUE:
+        index.create(connection, checkfirst=True)
+
+
 def _add(connection: Connection, table: Table, name: str) -> None:
     # The first step makes the tables as they are by now.
     if all(column["name"] != name for column in inspect(connection).get_columns(table.name)):
-        kind = table.c[name].type.compile(connection.dialect)
-        connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}")
+        kind = CreateColumn(table.c[name]).compile(dialect=connection.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {kind}")
 
 
 #: From each version to the next; a released step never changes.
-_STEPS: Final[Mapping[int, Callable[[Connection], None]]] = {1: _first, 2: _corrections, 3: _batches, 4: _queue}
+_STEPS: Final[Mapping[int, Callable[[Connection], None]]] = {
+    1: _first,
+    2: _corrections,
+    3: _batches,
+    4: _queue,
+    5: _companies_apart,
+}
 
 VERSION: Final = max(_STEPS)
 

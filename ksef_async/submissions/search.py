@@ -14,6 +14,7 @@ from .schema import SUBMISSIONS
 __all__ = ["search"]
 
 _T = SUBMISSIONS.c
+_LARGEST_ID = 2**63 - 1
 #: Beyond 18 digits it is no id.
 _DIGITS = 18
 
@@ -28,7 +29,7 @@ async def search(
     limit: int,
 ) -> tuple[Submission, ...]:
     """See `Submissions.find`."""
-    wanted = select(*COLUMNS).where(_T.id > after).order_by(_T.id).limit(limit)
+    wanted = select(*COLUMNS).where(_T.id > max(0, min(after, _LARGEST_ID))).order_by(_T.id).limit(limit)
     if names or hashes:
         ids = [int(name) for name in names if name.isascii() and name.isdecimal() and len(name) <= _DIGITS]
         wanted = wanted.where(
