@@ -6,14 +6,23 @@ Source: srodowiska.md; since 2026-03-16 every link KSeF hands out has the host o
 from __future__ import annotations
 
 import ipaddress
-from typing import ClassVar
-from urllib.parse import urlsplit
+import re
+from typing import ClassVar, Final
 
 import attrs
 
 from .errors import LocalProtocolError
 
 __all__ = ["Environment", "is_loopback"]
+
+
+#: What RFC 3986 allows, without userinfo and fragment. Nothing else is followed: parsers disagree about the rest, and a
+#: host that one of them reads and another does not is how a link leads elsewhere.
+_ADDRESS: Final = re.compile(
+    r"(?P<scheme>https?)://(?:(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)|\[(?P<ip6>[0-9A-Fa-f:.]+)\])"
+    r"(?::(?P<port>[0-9]{1,5}))?(?:[/?](?:[A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 def is_loopback(host: str) -> bool:
@@ -55,9 +64,11 @@ class Environment:
     PRODUCTION: ClassVar[Environment]
 
     def __attrs_post_init__(self) -> None:
-        if urlsplit(self.base_url).scheme not in ("http", "https") or not self.host:
-            raise LocalProtocolError(f"Base URL {self.base_url!r} is not an absolute http(s) address.")
-        if not self.accepts(self.base_url):
+        address = _read(self.base_url)
+        if address is None:
+            shown = re.sub(r"//[^/]*@", "//...@", self.base_url)
+            raise LocalProtocolError(f"Base URL {shown!r} is not an absolute http(s) address.")
+        if not self._is_safe(*address):
             raise LocalProtocolError(
                 f"Base URL {self.base_url!r} would carry tokens over plain http; use https, or allow_http=True."
             )
@@ -65,15 +76,35 @@ class Environment:
     @property
     def host(self) -> str:
         """The host name of the base URL, in lower case."""
-        return urlsplit(self.base_url).hostname or ""
+        address = _read(self.base_url)
+        return address[1] if address else ""
 
     def accepts(self, url: str) -> bool:
-        """True when ``url`` may be followed: this environment's own (or a named) host, by https or on loopback."""
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        if host != self.host and host not in self.storage_hosts:
+        """Return whether ``url`` may be followed: this environment's own (or a named) host, by https or on loopback.
+
+        Whatever is no plain address of RFC 3986 is not followed: user names, backslashes, blanks, ports beyond 65535.
+        """
+        address = _read(url)
+        if address is None:
             return False
-        return parts.scheme == "https" or (parts.scheme == "http" and (self.allow_http or is_loopback(host)))
+        scheme, host = address
+        return host in {self.host, *map(str.lower, self.storage_hosts)} and self._is_safe(scheme, host)
+
+    def _is_safe(self, scheme: str, host: str) -> bool:
+        return scheme == "https" or self.allow_http or is_loopback(host)
+
+
+def _read(url: str) -> tuple[str, str] | None:
+    """Return scheme and host of an address, in lower case; None for what is none."""
+    match = _ADDRESS.fullmatch(url)
+    if match is None or int(match["port"] or 1) not in range(1, 65536):
+        return None
+    if match["ip6"] is not None:
+        try:
+            ipaddress.IPv6Address(match["ip6"])
+        except ValueError:
+            return None
+    return match["scheme"].lower(), (match["name"] or match["ip6"]).lower()
 
 
 Environment.TEST = Environment("https://api-test.ksef.mf.gov.pl/v2")

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from yarl import URL
 
 from ksef_async import Environment, LocalProtocolError
 from ksef_async.environment import is_loopback
@@ -57,6 +62,32 @@ def test_base_url_that_would_expose_tokens_or_lead_nowhere_is_refused(url: str, 
         ("//ksef.example/x", False),
         ("file:///etc/passwd", False),
         ("", False),
+        ("https://ksef.example:65535/x", True),
+        ("https://ksef.example", True),
+        ("https://ksef.example?sig=a%2Fb%3D", True),
+        ("https://[", False),
+        ("https://[::1", False),
+        ("https://[::zz]/x", False),
+        ("https://ksef.example:99999/x", False),
+        ("https://ksef.example:0/x", False),
+        ("https://ksef.example:abc/x", False),
+        ("https://ksef.example:٣/x", False),
+        ("https://user@ksef.example/x", False),
+        ("https://user:secret@ksef.example/x", False),
+        ("https://evil.example\\@ksef.example/x", False),
+        ("https://ksef.example\\@evil.example/x", False),
+        ("https://evil.example#@ksef.example/x", False),
+        ("https://ksef.example/x\r\nHost: evil.example", False),
+        ("https://ksef.example/x\n", False),
+        ("\nhttps://ksef.example/x", False),
+        ("https://ksef.exam\tple/x", False),
+        ("https://ksef.example/x\0", False),
+        ("https://ksef.example/a b", False),
+        ("https://ksef.example/%zz", False),
+        ("https://ｋsef.example/x", False),
+        ("https://ksef.example。/x", False),
+        ("https://ksef.example./x", False),
+        ("https://ksef.example/\ud800", False),
     ],
 )
 def test_only_links_to_known_hosts_are_followed(url: str, accepted: bool) -> None:
@@ -78,3 +109,39 @@ def test_only_links_to_known_hosts_are_followed(url: str, accepted: bool) -> Non
 )
 def test_loopback(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
+
+
+@given(
+    st.text(max_size=40)
+    | st.from_regex(
+        r"https?://(ksef\.example|files\.example|\[?[0-9a-f:.]{0,8}\]?|.{0,12})(:.{0,6})?([/?#\\@].{0,20})?"
+    )
+)
+@example("https://[")
+@example("https://ksef.example:99999/")
+def test_whatever_a_link_is_it_is_followed_to_a_known_host_or_not_at_all(url: str) -> None:
+    known = Environment("https://ksef.example/v2", storage_hosts=("Files.Example",))
+
+    if known.accepts(url):
+        # By the parser that makes the connection.
+        assert URL(url, encoded=True).host in ("ksef.example", "files.example")
+        assert URL(url, encoded=True).scheme == "https"
+        assert URL(url, encoded=True).user is None
+
+
+@given(st.text(max_size=40) | st.from_regex(r"https?://.{0,20}(:.{0,6})?(/.{0,20})?"))
+def test_whatever_a_base_url_is_it_is_one_or_refused(url: str) -> None:
+    try:
+        environment = Environment(url)
+    except LocalProtocolError:
+        return
+    host = URL(environment.base_url, encoded=True).host
+    assert host is not None
+    assert environment.host in (host, str(ipaddress.ip_address(host)) if ":" in host else host)
+
+
+def test_password_in_a_base_url_is_not_told() -> None:
+    with pytest.raises(LocalProtocolError, match=r"//\.\.\.@ksef") as caught:
+        Environment("https://me:hush@ksef.example/v2")
+
+    assert "hush" not in str(caught.value)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import quote, urlencode
 
 import attrs
 
-from ..errors import LocalProtocolError
+from ..errors import LocalProtocolError, RemoteProtocolError
 from ..operations import Operation
 from ..operations.operation import LARGEST_UPO
 from .messages import FileBody, RawRequest
@@ -35,6 +36,14 @@ _USER_AGENT = {"User-Agent": "ksef_async"}
 # KSeF then answers 400 and 429 as problem details too, as it always does 401, 403 and 410.
 _PROBLEM_DETAILS = {"X-Error-Format": "problem-details"}
 
+#: RFC 9110, 5.6.2 and 5.5. A line break in a value would begin a header, or a request, of somebody else's.
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
+_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\ud7ff]*")
+#: How a body is framed, and to whom it goes, is the transport's business, whatever KSeF says of an upload.
+_OURS: Final = frozenset(
+    ("connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
+)
+
 
 def build_request(
     operation: Operation[Any, Any],
@@ -57,7 +66,7 @@ def build_request(
 
     Raises:
         LocalProtocolError: A placeholder without a value, or with an empty one; an unknown query parameter, or a
-            time without its zone; a body of the wrong type.
+            time without its zone; a body of the wrong type; a text that cannot be sent.
     """
     if operation.request is None:
         if body is not None:
@@ -74,13 +83,13 @@ def build_request(
         url=base_url + _fill(operation, path or {}) + _query_string(operation, query),
         headers=wire_headers,
         # A signed document goes as it was signed.
-        body=body if body is None or isinstance(body, bytes) else WIRE.to_json(body),
+        body=_written(operation, body),
         largest_answer=operation.largest_answer,
     )
 
 
 def with_bearer(request: RawRequest, token: str | None) -> RawRequest:
-    """``request`` as it is sent with a JWT; as it is without one."""
+    """Return ``request`` as it is sent with a JWT; as it is without one."""
     if token is None:
         return request
     return attrs.evolve(request, headers={**request.headers, "Authorization": f"Bearer {token}"})
@@ -92,9 +101,33 @@ def build_link_request(name: str, url: str, *, largest_answer: int = LARGEST_UPO
 
 
 def build_upload_request(name: str, link: PartUploadRequest, body: FileBody) -> RawRequest:
-    """The request that uploads a file: method, address and headers as KSeF gave them, and no bearer."""
+    """Return the request that uploads a file: address and headers as KSeF gave them, and no bearer.
+
+    Raises:
+        RemoteProtocolError: KSeF asks for another method than PUT, or for a header that cannot be sent.
+    """
+    if link.method.upper() != "PUT":
+        raise RemoteProtocolError(f"{name}: KSeF wants the file by another method than PUT.", operation=name)
     headers = {header: value for header, value in link.headers.items() if value is not None}
-    return RawRequest(operation=name, method=link.method, url=link.url, headers={**_USER_AGENT, **headers}, body=body)
+    if not all(_fits(header, value) for header, value in headers.items()):
+        raise RemoteProtocolError(f"{name}: KSeF wants a header that cannot be sent.", operation=name)
+    headers = {header: value for header, value in headers.items() if header.lower() not in _OURS}
+    return RawRequest(operation=name, method="PUT", url=link.url, headers={**_USER_AGENT, **headers}, body=body)
+
+
+def _fits(header: str, value: str) -> bool:
+    return bool(_HEADER_NAME.fullmatch(header) and _HEADER_VALUE.fullmatch(value))
+
+
+def _written(operation: Operation[Any, Any], body: object) -> bytes | None:
+    if body is None or isinstance(body, bytes):
+        return body
+    try:
+        return WIRE.to_json(body)
+    except (TypeError, ValueError):
+        problem = "a text or a number that JSON does not take"
+    # Raised outside the handler: the error of the writer holds what it could not write.
+    raise LocalProtocolError(f"{operation.name}: the body has {problem}.")
 
 
 def _fill(operation: Operation[Any, Any], values: Mapping[str, str]) -> str:
@@ -105,6 +138,8 @@ def _fill(operation: Operation[Any, Any], values: Mapping[str, str]) -> str:
         return operation.path.format_map({name: quote(value, safe="") for name, value in values.items()})
     except KeyError as error:
         raise LocalProtocolError(f"{operation.name}: no value for {error} in the path {operation.path}.") from None
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can name
+        raise LocalProtocolError(f"{operation.name}: a value for the path {operation.path} is no text.") from None
 
 
 def _query_string(operation: Operation[Any, Any], query: Query | None) -> str:
@@ -115,9 +150,9 @@ def _query_string(operation: Operation[Any, Any], query: Query | None) -> str:
         raise LocalProtocolError(f"{operation.name} has no query parameter {', '.join(sorted(unknown))}.")
     try:
         pairs = [(camel(name), _dump(value)) for name, value in items.items() if value is not None and value != ()]
+        return "?" + urlencode(pairs, doseq=True) if pairs else ""
     except ValueError as error:
         raise LocalProtocolError(f"{operation.name}: {error}") from None
-    return "?" + urlencode(pairs, doseq=True) if pairs else ""
 
 
 def _dump(value: object) -> object:

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
-from ksef_async import LocalProtocolError
+from ksef_async import LocalProtocolError, RemoteProtocolError
+from ksef_async.models.batch import PartUploadRequest
 from ksef_async.models.keys import EncryptionInfo
 from ksef_async.models.sessions import FormCode, OpenOnlineSessionRequest, SessionFilter, SessionOutcome, SessionType
 from ksef_async.operations import Operation, auth, sessions
-from ksef_async.protocol.requests import build_link_request, build_request, with_bearer
+from ksef_async.protocol.messages import FileBody
+from ksef_async.protocol.requests import build_link_request, build_request, build_upload_request, with_bearer
 
 BASE = "https://ksef.example/v2"
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -118,3 +121,59 @@ def test_signed_link_is_followed_verbatim_and_without_a_bearer() -> None:
 
     assert (request.method, request.url, request.body) == ("GET", link, None)
     assert request.headers == {"User-Agent": "ksef_async"}
+
+
+def upload(method: str = "PUT", headers: dict[str, str | None] | None = None) -> PartUploadRequest:
+    return PartUploadRequest(ordinal_number=1, method=method, url=f"{BASE}/part?sig=s", headers=headers or {})
+
+
+FILE = FileBody(path=Path("part.enc"), size=1)
+
+
+def test_upload_goes_as_ksef_says_but_for_what_frames_it() -> None:
+    told = {"x-ms-blob-type": "BlockBlob", "x-none": None, "Content-Length": "7", "transfer-encoding": "x", "HOST": "h"}
+
+    request = build_upload_request("upload_part", upload("put", told), FILE)
+
+    assert (request.method, request.url, request.body) == ("PUT", f"{BASE}/part?sig=s", FILE)
+    assert request.headers == {"User-Agent": "ksef_async", "x-ms-blob-type": "BlockBlob"}
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        upload("GET"),
+        upload("PUT / HTTP/1.1\r\nX: y"),
+        upload(""),
+        upload(headers={"x": "a\r\nb: c"}),
+        upload(headers={"x": "a\0"}),
+        upload(headers={"x\n": "a"}),
+        upload(headers={"": "a"}),
+        upload(headers={"ż": "a"}),
+        upload(headers={"x": "\ud800"}),
+    ],
+)
+def test_upload_that_cannot_be_made_as_ksef_says_is_told(link: PartUploadRequest) -> None:
+    with pytest.raises(RemoteProtocolError, match="upload_part: KSeF wants") as caught:
+        build_upload_request("upload_part", link, FILE)
+
+    assert "sig=" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"operation": sessions.GET_SESSION_STATUS, "path": {"reference_number": "\ud800"}},
+        {"operation": sessions.LIST_SESSIONS, "query": {"reference_number": "\ud800"}},
+        {
+            "operation": sessions.OPEN_ONLINE_SESSION,
+            "body": OpenOnlineSessionRequest(
+                FormCode.FA3,
+                EncryptionInfo(encrypted_symmetric_key=b"k", initialization_vector=b"iv", public_key_id="\ud800"),
+            ),
+        },
+    ],
+)
+def test_half_a_character_is_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(LocalProtocolError):
+        build_request(base_url=BASE, **arguments)
