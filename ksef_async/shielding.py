@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -19,24 +20,21 @@ async def finish(coroutine: Coroutine[Any, Any, T] | asyncio.Future[T], seconds:
     anyio's shields hold off the cancellation of scopes, but not ``Task.cancel()``: hence a task of its own. It is
     over when this returns or raises.
 
+    Args:
+        coroutine: What is to be finished.
+        seconds: How long it may take until it is cancelled; its own cleanup may take longer. `math.inf` for any time.
+
     Raises:
         TimeoutError: It took longer, and was cancelled.
+        CancelledError: The waiting was cancelled, once or several times; ``coroutine`` is over all the same.
     """
     task = asyncio.ensure_future(coroutine)
-    cancelled: asyncio.CancelledError | None = None
-    with anyio.move_on_after(seconds, shield=True) as scope:
-        while not task.done():
-            try:
-                await asyncio.wait([task])
-            except asyncio.CancelledError as error:
-                if scope.cancel_called:
-                    raise
-                cancelled = error
-    if not task.done():
-        task.cancel()
-        # Its own cleanup may take a moment, and a scope around this that is cancelled must not cut that short.
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait([task])
+    timer = None if seconds == math.inf else asyncio.get_running_loop().call_later(seconds, task.cancel)
+    try:
+        cancelled = await _outlast(task)
+    finally:
+        if timer is not None:
+            timer.cancel()
     if cancelled is not None:
         if not task.cancelled() and (failure := task.exception()) is not None:
             cancelled.add_note(f"What had to be finished first failed: {failure}")
@@ -44,6 +42,28 @@ async def finish(coroutine: Coroutine[Any, Any, T] | asyncio.Future[T], seconds:
     if task.cancelled():
         raise TimeoutError
     return task.result()
+
+
+async def _outlast(task: asyncio.Future[Any]) -> asyncio.CancelledError | None:
+    """Wait until ``task`` is over, whatever happens to the task that waits.
+
+    The requests to cancel are not taken back (`asyncio.Task.uncancel`): what they are raised through, such as
+    `asyncio.timeout` and task groups, counts them.
+
+    Returns:
+        The cancellation that came last; None where none came.
+    """
+    cancelled = None
+    # The scope has no deadline, and nobody else can cancel it: each cancellation that arrives in it is one of the
+    # task. (A deadline of the scope's would be told apart differently by each version of anyio.) It holds off scopes
+    # around it, whose cancellation arrives anew at each turn of the loop.
+    with anyio.CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as error:
+                cancelled = error
+    return cancelled
 
 
 async def ended(task: asyncio.Future[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,7 @@ from ..crypto.unsealing import decrypt_pieces
 from ..errors import ForbiddenError, RemoteProtocolError
 from ..models.invoices import InvoicePackage, PackagePart
 from ..models.keys import EncryptionInfo
+from ..shielding import finish
 from .limits import UnpackLimits
 
 __all__ = ["FETCHED_TOGETHER", "close_spool", "fetch_package"]
@@ -71,8 +73,7 @@ async def fetch_package(
 
 async def close_spool(spool: IO[bytes]) -> None:
     """Throw the archive away, although this is cancelled: a file left open takes up its place on the disk."""
-    with anyio.CancelScope(shield=True):
-        await anyio.to_thread.run_sync(spool.close)
+    await finish(anyio.to_thread.run_sync(spool.close), math.inf)
 
 
 def _checked(package: InvoicePackage, limits: UnpackLimits) -> list[PackagePart]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import AsyncGenerator
@@ -9,9 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
 
-import anyio
 import anyio.to_thread
 
+from ..shielding import finish
 from .errors import JournalBusyError
 
 __all__ = ["exclusive"]
@@ -28,8 +29,8 @@ async def exclusive(journal: str) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(file.close)
+        # A lock that is left to the garbage collector keeps the next runner away.
+        await finish(anyio.to_thread.run_sync(file.close), math.inf)
 
 
 def _take(path: Path) -> IO[str]:
