@@ -239,10 +239,12 @@ class LoginFailedError(ProcessingError):
 class SessionFailedError(ProcessingError):
     """The session ended without a receipt: 415 key, 440 cancelled, 445 no valid invoice, ..."""
 
-    def __init__(self, message: str, *, status: Status, reference_number: str) -> None:
+    def __init__(self, message: str, *, status: Status, reference_number: str, may_be_sent_again: bool = False) -> None:
         super().__init__(message, status=status)
         #: The session's reference number.
         self.reference_number = reference_number
+        #: True when no document is to blame: the same ones, sent again in a new session, may well be accepted.
+        self.may_be_sent_again = may_be_sent_again
 
 
 class OperationFailedError(ProcessingError):
@@ -269,6 +271,7 @@ class InvoiceRejectedError(ProcessingError):
         reference_number: str,
         session_reference_number: str,
         invoice_hash: bytes,
+        may_be_sent_again: bool = False,
     ) -> None:
         super().__init__(message, status=status)
         #: The invoice's reference number.
@@ -277,6 +280,9 @@ class InvoiceRejectedError(ProcessingError):
         self.session_reference_number = session_reference_number
         #: SHA-256 of the invoice (32 bytes); what a technical correction names.
         self.invoice_hash = invoice_hash
+        #: True when the document is not to blame (405, 435, 500, 550): the same one, sent again in another session, may
+        #: well be accepted.
+        self.may_be_sent_again = may_be_sent_again
 
 
 class DuplicateInvoiceError(InvoiceRejectedError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import anyio
 
@@ -21,13 +21,16 @@ from ..protocol.requests import Query
 from .credentials import Credentials
 from .login import log_in
 
-__all__ = ["AccessTokens", "AuthorizedCaller"]
+__all__ = ["AGREEMENT_PAUSES", "AccessTokens", "AuthorizedCaller"]
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
 #: A token is replaced this long before it ends, so that no call starts with one that dies on the way.
 REFRESH_MARGIN = timedelta(seconds=60)
+
+#: Seconds before each further call about what KSeF has just made, and does not know everywhere yet.
+AGREEMENT_PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 class AccessTokens:
@@ -137,11 +140,13 @@ class AuthorizedCaller:
     Args:
         caller: How to reach KSeF.
         bearer: Where the access token comes from.
+        newest: What KSeF has just made; see `after_making`.
     """
 
-    def __init__(self, caller: Caller, bearer: BearerSource) -> None:
+    def __init__(self, caller: Caller, bearer: BearerSource, *, newest: tuple[str, int] | None = None) -> None:
         self.caller = caller
         self._bearer = bearer
+        self._newest = newest
 
     @property
     def access_token(self) -> str | None:
@@ -150,7 +155,19 @@ class AuthorizedCaller:
 
     def observed(self, hook: Hook) -> AuthorizedCaller:
         """The same, which tells ``hook`` of every event besides."""
-        return AuthorizedCaller(self.caller.observed(hook), self._bearer)
+        return AuthorizedCaller(self.caller.observed(hook), self._bearer, newest=self._newest)
+
+    def after_making(self, reference_number: str, code: int) -> AuthorizedCaller:
+        """Return the same, for calls about what KSeF has just made: that it is not known is waited out for seconds.
+
+        KSeF has many parts, and they agree a moment after one of them has acted. A refusal comes before KSeF acts, so
+        the call is repeated without harm, after each of `AGREEMENT_PAUSES`.
+
+        Args:
+            reference_number: Of what KSeF has made.
+            code: How KSeF says that it does not know it.
+        """
+        return AuthorizedCaller(self.caller, self._bearer, newest=(reference_number, code))
 
     async def call(
         self,
@@ -168,6 +185,15 @@ class AuthorizedCaller:
             KsefError: As `Caller.call`.
         """
         bearer = None if operation.bearer is Bearer.NONE else self._bearer
+        reference_number, code = self._newest or (None, None)
+        is_about_it = reference_number is not None and reference_number in (path or {}).values()
+        for pause in AGREEMENT_PAUSES if is_about_it else ():
+            try:
+                return await self.caller.call(operation, body, path=path, query=query, headers=headers, bearer=bearer)
+            except BadRequestError as error:
+                if error.code != code:
+                    raise
+            await anyio.sleep(pause)
         return await self.caller.call(operation, body, path=path, query=query, headers=headers, bearer=bearer)
 
     async def download(self, name: str, url: str, *, largest_answer: int = LARGEST_UPO) -> bytes:

@@ -14,9 +14,10 @@ POST = HTTPMethod.POST
 _SENDERS = ("InvoiceWrite", "EnforcementOperations")
 
 OPEN_BATCH_SESSION: Operation[OpenBatchSessionRequest, OpenBatchSessionResponse] = Operation(
+    # Repeat-safe because a session whose opening nobody heard of gets no package, and expires by itself.
     name="open_batch_session", method=POST, path="/sessions/batch", success=201,
     request=OpenBatchSessionRequest, response=OpenBatchSessionResponse,
-    permissions=_SENDERS, rate_group=RateGroup.BATCH_SESSION,
+    permissions=_SENDERS, rate_group=RateGroup.BATCH_SESSION, repeat_safe=True,
 )  # fmt: skip
 CLOSE_BATCH_SESSION: Operation[None, None] = Operation(
     # Not repeat-safe: after a 5xx the status tells whether KSeF has begun, and the session layer asks it first.

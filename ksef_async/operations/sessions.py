@@ -38,9 +38,10 @@ _READERS = ("InvoiceWrite", "Introspection", "PefInvoiceWrite", "EnforcementOper
 # --- online sessions -------------------------------------------------------------------------------------
 
 OPEN_ONLINE_SESSION: Operation[OpenOnlineSessionRequest, OpenOnlineSessionResponse] = Operation(
+    # Repeat-safe because a session whose opening nobody heard of takes no invoices, and expires by itself.
     name="open_online_session", method=POST, path="/sessions/online", success=201,
     request=OpenOnlineSessionRequest, response=OpenOnlineSessionResponse,
-    permissions=_SENDERS, rate_group=RateGroup.ONLINE_SESSION,
+    permissions=_SENDERS, rate_group=RateGroup.ONLINE_SESSION, repeat_safe=True,
 )  # fmt: skip
 SEND_INVOICE: Operation[SendInvoiceRequest, SendInvoiceResponse] = Operation(
     name="send_invoice", method=POST, path="/sessions/online/{reference_number}/invoices", success=202,

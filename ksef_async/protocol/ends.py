@@ -136,16 +136,14 @@ SESSION_ENDS: Final[Mapping[int, SessionEnd]] = {
     StatusCode.TOO_MANY_INVOICES: SessionEnd(
         after=AfterSession.SPLIT, reason="The package holds more invoices than the context may send at once."
     ),
-    StatusCode.ARCHIVE_ERROR: SessionEnd(
-        after=AfterSession.SEND_AGAIN, reason="KSeF could not put the package together or unpack it."
-    ),
+    StatusCode.ARCHIVE_ERROR: SessionEnd(after=AfterSession.SEND_AGAIN, reason="KSeF could not unpack the package."),
     StatusCode.PART_DECRYPTION_ERROR: SessionEnd(
         after=AfterSession.SEND_AGAIN, forget_keys=True, reason="KSeF could not decrypt a part of the package."
     ),
     StatusCode.CANCELLED: SessionEnd(
         # Also seconds after a good close (issue 308); where the package holds no invoice, there is none to send.
         after=AfterSession.SEND_AGAIN,
-        reason="KSeF took nothing in before the session ended.",
+        reason="It was not closed in time, KSeF gave it up, or the package holds no invoice.",
     ),
     StatusCode.VALIDATION_ERROR: SessionEnd(
         # "Rejected" includes those that KSeF failed on, which are to be sent again.

@@ -19,9 +19,9 @@ import anyio.lowlevel
 from ..auth.access import AuthorizedCaller
 from ..errors import (
     BadRequestError,
+    KsefError,
     LocalProtocolError,
     RemoteProtocolError,
-    ServerError,
     SessionFailedError,
     TransportError,
     UploadExpiredError,
@@ -33,8 +33,10 @@ from ..operations.batch import CLOSE_BATCH_SESSION
 from ..operations.sessions import LIST_SESSION_INVOICES
 from ..packing.packer import Tell
 from ..polling import Cadence
+from ..protocol.ends import AfterSession, session_end
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import is_success, is_terminal
+from ..protocol.retry import may_have_taken_effect
 from .batch_outcomes import BatchOutcome, Matching, listed_invoices
 from .session import AnySession
 from .snapshot import BatchSnapshot, write_batch_snapshot
@@ -51,22 +53,14 @@ __all__ = ["BATCH_CADENCE", "BatchSession"]
 #: KSeF takes seconds for a small package, and many minutes for 10,000 invoices.
 BATCH_CADENCE: Final = Cadence(interval=0.2, factor=1.5, longest=10.0, deadline=3600.0)
 
-#: Seconds before each further close of a session that KSeF does not know yet (21173).
-_VISIBILITY: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
-
 #: How often parts are uploaded again because KSeF does not have them.
 _RESENDS: Final = 3
 
-#: What the user can do about a package that KSeF did not accept.
-_ADVICE: Final[Mapping[int, str]] = {
-    StatusCode.PART_ERROR: "a part arrived damaged; open a new session with the same package",
-    StatusCode.DECRYPTION_ERROR: "KSeF could not decrypt the session key; open a new session with the same package",
-    StatusCode.TOO_MANY_INVOICES: "the package holds more invoices than this context may send; split it",
-    StatusCode.ARCHIVE_ERROR: "KSeF could not unpack the package, or it is not the one that was declared",
-    StatusCode.PART_DECRYPTION_ERROR: "KSeF could not decrypt a part; pack again",
-    StatusCode.CANCELLED: "it was not closed in time, or the package holds no invoice",
-    StatusCode.VALIDATION_ERROR: "every invoice was rejected; outcomes() tells why",
-    StatusCode.UNKNOWN_ERROR: "KSeF failed; open a new session with the same package",
+#: What the caller can do about a package that KSeF did not accept.
+_ADVICE: Final[Mapping[AfterSession, str]] = {
+    AfterSession.SEND_AGAIN: "No invoice is to blame: open a new session with the same package",
+    AfterSession.SPLIT: "Split it",
+    AfterSession.READ_INVOICES: "outcomes() tells why",
 }
 
 
@@ -184,16 +178,12 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
 
     async def _close_at_ksef(self) -> None:
         started, attempt, resends = anyio.current_time(), 1, 0
-        unknown = iter(_VISIBILITY)
         while True:
             try:
                 await self._api.call(CLOSE_BATCH_SESSION, path=self._path)
                 return
             except BadRequestError as error:
-                if error.code == ErrorCode.UNKNOWN_SESSION and (delay := next(unknown, None)) is not None:
-                    # KSeF may not know a session yet that it has just opened.
-                    await anyio.sleep(delay)
-                elif error.code in (ErrorCode.PART_MISSING, ErrorCode.WRONG_PART_SIZE) and resends < _RESENDS:
+                if error.code in (ErrorCode.PART_MISSING, ErrorCode.WRONG_PART_SIZE) and resends < _RESENDS:
                     resends += 1
                     await self._uploads.forget(self._parts_to_resend(error, resends))
                     await self._uploads.upload_missing()
@@ -206,8 +196,10 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
                     return
                 else:
                     raise
-            except (TransportError, ServerError, RemoteProtocolError) as error:
+            except KsefError as error:
                 # The answer was lost, or is none: KSeF may have begun all the same.
+                if not may_have_taken_effect(error) and not isinstance(error, TransportError):
+                    raise
                 if await self._has_begun():
                     return
                 delay = self._authorized.caller.delay_before_retry(error, attempt=attempt, since=started)
@@ -268,7 +260,8 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
 
         Raises:
             LocalProtocolError: This object's own block still holds the session open: KSeF begins after the close.
-            SessionFailedError: KSeF could not use the package: no invoice of it was accepted.
+            SessionFailedError: KSeF could not use the package: no invoice of it was accepted. Where
+                ``may_be_sent_again`` says so, none is to blame: open a new session with the same package.
             WaitTimeoutError: It is still being processed; ask again later.
             RemoteProtocolError: After all outcomes: KSeF lists invoices that are not in the package, or not all of it.
             TransportError, ApiError: A call failed.
@@ -318,8 +311,9 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
             )
 
     def _failure(self, what: str, status: SessionStatus) -> SessionFailedError:
-        if advice := _ADVICE.get(status.status.code):
-            what = f"{what} ({advice})"
+        end = session_end(status.status.code)
+        if advice := _ADVICE.get(end.after):
+            what = f"{what} ({end.reason} {advice}.)"
         return super()._failure(what, status)
 
     def _watch(self, status: SessionStatus) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -15,9 +15,10 @@ from ..models.keys import EncryptionInfo, PublicKeyUsage
 from ..models.packages import ProgressHook
 from ..models.sessions import Feature, FormCode
 from ..operations.batch import OPEN_BATCH_SESSION
+from ..protocol.error_codes import ErrorCode
 from .batch import BatchSession
+from .opening import Histories
 from .snapshot import read_batch_snapshot
-from .transitions import SessionHistory
 from .uploads import UploadLedger
 
 if TYPE_CHECKING:
@@ -28,13 +29,11 @@ __all__ = ["UPLOAD_WINDOW", "open_batch", "resume_batch"]
 #: For each part; every part has the sum. Source: sesja-wsadowa.md.
 UPLOAD_WINDOW: Final = timedelta(minutes=20)
 
-_Histories = Callable[[AuthorizedCaller, str], SessionHistory]
-
 
 async def open_batch(
     api: AuthorizedCaller,
     keys: PublicKeys,
-    history: _Histories,
+    history: Histories,
     package: Package,
     *,
     form_code: FormCode | str,
@@ -69,10 +68,11 @@ async def open_batch(
         )
         asked_at = api.now()
         opened = await api.call(OPEN_BATCH_SESSION, request, headers=headers)
+        own = api.after_making(opened.reference_number, ErrorCode.UNKNOWN_SESSION)
         return BatchSession(
-            api,
+            own,
             opened.reference_number,
-            history(api, opened.reference_number),
+            history(own, opened.reference_number),
             package=package,
             form_code=form_code,
             part_upload_requests=opened.part_upload_requests,
@@ -99,7 +99,7 @@ def _declare(package: Package) -> BatchFile:
 
 async def resume_batch(
     api: AuthorizedCaller,
-    history: _Histories,
+    history: Histories,
     snapshot: bytes,
     key: bytes | str,
     package: Package,
@@ -116,7 +116,7 @@ async def resume_batch(
     # First of all: what is closed must be followed, not sent again.
     await seen.look()
     return BatchSession(
-        api,
+        api.after_making(saved.reference_number, ErrorCode.UNKNOWN_SESSION),
         saved.reference_number,
         seen,
         package=package,

@@ -14,7 +14,6 @@ from typing import Final, Self
 import anyio
 
 from ..errors import BadRequestError, KsefError, LocalProtocolError, SessionFailedError
-from ..models.sessions import StatusCode
 from ..polling import Cadence
 from ..protocol.error_codes import ErrorCode
 from ..shielding import finish
@@ -50,18 +49,11 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
     Args:
         open_session: Opens a session.
         now: KSeF's time.
-        forget_keys: Called when KSeF could not decrypt a session's key: the Ministry's may have changed.
     """
 
-    def __init__(
-        self,
-        open_session: Callable[[], Awaitable[OnlineSession]],
-        now: Callable[[], datetime],
-        forget_keys: Callable[[], None],
-    ) -> None:
+    def __init__(self, open_session: Callable[[], Awaitable[OnlineSession]], now: Callable[[], datetime]) -> None:
         self._open_session = open_session
         self._now = now
-        self._forget_keys = forget_keys
         self._lock = anyio.Lock()
         self._current: OnlineSession | None = None
         self._entered = False
@@ -130,9 +122,8 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
             session = await self._session(instead_of=session)
             try:
                 return await session.send(invoice, offline=offline, corrects=corrects, again=again)
-            except SessionFailedError as error:
-                if error.code == StatusCode.DECRYPTION_ERROR:
-                    self._forget_keys()
+            except SessionFailedError:
+                pass  # It is dead, and another is opened; where its key was the reason, with new keys.
             except BadRequestError as error:
                 if error.code not in ANOTHER_SESSION:
                     raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Final, overload
 from weakref import WeakValueDictionary
 
@@ -12,23 +11,21 @@ import attrs
 
 from ..auth.access import AuthorizedCaller
 from ..caller import Caller, FixedToken
-from ..crypto.envelope import SessionCipher
 from ..errors import LocalProtocolError
 from ..keys import PublicKeys, wrap_new_key
 from ..models.keys import EncryptionInfo, PublicKeyUsage
 from ..models.sessions import (
     Feature,
     FormCode,
-    OpenOnlineSessionRequest,
     SessionFilter,
     SessionStatus,
     SessionSummary,
 )
-from ..operations.sessions import LIST_SESSIONS, OPEN_ONLINE_SESSION
+from ..operations.sessions import LIST_SESSIONS
 from ..paging import TokenPages
 from ..polling import Cadence
 from .online import ACTIVATION_CADENCE, OnlineSession
-from .opening import finish_or_close
+from .opening import open_online
 from .session import Session
 from .tracking import LARGEST_PAGE
 from .transitions import TRANSITION_CADENCE, SessionHistory, Transitions
@@ -74,7 +71,8 @@ class SessionManager:
         """Open an online session: one POST, then it exists at KSeF. Enter it to wait until it takes invoices.
 
         When this is cancelled while KSeF is opening the session, it waits up to `OPEN_GRACE` for KSeF's answer and
-        closes the session again, so that none stays open unknown.
+        closes the session again, so that none stays open unknown. When KSeF's answer is lost it opens another; the
+        one nobody heard of takes no invoices, and expires by itself after 12 hours.
 
         Args:
             form_code: What kind of document the session will take; a string is a system code, e.g. ``"FA (3)"``.
@@ -87,40 +85,19 @@ class SessionManager:
             LocalProtocolError: Unknown form code, or no access token to call with; nothing was sent.
             CryptoError: The session key has the wrong length, or KSeF offers no usable public key.
             LoginFailedError: KSeF refused the login.
-            TransportError, ApiError, RemoteProtocolError: A call failed. After a `TransportError` with
-                ``maybe_delivered`` a session may exist that nobody knows; it takes no invoices and expires by itself
-                after 12 hours, or can be found with `list` and closed by `attach`.
+            TransportError, ApiError, RemoteProtocolError: A call failed, again and again. A session may exist that
+                nobody knows; it can be found with `list` and closed by `attach`.
 
         Source: POST /sessions/online; sesja-interaktywna.md, section 1.
         """
-        try:
-            form_code = FormCode(form_code)
-        except ValueError:
-            known = ", ".join(code.system_code for code in FormCode)
-            raise LocalProtocolError(f"Unknown form code {form_code!r}; KSeF takes {known}.") from None
-        api = self._authorized(access_token)
-        wanted = ",".join(features)
-        headers = {"X-KSeF-Feature": wanted} if wanted else None
-
-        async def open_with(encryption: EncryptionInfo, observed: AuthorizedCaller) -> OnlineSession:
-            SessionCipher(encryption.symmetric_key, encryption.initialization_vector)  # refuses wrong lengths
-            request = OpenOnlineSessionRequest(form_code, encryption)
-            opened = await observed.call(OPEN_ONLINE_SESSION, request, headers=headers)
-            return OnlineSession(
-                api,
-                opened.reference_number,
-                self._history(api, opened.reference_number),
-                valid_until=opened.valid_until,
-                form_code=form_code,
-                encryption=encryption,
-                activation=activation,
-            )
-
-        if encryption is not None:
-            return await finish_or_close(api, partial(open_with, encryption))
-        return await self._keys.use(
-            PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION,
-            lambda key: finish_or_close(api, partial(open_with, wrap_new_key(key))),
+        return await open_online(
+            self._authorized(access_token),
+            self._keys,
+            self._history,
+            form_code,
+            encryption=encryption,
+            features=features,
+            activation=activation,
         )
 
     async def open_batch(
@@ -137,6 +114,10 @@ class SessionManager:
     ) -> BatchSession:
         """Open a batch session for a package: one POST. Enter it to upload the package, leave it to have it processed.
 
+        A package may be sent as often as you like, each time in a session of its own: when a session fails, open
+        another with the same package. When KSeF's answer is lost this opens another session; the one nobody heard of
+        gets no package, and expires by itself after 12 hours.
+
         Args:
             package: From `ksef_async.packing.pack`.
             form_code: What kind of document all of its invoices are; a string is a system code, e.g. ``"FA (3)"``.
@@ -151,9 +132,7 @@ class SessionManager:
             LocalProtocolError: A form that no batch session takes, or no access token; nothing was sent.
             CryptoError: KSeF offers no usable public key.
             LoginFailedError: KSeF refused the login.
-            TransportError, ApiError, RemoteProtocolError: A call failed. After a `TransportError` with
-                ``maybe_delivered`` a session may exist that nobody knows; nothing was uploaded to it, and it expires
-                by itself after 12 hours.
+            TransportError, ApiError, RemoteProtocolError: A call failed, again and again.
 
         Source: POST /sessions/batch; sesja-wsadowa.md.
         """
@@ -313,17 +292,16 @@ class SessionManager:
         wanted = tuple(features)
         api = self._authorized(None)
 
-        async def open_once() -> OnlineSession:
+        async def open_session() -> OnlineSession:
             return await self.open_online(form_code, features=wanted, activation=activation)
 
-        async def open_session() -> OnlineSession:
-            # A session that was opened unheard stays empty, so opening another does no harm.
-            return await api.caller.begin_anew(open_once)
-
-        return SessionKeeper(open_session, api.now, self._keys.forget)
+        return SessionKeeper(open_session, api.now)
 
     def forget_keys(self) -> None:
-        """Fetch the Ministry's keys anew for the next session: KSeF could not decrypt one's key (415)."""
+        """Fetch the Ministry's keys anew for the next session.
+
+        A session that is seen to end because KSeF could not decrypt something (415, 435) does so by itself.
+        """
         self._keys.forget()
 
     def now(self) -> datetime:
@@ -386,7 +364,8 @@ class SessionManager:
     def _history(self, api: AuthorizedCaller, reference_number: str) -> SessionHistory:
         history = self._histories.get(reference_number)
         if history is None:
-            history = self._histories[reference_number] = Session.new_history(api, reference_number)
+            history = Session.new_history(api, reference_number, forget_keys=self._keys.forget)
+            self._histories[reference_number] = history
         return history
 
     def _authorized(self, access_token: str | None) -> AuthorizedCaller:

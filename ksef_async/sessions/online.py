@@ -21,7 +21,6 @@ from ..errors import (
     BadRequestError,
     KsefError,
     LocalProtocolError,
-    SessionFailedError,
     WaitTimeoutError,
 )
 from ..models.keys import EncryptionInfo
@@ -32,11 +31,12 @@ from ..polling import Cadence, wait_until
 from ..protocol.error_codes import ErrorCode
 from ..protocol.invoices import check_correction, check_invoice_file
 from ..protocol.lifecycle import is_success, is_terminal
+from ..protocol.retry import may_have_taken_effect
 from ..shielding import finish
 from .delivery import Delivery, seal
 from .sending import send_many
 from .session import UPO_CADENCE, Session
-from .tracking import SentInvoice
+from .tracking import LAG, SentInvoice
 from .transitions import SessionHistory
 from .upo import SessionUPO
 
@@ -159,11 +159,7 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
         if code == StatusCode.CLOSED or is_success(code):
             raise LocalProtocolError(f"Session {self.reference_number} is closed ({code}); open a new one.")
         if is_terminal(code):
-            raise SessionFailedError(
-                f"Session {self.reference_number} did not become active",
-                status=status.status,
-                reference_number=self.reference_number,
-            )
+            raise self._failure("did not become active", status)
         return code == StatusCode.OPENED
 
     async def terminate(self) -> SessionStatus:
@@ -195,10 +191,20 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
     async def _close_at_ksef(self) -> None:
         try:
             await self._api.call(CLOSE_ONLINE_SESSION, path=self._path)
-        except BadRequestError as error:
-            # "Not open" mostly means that somebody closed it, or that it died; KSeF's status is believed.
-            if error.code != ErrorCode.SESSION_NOT_OPEN or (await self.status()).status.code == StatusCode.OPENED:
+        except KsefError as error:
+            # "Not open" mostly means that somebody closed it, or that it died; a lost answer may have been any. KSeF's
+            # status is believed.
+            is_refused = isinstance(error, BadRequestError) and error.code == ErrorCode.SESSION_NOT_OPEN
+            if not (is_refused or may_have_taken_effect(error)) or not await self._is_seen_closed():
                 raise
+
+    async def _is_seen_closed(self) -> bool:
+        for seconds in LAG:
+            # KSeF's parts agree after a moment.
+            await anyio.sleep(seconds)
+            if (await self.status()).status.code != StatusCode.OPENED:
+                return True
+        return False
 
     async def close_in_time(self) -> None:
         """Close the session within `CLOSE_TIMEOUT`, shielded from cancellation; leaving the block does it.
@@ -212,17 +218,13 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
         except TimeoutError:
             raise WaitTimeoutError(
                 f"KSeF did not confirm within {CLOSE_TIMEOUT:g} s that session {self.reference_number} is closed; "
-                f"it closes by itself at {self.valid_until}"
+                "KSeF closes it by itself after 12 hours"
             ) from None
 
     def _raise_if_dead(self) -> None:
         last = self._history.last
         if last is not None and is_terminal(last.status.code) and last.status.code not in _ENDS_OF_CLOSED:
-            raise SessionFailedError(
-                f"Session {self.reference_number} died; send its {len(self._delivery)} invoices again in a new one",
-                status=last.status,
-                reference_number=self.reference_number,
-            )
+            raise self._failure(f"died; send its {len(self._delivery)} invoices again in a new one", last)
 
     # --- sending ------------------------------------------------------------------------------------------
 

@@ -1,22 +1,75 @@
-"""Opening a session so that cancelling it loses none: what KSeF is opening meanwhile is heard of, and closed again."""
+"""Opening an online session so that cancelling it leaves none open: KSeF's answer is waited for, and it is closed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any, Final
 
 from ..auth.access import AuthorizedCaller
-from ..errors import KsefError
+from ..crypto.envelope import SessionCipher
+from ..errors import KsefError, LocalProtocolError
+from ..keys import PublicKeys, wrap_new_key
 from ..models.events import Event, RequestAnswered, RequestFailed, RequestSent
+from ..models.keys import EncryptionInfo, PublicKeyUsage
+from ..models.sessions import Feature, FormCode, OpenOnlineSessionRequest
 from ..operations.sessions import OPEN_ONLINE_SESSION
+from ..polling import Cadence
+from ..protocol.error_codes import ErrorCode
 from ..shielding import finish
 from .online import OnlineSession
+from .transitions import SessionHistory
 
-__all__ = ["OPEN_GRACE", "finish_or_close"]
+__all__ = ["OPEN_GRACE", "Histories", "finish_or_close", "open_online"]
+
+#: Returns the history of a session, by how to call KSeF and the session's reference number.
+Histories = Callable[[AuthorizedCaller, str], SessionHistory]
 
 #: Seconds that a cancelled opening may take to hear which session it opened, so that it can be closed.
 OPEN_GRACE: Final = 10.0
+
+
+async def open_online(
+    api: AuthorizedCaller,
+    keys: PublicKeys,
+    history: Histories,
+    form_code: FormCode | str,
+    *,
+    encryption: EncryptionInfo | None,
+    features: Iterable[Feature | str],
+    activation: Cadence,
+) -> OnlineSession:
+    """See `SessionManager.open_online`."""
+    try:
+        form_code = FormCode(form_code)
+    except ValueError:
+        known = ", ".join(code.system_code for code in FormCode)
+        raise LocalProtocolError(f"Unknown form code {form_code!r}; KSeF takes {known}.") from None
+    wanted = ",".join(features)
+    headers = {"X-KSeF-Feature": wanted} if wanted else None
+
+    async def open_with(encryption: EncryptionInfo, observed: AuthorizedCaller) -> OnlineSession:
+        SessionCipher(encryption.symmetric_key, encryption.initialization_vector)  # refuses wrong lengths
+        request = OpenOnlineSessionRequest(form_code, encryption)
+        opened = await observed.call(OPEN_ONLINE_SESSION, request, headers=headers)
+        own = api.after_making(opened.reference_number, ErrorCode.UNKNOWN_SESSION)
+        return OnlineSession(
+            own,
+            opened.reference_number,
+            history(own, opened.reference_number),
+            valid_until=opened.valid_until,
+            form_code=form_code,
+            encryption=encryption,
+            activation=activation,
+        )
+
+    if encryption is not None:
+        return await finish_or_close(api, partial(open_with, encryption))
+    return await keys.use(
+        PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION,
+        lambda key: finish_or_close(api, partial(open_with, wrap_new_key(key))),
+    )
 
 
 class _UnderWay:
@@ -29,7 +82,7 @@ class _UnderWay:
         if not isinstance(event, RequestSent | RequestAnswered | RequestFailed):
             return
         if event.operation == OPEN_ONLINE_SESSION.name:
-            opened = isinstance(event, RequestAnswered) and event.http_status == OPEN_ONLINE_SESSION.success
+            opened = isinstance(event, RequestAnswered) and 200 <= event.http_status < 300
             self.is_so = isinstance(event, RequestSent) or opened
 
 

@@ -11,6 +11,7 @@ import attrs
 from ..errors import DuplicateInvoiceError, InvoiceRejectedError, RemoteProtocolError
 from ..models.sessions import InvoiceStatusCode, InvoiceStatusInfo, InvoicingMode, SessionInvoice
 from ..operations.sessions import GET_SESSION_INVOICE
+from ..protocol.ends import AfterInvoice, invoice_end
 from ..protocol.lifecycle import is_success
 
 __all__ = ["AcceptedInvoice", "Outcome", "duplicate_error", "judge", "original_of"]
@@ -72,12 +73,17 @@ def judge(invoice: SessionInvoice, session_reference_number: str) -> Outcome:
         )
     if invoice.status.code == InvoiceStatusCode.DUPLICATE:
         return duplicate_error(invoice, session_reference_number, "KSeF rejected invoice {number}")
+    end = invoice_end(invoice.status.code)
+    may_be_sent_again = end.after is AfterInvoice.SEND_AGAIN
+    number = invoice.invoice_number or invoice.reference_number
+    advice = f" ({end.reason} Send it again in another session.)" if may_be_sent_again else ""
     return InvoiceRejectedError(
-        f"KSeF rejected invoice {invoice.invoice_number or invoice.reference_number}",
+        f"KSeF rejected invoice {number}{advice}",
         status=invoice.status,
         reference_number=invoice.reference_number,
         session_reference_number=session_reference_number,
         invoice_hash=invoice.invoice_hash,
+        may_be_sent_again=may_be_sent_again,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 
 from ..caller import Api
 from ..errors import RemoteProtocolError, SessionFailedError
@@ -18,6 +18,7 @@ from ..operations.sessions import (
 )
 from ..paging import TokenPages
 from ..polling import Cadence
+from ..protocol.ends import AfterSession, session_end
 from ..protocol.lifecycle import is_success
 from .outcomes import Outcome
 from .tracking import LARGEST_PAGE, OUTCOME_CADENCE, Tracker
@@ -46,13 +47,23 @@ class AnySession:
         self._tracker = Tracker(api, reference_number)
 
     @staticmethod
-    def new_history(api: Api, reference_number: str) -> SessionHistory:
-        """A history in which nothing has been seen yet."""
+    def new_history(
+        api: Api, reference_number: str, *, forget_keys: Callable[[], None] = lambda: None
+    ) -> SessionHistory:
+        """Return a history in which nothing has been seen yet.
+
+        Args:
+            api: How to call KSeF.
+            reference_number: The session.
+            forget_keys: Called when the session ends in a way after which the public keys are to be fetched anew.
+        """
 
         async def look() -> SessionStatus:
             return await api.call(GET_SESSION_STATUS, path={"reference_number": reference_number})
 
         def changed(transition: Transition) -> None:
+            if session_end(transition.current).forget_keys:
+                forget_keys()
             api.report(
                 SessionChanged(
                     reference_number=reference_number, previous=transition.previous, current=transition.current
@@ -180,7 +191,10 @@ class AnySession:
 
     def _failure(self, what: str, status: SessionStatus) -> SessionFailedError:
         return SessionFailedError(
-            f"Session {self.reference_number} {what}", status=status.status, reference_number=self.reference_number
+            f"Session {self.reference_number} {what}",
+            status=status.status,
+            reference_number=self.reference_number,
+            may_be_sent_again=session_end(status.status.code).after is AfterSession.SEND_AGAIN,
         )
 
     async def _fetch_pages(self, status: SessionStatus) -> tuple[UPODocument, ...]:

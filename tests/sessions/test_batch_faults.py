@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import attrs
 import pytest
-from clients import Traffic, connected
+from clients import QUICK, Traffic, connected
 from packages import BROKEN, craft, packed, tarred, zipped
 
 from ksef_async import (
@@ -194,7 +194,7 @@ async def test_session_that_ksef_does_not_know_yet_is_closed_a_little_later() ->
 async def test_session_that_ksef_does_not_know_at_all_is_an_error(
     client: KsefClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ksef_async.sessions.batch._VISIBILITY", (0.01, 0.01))
+    monkeypatch.setattr("ksef_async.auth.access.AGREEMENT_PAUSES", (0.01, 0.01))
     sandbox.faults.add("close_batch_session", Fault.refuse(21173), times=100)
 
     async with packed(sandbox) as package:
@@ -280,7 +280,7 @@ async def test_garbled_part_ends_with_405(client: KsefClient, sandbox: Sandbox) 
 
     async with packed(sandbox, part_size=10**6) as package:
         session = await send(client, package)
-        with pytest.raises(SessionFailedError, match=r"a part arrived damaged; open a new .*: 405 .*części: '1' nie"):
+        with pytest.raises(SessionFailedError, match=r"A part arrived damaged. .*open a new .*: 405 .*części: '1' nie"):
             await session.upo()
 
 
@@ -291,7 +291,7 @@ async def test_wrong_key_ends_with_415_after_the_close(client: KsefClient, sandb
         session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
         async with session:
             assert (await session.status()).status.code == 100
-        with pytest.raises(SessionFailedError, match=r"could not decrypt the session key.*: 415"):
+        with pytest.raises(SessionFailedError, match=r"could not decrypt the session's key.*: 415"):
             await session.upo()
 
 
@@ -299,7 +299,7 @@ async def test_too_many_invoices_end_with_420() -> None:
     async with Sandbox(max_invoices=2, rate_limits=None) as sandbox, connected(sandbox) as client:
         async with packed(sandbox) as package:
             session = await send(client, package)
-            with pytest.raises(SessionFailedError, match=r"more invoices than this context may send.*: 420"):
+            with pytest.raises(SessionFailedError, match=r"more invoices than the context may send.*: 420"):
                 await session.upo()
         assert (await session.status()).invoice_count == 0
 
@@ -339,7 +339,9 @@ async def test_part_that_cannot_be_decrypted_ends_with_435(client: KsefClient, t
 
     session = await send(client, attrs.evolve(package, parts=(package.parts[0], damaged, *package.parts[2:])))
 
-    with pytest.raises(SessionFailedError, match=r"could not decrypt a part; pack again.*: 435 .*'2'"):
+    with pytest.raises(
+        SessionFailedError, match=r"could not decrypt a part .*open a new session with the same package.*: 435 .*'2'"
+    ):
         await session.upo()
 
 
@@ -353,7 +355,7 @@ async def test_package_without_invoices_ends_with_440(
 ) -> None:
     session = await send(client, craft(tmp_path, archive, compression))
 
-    with pytest.raises(SessionFailedError, match=r"holds no invoice\): 440 Sesja anulowana \(Nie przesłano faktur\)"):
+    with pytest.raises(SessionFailedError, match=r"holds no invoice\..*\): 440 Sesja .* \(Nie przesłano faktur\)"):
         await session.upo()
 
 
@@ -363,7 +365,7 @@ async def test_package_of_rejected_invoices_ends_with_445_and_tells_why(client: 
     async with pack(invoices) as package:
         session = await send(client, package)
         outcomes = {outcome.key: outcome.outcome async for outcome in session.outcomes()}
-        with pytest.raises(SessionFailedError, match=r"every invoice was rejected; outcomes.. tells why.*: 445"):
+        with pytest.raises(SessionFailedError, match=r"None of its .* is accepted; .*outcomes.. tells why.*: 445"):
             await session.upo()
 
     assert {key: outcome.code for key, outcome in outcomes.items() if isinstance(outcome, InvoiceRejectedError)} == {
@@ -394,15 +396,68 @@ async def test_rotated_key_wraps_the_same_session_key_again(client: KsefClient, 
         assert await accepted(session) == 3
 
 
-async def test_opening_whose_answer_is_lost_is_told(client: KsefClient, sandbox: Sandbox) -> None:
-    sandbox.faults.add("open_batch_session", Fault.drop_after())
+async def test_opening_whose_answer_is_lost_again_and_again_is_told(client: KsefClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add("open_batch_session", Fault.drop_after(), times=QUICK.attempts)
 
     async with packed(sandbox) as package:
         with pytest.raises(TransportError) as caught:
             await client.sessions.open_batch(package, form_code=FormCode.FA3)
 
     assert caught.value.maybe_delivered
-    assert len(sandbox.world.sessions) == 1  # nothing comes of it: it expires
+    assert len(sandbox.world.sessions) == QUICK.attempts  # nothing comes of them: they expire
+
+
+OPENING_TROUBLE = {
+    "gateway": Fault.html(502),
+    "gateway, after it has opened": Fault.html(502, after_effect=True),
+    "firewall": Fault.html(403),
+    "500": Fault.server_error(),
+    "answer lost": Fault.drop_after(),
+    "connection broken": Fault.drop_before(),
+    "200 that does not fit": Fault.answer_becomes(200, body=b"{}"),
+    "201 that is no JSON": Fault.answer_becomes(body=b"OK"),
+}
+
+
+@pytest.mark.parametrize("fault", OPENING_TROUBLE.values(), ids=OPENING_TROUBLE)
+async def test_batch_is_opened_again_after_an_answer_that_settles_nothing(
+    client: KsefClient, sandbox: Sandbox, fault: Fault
+) -> None:
+    sandbox.faults.add("open_batch_session", fault)
+
+    async with packed(sandbox) as package:
+        session = await send(client, package)
+        assert await accepted(session) == 3
+
+
+@pytest.mark.parametrize("code", [405, 415, 430, 435, 440, 500])
+async def test_package_of_a_failed_session_is_sent_again_as_it_is(
+    client: KsefClient, sandbox: Sandbox, code: int
+) -> None:
+    sandbox.faults.add("open_batch_session", Fault.session_ends(code))
+
+    async with packed(sandbox) as package:
+        failed = await send(client, package)
+        with pytest.raises(SessionFailedError, match=rf"No invoice is to blame.*: {code} ") as caught:
+            await failed.upo()
+        session = await send(client, package)
+        assert await accepted(session) == 3
+
+    assert caught.value.may_be_sent_again
+
+
+@pytest.mark.parametrize(("code", "fetched"), [(415, 2), (435, 2), (430, 1), (500, 1)])
+async def test_keys_are_fetched_anew_after_a_session_that_could_not_be_decrypted(
+    sandbox: Sandbox, code: int, fetched: int
+) -> None:
+    traffic = Traffic()
+    async with connected(sandbox, hook=traffic) as client, packed(sandbox) as package:
+        sandbox.faults.add("open_batch_session", Fault.session_ends(code))
+        with pytest.raises(SessionFailedError):
+            await (await send(client, package)).upo()
+        await send(client, package)
+
+    assert traffic.of("list_public_keys") == fetched
 
 
 @pytest.mark.parametrize("form_code", [FormCode.PEF3, FormCode.PEF_KOR3, "PEF (3)", "FA (9)"])
