@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from functools import partial
+from typing import TypeVar
 
 import anyio
 
 from ..caller import BearerSource, Caller
-from ..errors import BadRequestError, ForbiddenError, UnauthorizedError
+from ..errors import BadRequestError, ForbiddenError, RemoteProtocolError, UnauthorizedError
 from ..keys import PublicKeys
 from ..models.auth import TokenInfo, TokenPair
 from ..models.events import Event, Hook
@@ -18,19 +19,17 @@ from ..operations.auth import REFRESH_ACCESS_TOKEN, REVOKE_CURRENT_LOGIN
 from ..operations.operation import LARGEST_UPO
 from ..polling import Cadence
 from ..protocol.requests import Query
+from .agreement import once_agreed
 from .credentials import Credentials
 from .login import log_in
 
-__all__ = ["AGREEMENT_PAUSES", "AccessTokens", "AuthorizedCaller"]
+__all__ = ["AccessTokens", "AuthorizedCaller"]
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
 #: A token is replaced this long before it ends, so that no call starts with one that dies on the way.
 REFRESH_MARGIN = timedelta(seconds=60)
-
-#: Seconds before each further call about what KSeF has just made, and does not know everywhere yet.
-AGREEMENT_PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 class AccessTokens:
@@ -85,6 +84,11 @@ class AccessTokens:
         """
         async with self._lock:
             if self._tokens is None or self._tokens.access_token.token == refused:
+                token = await self._renew()
+                if token != refused:
+                    return token
+                # KSeF refreshes to the very token it refuses. All who were refused share the new login.
+                self._tokens = None
                 return await self._renew()
             return self._tokens.access_token.token
 
@@ -126,8 +130,8 @@ class AccessTokens:
             try:
                 response = await self._caller.call(REFRESH_ACCESS_TOKEN, bearer=refresh_token.token)
                 return TokenPair(response.access_token, refresh_token)
-            except (BadRequestError, UnauthorizedError, ForbiddenError):
-                pass  # The refresh token is expired or revoked: the credentials may still be good.
+            except (BadRequestError, UnauthorizedError, ForbiddenError, RemoteProtocolError):
+                pass  # The refresh token is expired or revoked, or of no use: the credentials may still be good.
         return await log_in(self._caller, self._keys, self._credentials, cadence=self._cadence)
 
     def _ends_soon(self, token: TokenInfo) -> bool:
@@ -160,9 +164,6 @@ class AuthorizedCaller:
     def after_making(self, reference_number: str, code: int) -> AuthorizedCaller:
         """Return the same, for calls about what KSeF has just made: that it is not known is waited out for seconds.
 
-        KSeF has many parts, and they agree a moment after one of them has acted. A refusal comes before KSeF acts, so
-        the call is repeated without harm, after each of `AGREEMENT_PAUSES`.
-
         Args:
             reference_number: Of what KSeF has made.
             code: How KSeF says that it does not know it.
@@ -187,14 +188,10 @@ class AuthorizedCaller:
         bearer = None if operation.bearer is Bearer.NONE else self._bearer
         reference_number, code = self._newest or (None, None)
         is_about_it = reference_number is not None and reference_number in (path or {}).values()
-        for pause in AGREEMENT_PAUSES if is_about_it else ():
-            try:
-                return await self.caller.call(operation, body, path=path, query=query, headers=headers, bearer=bearer)
-            except BadRequestError as error:
-                if error.code != code:
-                    raise
-            await anyio.sleep(pause)
-        return await self.caller.call(operation, body, path=path, query=query, headers=headers, bearer=bearer)
+        call = partial(self.caller.call, operation, body, path=path, query=query, headers=headers, bearer=bearer)
+        if not is_about_it:
+            return await call()
+        return await once_agreed(call, lambda error: isinstance(error, BadRequestError) and error.code == code)
 
     async def download(self, name: str, url: str, *, largest_answer: int = LARGEST_UPO) -> bytes:
         """Fetch what is behind a signed link, without the token; see `Caller.download`."""

@@ -6,7 +6,7 @@ from functools import partial
 
 from ..caller import Caller
 from ..crypto.envelope import rsa_encrypt
-from ..errors import LoginFailedError
+from ..errors import ApiError, BadRequestError, LoginFailedError, UnauthorizedError
 from ..keys import PublicKey, PublicKeys
 from ..models.auth import LoginStarted, LoginStatus, TokenLoginRequest, TokenPair
 from ..models.keys import PublicKeyUsage
@@ -18,7 +18,9 @@ from ..operations.auth import (
     REDEEM_TOKENS,
 )
 from ..polling import Cadence, wait_until
+from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import is_success, is_terminal
+from .agreement import once_agreed
 from .credentials import Credentials, KsefToken
 
 __all__ = ["CERTIFICATE_LOGIN_CADENCE", "LOGIN_CADENCE", "log_in"]
@@ -32,7 +34,7 @@ CERTIFICATE_LOGIN_CADENCE = Cadence(interval=0.1, factor=1.6, longest=10.0, dead
 async def log_in(
     caller: Caller, keys: PublicKeys, credentials: Credentials, *, cadence: Cadence | None = None
 ) -> TokenPair:
-    """Log in; from the start again when an answer on the way is lost.
+    """Log in; from the start again when an answer on the way is lost, or when KSeF forgets the login on the way.
 
     Args:
         caller: How to reach KSeF.
@@ -57,15 +59,24 @@ async def log_in(
     if cadence is None:
         cadence = LOGIN_CADENCE if isinstance(credentials, KsefToken) else CERTIFICATE_LOGIN_CADENCE
     # A challenge, and what it leads to, can be used once: when an answer is lost, so is all that came before.
-    return await caller.begin_anew(partial(_log_in_once, caller, keys, credentials, cadence))
+    attempt = partial(caller.begin_anew, partial(_log_in_once, caller, keys, credentials, cadence))
+    try:
+        return await attempt()
+    except (BadRequestError, UnauthorizedError) as error:
+        if not _is_early(error):
+            raise
+    # KSeF said that the login was good, and then never knew it: another one is.
+    return await attempt()
 
 
 async def _log_in_once(caller: Caller, keys: PublicKeys, credentials: Credentials, cadence: Cadence) -> TokenPair:
     started = await _prove(caller, keys, credentials)
     bearer = started.authentication_token.token
 
+    path = {"reference_number": started.reference_number}
+
     async def look() -> LoginStatus:
-        return await caller.call(GET_LOGIN_STATUS, path={"reference_number": started.reference_number}, bearer=bearer)
+        return await once_agreed(partial(caller.call, GET_LOGIN_STATUS, path=path, bearer=bearer), _is_early)
 
     outcome = await wait_until(
         look,
@@ -76,7 +87,14 @@ async def _log_in_once(caller: Caller, keys: PublicKeys, credentials: Credential
     )
     if not is_success(outcome.status.code):
         raise LoginFailedError(f"KSeF refused the login for {credentials.context}", status=outcome.status)
-    return await caller.call(REDEEM_TOKENS, bearer=bearer)
+    return await once_agreed(partial(caller.call, REDEEM_TOKENS, bearer=bearer), _is_early)
+
+
+def _is_early(error: ApiError) -> bool:
+    """Return whether KSeF does not know, in one part, a login that it knows in another."""
+    if isinstance(error, BadRequestError):
+        return error.code in (ErrorCode.NOT_AUTHORIZED, ErrorCode.UNKNOWN_LOGIN)
+    return isinstance(error, UnauthorizedError)
 
 
 async def _prove(caller: Caller, keys: PublicKeys, credentials: Credentials) -> LoginStarted:

@@ -194,7 +194,7 @@ async def test_session_that_ksef_does_not_know_yet_is_closed_a_little_later() ->
 async def test_session_that_ksef_does_not_know_at_all_is_an_error(
     client: KsefClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ksef_async.auth.access.AGREEMENT_PAUSES", (0.01, 0.01))
+    monkeypatch.setattr("ksef_async.auth.agreement.AGREEMENT_PAUSES", (0.01, 0.01))
     sandbox.faults.add("close_batch_session", Fault.refuse(21173), times=100)
 
     async with packed(sandbox) as package:
