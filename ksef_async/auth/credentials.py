@@ -60,6 +60,9 @@ def _check_context(credentials: KsefToken | CertificateCredentials) -> None:
 class KsefToken:
     """Login with a KSeF token, the long-lived secret issued in KSeF for one context.
 
+    By regulation KSeF takes tokens as a login until 2026-12-31 only; the Ministry has proposed to keep them, with 1 to
+    365 days of validity (ksef-api#834, not enacted when this was written). `CertificateCredentials` stay.
+
     Args:
         nip: NIP of the company on whose behalf calls are made (10 digits).
         token: As KSeF showed it, once.
@@ -138,6 +141,8 @@ class CertificateCredentials:
     ) -> Self:
         """From a certificate and its private key, each PEM or DER.
 
+        A PEM may hold the certificates of authorities as well, in any order: the one that fits the key is taken.
+
         With a ``password`` it may take tenths of a second: call it before the event loop runs, or in a thread.
 
         Raises:
@@ -145,16 +150,15 @@ class CertificateCredentials:
                 no such key.
             LocalProtocolError: As the class.
         """
-        from ..crypto.certificates import check_pair, load_certificate, load_private_key
+        from ..crypto.certificates import load_certificate_of, load_private_key
 
-        loaded = load_certificate(_bytes(certificate))
         private_key = load_private_key(_bytes(key), None if password is None else _bytes(password))
-        check_pair(loaded, private_key.public_key())
+        loaded = load_certificate_of(_bytes(certificate), private_key.public_key())
         return cls(certificate=loaded, key=private_key, **options)
 
     @classmethod
     def from_key(cls, certificate: bytes | str, key: SigningKey, **options: Unpack[CertificateOptions]) -> Self:
-        """From a certificate (PEM or DER) and a key at hand: one of `cryptography`, or what signs like it.
+        """From a certificate (as for `from_bytes`) and a key at hand: one of `cryptography`, or what signs like it.
 
         A smart card's driver that signs while it is called fits; `from_hook` is for what has to be waited for.
 
@@ -162,12 +166,13 @@ class CertificateCredentials:
             CryptoError: The certificate cannot be read, or the key is not its own.
             LocalProtocolError: As the class.
         """
-        from ..crypto.certificates import check_pair, load_certificate
+        from ..crypto.certificates import load_certificate, load_certificate_of
 
-        loaded = load_certificate(_bytes(certificate))
         # Of other keys, the first signature tells.
         if (public_key := getattr(key, "public_key", None)) is not None:
-            check_pair(loaded, public_key())
+            loaded = load_certificate_of(_bytes(certificate), public_key())
+        else:
+            loaded = load_certificate(_bytes(certificate))
         return cls(certificate=loaded, key=key, **options)
 
     @classmethod
@@ -210,6 +215,8 @@ class CertificateCredentials:
     @classmethod
     def from_hook(cls, certificate: bytes | str, hook: SignHook, **options: Unpack[CertificateOptions]) -> Self:
         """From a certificate (PEM or DER) whose key is elsewhere: on a smart card, in an HSM, behind a service.
+
+        Where a PEM holds several certificates, the first one is taken.
 
         What ``hook`` raises comes out of the login as it is; a signature of another key is a `CryptoError`.
 

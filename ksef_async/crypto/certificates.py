@@ -32,6 +32,7 @@ __all__ = [
     "check_key",
     "check_pair",
     "load_certificate",
+    "load_certificate_of",
     "load_pkcs12",
     "load_private_key",
 ]
@@ -149,11 +150,42 @@ def load_certificate(data: bytes) -> Certificate:
     Raises:
         CryptoError: It cannot be read.
     """
-    der = _first_pem_block(data) if b"-----BEGIN" in data else data
+    return _load_der(_pem_blocks(data)[0] if _is_pem(data) else data, len(data))
+
+
+def load_certificate_of(data: bytes, key: PublicKey) -> Certificate:
+    """The certificate in PEM or DER that certifies a public key; authorities may stand before it, in any order.
+
+    Raises:
+        CryptoError: There is none, or it cannot be read.
+    """
+    if not _is_pem(data):
+        certificate = _load_der(data, len(data))
+        check_pair(certificate, key)
+        return certificate
+    unreadable: CryptoError | None = None
+    for der in _pem_blocks(data):
+        try:
+            certificate = _load_der(der, len(data))
+            if certificate.certifies(key):
+                return certificate
+        except CryptoError as error:
+            # An authority may have a key that KSeF takes from nobody.
+            unreadable = unreadable or error
+    if unreadable is not None:
+        raise unreadable
+    raise CryptoError("The private key is not the certificate's: they do not belong together.")
+
+
+def _is_pem(data: bytes) -> bool:
+    return b"-----BEGIN" in data
+
+
+def _load_der(der: bytes, size: int) -> Certificate:
     try:
         certificate = Certificate(der, x509.load_der_x509_certificate(_repaired(der)))
     except (ValueError, TypeError, x509.InvalidVersion) as error:
-        raise CryptoError(f"The certificate cannot be read: {len(data)} bytes, neither PEM nor DER.") from error
+        raise CryptoError(f"The certificate cannot be read: {size} bytes, neither PEM nor DER.") from error
     try:
         _ = certificate.subject, certificate.valid_from, certificate.valid_until  # read only when asked for
     except (ValueError, TypeError, KeyError) as error:
@@ -169,12 +201,12 @@ def _repaired(der: bytes) -> bytes:
         return der  # whatever it is, it is not that
 
 
-def _first_pem_block(data: bytes) -> bytes:
-    match = re.search(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", data, re.DOTALL)
-    if match is None:
+def _pem_blocks(data: bytes) -> list[bytes]:
+    blocks = re.findall(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", data, re.DOTALL)
+    if not blocks:
         raise CryptoError("There is no certificate in this PEM.")
     try:
-        return binascii.a2b_base64(b"".join(match[1].split()), strict_mode=True)
+        return [binascii.a2b_base64(b"".join(block.split()), strict_mode=True) for block in blocks]
     except binascii.Error as error:
         raise CryptoError("The certificate's PEM is damaged.") from error
 

@@ -48,7 +48,17 @@ class ArchiveError(Exception):
 
 
 class TooManyEntriesError(Exception):
-    """More invoices than a session takes (420)."""
+    """More invoices than a session takes (420).
+
+    Args:
+        limit: How many it takes.
+        found: How many there are.
+    """
+
+    def __init__(self, limit: int, found: int) -> None:
+        super().__init__(limit, found)
+        self.limit = limit
+        self.found = found
 
 
 class EmptyArchiveError(Exception):
@@ -187,7 +197,7 @@ def unpack(parts: DecryptedParts, compression: CompressionType, *, max_invoices:
     names: set[str] = set()
     budget = max_invoices * largest + _SLACK
     try:
-        for name, file in entries(io.BufferedReader(parts, _READ), parts.size, max_invoices):
+        for name, file in entries(io.BufferedReader(parts, _READ), parts.size, max_invoices, budget):
             _check_name(name, names)
             entry = _read_entry(name, file, largest, budget)
             budget -= entry.size
@@ -196,7 +206,7 @@ def unpack(parts: DecryptedParts, compression: CompressionType, *, max_invoices:
         zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, NotImplementedError,
         RuntimeError, UnicodeError, ValueError, struct.error, OverflowError,
     ) as error:  # fmt: skip
-        raise ArchiveError(str(error)) from error
+        raise ArchiveError("Archiwum jest uszkodzone.") from error
     if not names:
         raise EmptyArchiveError
 
@@ -222,15 +232,15 @@ def _read_entry(name: str, file: IO[bytes], largest: int, budget: int) -> Entry:
     return Entry(name, size, digest.digest(), content)
 
 
-def _zip_entries(file: io.BufferedReader, size: int, max_invoices: int) -> Iterator[tuple[str, IO[bytes]]]:
+def _zip_entries(file: io.BufferedReader, size: int, max_invoices: int, _: int) -> Iterator[tuple[str, IO[bytes]]]:
     count, directory_size = _end_of_zip(file, size)
     if count > max_invoices:
-        raise TooManyEntriesError
+        raise TooManyEntriesError(max_invoices, count)
     if directory_size > _LARGEST_DIRECTORY:
         raise ArchiveError("Katalog archiwum jest zbyt duży.")
     with zipfile.ZipFile(file) as archive:
-        if len(archive.infolist()) > max_invoices:
-            raise TooManyEntriesError
+        if (found := len(archive.infolist())) > max_invoices:
+            raise TooManyEntriesError(max_invoices, found)
         for info in archive.infolist():
             if info.is_dir() or info.flag_bits & 1:
                 raise ArchiveError(f"Niedozwolony element archiwum: '{info.filename}'.")
@@ -282,13 +292,16 @@ class _Bounded:
         return self._position
 
 
-def _tar_gz_entries(file: io.BufferedReader, _: int, max_invoices: int) -> Iterator[tuple[str, IO[bytes]]]:
+def _tar_gz_entries(file: io.BufferedReader, _: int, max_invoices: int, budget: int) -> Iterator[tuple[str, IO[bytes]]]:
     with gzip.GzipFile(fileobj=file) as stream:
         bounded = _Bounded(stream)  # type: ignore[arg-type]  # GzipFile reads like any file
         with tarfile.TarFile(fileobj=bounded, mode="r") as archive:  # type: ignore[arg-type]  # what tar needs of it
-            for count, member in enumerate(archive, 1):
+            members = iter(archive)
+            for count, member in enumerate(members, 1):
                 if count > max_invoices:
-                    raise TooManyEntriesError
+                    # An archive that unpacks to more than any package may is not read on to be counted.
+                    more = sum(1 for _ in itertools.takewhile(lambda _: bounded.tell() <= budget, members))
+                    raise TooManyEntriesError(max_invoices, count + more)
                 entry = archive.extractfile(member) if member.isreg() and not member.issparse() else None
                 if entry is None:
                     raise ArchiveError(f"Niedozwolony element archiwum: '{member.name}'.")

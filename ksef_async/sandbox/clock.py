@@ -87,7 +87,7 @@ class Timings:
     #: From sending until the invoice is being processed (150), and from there to its verdict.
     invoice_queue_delay: timedelta = _ms(20)
     invoice_processing_delay: timedelta = _ms(50)
-    #: From acceptance to permanent storage.
+    #: From acceptance to permanent storage; less than zero where KSeF's clocks disagree (ksef-api#459).
     storage_lag: timedelta = _ms(100)
     #: From the close, or the last verdict, until the session is final.
     session_closing_delay: timedelta = _ms(50)

@@ -43,6 +43,12 @@ _DISCOURAGED: Final = frozenset(
 )
 #: The rest of ASCII.
 _HARMLESS: Final = bytes(range(0x7F))
+#: What production says of XML that TEST refuses; the words are inferred, KSeF writes them without Polish letters [INF].
+_DISCOURAGED_XML: Final = "[xml-002]: Plik faktury zawiera niezalecane znaki Unicode lub instrukcje przetwarzania."
+#: A processing instruction, but not the XML declaration.
+_INSTRUCTION: Final = re.compile(rb"<\?(?!xml[ \t\r\n]).*?\?>", re.DOTALL)
+#: What XML calls white space; Python's is much more.
+_BLANKS: Final = re.compile("[ \t\r\n]+")
 _ENCODING: Final = re.compile(rb"""^<\?xml[^>]*encoding\s*=\s*["']([^"']+)["']""")
 
 #: Where the Peppol documents (UBL) have what we need.
@@ -77,6 +83,8 @@ class Document:
     parties: tuple[str, ...]
     #: What is told of it without the document.
     facts: Facts
+    #: What KSeF warns of although it takes the invoice, each as ``[code]: text``.
+    warnings: tuple[str, ...] = ()
 
 
 def examine(
@@ -91,6 +99,7 @@ def examine(
     limits: SessionLimits,
     validate: Callable[[bytes], tuple[str, ...]] | None,
     relations: Relations = NO_RELATIONS,
+    is_production: bool = False,
 ) -> Document:
     """Check an invoice.
 
@@ -105,12 +114,13 @@ def examine(
         limits: What the context is granted.
         validate: Validates against the form's schema and returns what it found; None where there is no schema.
         relations: What the context is to other companies.
+        is_production: Take discouraged XML with a warning, as production does; TEST refuses it.
 
     Raises:
         Rejected: With the code and details of KSeF.
     """
     _check_file(invoice, declared, limits)
-    root = _parse(invoice)
+    root, warnings = _parse(invoice, is_production=is_production)
     facts = read_facts(root, form_code)
     document = _read_ubl(root, facts) if form_code.form == "PEF" else _read(root, form_code, facts)
     number = document.invoice_number
@@ -128,7 +138,7 @@ def examine(
         raise Rejected(InvoiceStatusCode.NOT_PERMITTED, "Brak uprawnienia fakturowego", invoice_number=number)
     if document.has_attachment and not is_correction:
         raise Rejected(InvoiceStatusCode.ATTACHMENT_REFUSED, invoice_number=number)
-    return document
+    return attrs.evolve(document, warnings=warnings) if warnings else document
 
 
 def _check_file(invoice: bytes, declared: tuple[int, bytes] | None, limits: SessionLimits) -> None:
@@ -151,19 +161,26 @@ def _size_limit(invoice: bytes, limits: SessionLimits) -> int:
     return 1_000_000 * (limits.max_invoice_with_attachment_size_mb if with_attachment else limits.max_invoice_size_mb)
 
 
-def _parse(invoice: bytes) -> ET.Element:
+def _parse(invoice: bytes, *, is_production: bool) -> tuple[ET.Element, tuple[str, ...]]:
     declared = _ENCODING.match(invoice)
     if declared and declared[1].lower() != b"utf-8":
         raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, "Nieprawidłowy XML", "Wymagane kodowanie to UTF-8.")
+    bare = _INSTRUCTION.sub(b"", invoice) if is_production else invoice
     try:
         invoice.decode("utf-8")
-        root = parse_xml(invoice)
+        root = parse_xml(bare)
     except ValueError as error:
-        raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, "Nieprawidłowy XML", str(error)) from error
+        raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, "Nieprawidłowy XML", _said(error)) from error
     # Most of an invoice is ASCII, which is cheap to leave out; a regular expression takes a hundred times as long.
-    if _DISCOURAGED & set(invoice.translate(None, _HARMLESS).decode("utf-8")):
+    is_discouraged = bool(_DISCOURAGED & set(invoice.translate(None, _HARMLESS).decode("utf-8")))
+    if is_discouraged and not is_production:
         raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, "Plik faktury zawiera niedozwolone znaki Unicode.")
-    return root
+    return root, (_DISCOURAGED_XML,) if is_discouraged or len(bare) != len(invoice) else ()
+
+
+def _said(error: ValueError) -> str:
+    """What a parser says: of the document, or of its encoding, for which Python has words of its own."""
+    return "Wymagane kodowanie to UTF-8." if isinstance(error, UnicodeError) else str(error)
 
 
 def _read(root: ET.Element, form_code: FormCode, facts: Facts) -> Document:
@@ -209,7 +226,8 @@ def _named(parties: Iterable[ET.Element], paths: Sequence[str]) -> tuple[str, ..
 
 
 def _required(root: ET.Element, path: str) -> str:
-    text = (root.findtext(path) or "").strip()
+    # Of the type xsd:token in FA, where blanks around and between words do not count.
+    text = _BLANKS.sub(" ", root.findtext(path) or "").strip(" ")
     if not text:
         name = path.replace("{*}", "")
         raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, f"The element '{name}' is missing or empty.")
@@ -227,4 +245,11 @@ def _wrong_identifiers(root: ET.Element) -> tuple[str, ...]:
     found = [(subject, nip.text or "") for subject in _SUBJECTS for nip in root.iterfind(f"{{*}}{subject}//{{*}}NIP")]
     problems = [f"Niepoprawny NIP: {subject}." for subject, nip in found if not has_valid_check_digit(nip)]
     internal_ids = (element.text or "" for element in root.iterfind("{*}Podmiot3//{*}IDWew"))
-    return (*problems, *("Niepoprawny IDWew: Podmiot3." for text in internal_ids if not has_valid_internal_id(text)))
+    return (
+        *problems,
+        *(
+            f"Identyfikator wewnętrzny podmiotu trzeciego: '{text}' jest nieprawidłowy."
+            for text in internal_ids
+            if not has_valid_internal_id(text)
+        ),
+    )

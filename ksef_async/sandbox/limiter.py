@@ -14,6 +14,7 @@ from ..models.rates import UNLIMITED, RateLimit, RateLimits
 from ..operations import Operation, RateGroup
 from ..protocol.pacing import limits_by_group
 from .refusals import TooManyRequests
+from .versions import NEWEST, ApiVersion
 
 __all__ = ["RateLimiter"]
 
@@ -57,9 +58,11 @@ class RateLimiter:
 
     Args:
         limits: How many are granted.
+        version: Of the API, whose groups calls are counted in.
     """
 
-    def __init__(self, limits: RateLimits) -> None:
+    def __init__(self, limits: RateLimits, version: ApiVersion = NEWEST) -> None:
+        self._version = version
         self._default = limits
         self._overridden: dict[Context, RateLimits] = {}
         self._limits: dict[Context | None, dict[RateGroup, RateLimit]] = {None: limits_by_group(limits)}
@@ -94,11 +97,14 @@ class RateLimiter:
         Raises:
             TooManyRequests: It is one too many.
         """
-        group = operation.rate_group
+        group = self._version.rate_group(operation.rate_group)
         own = (group, operation.name) if group is RateGroup.OTHER else (group,)
         whose = (address,) if group is RateGroup.ANONYMOUS else (address, context)
         limits = self._limits.get(context, self._limits[None])
-        for counted, key in ((RateGroup.OVERALL, (RateGroup.OVERALL, address)), (group, (*own, *whose))):
+        overall = self._version.rate_group(RateGroup.OVERALL)
+        for counted, key in ((overall, (overall, address)), (group, (*own, *whose))):
+            if counted is None:
+                continue
             if key not in self._budgets:
                 self._budgets[key] = _Budget(limits[counted])
             self._budgets[key].count(now.timestamp())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 from ..models.common import Context, ContextType
 from ..models.invoices import (
@@ -15,6 +15,7 @@ from ..models.invoices import (
     InvoiceSubject,
     ThirdSubjectIdentifierType,
 )
+from .intake import WARSAW
 
 __all__ = ["ALLOWED_SUBJECTS", "is_match", "is_party", "is_visible"]
 
@@ -86,14 +87,14 @@ def is_match(metadata: InvoiceMetadata, filters: InvoiceFilters, end: datetime) 
 def _is_dated(metadata: InvoiceMetadata, filters: InvoiceFilters, end: datetime) -> bool:
     dates = filters.date_range
     if dates.date_type == DateType.ISSUE:
-        # A date of issue has no time: the days of both ends count, in UTC [INF].
+        # A date of issue has no time: the days of both ends count, as Poland has them (ksef-api#507).
         return _day(dates.from_date) <= metadata.issue_date <= _day(end)
     moment = metadata.invoicing_date if dates.date_type == DateType.INVOICING else metadata.permanent_storage_date
     return dates.from_date <= moment <= end
 
 
 def _day(moment: datetime) -> date:
-    return moment.astimezone(UTC).date()
+    return moment.astimezone(WARSAW).date()
 
 
 def _costs(metadata: InvoiceMetadata, wanted: AmountFilter) -> bool:

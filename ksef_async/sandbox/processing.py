@@ -37,6 +37,10 @@ _log = logging.getLogger("ksef_async.sandbox")
 #: How many invoices are decided before others may use the event loop.
 _SLICE: Final = 20
 
+#: What KSeF says of a session that it ends for no fault of its package. It cancels some that were closed in time
+#: (ksef-api#308), in the words of those that were not.
+_FORCED_DETAILS: Final = {StatusCode.CANCELLED: ("Sesja anulowana, przekroczony czas wysyłki",)}
+
 
 @attrs.frozen
 class _Examined:
@@ -60,7 +64,7 @@ async def process(world: World, session: BatchSession) -> None:
     details: tuple[str, ...] = ()
     try:
         if session.forced_end is not None:
-            raise _SessionEnds(session.forced_end)
+            raise _SessionEnds(session.forced_end, *_FORCED_DETAILS.get(session.forced_end, ()))
         examined = await anyio.to_thread.run_sync(_examine, world, session)
         invoices = await _decide(world, session, examined)
         accepted = any(invoice.is_accepted for invoice in invoices)
@@ -118,7 +122,11 @@ def _examine(world: World, session: BatchSession) -> list[_Examined]:
     except ArchiveError as error:
         raise _SessionEnds(StatusCode.ARCHIVE_ERROR, str(error)) from error
     except TooManyEntriesError as error:
-        raise _SessionEnds(StatusCode.TOO_MANY_INVOICES) from error
+        detail = (
+            f"Przekroczono dopuszczalną liczbę faktur w paczce: '{error.limit}'. "
+            f"Liczba faktur w paczce: '{error.found}'."
+        )
+        raise _SessionEnds(StatusCode.TOO_MANY_INVOICES, detail) from error
     except EmptyArchiveError as error:
         raise _SessionEnds(StatusCode.CANCELLED, "Nie przesłano faktur") from error
 
@@ -173,6 +181,7 @@ def _judge_for(world: World, session: BatchSession, limits: SessionLimits) -> Ca
                 limits=limits,
                 validate=validate,
                 relations=relations,
+                is_production=world.is_production,
             )
         except Rejected as rejected:
             return rejected
@@ -203,7 +212,7 @@ def _invoice(world: World, session: BatchSession, number: int, one: _Examined, n
         if verdict.code is InvoiceStatusCode.ACCEPTED:
             world.accepted_hashes.add(one.sha256)
     return Invoice(
-        reference_number=new_reference_number("EE", now),
+        reference_number=new_reference_number("EE", now, number),
         ordinal_number=number,
         invoice_hash=one.sha256,
         file_name=one.name,

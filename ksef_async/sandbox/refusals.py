@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -14,9 +14,11 @@ from ..protocol.error_codes import DESCRIPTIONS, ErrorCode
 from ..protocol.wire import format_datetime
 
 __all__ = [
+    "UNKNOWN_FORM",
     "Forbidden",
     "Gone",
     "InvalidInput",
+    "NotAcceptable",
     "Refusal",
     "StorageRefusal",
     "TooManyRequests",
@@ -24,6 +26,10 @@ __all__ = [
     "UnsupportedMediaType",
     "internal_error",
 ]
+
+
+#: How a form is refused that KSeF does not know, or does not take here.
+UNKNOWN_FORM: Final = "Wskazany kod formularza nie jest wspierany."
 
 
 class Refusal(Exception):  # noqa: N818  # it is an answer, not a failure of the sandbox
@@ -92,6 +98,17 @@ class Gone(Refusal):
         """Always problem details."""
         body = _problem("Gone", 410, "Operacja wygasła i nie jest już dostępna.", instance, now)
         return _json(410, body, "application/problem+json")
+
+
+class NotAcceptable(Refusal):
+    """406: the caller takes no answer of the type that the operation has (ksef-api#805)."""
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "406")
+
+    def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:
+        """Without a body, as the framework KSeF is built with answers by itself."""
+        return web.Response(status=406)
 
 
 class UnsupportedMediaType(Refusal):

@@ -34,7 +34,7 @@ class ArchivedInvoice:
     #: In which it was sent.
     context: Context
     stored_at: datetime
-    #: From when on lists and exports find it.
+    #: From when on lists and exports find it; never before it is acquired.
     indexed_at: datetime
     stored: StoredDocument
 
@@ -93,7 +93,11 @@ class Repository:
             authorized_subject=facts.authorized_subject,
         )
         archived = ArchivedInvoice(
-            metadata=metadata, context=context, stored_at=stored_at, indexed_at=stored_at + index_lag, stored=stored
+            metadata=metadata,
+            context=context,
+            stored_at=stored_at,
+            indexed_at=max(stored_at, final_at) + index_lag,
+            stored=stored,
         )
         at = bisect_right(self._stored_at, stored_at)
         self._stored_at.insert(at, stored_at)

@@ -21,9 +21,12 @@ from ..protocol.error_codes import ErrorCode
 from ..protocol.wire import UnreadableJsonError, Wire, WireError, camel
 from .clock import seven_digits
 from .faults import Fault, Faults
+from .media import check_media
 from .ministry import JWT_KINDS
 from .queries import read_query
-from .refusals import Forbidden, InvalidInput, Refusal, Unauthorized, UnsupportedMediaType, internal_error
+from .refusals import Forbidden, InvalidInput, Refusal, Unauthorized, internal_error
+from .versions import NEWEST, UnknownValueError
+from .words import UNREADABLE_JSON, problems_in_words
 from .world import Login, World
 
 __all__ = ["SIMULATOR_HEADER", "Call", "Document", "Handler", "WrittenAnswer", "add_routes"]
@@ -33,6 +36,11 @@ _log = logging.getLogger("ksef_async.sandbox")
 SIMULATOR_HEADER: Final = {"X-KSeF-Simulator": "ksef_async sandbox, no legal effect"}
 _PERMISSION_DETAIL: Final = "Brak wymaganych uprawnień do wykonania operacji w bieżącym kontekście."
 
+
+#: The errors of 400 and 429 as problem details; the header that warns; the checks of identifiers on demand.
+_PROBLEM_DETAILS_SINCE: Final = "2.4.0"
+_WARNINGS_SINCE: Final = "2.6.0"
+_FEATURES_SINCE: Final = "2.9.0"
 
 WIRE = Wire(tolerant=True, datetime_format=seven_digits)
 
@@ -72,6 +80,8 @@ class Call:
     fault: Fault | None
     client_ip: str
     continuation_token: str | None
+    #: What KSeF warns of although it does what was asked, each as ``[code]: text``.
+    warnings: list[str] = attrs.field(factory=list)
 
     @property
     def caller(self) -> Login:
@@ -103,6 +113,8 @@ def _endpoint(
     operation: Operation[Any, Any], world: World, faults: Faults, handler: Handler
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def endpoint(request: web.Request) -> web.Response:
+        if not _is_there(operation, world):
+            return web.Response(status=404, headers=SIMULATOR_HEADER)
         await request.read()  # whole, before anything happens: a caller who goes away meanwhile has asked all the same
         now = world.clock.now()
         started = time.perf_counter()
@@ -114,14 +126,16 @@ def _endpoint(
                 response = fault.response(request, now)
             if response is None:
                 call = await _read_call(operation, world, fault, request, now)
-                response = _write(operation, await handler(call))
+                response = await _write(operation, world, await handler(call))
+                _warn(response, world, request, call)
                 if fault is not None and fault.after_effect:
                     await anyio.sleep(fault.seconds)
                     # A response is a mapping, and an empty one is false in older aiohttp.
                     replaced = fault.response(request, now, response)
                     response = response if replaced is None else replaced
         except Refusal as refusal:
-            problem_details = request.headers.get("X-Error-Format", "").lower() == "problem-details"
+            wanted = request.headers.get("X-Error-Format", "").lower() == "problem-details"
+            problem_details = wanted and world.version.has(_PROBLEM_DETAILS_SINCE)
             response = refusal.response(instance=request.path, now=now, problem_details=problem_details)
             refused = str(refusal)
         except Exception:  # noqa: BLE001  # a bug in the sandbox must look like one of KSeF's, and be seen
@@ -139,11 +153,15 @@ def _endpoint(
             fault=fault.kind if fault is not None else None,
             refusal=refused,
         )
-        if response.status < 300 and (warning := request.headers.get("X-Test-System-Warning")):
-            response.headers["X-System-Warning"] = warning
         return response
 
     return endpoint
+
+
+def _is_there(operation: Operation[Any, Any], world: World) -> bool:
+    """Whether the version that is played has an operation; production has none of those that make up test data."""
+    is_for_tests = operation.path.startswith("/testdata/")
+    return world.version.has_operation(operation) and not (world.is_production and is_for_tests)
 
 
 async def _read_call(
@@ -152,9 +170,8 @@ async def _read_call(
     client_ip = request.remote or ""
     login = None if operation.bearer is Bearer.NONE else _authorize(operation, world, request, now)
     world.limiter.count(operation, login.context if login else None, client_ip, now)
-    if operation.request is bytes and request.content_type not in ("application/xml", "text/xml"):
-        raise UnsupportedMediaType
-    body = _read_body(operation, await request.read()) if operation.request else None
+    check_media(operation, request)
+    body = _read_body(operation, world, await request.read()) if operation.request else None
     if wrong := [name for name, value in request.match_info.items() if "reference" in name and len(value) != 36]:
         raise InvalidInput(*(f"'{camel(name)}' must be 36 characters in length." for name in wrong))
     return Call(
@@ -165,7 +182,10 @@ async def _read_call(
         body=body,
         login=login,
         features=frozenset(
-            feature.strip() for line in request.headers.getall("X-KSeF-Feature", []) for feature in line.split(",")
+            feature.strip()
+            for line in request.headers.getall("X-KSeF-Feature", [])
+            for feature in line.split(",")
+            if world.version.has(_FEATURES_SINCE)
         ),
         fault=fault,
         client_ip=client_ip,
@@ -193,24 +213,46 @@ def _authorize(operation: Operation[Any, Any], world: World, request: web.Reques
     return login
 
 
-def _read_body(operation: Operation[Any, Any], body: bytes) -> object:
+def _read_body(operation: Operation[Any, Any], world: World, body: bytes) -> object:
     if operation.request is bytes:
         return body
+    model = operation.request or dict
     try:
-        return WIRE.from_json(body, operation.request or dict)
+        if world.version == NEWEST:
+            return WIRE.from_json(body, model)
+        # Numbers of such requests are small, so that nothing is lost by reading them once more.
+        older = world.version.request(operation, WIRE.from_json(body, dict))
+        return WIRE.from_json(WIRE.to_json(older), model)
     except UnreadableJsonError as error:
-        raise Refusal(ErrorCode.UNREADABLE_CONTENT, str(error)) from error
+        # 21001 is as new as 2.9.
+        if world.version.has("2.9.0"):
+            raise Refusal(ErrorCode.UNREADABLE_CONTENT, UNREADABLE_JSON) from error
+        raise InvalidInput(UNREADABLE_JSON) from error
+    except UnknownValueError as error:
+        raise InvalidInput(f"'{error.path}' has a range of values which does not include it.") from error
     except WireError as error:
-        if "form code" in str(error):
-            raise InvalidInput("Wskazany kod formularza nie jest wspierany.") from error
-        raise InvalidInput(*(f"'{path.removeprefix('$.')}' {text}." for path, text in error.problems)) from error
+        raise InvalidInput(*problems_in_words(error)) from error
 
 
-def _write(operation: Operation[Any, Any], answer: object) -> web.Response:
+async def _write(operation: Operation[Any, Any], world: World, answer: object) -> web.Response:
     if isinstance(answer, Document):
         headers = {"x-ms-meta-hash": answer.sha256}
         return web.Response(status=operation.success, body=answer.xml, content_type="application/xml", headers=headers)
     if answer is None:
         return web.Response(status=operation.success)
-    body = answer.json if isinstance(answer, WrittenAnswer) else WIRE.to_json(answer)
+    if isinstance(answer, WrittenAnswer):
+        body = answer.json
+    elif world.version.changes_answers_of(operation):
+        body = WIRE.to_json(world.version.answer(operation, WIRE.dump(answer)))
+    else:
+        body = WIRE.to_json(answer)
     return web.Response(status=operation.success, body=body, content_type="application/json")
+
+
+def _warn(response: web.Response, world: World, request: web.Request, call: Call) -> None:
+    """Tell what KSeF warns of; TEST repeats what it is asked to."""
+    warnings = [*call.warnings]
+    if not world.is_production and (wanted := request.headers.get("X-Test-System-Warning")):
+        warnings.append(wanted)
+    if warnings and world.version.has(_WARNINGS_SINCE):
+        response.headers["X-System-Warning"] = " | ".join(warnings)

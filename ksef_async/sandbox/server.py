@@ -30,6 +30,7 @@ from .schemas import Schemas
 from .storage import add_storage
 from .subjects import ALL_PERMISSIONS, OWNER_PERMISSIONS, Subject
 from .uploads import add_uploads
+from .versions import ApiVersion
 from .world import StoredToken, World, new_reference_number
 
 if TYPE_CHECKING:
@@ -58,10 +59,15 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         rate_limits: What every context is granted; None for as many calls as one likes.
         schema_folder: With the Ministry's schemas (``*.xsd``), to validate invoices and logins by certificate in
             full; needs the extra ``xsd``.
+        api_version: As which it answers: ``2.9``, or an older one such as ``2.6`` (see `sandbox.versions`), which lacks
+            newer operations and fields.
+        production: Behave as production where that differs from TEST: discouraged XML is taken with a warning, FA(2)
+            and certificates that sign themselves are refused, and ``/testdata`` is not there.
 
-    Raises (on entering):
-        ModuleNotFoundError: ``schema_folder`` is given, but lxml is not installed.
-        ValueError: ``schema_folder`` has no schema, or one that cannot be used.
+    Raises:
+        ModuleNotFoundError: On entering: ``schema_folder`` is given, but lxml is not installed.
+        ValueError: ``api_version`` is unknown; on entering: ``schema_folder`` has no schema, or one that cannot be
+            used.
     """
 
     def __init__(
@@ -76,6 +82,8 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         max_invoices: int = 10_000,
         rate_limits: RateLimits | None = PRODUCTION_LIMITS,
         schema_folder: Path | None = None,
+        api_version: str = "2.9",
+        production: bool = False,
     ) -> None:
         self._port = port
         self._public_url = public_url
@@ -89,7 +97,11 @@ class Sandbox(anyio.AsyncContextManagerMixin):
             timings or Timings(),
             max_invoices=max_invoices,
             rate_limits=rate_limits or UNLIMITED_RATES,
+            version=ApiVersion.parse(api_version),
+            is_production=production,
         )
+        if production:
+            self.world.exports.folder = "/storage/06/{reference}/invoice-package"
         self.nip = nip or _make_up_nip()
         self.token = self.issue_token(self.nip, token)
         self._runner: web.AppRunner | None = None

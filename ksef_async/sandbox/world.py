@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-import abc
 import secrets
 from collections.abc import Iterator
-from datetime import datetime
-from ipaddress import IPv4Address, IPv4Network
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-import attrs
-
-from ..crypto.certificates import Certificate
-from ..crypto.envelope import SessionCipher
-from ..models.auth import AuthorizationPolicy
-from ..models.common import Context, StatusInfo
 from ..models.peppol import PeppolProvider
 from ..models.rates import RateLimits
-from ..models.sessions import FormCode, InvoiceStatusCode, InvoicingMode, SessionType, StatusCode
-from ..models.tokens import TokenStatus
+from ..models.sessions import InvoiceStatusCode, InvoicingMode
 from ..protocol.ksef_number import with_check_digits
-from ..protocol.lifecycle import INVOICE_STATES, LOGIN_STATES, LoginStatusCode
 from .authority import Authority
 from .background import Background
 from .clock import Clock, Timings
-from .documents import Documents, StoredDocument
+from .documents import Documents
 from .exports import Exports
 from .granted import Granted
 from .grants import Grants
 from .groups import Group
 from .intake import WARSAW, Document
 from .limiter import RateLimiter
-from .methods import TOKEN, LoginMethod
+from .logged_in import Login, SignatureProof, StoredToken
 from .ministry import Ministry
 from .query_moments import QueryMoments
 from .recent import Recent
 from .repository import Repository
 from .schemas import Schemas
+from .sent import Invoice, Session, Verdict
 from .subjects import OWNER_PERMISSIONS, Subject
+from .versions import NEWEST, ApiVersion
 
 if TYPE_CHECKING:
     from .auth_documents import AuthSchema
@@ -57,223 +49,18 @@ __all__ = [
 ]
 
 
-def new_reference_number(kind: str, now: datetime) -> str:
-    """A reference number with valid check digits; the two groups carry no meaning here."""
-    return with_check_digits(f"{now:%Y%m%d}-{kind}-{secrets.token_hex(5).upper()}-{secrets.token_hex(5).upper()}")
+def new_reference_number(kind: str, now: datetime, running: int = 0) -> str:
+    """Return a new reference number with valid check digits.
 
-
-@attrs.define(kw_only=True)
-class StoredToken:
-    """A KSeF token that was issued."""
-
-    reference_number: str
-    context: Context
-    author: Subject
-    permissions: tuple[str, ...]
-    description: str
-    created_at: datetime
-    #: From then on it can be logged in with.
-    active_at: datetime
-    #: Why it never will be; empty otherwise.
-    failure: str = ""
-    revoked_at: datetime | None = None
-    #: When a revocation is done.
-    gone_at: datetime | None = None
-    last_used_at: datetime | None = None
-
-    def status_at(self, now: datetime) -> TokenStatus:
-        """How far it is."""
-        if self.revoked_at is not None and self.gone_at is not None:
-            return TokenStatus.REVOKED if now >= self.gone_at else TokenStatus.REVOKING
-        if now < self.active_at:
-            return TokenStatus.PENDING
-        return TokenStatus.FAILED if self.failure else TokenStatus.ACTIVE
-
-
-@attrs.frozen(kw_only=True)
-class SignatureProof:
-    """What a login by certificate was proved with."""
-
-    certificate: Certificate
-    #: SHA-256 of the signed document.
-    document_hash: bytes
-    method: LoginMethod
-
-
-@attrs.define(kw_only=True)
-class Login:
-    """A login and, once redeemed, its auth session."""
-
-    reference_number: str
-    context: Context
-    #: None when the proof did not tell.
-    subject: Subject | None
-    #: What it was proved with; None for a certificate.
-    token: StoredToken | None
-    policy: AuthorizationPolicy | None
-    client_ip: str
-    started_at: datetime
-    decided_at: datetime
-    code: LoginStatusCode
-    details: tuple[str, ...]
-    #: None for a token.
-    signature: SignatureProof | None = None
-    is_redeemed: bool = False
-    is_revoked: bool = False
-    refreshed_at: datetime | None = None
-    refresh_until: datetime | None = None
-
-    def status_at(self, now: datetime) -> StatusInfo:
-        """How far it is."""
-        code = self.code if now >= self.decided_at else LoginStatusCode.IN_PROGRESS
-        if self.is_revoked:
-            code = LoginStatusCode.REVOKED
-        state = LOGIN_STATES[code]
-        return StatusInfo(code, state.description, self.details or state.details)
-
-    @property
-    def method(self) -> LoginMethod:
-        """How it was proved."""
-        return self.signature.method if self.signature else TOKEN
-
-    def admits(self, address: str) -> bool:
-        """Whether its tokens may be used from ``address`` (IPv4)."""
-        allowed = self.policy.allowed_ips if self.policy else None
-        if allowed is None:
-            return True
-        ip = IPv4Address(address)
-        return (
-            any(ip == IPv4Address(one) for one in allowed.ip4_addresses)
-            or any(IPv4Address(first) <= ip <= IPv4Address(last) for first, last in map(_ends, allowed.ip4_ranges))
-            or any(ip in IPv4Network(mask, strict=False) for mask in allowed.ip4_masks)
-        )
-
-
-def _ends(ip_range: str) -> tuple[str, str]:
-    first, _, last = ip_range.partition("-")
-    return first, last
-
-
-@attrs.frozen(kw_only=True)
-class Verdict:
-    """What an invoice's status will be once it is final."""
-
-    code: InvoiceStatusCode
-    details: tuple[str, ...] = ()
-    extensions: dict[str, str | None] = attrs.field(factory=dict)
-    invoice_number: str | None = None
-    ksef_number: str | None = None
-    mode: InvoicingMode | None = None
-    document: Document | None = None
-
-
-@attrs.define(kw_only=True)
-class Invoice:
-    """An invoice that was sent."""
-
-    reference_number: str
-    ordinal_number: int
-    invoice_hash: bytes
-    #: In the package of a batch session.
-    file_name: str | None = None
-    #: As it was decrypted, sound or not; None where it could not be.
-    stored: StoredDocument | None = None
-    received_at: datetime
-    processing_at: datetime
-    final_at: datetime
-    verdict: Verdict
-    #: Its receipt, once somebody has asked for it: a signature made again would be another.
-    upo: bytes = attrs.field(default=b"", repr=False)
-
-    @property
-    def is_accepted(self) -> bool:
-        """Whether it is, or will be, accepted."""
-        return self.verdict.code is InvoiceStatusCode.ACCEPTED
-
-    def code_at(self, now: datetime) -> InvoiceStatusCode:
-        """How far it is."""
-        if now >= self.final_at:
-            return self.verdict.code
-        return InvoiceStatusCode.PROCESSING if now >= self.processing_at else InvoiceStatusCode.RECEIVED
-
-    def details_at(self, now: datetime) -> tuple[str, ...]:
-        """What is said of its status."""
-        if now < self.final_at:
-            return ()
-        return self.verdict.details or INVOICE_STATES[self.verdict.code].details
-
-
-@attrs.define(kw_only=True)
-class Session(abc.ABC):
-    """What both kinds of session are."""
-
-    kind: ClassVar[SessionType]
-
-    reference_number: str
-    login: Login
-    form_code: FormCode
-    #: None when the key it came with cannot be decrypted.
-    cipher: SessionCipher | None
-    check_identifiers: bool
-    opened_at: datetime
-    valid_until: datetime
-    timings: Timings
-    closed_at: datetime | None = None
-    #: By their reference numbers, in the order they were taken in.
-    invoices: dict[str, Invoice] = attrs.field(factory=dict)
-    #: Stays in progress, on purpose.
-    is_stuck: bool = False
-    upo_pages: tuple[tuple[str, bytes], ...] = ()
-
-    @property
-    def context(self) -> Context:
-        """On whose behalf it was opened."""
-        return self.login.context
-
-    def closed_since(self, now: datetime) -> datetime | None:
-        """When it was closed, by its owner or by KSeF; None while it is open."""
-        if self.closed_at is not None:
-            return self.closed_at
-        expired_at = self.valid_until + self.timings.expiry_lag
-        return expired_at if now >= expired_at else None
-
-    @abc.abstractmethod
-    def final_since(self, now: datetime) -> datetime | None:
-        """When it became final; None before."""
-
-    @abc.abstractmethod
-    def code_at(self, now: datetime) -> StatusCode:
-        """How far it is."""
-
-    @abc.abstractmethod
-    def status_at(self, now: datetime) -> StatusInfo:
-        """How far it is, in KSeF's words."""
-
-    def is_visible_at(self, now: datetime) -> bool:
-        """Whether KSeF knows it already."""
-        return now >= self.opened_at
-
-    def lists_at(self, now: datetime) -> bool:
-        """Whether its invoices are listed already."""
-        return now >= self.opened_at
-
-    def invoices_at(self, now: datetime) -> tuple[Invoice, ...]:
-        """What it lists."""
-        return tuple(self.invoices.values()) if self.lists_at(now) else ()
-
-    def updated_at(self, now: datetime) -> datetime:
-        """When something happened last; KSeF gives whole seconds."""
-        moments = [self.opened_at, self.closed_since(now), self.final_since(now)]
-        if invoices := self.invoices_at(now):
-            moments.append(invoices[-1].received_at)
-        return max(moment for moment in moments if moment is not None).replace(microsecond=0)
-
-    def counts_at(self, now: datetime) -> tuple[int, int, int]:
-        """Invoices taken in, accepted, rejected."""
-        listed = self.invoices_at(now)
-        final = [invoice for invoice in listed if now >= invoice.final_at]
-        accepted = sum(invoice.is_accepted for invoice in final)
-        return len(listed), accepted, len(final) - accepted
+    Args:
+        kind: The two letters of its type, e.g. ``SO``.
+        now: Its day (UTC), and its first group: milliseconds since midnight UTC, times 4096.
+        running: Added to the first group; KSeF counts the invoices of a batch session there.
+    """
+    utc = now.astimezone(UTC)
+    midnight = utc.replace(hour=0, minute=0, second=0, microsecond=0)
+    first = (utc - midnight) // timedelta(milliseconds=1) * 4096 + running
+    return with_check_digits(f"{utc:%Y%m%d}-{kind}-{first:010X}-{secrets.token_hex(5).upper()}")
 
 
 class World:
@@ -284,6 +71,8 @@ class World:
         timings: How long things take.
         max_invoices: How many invoices a session takes.
         rate_limits: What every context is granted.
+        version: Of the API, as which it answers.
+        is_production: Behave as production where that differs from TEST.
     """
 
     def __init__(
@@ -293,13 +82,19 @@ class World:
         *,
         max_invoices: int,
         rate_limits: RateLimits,
+        version: ApiVersion = NEWEST,
+        is_production: bool = False,
     ) -> None:
+        #: Of the API, as which it answers.
+        self.version = version
+        #: Whether it behaves as production where that differs from TEST.
+        self.is_production = is_production
         self.clock = clock
         self.timings = timings
         self.granted = Granted(max_invoices)
         #: Who may do what on whose behalf.
         self.grants = Grants()
-        self.limiter = RateLimiter(rate_limits)
+        self.limiter = RateLimiter(rate_limits, version)
         #: What invoices are validated against; None for the checks that need no schema.
         self.schemas: Schemas | None = None
         #: What the document of a login by certificate is validated against, besides being read.
@@ -342,7 +137,8 @@ class World:
         """What a login may do in its context as things are now."""
         if login.subject is None:
             return ()
-        held = self.grants.permissions(login.subject, login.context, self.clock.now())
+        granted = self.grants.permissions(login.subject, login.context, self.clock.now())
+        held = tuple(permission for permission in granted if self.version.has_permission(permission))
         if login.token is None:
             return held
         # A token never lets do more than its author may do by now.
@@ -376,8 +172,9 @@ class World:
         verdict = Verdict(
             code=InvoiceStatusCode.ACCEPTED,
             invoice_number=document.invoice_number,
+            # The technical part has no meaning, and no beginning of its own.
             ksef_number=with_check_digits(
-                f"{document.seller_nip}-{received_at:%Y%m%d}-01{secrets.token_hex(5).upper()}"
+                f"{document.seller_nip}-{received_at.astimezone(UTC):%Y%m%d}-{secrets.token_hex(6).upper()}"
             ),
             mode=InvoicingMode.OFFLINE if offline or document.issued_on < today else InvoicingMode.ONLINE,
             document=document,

@@ -329,6 +329,23 @@ def test_key_that_does_not_fit_is_refused_before_anything_is_sent() -> None:
         CertificateCredentials.from_bytes(RSA_SEAL.der, key_bytes(small), nip=NIP)
 
 
+@pytest.mark.parametrize("place", range(3))
+def test_certificate_of_a_bundle_is_the_one_that_fits_the_key(place: int) -> None:
+    """ksef-api#150: bundles come in any order."""
+    others = [self_signed_seal("1111111111", _other_key()), RSA_SEAL]
+    bundle = b"".join(pem(each) for each in [*others[:place], EC_SEAL, *others[place:]])
+
+    by_bytes = CertificateCredentials.from_bytes(bundle, key_bytes(EC_KEY), nip=NIP)
+    by_key = CertificateCredentials.from_key(bundle, EC_KEY, nip=NIP)
+
+    assert by_bytes.certificate.der == by_key.certificate.der == EC_SEAL.der
+
+
+def test_bundle_without_a_certificate_of_the_key_is_refused() -> None:
+    with pytest.raises(CryptoError, match="do not belong together"):
+        CertificateCredentials.from_bytes(pem(RSA_SEAL) + pem(EC_SEAL), key_bytes(_other_key()), nip=NIP)
+
+
 def test_key_does_not_show() -> None:
     credentials = CertificateCredentials(certificate=EC_SEAL, key=EC_KEY, nip=NIP)
 

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import anyio
 import attrs
 import pytest
-from packages import zipped
+from packages import tarred, zipped
 from sandbox.wire import FA3, START, Answer, Tokens, Wire, connected, encrypt, sha256
 
-from ksef_async.sandbox import Timings
+from ksef_async.sandbox import Fault, Timings
 from ksef_async.sandbox.batch import BatchSession
 
 BLOB = {"x-ms-blob-type": "BlockBlob"}
@@ -484,3 +484,43 @@ async def test_invoice_is_accepted_once_whatever_it_comes_in(wire: Wire, tokens:
     assert [row["referenceNumber"] for row in (await batch.get("/invoices/failed"))["invoices"]] == [
         first["referenceNumber"]
     ]
+
+
+# --- how sessions end that KSeF does not describe -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compression", ["Zip", "TarGz"])
+async def test_too_many_invoices_are_counted(compression: str) -> None:
+    async with connected(max_invoices=3) as wire:
+        files = [(f"{number}.xml", wire.invoice(f"FV/{number}")) for number in range(5)]
+        archive = zipped(files) if compression == "Zip" else tarred(files)
+        batch = await opened(wire, await wire.tokens(), archive, batchFile={"compressionType": compression})
+        await finished(batch)
+
+        status = await batch.status()
+
+    detail = "Przekroczono dopuszczalną liczbę faktur w paczce: '3'. Liczba faktur w paczce: '5'."
+    assert status == (420, [detail])
+
+
+async def test_session_closed_in_time_may_be_cancelled_all_the_same(wire: Wire, tokens: Tokens) -> None:
+    """ksef-api#308."""
+    wire.sandbox.faults.add("open_batch_session", Fault.session_ends(440))
+    batch = await opened(wire, tokens)
+    for number in range(1, len(batch.parts) + 1):
+        await batch.put(number)
+    assert (await batch.close()).status == 204
+    await batch.processed()
+    assert (await batch.status())[0] == 150
+    wire.advance(5)
+
+    assert await batch.status() == (440, ["Sesja anulowana, przekroczony czas wysyłki"])
+
+
+async def finished(batch: Batch) -> None:
+    """Upload everything, close, and move on to the end."""
+    for number in range(1, len(batch.parts) + 1):
+        await batch.put(number)
+    assert (await batch.close()).status == 204
+    await batch.processed()
+    batch.wire.advance(5)

@@ -45,7 +45,7 @@ async def test_invoices_of_a_seller_are_grouped_under_a_number_with_check_digits
 @pytest.mark.parametrize(
     ("changes", "code", "detail"),
     [
-        pytest.param(lambda numbers: numbers[:1], 21405, "'invoices' must have a number of items", id="one"),
+        pytest.param(lambda numbers: numbers[:1], 21405, "'invoices' must contain at least 2 items", id="one"),
         pytest.param(lambda numbers: [numbers[0], numbers[0]], 71005, "Powtórzony numer KSeF {0}.", id="twice"),
         pytest.param(
             lambda numbers: [numbers[0], "1111111111-20260612-6310EC800000-DA"], 71001,

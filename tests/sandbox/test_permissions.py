@@ -283,7 +283,7 @@ async def test_login_without_the_permission_is_told_what_it_lacks(wire: Wire, op
         pytest.param(
             "persons/grants",
             for_person("InvoiceRead", description="abcd"),
-            "'description' must have a length between 5 and 256; it is 4.",
+            "'description' must be between 5 and 256 characters. You entered 4 characters.",
             id="description",
         ),
         pytest.param(

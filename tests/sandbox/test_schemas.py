@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from clients import connected
+from parties import token_of
 
-from ksef_async import FormCode, InvoiceRejectedError
+from ksef_async import Context, ContextType, FormCode, InvoiceRejectedError, KsefClient, KsefToken
 from ksef_async.protocol.xml import parse_xml
 from ksef_async.sandbox import Sandbox, sample_invoice
+from ksef_async.sandbox.subjects import Subject
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "ksef"
 FOLDER = SHARED / "xsd" / "fa"
@@ -45,8 +47,13 @@ async def test_official_samples_pass_the_schema(number: int) -> None:
 
 @official
 async def test_form_without_a_schema_is_checked_as_without_a_folder() -> None:
-    async with Sandbox(schema_folder=FOLDER) as sandbox, connected(sandbox) as client:
-        async with await client.sessions.open_online(FormCode.PEF3) as session:
+    provider = Context(ContextType.PEPPOL_ID, "PPL123456")
+    async with Sandbox(schema_folder=FOLDER) as sandbox:
+        token = token_of(sandbox, Subject("PeppolId", "PPL123456"), provider)
+        async with (
+            KsefClient(sandbox.environment, KsefToken(context=provider, token=token)) as client,
+            await client.sessions.open_online(FormCode.PEF3) as session,
+        ):
             sent = await session.send(b"<Faktura/>")
             with pytest.raises(InvoiceRejectedError, match="'Invoice' or 'CreditNote'"):
                 await sent.outcome()

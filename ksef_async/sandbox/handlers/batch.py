@@ -15,7 +15,7 @@ from ..lookup import find_session_of
 from ..processing import process
 from ..refusals import InvalidInput, Refusal
 from ..router import Call
-from ..session_keys import goes_wrong, unwrap_key
+from ..session_keys import check_form_code, goes_wrong, unwrap_key
 from ..uploads import part_link
 from ..world import new_reference_number
 
@@ -30,8 +30,7 @@ _HEADERS: Final[dict[str, str | None]] = {"x-ms-blob-type": "BlockBlob"}
 async def open_batch_session(call: Call) -> OpenBatchSessionResponse:
     """POST /sessions/batch; whether the key can be decrypted shows only after the close."""
     request: OpenBatchSessionRequest = call.body
-    if request.form_code.form == "PEF":
-        raise InvalidInput("Wskazany kod formularza nie jest wspierany.")
+    check_form_code(call, request.form_code, is_batch=True)
     declared = request.batch_file
     _check_package(declared)
     cipher = unwrap_key(call, request.encryption)

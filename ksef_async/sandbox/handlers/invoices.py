@@ -8,9 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 import anyio.to_thread
-import attrs
 
-from ...errors import InvalidFieldError
 from ...models.bounds import KSEF_NUMBER
 from ...models.invoices import (
     DateType,
@@ -27,12 +25,11 @@ from ...models.invoices import (
 from ...models.packages import CompressionType
 from ...models.times import ServerTime
 from ...protocol.error_codes import ErrorCode
-from ...protocol.invoice_queries import check_filters
 from ...protocol.lifecycle import ExportStatusCode
-from ...protocol.wire import camel
 from ..clock import seven_digits
 from ..exports import Export, Part, build_parts
 from ..faults import Fault
+from ..filters import check_query
 from ..matching import ALLOWED_SUBJECTS, is_party
 from ..refusals import Forbidden, Gone, InvalidInput, Refusal
 from ..repository import ArchivedInvoice, upper_end
@@ -69,7 +66,7 @@ async def get_invoice(call: Call) -> Document:
 async def query_invoice_metadata(call: Call) -> InvoiceMetadataPage:
     """POST /invoices/query/metadata."""
     filters: InvoiceFilters = call.body
-    _check(filters, call.now)
+    check_query(filters, call.now)
     order = _sort_order(call.query.get("sort_order"))
     size, number = call.query["page_size"], call.query["page_offset"]
     now, hwm = call.world.queries.moments(call.caller.context, filters, call.now, is_first=number == 0)
@@ -91,22 +88,6 @@ async def query_invoice_metadata(call: Call) -> InvoiceMetadataPage:
         permanent_storage_hwm_date=_told_hwm(filters, now, hwm),
         invoices=tuple(each.metadata for each in found[start:end]),
     )
-
-
-def _check(filters: InvoiceFilters, now: datetime) -> None:
-    try:
-        check_filters(filters, now)
-    except InvalidFieldError as error:
-        path = ".".join(camel(name).removesuffix("Date").removesuffix("Amount") for name in error.field.split("."))
-        raise InvalidInput(f"'{path}' {error.rule}.") from error
-    unknown = [
-        name
-        for name, value in attrs.asdict(filters, recurse=False).items()
-        for each in (value if isinstance(value, tuple) else (value,))
-        if getattr(each, "is_known", True) is False
-    ]
-    if unknown or not filters.date_range.date_type.is_known:
-        raise InvalidInput(*(f"'{camel(name)}' has a value that is not supported." for name in unknown or ["dateType"]))
 
 
 def _sort_order(given: str | None) -> SortOrder:
@@ -138,7 +119,7 @@ async def export_invoices(call: Call) -> ExportInvoicesResponse:
     """POST /invoices/exports; what is found is decided now."""
     request: ExportInvoicesRequest = call.body
     world, filters, login = call.world, request.filters, call.caller
-    _check(filters, call.now)
+    check_query(filters, call.now)
     compression = request.compression_type or CompressionType.ZIP
     if not compression.is_known:
         raise InvalidInput("'compressionType' has a value that is not supported.")

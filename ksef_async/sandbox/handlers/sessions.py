@@ -40,8 +40,9 @@ from ..lookup import find_session, find_session_of, page_of
 from ..online import OnlineSession
 from ..refusals import InvalidInput, Refusal
 from ..router import WIRE, Call
-from ..session_keys import goes_wrong, unwrap_key
+from ..session_keys import check_form_code, goes_wrong, unwrap_key
 from ..storage import session_upo_link, upo_pages
+from ..words import problems_in_words
 from ..world import Invoice, Session, Verdict, new_reference_number
 
 __all__ = ["close_online_session", "get_session_status", "list_sessions", "open_online_session", "send_invoice"]
@@ -53,6 +54,7 @@ _STUCK: Final = timedelta(days=365)
 async def open_online_session(call: Call) -> OpenOnlineSessionResponse:
     """POST /sessions/online; whether the key can be decrypted shows only later."""
     request: OpenOnlineSessionRequest = call.body
+    check_form_code(call, request.form_code)
     cipher = unwrap_key(call, request.encryption)
     session = OnlineSession(
         reference_number=new_reference_number("SO", call.now),
@@ -160,6 +162,7 @@ async def _judge(
 def _verdict(call: Call, session: OnlineSession, request: SendInvoiceRequest, document: Document | Rejected) -> Verdict:
     if isinstance(document, Rejected):
         return Verdict(code=document.code, details=document.details, invoice_number=document.invoice_number)
+    call.warnings.extend(document.warnings)
     verdict = call.world.decide(document, session.reference_number, call.now, offline=request.offline_mode)
     if verdict.code is InvoiceStatusCode.ACCEPTED:
         call.world.accepted_hashes.add(request.invoice_hash)
@@ -191,6 +194,7 @@ def _reader(
                 limits=limits,
                 validate=validate,
                 relations=relations,
+                is_production=call.world.is_production,
             )
         except Rejected as rejected:
             return stored, rejected
@@ -256,7 +260,7 @@ async def list_sessions(call: Call) -> SessionPage:
     try:
         wanted = WIRE.load({name.replace("_", ""): value for name, value in query.items()}, SessionFilter)
     except WireError as error:
-        raise InvalidInput(f"'{error.path.removeprefix('$.')}' is invalid: {error}.") from error
+        raise InvalidInput(*problems_in_words(error)) from error
     found = [
         session
         for session in reversed(call.world.sessions.values())

@@ -1,0 +1,110 @@
+"""Who may log in, and who has: KSeF tokens, proofs, auth sessions. States are pure functions of the clock."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from ipaddress import IPv4Address, IPv4Network
+
+import attrs
+
+from ..crypto.certificates import Certificate
+from ..models.auth import AuthorizationPolicy
+from ..models.common import Context, StatusInfo
+from ..models.tokens import TokenStatus
+from ..protocol.lifecycle import LOGIN_STATES, LoginStatusCode
+from .methods import TOKEN, LoginMethod
+from .subjects import Subject
+
+__all__ = ["Login", "SignatureProof", "StoredToken"]
+
+
+@attrs.define(kw_only=True)
+class StoredToken:
+    """A KSeF token that was issued."""
+
+    reference_number: str
+    context: Context
+    author: Subject
+    permissions: tuple[str, ...]
+    description: str
+    created_at: datetime
+    #: From then on it can be logged in with.
+    active_at: datetime
+    #: Why it never will be; empty otherwise.
+    failure: str = ""
+    revoked_at: datetime | None = None
+    #: When a revocation is done.
+    gone_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+    def status_at(self, now: datetime) -> TokenStatus:
+        """How far it is."""
+        if self.revoked_at is not None and self.gone_at is not None:
+            return TokenStatus.REVOKED if now >= self.gone_at else TokenStatus.REVOKING
+        if now < self.active_at:
+            return TokenStatus.PENDING
+        return TokenStatus.FAILED if self.failure else TokenStatus.ACTIVE
+
+
+@attrs.frozen(kw_only=True)
+class SignatureProof:
+    """What a login by certificate was proved with."""
+
+    certificate: Certificate
+    #: SHA-256 of the signed document.
+    document_hash: bytes
+    method: LoginMethod
+
+
+@attrs.define(kw_only=True)
+class Login:
+    """A login and, once redeemed, its auth session."""
+
+    reference_number: str
+    context: Context
+    #: None when the proof did not tell.
+    subject: Subject | None
+    #: What it was proved with; None for a certificate.
+    token: StoredToken | None
+    policy: AuthorizationPolicy | None
+    client_ip: str
+    started_at: datetime
+    decided_at: datetime
+    code: LoginStatusCode
+    details: tuple[str, ...]
+    #: None for a token.
+    signature: SignatureProof | None = None
+    is_redeemed: bool = False
+    is_revoked: bool = False
+    refreshed_at: datetime | None = None
+    refresh_until: datetime | None = None
+
+    def status_at(self, now: datetime) -> StatusInfo:
+        """How far it is."""
+        code = self.code if now >= self.decided_at else LoginStatusCode.IN_PROGRESS
+        if self.is_revoked:
+            code = LoginStatusCode.REVOKED
+        state = LOGIN_STATES[code]
+        return StatusInfo(code, state.description, self.details or state.details)
+
+    @property
+    def method(self) -> LoginMethod:
+        """How it was proved."""
+        return self.signature.method if self.signature else TOKEN
+
+    def admits(self, address: str) -> bool:
+        """Whether its tokens may be used from ``address`` (IPv4)."""
+        allowed = self.policy.allowed_ips if self.policy else None
+        if allowed is None:
+            return True
+        ip = IPv4Address(address)
+        return (
+            any(ip == IPv4Address(one) for one in allowed.ip4_addresses)
+            or any(IPv4Address(first) <= ip <= IPv4Address(last) for first, last in map(_ends, allowed.ip4_ranges))
+            or any(ip in IPv4Network(mask, strict=False) for mask in allowed.ip4_masks)
+        )
+
+
+def _ends(ip_range: str) -> tuple[str, str]:
+    first, _, last = ip_range.partition("-")
+    return first, last
