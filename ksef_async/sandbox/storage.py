@@ -104,7 +104,8 @@ def _reader(world: World, faults: Faults) -> Callable[[web.Request], Awaitable[w
         body = await _document(world, request.path, now)
         digest = b64encode(hashlib.sha256(body).digest()).decode("ascii")
         headers["x-ms-meta-hash"] = digest
-        return web.Response(body=body, content_type="application/xml", headers=headers)
+        document = web.Response(body=body, content_type="application/xml", headers=headers)
+        return document if fault is None or fault.altered is None else fault.altered(document)
 
     return read
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection
 
+import anyio
+
 from ..caller import Api
-from ..errors import RemoteProtocolError, SessionFailedError
+from ..errors import ApiError, RemoteProtocolError, SessionFailedError, TransportError
 from ..models.events import SessionChanged
 from ..models.sessions import SessionInvoice, SessionInvoicePage, SessionStatus, StatusCode, UPOPage
 from ..models.upo import UPODocument
@@ -21,7 +23,7 @@ from ..polling import Cadence
 from ..protocol.ends import AfterSession, session_end
 from ..protocol.lifecycle import is_success
 from .outcomes import Outcome
-from .tracking import LARGEST_PAGE, OUTCOME_CADENCE, Tracker
+from .tracking import LAG, LARGEST_PAGE, OUTCOME_CADENCE, Tracker
 from .transitions import TRANSITION_CADENCE, SessionHistory, Transition, Transitions
 from .upo import SessionUPO, verify_upo
 
@@ -156,7 +158,8 @@ class AnySession:
             RemoteProtocolError: The receipt is not what KSeF vouches for, or not about this session.
             TransportError, ApiError: A call failed.
 
-        Source: GET /sessions/{referenceNumber}, then the signed links in it.
+        Source: GET /sessions/{referenceNumber}, then the signed links in it; where one fails,
+        GET /sessions/{referenceNumber}/upo/{upoReferenceNumber}.
         """
         status = await self._processed(cadence)
         return SessionUPO(self.reference_number, await self._fetch_pages(status))
@@ -183,8 +186,7 @@ class AnySession:
     async def _processed(self, cadence: Cadence) -> SessionStatus:
         async for transition in self.transitions(cadence):
             if is_success(transition.current):
-                # The links in an earlier answer may have expired; every answer signs new ones.
-                return await self.status()
+                return await self._status_with_links()
             if transition.is_terminal:
                 raise self._failure("ended without a UPO", transition.status)
         raise AssertionError("transitions end with a terminal status")
@@ -197,16 +199,41 @@ class AnySession:
             may_be_sent_again=session_end(status.status.code).after is AfterSession.SEND_AGAIN,
         )
 
+    async def _status_with_links(self) -> SessionStatus:
+        """Ask for the status of a processed session; the links in an earlier one may be over, and each signs new."""
+        for seconds in LAG:
+            # The status may be final a moment before the UPO is named.
+            await anyio.sleep(seconds)
+            status = await self.status()
+            if status.upo is not None and status.upo.pages:
+                return status
+        raise RemoteProtocolError(
+            f"Session {self.reference_number} is processed, but KSeF names no UPO.",
+            operation=GET_SESSION_STATUS.name,
+            path="$.upo",
+        )
+
     async def _fetch_pages(self, status: SessionStatus) -> tuple[UPODocument, ...]:
-        if status.upo is None or not status.upo.pages:
-            raise RemoteProtocolError(
-                f"Session {self.reference_number} is processed, but KSeF names no UPO.",
-                operation=GET_SESSION_STATUS.name,
-                path="$.upo",
-            )
-        return tuple([await self._fetch_page(page) for page in status.upo.pages])
+        pages = () if status.upo is None else status.upo.pages
+        return tuple([await self._fetch_page(page) for page in pages])
 
     async def _fetch_page(self, page: UPOPage) -> UPODocument:
+        """Fetch a page by its link, else through the API, else by a new link: each has failed while others worked."""
+        try:
+            return await self._page_by_link(page)
+        except (TransportError, ApiError, RemoteProtocolError) as error:
+            by_link = error
+        try:
+            return await self.upo_page(page.reference_number)
+        except (TransportError, ApiError, RemoteProtocolError) as by_api:
+            by_link.add_note(f"Fetching it through the API failed as well: {by_api}")
+        status = await self._status_with_links()
+        for again in () if status.upo is None else status.upo.pages:
+            if again.reference_number == page.reference_number:
+                return await self._page_by_link(again)
+        raise by_link
+
+    async def _page_by_link(self, page: UPOPage) -> UPODocument:
         xml = await self._api.download("session_upo", page.download_url)
         return await verify_upo(xml, session_reference_number=self.reference_number)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 import pytest
 from clients import connected
 
@@ -9,11 +10,14 @@ from ksef_async import (
     BadRequestError,
     Context,
     ContextType,
+    ForbiddenError,
     FormCode,
     KsefClient,
+    KsefError,
     RemoteProtocolError,
 )
-from ksef_async.sandbox import Sandbox, sample_invoice
+from ksef_async.sandbox import Fault, Sandbox, sample_invoice
+from ksef_async.sandbox.faults import DOWNLOAD_UPO
 from ksef_async.sessions.upo import parse_upo, verify_upo
 
 OFFICIAL = Path(__file__).parents[2] / ".." / "shared" / "ksef" / "samples" / "upo"
@@ -152,3 +156,73 @@ async def test_page_is_fetched_by_its_reference_number(sandbox: Sandbox, client:
     with pytest.raises(BadRequestError) as caught:
         await session.upo_page("20250625-EU-2C3E6C8000-B675CF5D68-07")
     assert caught.value.code == 21178
+
+
+LINK_TROUBLE = {
+    "over": Fault.link_refused(),
+    "gone": Fault.link_refused(404, "BlobNotFound"),
+    "a firewall's page": Fault.html(403),
+    "busy": Fault.link_refused(503, "ServerBusy"),
+    "broken connections": Fault.drop_before(),
+    "another document": Fault.answer_becomes(body=b"<Potwierdzenie/>"),
+}
+
+
+@pytest.mark.parametrize("fault", LINK_TROUBLE.values(), ids=LINK_TROUBLE)
+async def test_receipt_comes_through_the_api_where_links_are_blocked(
+    client: KsefClient, sandbox: Sandbox, fault: Fault
+) -> None:
+    session = await client.sessions.open_online(FormCode.FA3)
+    async with session:
+        accepted = await (await session.send(sample_invoice(sandbox.nip))).outcome()
+    sandbox.faults.add(DOWNLOAD_UPO, fault, times=1000)
+
+    receipt = await session.upo()
+
+    assert [entry.ksef_number for entry in receipt.entries] == [accepted.ksef_number]
+
+
+@pytest.mark.parametrize(
+    ("by_api", "error"),
+    [
+        pytest.param(Fault.refuse(21178), BadRequestError, id="not known"),
+        pytest.param(Fault.answer_becomes(body=b"<Potwierdzenie/>"), RemoteProtocolError, id="another document"),
+    ],
+)
+async def test_new_link_is_tried_where_link_and_api_fail(
+    client: KsefClient, sandbox: Sandbox, by_api: Fault, error: type[KsefError]
+) -> None:
+    session = await client.sessions.open_online(FormCode.FA3)
+    async with session:
+        accepted = await (await session.send(sample_invoice(sandbox.nip))).outcome()
+    sandbox.faults.add(DOWNLOAD_UPO, Fault.link_refused())
+    sandbox.faults.add("get_session_upo_page", by_api, times=2)
+
+    receipt = await session.upo()
+
+    assert [entry.ksef_number for entry in receipt.entries] == [accepted.ksef_number]
+    sandbox.faults.add(DOWNLOAD_UPO, Fault.link_refused(), times=2)
+    with pytest.raises(ForbiddenError):
+        await session.upo()
+    with pytest.raises(error):
+        sandbox.faults.add("get_session_upo_page", by_api)
+        status = await session.status()
+        assert status.upo is not None
+        await session.upo_page(status.upo.pages[0].reference_number)
+
+
+async def test_receipt_that_is_named_a_moment_after_the_session_is_processed_is_waited_for(
+    client: KsefClient, sandbox: Sandbox
+) -> None:
+    session = await client.sessions.open_online(FormCode.FA3)
+    async with session:
+        await (await session.send(sample_invoice(sandbox.nip))).outcome()
+    async for _ in session.transitions():
+        pass
+
+    def without_pages(body: bytes) -> bytes:
+        return orjson.dumps(orjson.loads(body) | {"upo": None})
+
+    sandbox.faults.add("get_session_status", Fault.answer_becomes(body=without_pages), times=2)
+
+    assert len((await session.upo()).pages) == 1
