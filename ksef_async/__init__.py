@@ -94,6 +94,7 @@ if TYPE_CHECKING:
     from .models.certificates import CertificateFilter, CertificateStatus, CertificateType, RevocationReason
     from .models.collective_identifiers import CollectiveIdentifierFilter
     from .models.events import (
+        AnswerIncomplete,
         Event,
         RequestAnswered,
         RequestFailed,
@@ -147,6 +148,7 @@ __all__ = [
     "AllowedIps",
     "AmountFilter",
     "AmountType",
+    "AnswerIncomplete",
     "AnswerTimeoutError",
     "ApiError",
     "Authorization",
@@ -272,6 +274,7 @@ __all__ = [
 _LATER: Final = {
     "AmountFilter": "models.invoices",
     "AmountType": "models.invoices",
+    "AnswerIncomplete": "models.events",
     "Authorization": "models.permissions",
     "BatchOutcome": "sessions.batch_outcomes",
     "BatchSession": "sessions.batch",

@@ -7,7 +7,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
 
@@ -24,6 +24,7 @@ from .errors import (
     UnauthorizedError,
 )
 from .models.events import (
+    AnswerIncomplete,
     Event,
     Hook,
     RequestAnswered,
@@ -32,6 +33,7 @@ from .models.events import (
     RequestRetried,
     RequestSent,
     SystemWarning,
+    log_level,
 )
 from .offloading import offload
 from .operations import Bearer, Operation
@@ -43,6 +45,7 @@ from .protocol.requests import Query, build_link_request, build_request, build_u
 from .protocol.responses import decipher_link_response, decipher_response, decipher_upload_response
 from .protocol.retry import RetryPolicy, delay_before_retry, may_be_outdated, may_have_taken_effect
 from .protocol.server_time import ServerClock
+from .protocol.wire import Unread
 from .transport import Transport
 
 if TYPE_CHECKING:
@@ -55,9 +58,6 @@ ResponseT = TypeVar("ResponseT")
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-
-#: Seconds from which on a pause is told at level INFO.
-_LONG_PAUSE: Final = 5.0
 
 
 class Api(Protocol):
@@ -195,13 +195,17 @@ class Caller:
             query=query,
             headers=headers,
         )
-        return await self._persist(
+        unread: list[Unread] = []
+        answer = await self._persist(
             request,
-            lambda response: decipher_response(operation, response),
+            lambda response: decipher_response(operation, response, unread),
             repeat_safe=operation.repeat_safe,
             operation=operation,
             bearer=FixedToken(bearer) if isinstance(bearer, str) else bearer,
         )
+        if unread:
+            self.report(AnswerIncomplete.of(operation.name, unread))
+        return answer
 
     async def download(self, name: str, url: str, *, largest_answer: int = LARGEST_UPO) -> bytes:
         """Fetch what is behind a signed link and check its SHA-256; no token goes with it.
@@ -299,7 +303,7 @@ class Caller:
 
     def report(self, event: Event) -> None:
         """Tell log and hook what happened."""
-        _log.log(_level(event), "%s", event, extra={"ksef_event": event})
+        _log.log(log_level(event), "%s", event, extra={"ksef_event": event})
         for hook in self._hooks:
             try:
                 hook(event)
@@ -387,11 +391,3 @@ class Caller:
         if warning := response.headers.get("x-system-warning"):
             self.report(SystemWarning(operation=name, text=quote(warning)))
         return await offload(len(response.body), decipher, response)
-
-
-def _level(event: Event) -> int:
-    """Return the level of an event in the log: what stands still for long looks like a fault, so it is told."""
-    if isinstance(event, SystemWarning):
-        return logging.WARNING
-    is_long = isinstance(event, RequestPaced | RequestRetried) and event.delay >= _LONG_PAUSE
-    return logging.INFO if is_long else logging.DEBUG

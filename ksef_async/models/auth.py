@@ -120,7 +120,8 @@ class AuthenticationMethodInfo:
 class LoginStatus:
     """How far a login is."""
 
-    start_date: datetime
+    #: None when KSeF does not tell.
+    start_date: datetime | None = None
     #: Deprecated by KSeF (removal announced for 2026-11-16), so it may be absent.
     authentication_method: str | None = None
     authentication_method_info: AuthenticationMethodInfo | None = None

@@ -116,7 +116,8 @@ class CollectiveIdentifierInvoice:
     """An invoice in a collective identifier."""
 
     ksef_number: str
-    collective_identifier_number: str
+    #: None when KSeF does not tell, as in its own example.
+    collective_identifier_number: str | None = None
     payment: InvoicePayment | None = None
     description: str | None = None
     #: True when there are details that only the creator and the invoice's parties may see.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
 
 import attrs
 
 from ..errors import KsefError
 
 __all__ = [
+    "AnswerIncomplete",
     "Event",
     "Hook",
     "RequestAnswered",
@@ -19,7 +21,12 @@ __all__ = [
     "RequestSent",
     "SessionChanged",
     "SystemWarning",
+    "log_level",
 ]
+
+_MOST_PARTS: Final = 20
+#: Seconds from which on a pause is told at level INFO.
+_LONG_PAUSE: Final = 5.0
 
 
 @attrs.frozen(kw_only=True)
@@ -50,6 +57,28 @@ class RequestAnswered:
     http_status: int
     #: From sending until the last byte of the answer.
     seconds: float
+
+
+@attrs.frozen(kw_only=True)
+class AnswerIncomplete:
+    """A part of an answer could not be read; it was left out, and the rest was taken.
+
+    A row of a list is left out as a whole. A limit that KSeF does not tell, or not in a usable way, is taken to be
+    the one that its documentation tells.
+    """
+
+    operation: str
+    #: Where, in KSeF's own names, and what was expected there: ``"$.invoices[3].referenceNumber: expected a string"``.
+    #: At most 20, and never what stands there.
+    parts: tuple[str, ...]
+    #: How many there are in all.
+    count: int
+
+    @classmethod
+    def of(cls, operation: str, unread: Sequence[tuple[str, str]]) -> AnswerIncomplete:
+        """Return the event that tells of each path and what was expected there."""
+        parts = tuple(f"{path}: {reason}" for path, reason in unread[:_MOST_PARTS])
+        return cls(operation=operation, parts=parts, count=len(unread))
 
 
 @attrs.frozen(kw_only=True)
@@ -93,8 +122,23 @@ class SessionChanged:
 
 
 Event: TypeAlias = (
-    RequestPaced | RequestSent | RequestAnswered | RequestFailed | RequestRetried | SystemWarning | SessionChanged
+    RequestPaced
+    | RequestSent
+    | RequestAnswered
+    | AnswerIncomplete
+    | RequestFailed
+    | RequestRetried
+    | SystemWarning
+    | SessionChanged
 )
 
 #: Called on the event loop with each event, so it must be quick; what it raises is logged and goes no further.
 Hook: TypeAlias = Callable[[Event], None]
+
+
+def log_level(event: Event) -> int:
+    """Return the level of an event in the log: what stands still for long looks like a fault, so it is told."""
+    if isinstance(event, SystemWarning | AnswerIncomplete):
+        return logging.WARNING
+    is_long = isinstance(event, RequestPaced | RequestRetried) and event.delay >= _LONG_PAUSE
+    return logging.INFO if is_long else logging.DEBUG

@@ -33,7 +33,7 @@ from ..errors import (
 from ..operations import Operation
 from .messages import RawResponse
 from .quoting import LONGEST_QUOTE, quote, quote_data
-from .wire import WIRE, UnreadableJsonError, WireError
+from .wire import WIRE, Unread, UnreadableJsonError, WireError
 
 __all__ = [
     "LONGEST_LOCKOUT",
@@ -68,8 +68,10 @@ _HTML: Final = ("text/html", "application/xhtml+xml")
 _MOST_NAMED, _MOST_DETAILS = 10, 100
 
 
-def decipher_response(operation: Operation[Any, ResponseT], response: RawResponse) -> ResponseT:
-    """Return what KSeF answered.
+def decipher_response(
+    operation: Operation[Any, ResponseT], response: RawResponse, unread: list[Unread] | None = None
+) -> ResponseT:
+    """Return what KSeF answered; what could not be read of it, and is not essential, is added to ``unread``.
 
     Raises:
         ApiError: KSeF, or a gateway before it, said no.
@@ -84,7 +86,7 @@ def decipher_response(operation: Operation[Any, ResponseT], response: RawRespons
         return cast("ResponseT", _check_document(operation.name, response))
     # Raised outside the handlers: a parser's error, even as the context of ours, holds what it was given.
     try:
-        return WIRE.from_json(response.body, operation.response)
+        return WIRE.from_json(response.body, operation.response, unread)
     except WireError as error:
         problem, path = f"does not fit its specification: {quote(str(error), 300)}", quote(error.path, 200)
         raised = _lost_answer(operation.name, problem, path=path)

@@ -42,7 +42,7 @@ _PROBLEM_DETAILS_SINCE: Final = "2.4.0"
 _WARNINGS_SINCE: Final = "2.6.0"
 _FEATURES_SINCE: Final = "2.9.0"
 
-WIRE = Wire(tolerant=True, datetime_format=seven_digits)
+WIRE = Wire(requests=True, datetime_format=seven_digits)
 
 
 @attrs.frozen

@@ -4,9 +4,9 @@ import pickle
 import re
 import types
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import attrs
 import orjson
@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from ksef_async.models.auth import AllowedIps, AuthorizationPolicy, TokenInfo, TokenLoginRequest, TokenPair
 from ksef_async.models.bounds import Bounds
+from ksef_async.models.checked import Challenge, Cursor, Identifier, Jwt, SignedLink, UploadHeaders
 from ksef_async.models.collective_identifiers import CollectiveIdentifierFilter
 from ksef_async.models.common import Context, ContextType, OpenStrEnum, StatusInfo
 from ksef_async.models.currencies import CURRENCIES, check_currency
-from ksef_async.models.invoices import AmountFilter, DateRange, DateType
+from ksef_async.models.invoices import AmountFilter, AmountType, BuyerIdentifier, DateRange, DateType
 from ksef_async.models.keys import EncryptionInfo, PublicKeyUsage
 from ksef_async.models.sessions import (
     UPO,
@@ -34,11 +35,25 @@ from ksef_async.models.sessions import (
 )
 from ksef_async.models.times import ServerTime
 from ksef_async.operations.table import OPERATIONS
-from ksef_async.protocol.wire import WIRE, UnreadableJsonError, Wire, WireError, camel, format_datetime
+from ksef_async.protocol.wire import WIRE, Unread, UnreadableJsonError, Wire, WireError, camel, format_datetime
 
-TOLERANT = Wire(tolerant=True)
+REQUESTS = Wire(requests=True)
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 NOON_JSON = "2026-07-01T12:00:00+00:00"
+#: What is read as a point in time, as text, and as what is more than text.
+MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2999, 12, 31))
+CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+TEXTS = st.text(CHARACTERS)
+CHECKED: dict[Any, st.SearchStrategy[Any]] = {
+    Identifier: st.from_regex(r"[A-Za-z0-9-]{1,100}", fullmatch=True),
+    Jwt: st.from_regex(r"[\x21-\x7e]{1,300}", fullmatch=True),
+    Cursor: st.from_regex(r"[\x21-\x7e]{0,300}", fullmatch=True),
+    Challenge: st.from_regex(r"[\x21-\x7e]{1,100}", fullmatch=True),
+    SignedLink: st.from_regex(r"https://[a-z]+\.pl(:[1-9]\d{0,3})?/[!-~]{0,100}", fullmatch=True),
+    UploadHeaders: st.dictionaries(
+        st.from_regex("[A-Za-z-]{1,20}", fullmatch=True), st.none() | st.from_regex("[!-~]{0,50}", fullmatch=True)
+    ),
+}
 #: Every model that crosses the wire.
 MODELS: list[Any] = [
     model
@@ -114,7 +129,7 @@ def test_model_is_written_as_ksef_spells_it(model: object, json: object) -> None
 
 
 @pytest.mark.parametrize(("model", "json"), WRITTEN)
-@pytest.mark.parametrize("wire", [WIRE, TOLERANT], ids=["exact", "tolerant"])
+@pytest.mark.parametrize("wire", [WIRE, REQUESTS], ids=["answers", "requests"])
 def test_what_is_written_is_read(wire: Wire, model: object, json: object) -> None:
     assert wire.dump(wire.load(json, type(model))) == json
 
@@ -181,7 +196,7 @@ def test_unknown_enum_value_reads_as_itself() -> None:
         (StatusInfo, {"code": None, "description": "d"}, "$.code"),
         (StatusInfo, {"code": 100, "description": "d", "details": "abc"}, "$.details"),
         (StatusInfo, {"code": 100, "description": "d", "details": ["a", None]}, "$.details[1]"),
-        (InvoiceStatusInfo, {"code": 1, "description": "d", "extensions": {"a_b": 3}}, "$.extensions['a_b']"),
+        (InvoiceStatusInfo, {"code": 1, "description": "d", "extensions": {"a_b": 3}}, "$.extensions"),
         (InvoiceStatusInfo, {"code": 1, "description": "d", "extensions": "abc"}, "$.extensions"),
         (TokenPair, {"accessToken": {"token": "t", "validUntil": NOON_JSON}, "refreshToken": []}, "$.refreshToken"),
         (TokenInfo, {"token": "t", "validUntil": 0}, "$.validUntil"),
@@ -196,12 +211,126 @@ def test_unknown_enum_value_reads_as_itself() -> None:
         (Context, None, "$"),
     ],
 )
-def test_wrong_value_is_an_error_that_names_its_path(cls: Any, json: object, path: str) -> None:
+def test_wrong_value_of_a_request_is_an_error_that_names_its_path(cls: Any, json: object, path: str) -> None:
     with pytest.raises(WireError) as caught:
-        WIRE.load(json, cls)
+        REQUESTS.load(json, cls)
 
     assert caught.value.path == path
     assert str(caught.value).endswith(f" at {path}")
+
+
+SECRET = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2VjcmV0"
+
+
+@pytest.mark.parametrize(
+    ("cls", "json", "expected", "unread"),
+    [
+        pytest.param(
+            InvoiceStatusInfo,
+            {"code": 440, "description": "d", "details": ["a", None, 5, "b"], "extensions": "abc"},
+            InvoiceStatusInfo(440, "d", ("a", "b")),
+            ["$.details[1]", "$.details[2]", "$.extensions"],
+            id="a field with a default, and items of a list",
+        ),
+        pytest.param(
+            AmountFilter,
+            {"type": "Netto", "from": "1.00", "to": 2},
+            AmountFilter(AmountType.NET, to_amount=Decimal(2)),
+            ["$.from"],
+            id="a number in quotes",
+        ),
+        pytest.param(
+            BuyerIdentifier,
+            {"type": "Other", "value": "x" * 51},
+            None,
+            [],
+            id="longer than we may send it",
+        ),
+        pytest.param(
+            tuple[Context, ...],
+            [{"type": "Nip", "value": "1"}, {"type": "Nip"}, 7, {"type": "Galaxy", "value": "2"}],
+            (Context(ContextType.NIP, "1"), Context(ContextType("Galaxy"), "2")),
+            ["$[1].value", "$[2]"],
+            id="rows",
+        ),
+    ],
+)
+def test_what_an_answer_can_do_without_is_left_out_and_noted(
+    cls: Any, json: object, expected: object, unread: list[str]
+) -> None:
+    notes: list[Unread] = []
+
+    found = WIRE.load(json, cls, notes)
+
+    if expected is not None:
+        assert found == expected
+    assert [note.path for note in notes] == unread
+
+
+@pytest.mark.parametrize("text", ["0000-01-01T00:00:00Z", "0001-01-01T00:00:00+02:00", "9999-12-31T23:59:59-12:00"])
+@pytest.mark.parametrize("cls", [datetime, ServerTime])
+def test_time_that_cannot_be_reckoned_with_is_unreadable(cls: Any, text: str) -> None:
+    with pytest.raises(WireError, match="expected a time"):
+        WIRE.load(text, cls)
+
+
+@pytest.mark.parametrize("cls", [datetime, date, int, bool, Decimal, bytes, FormCode, Context, Identifier, SignedLink])
+def test_no_error_tells_what_stands_there(cls: Any) -> None:
+    with pytest.raises(WireError) as caught:
+        WIRE.load(SECRET, cls)
+
+    assert SECRET not in told(caught.value)
+
+
+def test_no_error_tells_what_is_not_json() -> None:
+    with pytest.raises(UnreadableJsonError) as caught:
+        WIRE.from_json(f'{{"token": "{SECRET}", '.encode(), StatusInfo)
+    with pytest.raises(UnreadableJsonError) as exact:
+        WIRE.from_json(f'{{"token": "{SECRET}", '.encode(), AmountFilter)
+
+    assert SECRET not in told(caught.value) + told(exact.value)
+
+
+def told(error: BaseException | None) -> str:
+    """Everything an error and what is behind it tell."""
+    if error is None:
+        return ""
+    own = [str(error), repr(error.args), repr(vars(error)), repr(getattr(error, "doc", ""))]
+    return "".join([*own, told(error.__cause__), told(error.__context__)])
+
+
+@pytest.mark.parametrize(
+    ("cls", "good", "bad"),
+    [
+        pytest.param(
+            Identifier,
+            ["20260701-SO-2C1A0F9000-9F1D2E3C4B-5A", "5265877635-20250826-0100001AF629-AF"],
+            ["", "../../etc/passwd", "a/b", "a\0b", "A" * 5000, "\u0661", "a b", "a\n"],
+            id="identifiers",
+        ),
+        pytest.param(Jwt, [SECRET], ["", "a\r\nb", "a b", "\xe9", "a" * 20_000], id="tokens"),
+        pytest.param(Cursor, ["", "W3sidG9rZW4iOg=="], ["a\nb", "\0", "a" * 9_000], id="cursors"),
+        pytest.param(
+            SignedLink,
+            ["https://ksef.mf.gov.pl/storage/06/x?sig=a%2F", "http://127.0.0.1:8080/x", "http://[::1]:80/"],
+            ["https://[", "https://x:99999/", "https://x:abc/", "https://x:0/", "/x", "https:///x", "https://x/\r\n",
+             "ftp://x/", "https://x/" + "a" * 9_000, "https://[v]/"],
+            id="links",
+        ),
+        pytest.param(
+            UploadHeaders,
+            [{"x-ms-blob-type": "BlockBlob", "x-empty": "", "x-none": None}],
+            [{"a b": "c"}, {"a": "b\r\nc"}, {"": "x"}, {"a": "\xe9"}, {"a": " b"}],
+            id="headers",
+        ),
+    ],
+)  # fmt: skip
+def test_text_that_is_used_is_checked_where_it_is_read(cls: Any, good: list[object], bad: list[object]) -> None:
+    for value in good:
+        assert WIRE.load(value, cls) == value
+    for value in bad:
+        with pytest.raises(WireError):
+            WIRE.load(value, cls)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"<html>", b"\xff\xfe", b"NaN", b"[" * 2000])
@@ -213,9 +342,9 @@ def test_what_is_not_json_is_said_to_be_unreadable(data: bytes) -> None:
 def test_tolerant_wire_reads_names_and_enum_values_in_any_case() -> None:
     json = {"TYPE": "internalid", "Value": "As It Is"}
 
-    assert TOLERANT.load(json, Context) == Context(ContextType.INTERNAL_ID, "As It Is")
-    assert not TOLERANT.load({"type": "Galaxy", "value": "v"}, Context).type.is_known
-    assert TOLERANT.load({"SYSTEMCODE": "FA (3)", "schemaversion": "1-0E", "Value": "FA"}, FormCode) is FormCode.FA3
+    assert REQUESTS.load(json, Context) == Context(ContextType.INTERNAL_ID, "As It Is")
+    assert not REQUESTS.load({"type": "Galaxy", "value": "v"}, Context).type.is_known
+    assert REQUESTS.load({"SYSTEMCODE": "FA (3)", "schemaversion": "1-0E", "Value": "FA"}, FormCode) is FormCode.FA3
     with pytest.raises(WireError, match=r"\$\.type$"):
         WIRE.load(json, Context)
 
@@ -248,7 +377,7 @@ def test_datetime_without_zone_is_not_written() -> None:
 
 
 @settings(deadline=None)
-@given(st.datetimes(), st.text("0123456789", max_size=7), st.sampled_from(["Z", "+00:00"]))
+@given(MOMENTS, st.text("0123456789", max_size=7), st.sampled_from(["Z", "+00:00"]))
 def test_datetime_is_read_with_up_to_seven_digits_and_cut_to_six(moment: datetime, digits: str, zone: str) -> None:
     text = moment.replace(microsecond=0).isoformat() + (f".{digits}" if digits else "") + zone
 
@@ -279,26 +408,32 @@ def values(field: attrs.Attribute[Any]) -> st.SearchStrategy[Any]:
             lambda text: text if len(text) >= least else (text * least)[:most]
         )
     else:
-        found = st.text(min_size=bounds.least or 0, max_size=bounds.most)
+        found = st.text(CHARACTERS, min_size=bounds.least or 0, max_size=bounds.most)
     return found | st.none() if field.default is None else found
 
 
 def instances(annotation: Any) -> st.SearchStrategy[Any]:
     """Anything the annotation allows and JSON can carry."""
     simple: dict[Any, Callable[[], st.SearchStrategy[Any]]] = {
-        datetime: lambda: st.datetimes(timezones=st.just(UTC)),
+        datetime: lambda: MOMENTS.map(lambda each: each.replace(tzinfo=UTC)),
+        date: lambda: MOMENTS.map(datetime.date),
+        str: lambda: TEXTS,
         int: lambda: st.integers(-(2**63), 2**63 - 1),
         # Amounts, with two digits after the point and more before it than a double holds.
         Decimal: lambda: st.integers(-(10**20), 10**20).map(lambda cents: Decimal(cents) / 100),
-        ServerTime: lambda: st.datetimes(timezones=st.just(UTC)).map(lambda each: ServerTime.parse(each.isoformat())),
+        ServerTime: lambda: MOMENTS.map(lambda each: ServerTime.parse(f"{each.isoformat()}+00:00")),
         types.NoneType: st.none,
         # Its start and end depend on each other.
         CollectiveIdentifierFilter: lambda: st.builds(
             CollectiveIdentifierFilter, date_created_from=st.just(NOON), date_created_to=st.just(NOON)
         ),
     }
+    if annotation in CHECKED:
+        return CHECKED[annotation]
     if annotation in simple:
         return simple[annotation]()
+    if get_origin(annotation) is Annotated:
+        return instances(get_args(annotation)[0])
     if attrs.has(annotation):
         fields = attrs.fields(attrs.resolve_types(annotation))
         return st.builds(annotation, **{f.name: values(f) for f in fields if not f.metadata.get("local")})
@@ -310,7 +445,7 @@ def instances(annotation: Any) -> st.SearchStrategy[Any]:
     if get_origin(annotation) is types.UnionType:
         return st.one_of(arguments)
     if issubclass(annotation, OpenStrEnum):
-        return st.sampled_from(annotation) | st.text().map(annotation)
+        return st.sampled_from(annotation) | TEXTS.map(annotation)
     return st.from_type(annotation)
 
 
@@ -351,10 +486,12 @@ def test_amounts_keep_every_digit(amount: str) -> None:
     assert WIRE.to_json(read) == written
 
 
-@pytest.mark.parametrize("amount", ["NaN", "Infinity", "true", '"1.00"', "[]"])
+@pytest.mark.parametrize(
+    "amount", ["NaN", "Infinity", "true", '"1.00"', "[]", "1.0e999999999", "1.0e-999999999", "9" * 41]
+)
 def test_what_is_no_amount_is_refused(amount: str) -> None:
     with pytest.raises(WireError) as caught:
-        WIRE.from_json(f'{{"type":"Netto","from":{amount}}}'.encode(), AmountFilter)
+        REQUESTS.from_json(f'{{"type":"Netto","from":{amount}}}'.encode(), AmountFilter)
 
     assert caught.value.path == "$.from"
 
