@@ -196,7 +196,8 @@ class Wire:
         (row,) = [row for row in (await self.call("GET", PUBLIC_KEYS)).json if usage in row["usage"]]
         key = x509.load_der_x509_certificate(b64decode(row["certificate"])).public_key()
         assert isinstance(key, rsa.RSAPublicKey)
-        return key, row["publicKeyId"]
+        # An older KSeF ignores what a request says of it.
+        return key, row.get("publicKeyId", "")
 
     async def log_in(self, *, nip: str | None = None, token: str | None = None, **changes: Any) -> Answer:
         """Ask for a login; ``changes`` replace what the request would say."""
