@@ -171,7 +171,7 @@ class IdDocument:
 
     type: str = attrs.field(validator=text(most=20))
     number: str = attrs.field(validator=text(most=20))
-    #: Two letters.
+    #: ISO 3166-1 alpha-2: two capital letters.
     country: str = attrs.field(validator=text(2, 2))
 
 

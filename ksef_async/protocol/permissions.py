@@ -20,6 +20,7 @@ from ..models.subjects import (
     EuSubjectDetailsType,
     FingerprintIdentifier,
     ForeignEntityDetails,
+    IdDocument,
     IdentifiedPersonDetails,
     NipIdentifier,
     NipVatUeIdentifier,
@@ -55,6 +56,17 @@ _VAT_UE: Final = (
     r"|IE(\d{7}[A-Z]{2}|\d[A-Z0-9+*]\d{5}[A-Z])|IT\d{11}|LT(\d{9}|\d{12})|LU\d{8}|LV\d{11}|MT\d{8}"
     r"|NL[A-Z0-9+*]{12}|PT\d{9}|RO\d{2,10}|SE\d{12}|SI\d{8}|SK\d{10}|XI((\d{9}|\d{12})|(GD|HA)\d{3})"
 )
+_ISO_3166: Final = (
+    "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY "
+    "BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK "
+    "FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR "
+    "IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK "
+    "ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM "
+    "PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF "
+    "TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW "
+)
+#: The countries there are: ISO 3166-1 alpha-2.
+_COUNTRIES: Final = frozenset(_ISO_3166.split())
 #: Types that stand for themselves.
 _WITHOUT_VALUE: Final = frozenset({TargetType.ALL_PARTNERS.value, AuthorType.SYSTEM.value})
 
@@ -145,6 +157,8 @@ def _walk(value: object, path: str) -> Iterator[tuple[str, str]]:
             yield from _identifier(value, path)
         elif isinstance(value, SubjectDetails | EuSubjectDetails):
             yield from _details(value, path)
+        elif isinstance(value, IdDocument) and value.country not in _COUNTRIES:
+            yield f"{path}.country", "must be a country's code of ISO 3166-1 alpha-2, in capitals"
 
 
 def _granted(permissions: tuple[Any, ...], path: str) -> Iterator[tuple[str, str]]:

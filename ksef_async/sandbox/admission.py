@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from ..models.tokens import TokenStatus
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import LoginStatusCode
 from .refusals import Refusal
-from .world import Login, World
+from .subjects import OWNER
+from .world import Login, StoredToken, World
 
-__all__ = ["admit", "check_alive"]
+__all__ = ["admit", "check_alive", "permissions_in", "status_of_token"]
 
 
 def admit(world: World, login: Login) -> LoginStatusCode:
@@ -30,3 +37,27 @@ def check_alive(world: World, login: Login) -> None:
     """
     if login.subject is not None and world.grants.registry.is_deceased(login.subject):
         raise Refusal(ErrorCode.DECEASED_PERSON)
+
+
+def permissions_in(
+    world: World, login: Login, claims: Mapping[str, Any], now: datetime
+) -> tuple[list[str], frozenset[str]]:
+    """Return the permissions that a JWT names, and what they come to; what changes later counts in the next JWT."""
+    named: list[str] = json.loads(claims.get("per", "[]"))
+    held = set(named)
+    if OWNER in held and login.subject is not None:
+        held.update(world.grants.owned(login.subject, login.context, now))
+    return named, frozenset(held)
+
+
+def status_of_token(world: World, token: StoredToken, now: datetime) -> TokenStatus:
+    """Return how far a KSeF token is; one whose author loses all permissions is revoked by this.
+
+    "Tokens are revoked automatically when permissions are lost" (uwierzytelnianie.md). The Ministry's own test
+    (RevokedPermissionsKsefTokenLifecycleIntegrationTests) shows what it means: the KSeF token logs nobody in any more,
+    while a login made before can still be refreshed, to access tokens that let do nothing.
+    """
+    status = token.status_at(now)
+    if status is TokenStatus.ACTIVE and world.grants.has_lost_all(token.author, token.context, token.created_at, now):
+        return TokenStatus.REVOKED
+    return status

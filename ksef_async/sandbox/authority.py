@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Container
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -23,7 +24,7 @@ from ..models.certificates import (
 from ..models.common import StatusInfo, SubjectIdentifier
 from ..protocol.lifecycle import ENROLLMENT_STATES, EnrollmentStatusCode
 
-__all__ = ["LIFETIME", "Authority", "Enrollment", "IssuedCertificate"]
+__all__ = ["LIFETIME", "Authority", "Enrollment", "IssuedCertificate", "without_ending"]
 
 #: A KSeF certificate is good for two years.
 LIFETIME: Final = timedelta(days=730)
@@ -33,6 +34,29 @@ _NAME: Final = {
     "organization_name": "ksef_async sandbox",
     "common_name": "SYMULATOR CA - nie Ministerstwo Finansów",
 }
+
+
+#: How the common name ends, and what the key may be used for, by the type of the certificate.
+_ENDINGS: Final = {"Authentication": " (uwierzytelnienie)", "Offline": " (offline)"}
+_USAGE: Final = {"Authentication": "digital_signature", "Offline": "content_commitment"}
+_USAGES: Final = (
+    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+    "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
+)  # fmt: skip
+#: Characters of a common name (X.520).
+_LONGEST_NAME: Final = 64
+
+
+def without_ending(common_name: str) -> str:
+    """A common name as it was before a certificate was issued: who applies with that certificate names the same."""
+    for ending in _ENDINGS.values():
+        common_name = common_name.removesuffix(ending)
+    return common_name
+
+
+def _with_ending(common_name: str, purpose: CertificateType) -> str:
+    ending = _ENDINGS[purpose.value]
+    return f"{common_name[: _LONGEST_NAME - len(ending)].rstrip()}{ending}"
 
 
 @attrs.define(kw_only=True)
@@ -96,17 +120,23 @@ class Authority:
     def __init__(self, now: datetime) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = build_name(_NAME)
-        self.certificate = self._sign(self._name, self._key.public_key(), now - timedelta(days=1), LIFETIME * 5)
+        start = now - timedelta(days=1)
+        self.certificate = self._sign(self._name, self._key.public_key(), start, LIFETIME * 5, usage="key_cert_sign")
         #: By their serial numbers, those of applications still under way included.
         self.issued: dict[str, IssuedCertificate] = {}
         #: By their reference numbers.
         self.enrollments: dict[str, Enrollment] = {}
 
-    def issue(self, subject: EnrollmentData, key: PublicKey, valid_from: datetime) -> tuple[str, Certificate]:
-        """A certificate for two years, and its serial number in 16 hex digits."""
+    def issue(
+        self, subject: EnrollmentData, key: PublicKey, valid_from: datetime, purpose: CertificateType
+    ) -> tuple[str, Certificate]:
+        """A certificate for two years, and its serial number in 16 hex digits.
+
+        What it is for stands in its common name and in its key usage, which is critical (ksef-api#378).
+        """
         number = f"01{secrets.token_hex(7).upper()}"
-        name = build_name(attrs.asdict(subject))
-        return number, self._sign(name, key, valid_from, LIFETIME, int(number, 16))
+        name = build_name({**attrs.asdict(subject), "common_name": _with_ending(subject.common_name, purpose)})
+        return number, self._sign(name, key, valid_from, LIFETIME, int(number, 16), usage=_USAGE[purpose.value])
 
     def find(self, certificate: Certificate, now: datetime) -> IssuedCertificate | None:
         """What is remembered of a certificate, if it was issued here."""
@@ -127,16 +157,23 @@ class Authority:
             return False
         return True
 
-    def owned_by(self, owner: SubjectIdentifier) -> list[IssuedCertificate]:
-        """Certificates of a subject, newest first."""
-        return [issued for issued in reversed(self.issued.values()) if issued.owner == owner]
+    def owned_by(self, names: Container[SubjectIdentifier]) -> list[IssuedCertificate]:
+        """Certificates of a subject, by all the names it has, newest first."""
+        return [issued for issued in reversed(self.issued.values()) if issued.owner in names]
 
     def certified(self, key: PublicKey) -> IssuedCertificate | None:
         """The certificate of a key."""
         return next((one for one in self.issued.values() if one.certificate.public_key == key), None)
 
     def _sign(
-        self, name: x509.Name, key: PublicKey, start: datetime, lifetime: timedelta, number: int | None = None
+        self,
+        name: x509.Name,
+        key: PublicKey,
+        start: datetime,
+        lifetime: timedelta,
+        number: int | None = None,
+        *,
+        usage: str,
     ) -> Certificate:
         start = start.replace(microsecond=0)
         certificate = (
@@ -147,6 +184,8 @@ class Authority:
             .serial_number(number or x509.random_serial_number())
             .not_valid_before(start)
             .not_valid_after(start + lifetime)
+            .add_extension(x509.BasicConstraints(ca=usage == "key_cert_sign", path_length=None), critical=True)
+            .add_extension(x509.KeyUsage(**{each: each == usage for each in _USAGES}), critical=True)
             .sign(self._key, hashes.SHA256())
         )
         return load_certificate(certificate.public_bytes(serialization.Encoding.DER))

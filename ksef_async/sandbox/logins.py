@@ -6,12 +6,16 @@ import json
 from typing import Any
 
 from ..models.auth import LoginStarted, TokenInfo
+from ..models.peppol import PeppolProvider
 from ..operations import Bearer
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import LoginStatusCode
+from ..protocol.wire import camel
 from .admission import admit
+from .methods import PEPPOL_SIGNATURE
 from .refusals import Refusal
 from .router import Call
+from .subjects import OWNER
 from .world import Login, Subject, new_reference_number
 
 __all__ = ["issue_token", "start_login", "take_challenge"]
@@ -28,8 +32,21 @@ def start_login(call: Call, **login_fields: Any) -> LoginStarted:
     )
     if login.code is LoginStatusCode.SUCCEEDED:
         login.code = admit(call.world, login)
+        _register_provider(call, login)
     call.world.logins[login.reference_number] = login
     return LoginStarted(login.reference_number, issue_token(call, login, Bearer.LOGIN))
+
+
+def _register_provider(call: Call, login: Login) -> None:
+    """List a Peppol provider, which registers itself by its first login. Source: uslugi-peppol.md."""
+    if (
+        login.code is LoginStatusCode.SUCCEEDED
+        and login.signature is not None
+        and login.signature.method is PEPPOL_SIGNATURE
+    ):
+        name = login.signature.certificate.subject["organization_name"]
+        provider = PeppolProvider(id=login.context.value, name=name, date_created=call.now)
+        call.world.peppol_providers.setdefault(provider.id, provider)
 
 
 def take_challenge(call: Call, challenge: str) -> int:
@@ -48,7 +65,6 @@ def issue_token(call: Call, login: Login, kind: Bearer) -> TokenInfo:
         Bearer.ACCESS: timings.access_token_lifetime,
         Bearer.REFRESH: timings.refresh_token_lifetime,
     }[kind]
-    permissions = call.world.permissions_of(login)
     subject = login.subject or Subject("Nip", login.context.value)
     claims: dict[str, Any] = {
         "cit": login.context.type,
@@ -56,11 +72,32 @@ def issue_token(call: Call, login: Login, kind: Bearer) -> TokenInfo:
         "aum": login.method.name,
         "arn": login.reference_number,
         # KSeF writes these as JSON within JSON.
-        "sud": json.dumps({"subjectIdentifier": {"type": subject.type, "value": subject.value}}),
-        "per": json.dumps(permissions),
-        "pec": json.dumps(permissions),
-        "rol": json.dumps(["Owner"] if call.world.grants.is_owner(subject, login.context, call.now) else []),
+        "sud": json.dumps(_subject_details(login, subject), ensure_ascii=False),
+        "per": json.dumps(_permissions(call, login, subject)),
+        # Permissions that are excluded, and roles: empty in what is known of KSeF (ksef-api#838).
+        "pec": json.dumps([]),
+        "rol": json.dumps([]),
         "pep": json.dumps([]),
         "iop": json.dumps([]),
     }
     return TokenInfo(call.world.ministry.issue_jwt(kind, claims, call.now, lifetime), call.now + lifetime)
+
+
+def _permissions(call: Call, login: Login, subject: Subject) -> tuple[str, ...]:
+    permissions = call.world.permissions_of(login)
+    grants = call.world.grants
+    # A token that lets do less than its author may do says what that is [INF].
+    is_whole = set(permissions) >= set(grants.owned(subject, login.context, call.now))
+    return (OWNER,) if is_whole and grants.is_owner(subject, login.context, call.now) else permissions
+
+
+def _subject_details(login: Login, subject: Subject) -> dict[str, Any]:
+    """Return who logged in: by the identifier, and what else the certificate says; a KSeF token says no more."""
+    details: dict[str, Any] = {"subjectIdentifier": {"type": subject.type, "value": subject.value}}
+    named = login.signature.certificate.subject if login.signature else {}
+    if "given_name" in named:
+        details["givenNames"] = [named["given_name"]]
+    for name in ("surname", "serial_number", "common_name", "country_name"):
+        if name in named:
+            details[camel(name)] = named[name]
+    return details

@@ -6,42 +6,93 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from ..models.auth import AuthenticationMethodInfo
 from ..protocol.error_codes import ErrorCode
 from .refusals import Forbidden, InvalidInput, Refusal
 from .router import Call
+from .subjects import Subject
 from .world import Invoice, Login, Session
 
-__all__ = ["find_invoice", "find_session", "find_session_of", "login_fields", "numbered_page_of", "page_of"]
+__all__ = [
+    "find_invoice",
+    "find_session",
+    "find_session_of",
+    "is_callers",
+    "login_fields",
+    "numbered_page_of",
+    "page_of",
+    "shows_session",
+]
+
+#: Who holds one of these looks into every session of the context.
+_INSPECTORS: Final = frozenset({"Introspection", "EnforcementOperations"})
 
 T = TypeVar("T")
 SessionT = TypeVar("SessionT", bound=Session)
 
 
+def is_callers(call: Call, subject: Subject) -> bool:
+    """Whether a subject is the caller's own: a person is the same by NIP and by PESEL."""
+    own = call.caller.subject
+    return own is not None and subject in call.world.grants.registry.aliases(own, call.now)
+
+
+def shows_session(call: Call, session: Session) -> bool:
+    """Whether the caller may look into a session.
+
+    Everybody sees what they opened themselves; the context's owner and those who hold Introspection see all.
+    Source: OpenAPI 2.9.0, GET /sessions; ksef-api#841; the Ministry's IntrospectionPermissionIntegrationTests.
+    """
+    return session.context == call.caller.context and (
+        not call.permissions.isdisjoint(_INSPECTORS) or _may_use(call, session)
+    )
+
+
+def _may_use(call: Call, session: Session) -> bool:
+    """Whether the caller may send in a session and close it: who opened it may, and the context's owner [INF]."""
+    own, opener = call.caller.subject, session.login.subject
+    return (
+        own == opener
+        or (opener is not None and is_callers(call, opener))
+        or (own is not None and bool(call.world.grants.owned(own, session.context, call.now)))
+    )
+
+
 def find_session(call: Call, found: str = "znaleziona") -> Session:
-    """The session the path names, of whatever kind.
+    """The session the path names, of whatever kind, to look into.
 
     Args:
         call: With ``reference_number`` in its path.
         found: KSeF's word for it, which differs between operations.
     """
-    return _allowed(call, call.world.sessions.get(call.path["reference_number"]), found)
+    session = _known(call, call.world.sessions.get(call.path["reference_number"]), found)
+    if not shows_session(call, session):
+        raise _not_ones_own()
+    return session
 
 
 def find_session_of(kind: type[SessionT], call: Call, found: str = "znaleziona") -> SessionT:
-    """The session the path names; to an operation of the other kind it does not exist [INF]."""
-    session = call.world.sessions.get(call.path["reference_number"])
-    return _allowed(call, session if isinstance(session, kind) else None, found)
+    """The session the path names, to send in it or close it; to an operation of the other kind it does not exist [INF].
+
+    Introspection lets look into a session, but not close it: IntrospectionPermissionIntegrationTests of the Ministry.
+    """
+    named = call.world.sessions.get(call.path["reference_number"])
+    session = _known(call, named if isinstance(named, kind) else None, found)
+    if session.context != call.caller.context or not _may_use(call, session):
+        raise _not_ones_own()
+    return session
 
 
-def _allowed(call: Call, session: SessionT | None, found: str) -> SessionT:
+def _not_ones_own() -> Forbidden:
+    return Forbidden("insufficient-resource-access", "Brak dostępu do wskazanego zasobu.")
+
+
+def _known(call: Call, session: SessionT | None, found: str) -> SessionT:
     if session is None or not session.is_visible_at(call.now):
         detail = f"Sesja o numerze referencyjnym {call.path['reference_number']} nie została {found}."
         raise Refusal(ErrorCode.UNKNOWN_SESSION, detail)
-    if session.context != call.caller.context:
-        raise Forbidden("insufficient-resource-access", "Brak dostępu do wskazanego zasobu.")
     return session
 
 

@@ -12,13 +12,13 @@ from typing import Any, Final, Self
 import anyio
 import anyio.to_thread
 import attrs
-import orjson
 from aiohttp import web
 
 from ..operations import Bearer, Operation
 from ..operations.table import OPERATIONS
 from ..protocol.error_codes import ErrorCode
 from ..protocol.wire import UnreadableJsonError, Wire, WireError, camel
+from .admission import permissions_in
 from .clock import seven_digits
 from .faults import Fault, Faults
 from .media import check_media
@@ -75,6 +75,8 @@ class Call:
     query: Mapping[str, Any]
     body: Any
     login: Login | None
+    #: What the caller's token lets do: that of the moment it was issued.
+    permissions: frozenset[str]
     features: frozenset[str]
     #: What is to go wrong with it on purpose.
     fault: Fault | None
@@ -168,7 +170,9 @@ async def _read_call(
     operation: Operation[Any, Any], world: World, fault: Fault | None, request: web.Request, now: datetime
 ) -> Call:
     client_ip = request.remote or ""
-    login = None if operation.bearer is Bearer.NONE else _authorize(operation, world, request, now)
+    login, permissions = (
+        (None, frozenset[str]()) if operation.bearer is Bearer.NONE else _authorize(operation, world, request, now)
+    )
     world.limiter.count(operation, login.context if login else None, client_ip, now)
     check_media(operation, request)
     body = _read_body(operation, world, await request.read()) if operation.request else None
@@ -181,6 +185,7 @@ async def _read_call(
         query=read_query(operation, request),
         body=body,
         login=login,
+        permissions=permissions,
         features=frozenset(
             feature.strip()
             for line in request.headers.getall("X-KSeF-Feature", [])
@@ -193,7 +198,9 @@ async def _read_call(
     )
 
 
-def _authorize(operation: Operation[Any, Any], world: World, request: web.Request, now: datetime) -> Login:
+def _authorize(
+    operation: Operation[Any, Any], world: World, request: web.Request, now: datetime
+) -> tuple[Login, frozenset[str]]:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     claims = world.ministry.read_jwt(token, now) if scheme.lower() == "bearer" else None
     if claims is None or claims.get("arn") not in world.logins:
@@ -206,11 +213,11 @@ def _authorize(operation: Operation[Any, Any], world: World, request: web.Reques
     login = world.logins[claims["arn"]]
     if not login.admits(request.remote or ""):
         raise Forbidden("ip-not-allowed", "Dostęp zabroniony.", {"clientIp": request.remote or ""})
-    present = orjson.loads(claims.get("pec", "[]"))
-    if operation.permissions and not set(operation.permissions) & set(present):
+    present, held = permissions_in(world, login, claims, now)
+    if operation.permissions and held.isdisjoint(operation.permissions):
         security = {"requiredAnyOfPermissions": list(operation.permissions), "presentPermissions": present}
         raise Forbidden("missing-permissions", _PERMISSION_DETAIL, security)
-    return login
+    return login, held
 
 
 def _read_body(operation: Operation[Any, Any], world: World, body: bytes) -> object:

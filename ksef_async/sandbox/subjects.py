@@ -6,7 +6,10 @@ from typing import Any, Final, Literal
 
 import attrs
 
-__all__ = ["ALL_PERMISSIONS", "OWNER_PERMISSIONS", "Subject", "subject_of"]
+__all__ = ["ALL_PERMISSIONS", "OWNER", "OWNER_PERMISSIONS", "Subject", "subject_of"]
+
+#: In a JWT in place of everything an owner may do (ksef-api#838).
+OWNER: Final = "Owner"
 
 #: Everything an owner may do in its context.
 OWNER_PERMISSIONS: Final = (

@@ -11,11 +11,14 @@ from clients import connected
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from parties import grant
 
 from ksef_async import (
     BadRequestError,
     Cadence,
     CertificateCredentials,
+    Context,
+    ContextType,
     ForbiddenError,
     GoneError,
     KsefClient,
@@ -36,6 +39,7 @@ from ksef_async.models.limits import CertificateQuota, EnrollmentQuota
 from ksef_async.protocol.error_codes import ErrorCode
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Sandbox
+from ksef_async.sandbox.grants import GrantKind
 from ksef_async.sandbox.world import Subject
 
 SEAL = self_signed_seal(NIP, EC_KEY, name="Firma Kowalski Sp. z o.o.")
@@ -69,7 +73,7 @@ async def retrieved(client: KsefClient, number: str) -> bytes:
 async def test_enrolled_certificate_logs_in(sandbox: Sandbox, client: KsefClient, key: Any) -> None:
     der = await retrieved(client, await enrolled(client, key=key))
     certificate = load_certificate(der)
-    assert certificate.subject == SEAL.subject
+    assert certificate.subject == {**SEAL.subject, "common_name": "Firma Kowalski Sp. z o.o. (uwierzytelnienie)"}
     assert certificate.public_key == key.public_key()
 
     credentials = CertificateCredentials.from_bytes(der, key_bytes(key), nip=NIP, verify_certificate_chain=True)
@@ -80,6 +84,69 @@ async def test_enrolled_certificate_logs_in(sandbox: Sandbox, client: KsefClient
     login = next(reversed(sandbox.world.logins.values()))
     assert (login.method.name, login.subject) == ("InternalCertificate", Subject("Nip", NIP))
     assert row.last_use_date is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "ending", "usage"),
+    [
+        pytest.param(CertificateType.AUTHENTICATION, " (uwierzytelnienie)", "digital_signature", id="to log in"),
+        pytest.param(CertificateType.OFFLINE, " (offline)", "content_commitment", id="for offline invoices"),
+    ],
+)
+async def test_certificate_says_what_it_is_for(
+    client: KsefClient, kind: CertificateType, ending: str, usage: str
+) -> None:
+    der = await retrieved(client, await enrolled(client, certificate_type=kind))
+    (row,) = [row async for row in client.certificates.query()]
+
+    extension = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.KeyUsage)
+    value = extension.value
+    stated = {
+        "digital_signature": value.digital_signature,
+        "content_commitment": value.content_commitment,
+        "key_encipherment": value.key_encipherment,
+        "key_cert_sign": value.key_cert_sign,
+    }
+    assert extension.critical
+    assert [name for name, is_stated in stated.items() if is_stated] == [usage]
+    assert row.common_name == f"Firma Kowalski Sp. z o.o.{ending}"
+
+
+async def test_longest_common_name_leaves_room_for_what_it_is_for(sandbox: Sandbox) -> None:
+    long = self_signed_seal(NIP, EC_KEY, name="F" * 64)
+
+    async with client_of(sandbox, CertificateCredentials(certificate=long, key=EC_KEY, nip=NIP)) as client:
+        der = await retrieved(client, await enrolled(client))
+
+    assert load_certificate(der).subject["common_name"] == f"{'F' * 45} (uwierzytelnienie)"
+
+
+async def test_certificate_begets_another_of_the_same_name(sandbox: Sandbox, client: KsefClient) -> None:
+    key = new_private_key()
+    der = await retrieved(client, await enrolled(client, key=key))
+    credentials = CertificateCredentials.from_bytes(der, key_bytes(key), nip=NIP)
+
+    async with client_of(sandbox, credentials) as second:
+        again = await retrieved(second, await enrolled(second, "Certyfikat 2"))
+
+    assert load_certificate(again).subject == load_certificate(der).subject
+
+
+async def test_person_revokes_by_pesel_what_was_issued_by_nip(sandbox: Sandbox) -> None:
+    pesel = "44051401458"
+    by_nip, by_pesel = self_signed_person(EC_KEY, nip=NIP), self_signed_person(EC_KEY, pesel=pesel)
+    grant(sandbox, GrantKind.PERSON, Context(ContextType.NIP, NIP), Subject("Pesel", pesel), "InvoiceRead")
+    async with client_of(sandbox, CertificateCredentials(certificate=by_nip, key=EC_KEY, nip=NIP)) as owner:
+        number = await enrolled(owner)
+        async with client_of(sandbox, CertificateCredentials(certificate=by_pesel, key=EC_KEY, nip=NIP)) as person:
+            with pytest.raises(BadRequestError) as unknown:
+                await person.certificates.revoke(number)
+            await owner.testdata.create_person(NIP, pesel, "Sole trader")
+            await person.certificates.revoke(number)
+            (row,) = [row async for row in person.certificates.query()]
+
+    assert unknown.value.code == ErrorCode.UNKNOWN_CERTIFICATE
+    assert (row.certificate_serial_number, row.status) == (number, CertificateStatus.BLOCKED)
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,19 @@ async def test_consent_to_attachments_is_given_and_withdrawn(sandbox: Sandbox, c
     assert not sandbox.world.grants.has_attachment_consent(context, sandbox.clock.now())
 
 
+@pytest.mark.parametrize("days", [0, 1, 30])
+async def test_consent_ends_on_the_day_that_was_given_in_utc(still_sandbox: Sandbox, days: int) -> None:
+    day = (still_sandbox.clock.now() + timedelta(days=days)).date()
+
+    async with connected(still_sandbox) as client:
+        await client.testdata.allow_attachments(still_sandbox.nip)
+        await client.testdata.disallow_attachments(still_sandbox.nip, from_date=day)
+        ends = (await client.permissions.attachment_status()).revoked_date
+
+    assert ends is not None
+    assert (ends.utcoffset(), ends.date()) == (timedelta(), day)
+
+
 @pytest.mark.parametrize(
     ("nip", "pesel", "description", "field"),
     [

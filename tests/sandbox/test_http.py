@@ -462,3 +462,20 @@ async def test_limits_are_told_by_group(wire: Wire, tokens: Tokens) -> None:
     assert limits["anonymous"] == {"perSecond": 60, "perMinute": -1, "perHour": -1}
     assert limits["global"]["perSecond"] == 75
     assert len(limits) == 17
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/sessions?sessionType=Online&statuses=Foo",
+        "/sessions?sessionType=Online&statuses=Succeeded&statuses=Foo",
+        "/sessions?sessionType=Foo",
+        "/tokens?status=Foo",
+        "/tokens?authorIdentifierType=Foo",
+    ],
+)
+async def test_value_that_an_enumeration_lacks_is_refused_in_the_query(wire: Wire, tokens: Tokens, path: str) -> None:
+    refused = await wire.call("GET", path, tokens.access)
+
+    assert refused.error == (400, 21405)
+    assert "Foo" in refused.details[0]

@@ -8,9 +8,13 @@ from typing import Any
 
 import attrs
 import pytest
+from parties import grant, token_of
 from sandbox.wire import OAEP, SECOND_BY_SECOND, START, Tokens, Wire, base64, check_digits, connected
 
+from ksef_async import Context, ContextType
 from ksef_async.sandbox import Clock
+from ksef_async.sandbox.grants import GrantKind
+from ksef_async.sandbox.subjects import Subject
 
 REDEEM, REFRESH, CURRENT = "/auth/token/redeem", "/auth/token/refresh", "/auth/sessions/current"
 
@@ -290,9 +294,38 @@ async def test_access_token_names_context_and_rights_as_json_in_json(wire: Wire,
 
     assert (read["cit"], read["civ"]) == ("Nip", wire.sandbox.nip)
     assert read["arn"] == tokens.reference_number
-    assert "Owner" in json.loads(read["rol"])
-    assert {"InvoiceWrite", "Introspection"} <= set(json.loads(read["pec"]))
-    assert all(isinstance(json.loads(read[name]), list) for name in ("per", "pec", "rol", "pep", "iop"))
+    assert {name: json.loads(read[name]) for name in ("per", "pec", "rol", "pep", "iop")} == {
+        "per": ["Owner"],
+        "pec": [],
+        "rol": [],
+        "pep": [],
+        "iop": [],
+    }
+    assert json.loads(read["sud"]) == {"subjectIdentifier": {"type": "Nip", "value": wire.sandbox.nip}}
+
+
+async def test_access_token_of_another_names_each_permission(wire: Wire) -> None:
+    subject = Subject("Pesel", "15062788702")
+    company = Context(ContextType.NIP, wire.sandbox.nip)
+    for permission in ("InvoiceWrite", "CredentialsRead"):
+        grant(wire.sandbox, GrantKind.PERSON, company, subject, permission)
+
+    login = await wire.tokens(token=token_of(wire.sandbox, subject, company))
+
+    read = claims(login.access)
+    assert sorted(json.loads(read["per"])) == ["CredentialsRead", "InvoiceWrite"]
+    assert json.loads(read["pec"]) == json.loads(read["rol"]) == []
+
+
+async def test_token_that_lets_do_less_than_its_owner_may_names_what_it_lets_do(wire: Wire) -> None:
+    wire.sandbox.issue_token(wire.sandbox.nip, "for reading")
+    stored = wire.sandbox.world.tokens["for reading"]
+    stored.permissions = ("InvoiceRead",)
+
+    login = await wire.tokens(token="for reading")
+
+    assert json.loads(claims(login.access)["per"]) == ["InvoiceRead"]
+    assert (await wire.call("GET", "/sessions?sessionType=Online", login.access)).status == 403
 
 
 async def test_refresh_token_may_be_used_again(wire: Wire, tokens: Tokens) -> None:

@@ -208,3 +208,55 @@ async def test_every_list_comes_in_pages(wire: Wire, tokens: Tokens) -> None:
     assert (len(first.json["permissions"]), first.json["hasMore"]) == (10, True)
     assert (len(second.json["permissions"]), second.json["hasMore"]) == (1, False)
     assert second.json["permissions"][0]["authorizedIdentifier"]["value"] == "15062788700"
+
+
+@pytest.mark.parametrize("named", ["context", "target", "both"])
+async def test_direct_grants_are_found_by_the_context_they_are_in(wire: Wire, tokens: Tokens, named: str) -> None:
+    await grant_all(wire, tokens.access)
+    own = {"type": "Nip", "value": wire.sandbox.nip}
+    filters = {"context": ("contextIdentifier",), "target": ("targetIdentifier",)}
+    wanted = dict.fromkeys(filters.get(named, ("contextIdentifier", "targetIdentifier")), own)
+    clerk = await log_in_as(wire, Subject("Pesel", PESEL), "Nip", wire.sandbox.nip)
+
+    held = await rows(wire, clerk.access, "personal/grants", wanted | {"permissionState": "Active"})
+    granted = await rows(wire, tokens.access, "persons/grants", IN_CONTEXT | wanted)
+
+    assert sorted(row["permissionScope"] for row in held) == ["CredentialsRead", "InvoiceRead"]
+    # What was passed on to others is found by the context it was granted from, and by its own target only.
+    passed_on = [(OTHER_PERSON, "InvoiceRead")] if named == "context" else []
+    assert sorted((row["authorizedIdentifier"]["value"], row["permissionScope"]) for row in granted) == sorted(
+        [(OFFICE, "InvoiceWrite"), (PESEL, "CredentialsRead"), (PESEL, "InvoiceRead"), *passed_on]
+    )
+
+
+async def test_grants_are_not_found_by_another_context(wire: Wire, tokens: Tokens) -> None:
+    await grant_all(wire, tokens.access)
+    clerk = await log_in_as(wire, Subject("Pesel", PESEL), "Nip", wire.sandbox.nip)
+
+    for name in ("contextIdentifier", "targetIdentifier"):
+        other = {name: {"type": "Nip", "value": OTHER}}
+        assert await rows(wire, clerk.access, "personal/grants", other) == []
+        assert await rows(wire, tokens.access, "persons/grants", IN_CONTEXT | other) == []
+
+
+async def test_own_permissions_name_their_holder_only_where_it_is_another(wire: Wire, tokens: Tokens) -> None:
+    await grant_all(wire, tokens.access)
+    person = {"nip": OTHER, "pesel": PESEL, "isBailiff": False, "description": "Sole trader"}
+    assert (await wire.call("POST", "/testdata/person", json=person)).status == 200
+
+    told = {}
+    for subject in (Subject("Pesel", PESEL), Subject("Nip", OTHER)):
+        login = await log_in_as(wire, subject, "Nip", wire.sandbox.nip)
+        found = await rows(wire, login.access, "personal/grants", {})
+        told[subject.type] = {row.get("authorizedIdentifier", {}).get("value") for row in found}
+
+    assert told == {"Pesel": {None}, "Nip": {PESEL}}
+
+
+async def test_what_one_granted_by_nip_is_listed_by_pesel(wire: Wire, tokens: Tokens) -> None:
+    await grant_all(wire, tokens.access)
+    person = {"nip": wire.sandbox.nip, "pesel": OTHER_PERSON, "isBailiff": False, "description": "Sole trader"}
+    assert (await wire.call("POST", "/testdata/person", json=person)).status == 200
+    by_pesel = await log_in_as(wire, Subject("Pesel", OTHER_PERSON), "Nip", wire.sandbox.nip)
+
+    assert len(await rows(wire, by_pesel.access, "persons/grants", GRANTED)) == 5

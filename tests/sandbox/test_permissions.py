@@ -26,7 +26,22 @@ EVE = {
 }
 PERSON = {"type": "Pesel", "value": PESEL}
 
+BY_CERTIFICATE = {"type": "Fingerprint", "value": FINGERPRINT}
+
 Body = dict[str, Any]
+
+
+def from_country(country: str) -> Body:
+    """A person without NIP and PESEL, whose passport is of this country."""
+    return {
+        "subjectDetailsType": "PersonByFingerprintWithoutIdentifier",
+        "personByFpNoId": {
+            "firstName": "Ewa",
+            "lastName": "Babacka",
+            "birthDate": "1990-01-01",
+            "idDocument": {"type": "Passport", "number": "AB123456", "country": country},
+        },
+    }
 
 
 def for_person(*permissions: str, **changes: Any) -> Body:
@@ -141,6 +156,11 @@ CODES: dict[str, tuple[str, Any, int]] = {
         for_person("InvoiceRead", subjectIdentifier={"type": "Fingerprint", "value": FINGERPRINT}, subjectDetails=EVE),
         200,
     ),
+    "fingerprint of a foreigner": (
+        "persons/grants",
+        for_person("InvoiceRead", subjectIdentifier=BY_CERTIFICATE, subjectDetails=from_country("UA")),
+        200,
+    ),
     "entity": ("entities/grants", for_entity("InvoiceRead", "InvoiceWrite"), 200),
     "self-invoicing": ("authorizations/grants", authorization("SelfInvoicing"), 200),
     "Peppol provider": ("authorizations/grants", authorization("PefInvoicing", "PeppolId", "PPL000001"), 200),
@@ -179,6 +199,39 @@ async def test_company_cannot_grant_to_itself(wire: Wire, tokens: Tokens) -> Non
     assert await change(wire, tokens.access, "entities/grants", for_entity("InvoiceRead", nip=nip)) == 440
     body = authorization("SelfInvoicing", value=nip)
     assert await change(wire, tokens.access, "authorizations/grants", body) == 440
+
+
+async def test_unit_may_let_its_own_company_handle_its_invoices(wire: Wire, tokens: Tokens) -> None:
+    nip = wire.sandbox.nip
+    unit = unit_of(nip)
+    assert await change(wire, tokens.access, "subunits/grants", administrator("InternalId", unit)) == 200
+    there = await log_in_as(wire, Subject("Pesel", PESEL), "InternalId", unit)
+
+    assert await change(wire, there.access, "entities/grants", for_entity("InvoiceRead", nip=nip)) == 200
+
+    (row,) = await rows(wire, tokens.access, "entities/grants", {})
+    assert row["contextIdentifier"] == {"type": "InternalId", "value": unit}
+
+
+async def test_grant_for_a_client_that_let_manage_permissions_only_is_inactive(wire: Wire, tokens: Tokens) -> None:
+    client = await wire.tokens(nip=OTHER, token=wire.sandbox.issue_token(OTHER))
+    target = {"type": "Nip", "value": OTHER}
+    for_client = for_person("InvoiceRead", targetIdentifier=target)
+    assert await change(wire, tokens.access, "indirect/grants", for_client) == 410
+    office = {"type": "Nip", "value": wire.sandbox.nip}
+    manager = for_person("CredentialsManage", subjectIdentifier=office)
+    assert await change(wire, client.access, "persons/grants", manager) == 200
+
+    assert await change(wire, tokens.access, "indirect/grants", for_client) == 200
+
+    wanted = {"queryType": "PermissionsInCurrentContext", "targetIdentifier": target}
+    (row,) = await rows(wire, tokens.access, "persons/grants", wanted)
+    assert row["permissionState"] == "Inactive"
+    # It begins to count once the client lets the permission itself be passed on.
+    passed_on = for_entity("InvoiceRead", nip=wire.sandbox.nip, delegate=True)
+    assert await change(wire, client.access, "entities/grants", passed_on) == 200
+    (row,) = await rows(wire, tokens.access, "persons/grants", wanted)
+    assert row["permissionState"] == "Active"
 
 
 async def test_company_above_others_appoints_their_administrators(wire: Wire, tokens: Tokens) -> None:
@@ -291,6 +344,16 @@ async def test_login_without_the_permission_is_told_what_it_lacks(wire: Wire, op
             for_person("InvoiceRead", subjectDetails={"subjectDetailsType": "PersonByIdentifier"}),
             "'subjectDetails.personById' must not be empty for PersonByIdentifier.",
             id="details",
+        ),
+        *(
+            pytest.param(
+                "persons/grants",
+                for_person("InvoiceRead", subjectIdentifier=BY_CERTIFICATE, subjectDetails=from_country(country)),
+                "'subjectDetails.personByFpNoId.idDocument.country' must be a country's code of ISO 3166-1 alpha-2, in "
+                "capitals.",
+                id=f"country {country}",
+            )
+            for country in ("ZZ", "XX", "pl", "EU")
         ),
         pytest.param(
             "entities/grants",

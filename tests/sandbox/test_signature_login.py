@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -30,9 +32,10 @@ from sandbox.signed_login import (
     send,
     signer,
 )
-from sandbox.wire import START, Wire, connected
+from sandbox.wire import START, Tokens, Wire, connected
 from signing import C14N, C14N_11, DIGESTS, ECDSA_METHODS, EXCLUSIVE, RSA_METHODS
 
+from ksef_async.crypto.certificates import Certificate
 from ksef_async.crypto.issuing import self_signed, self_signed_person, self_signed_seal
 from ksef_async.models.common import Context, ContextType
 
@@ -181,6 +184,56 @@ async def test_peppol_provider_logs_in_to_its_own_context_only(wire: Wire) -> No
     assert login["authenticationMethod"] == "PeppolSignature"
     assert (await log_in(wire, by, context="<PeppolId>PPL654321</PeppolId>")).error == (400, 21117)
     assert (await log_in(wire, by)).error == (400, 21115)
+
+
+async def test_peppol_provider_registers_itself_by_its_first_login(wire: Wire, tokens: Tokens) -> None:
+    provider = {"organization_name": "Provider", "common_name": "PPL123456", "country_name": "PL"}
+    by = signer(certificate=self_signed(provider, EC_KEY, **DATES).der)
+    assert (await wire.call("GET", "/peppol/query", tokens.access)).json["peppolProviders"] == []
+
+    for _ in range(2):
+        await outcome(wire, await log_in(wire, by, context="<PeppolId>PPL123456</PeppolId>"))
+
+    (row,) = (await wire.call("GET", "/peppol/query", tokens.access)).json["peppolProviders"]
+    assert (row["id"], row["name"]) == ("PPL123456", "Provider")
+    assert row["dateCreated"].startswith("2026-07-01T10:00:0")
+
+
+@pytest.mark.parametrize(
+    ("certificate", "details"),
+    [
+        pytest.param(
+            self_signed_person(EC_KEY, nip=NIP, given_name="Łucja", surname="Żak", **DATES),
+            {
+                "subjectIdentifier": {"type": "Nip", "value": NIP},
+                "givenNames": ["Łucja"],
+                "surname": "Żak",
+                "serialNumber": f"TINPL-{NIP}",
+                "commonName": "Łucja Żak",
+                "countryName": "PL",
+            },
+            id="person",
+        ),
+        pytest.param(
+            self_signed_seal(NIP, EC_KEY, name="Firma", **DATES),
+            {"subjectIdentifier": {"type": "Nip", "value": NIP}, "commonName": "Firma", "countryName": "PL"},
+            id="seal",
+        ),
+    ],
+)
+async def test_access_token_of_an_owner_says_who_logged_in(
+    wire: Wire, certificate: Certificate, details: dict[str, Any]
+) -> None:
+    started = await log_in(wire, signer(certificate=certificate.der))
+    await outcome(wire, started)
+    pair = (await wire.call("POST", "/auth/token/redeem", started.json["authenticationToken"]["token"])).json
+
+    payload = pair["accessToken"]["token"].split(".")[1]
+    claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+
+    assert json.loads(claims["sud"]) == details
+    assert claims["per"] == '["Owner"]'
+    assert [claims[name] for name in ("pec", "rol", "pep", "iop")] == ["[]"] * 4
 
 
 async def test_tokens_of_the_login_keep_to_its_addresses(wire: Wire) -> None:

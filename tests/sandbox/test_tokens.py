@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from parties import grant
+from parties import OFFICE, PESEL, grant, token_of
+from sandbox.signed_login import DATES, EC_KEY, log_in, outcome, signer
+from sandbox.test_permissions import change, for_person, rows
 from sandbox.wire import Answer, Tokens, Wire
 
+from ksef_async.crypto.issuing import self_signed_person
 from ksef_async.models.common import Context, ContextType
 from ksef_async.sandbox.grants import GrantKind
 from ksef_async.sandbox.world import StoredToken, Subject
 
+PERSON = Subject("Pesel", PESEL)
 READER = {"permissions": ["InvoiceRead"], "description": "For reading"}
 
 
@@ -176,9 +180,10 @@ async def test_only_ones_own_token_is_seen_without_a_permission_for_more(generou
 
     listed = (await generous.call("GET", "/tokens", reader.access)).json["tokens"]
     assert [row["referenceNumber"] for row in listed] == [answer["referenceNumber"]]
-    for method in ("GET", "DELETE"):
-        refused = await generous.call(method, f"/tokens/{first.reference_number}", reader.access)
-        assert (refused.status, refused.json["reasonCode"]) == (403, "insufficient-resource-access")
+    refused = await generous.call("DELETE", f"/tokens/{first.reference_number}", reader.access)
+    assert (refused.status, refused.json["reasonCode"]) == (403, "insufficient-resource-access")
+    # Yet it can follow one whose reference number it knows, as a test of the Ministry's does.
+    assert await status(generous, reader.access, first.reference_number) == "Active"
     assert (await generous.call("DELETE", f"/tokens/{answer['referenceNumber']}", reader.access)).status == 204
 
 
@@ -189,3 +194,70 @@ async def test_tokens_of_another_context_are_not_seen(wire: Wire, tokens: Tokens
     assert (await wire.call("GET", f"/tokens/{row['referenceNumber']}", stranger.access)).status == 403
     unknown = await wire.call("GET", "/tokens/20260701-EC-0000000000-0000000000-00", tokens.access)
     assert unknown.error == (400, 21405)
+
+
+async def test_person_sees_tokens_generated_by_nip_when_logged_in_by_pesel(generous: Wire, tokens: Tokens) -> None:
+    company = Context(ContextType.NIP, generous.sandbox.nip)
+    for subject in (PERSON, Subject("Nip", OFFICE)):
+        grant(generous.sandbox, GrantKind.PERSON, company, subject, "InvoiceRead")
+    by_nip = await generous.tokens(token=token_of(generous.sandbox, Subject("Nip", OFFICE), company))
+    made = (await generate(generous, by_nip.access)).json["referenceNumber"]
+    by_pesel = await by_certificate(generous)
+
+    async def sees() -> tuple[int, bool]:
+        rows = (await generous.call("GET", "/tokens", by_pesel)).json["tokens"]
+        one = await generous.call("GET", f"/tokens/{made}", by_pesel)
+        return one.status, made in [row["referenceNumber"] for row in rows]
+
+    assert await sees() == (403, False)
+    person = {"nip": OFFICE, "pesel": PESEL, "isBailiff": False, "description": "Sole trader"}
+    assert (await generous.call("POST", "/testdata/person", json=person)).status == 200
+    assert await sees() == (200, True)
+    generous.advance(1)
+    assert (await generous.call("DELETE", f"/tokens/{made}", by_pesel)).status == 204
+
+
+async def by_certificate(wire: Wire) -> str:
+    """Log in the person with a certificate that names the PESEL: an access token."""
+    by = signer(certificate=self_signed_person(EC_KEY, pesel=PESEL, **DATES).der)
+    started = await log_in(wire, by, context=f"<Nip>{wire.sandbox.nip}</Nip>")
+    await outcome(wire, started)
+    pair = (await wire.call("POST", "/auth/token/redeem", started.json["authenticationToken"]["token"])).json
+    return str(pair["accessToken"]["token"])
+
+
+async def test_subject_that_loses_all_permissions_loses_its_tokens(generous: Wire, tokens: Tokens) -> None:
+    """The steps of the Ministry's RevokedPermissionsKsefTokenLifecycleIntegrationTests."""
+    nip = generous.sandbox.nip
+    assert await change(generous, tokens.access, "persons/grants", for_person("InvoiceWrite", "InvoiceRead")) == 200
+    clerk = await by_certificate(generous)
+    made = (await generate(generous, clerk, permissions=["InvoiceWrite", "InvoiceRead"])).json
+    generous.advance(1)
+    login = await generous.tokens(token=made["token"])
+    assert (await generous.open(login.access)).reference_number
+    in_context = {"queryType": "PermissionsInCurrentContext"}
+
+    first, last = await rows(generous, tokens.access, "persons/grants", in_context)
+    assert await change(generous, tokens.access, f"common/grants/{first['id']}", None, "DELETE") == 200
+    assert await status(generous, tokens.access, made["referenceNumber"]) == "Active"
+    assert await change(generous, tokens.access, f"common/grants/{last['id']}", None, "DELETE") == 200
+
+    # What was issued before lives on; a refresh gives a token that lets do nothing; nobody logs in any more.
+    assert (await generous.open(login.access)).reference_number
+    refreshed = await generous.call("POST", "/auth/token/refresh", login.refresh)
+    assert refreshed.status == 200
+    powerless = refreshed.json["accessToken"]["token"]
+    refused = await generous.call(
+        "POST", "/sessions/online", powerless, json=await generous.open_request(b"k" * 32, b"i" * 16)
+    )
+    assert (refused.status, refused.json["security"]["presentPermissions"]) == (403, [])
+    assert await status(generous, tokens.access, made["referenceNumber"]) == "Revoked"
+    assert await login_details(generous, made["token"]) == ["Token unieważniony"]
+
+    # For good: what is granted later needs a token of its own.
+    assert await change(generous, tokens.access, "persons/grants", for_person("InvoiceRead")) == 200
+    assert await status(generous, tokens.access, made["referenceNumber"]) == "Revoked"
+    again = (await generate(generous, await by_certificate(generous))).json
+    generous.advance(1)
+    assert await login_details(generous, again["token"]) == []
+    assert nip in again["token"]

@@ -22,7 +22,7 @@ from ...models.tokens import TokenStatus
 from ...operations import Bearer
 from ...protocol.error_codes import ErrorCode
 from ...protocol.lifecycle import LoginStatusCode
-from ..admission import check_alive
+from ..admission import check_alive, status_of_token
 from ..logins import issue_token, start_login, take_challenge
 from ..lookup import login_fields
 from ..refusals import Gone, InvalidInput, Refusal
@@ -114,7 +114,7 @@ def _check_token(
         return None, "Nieprawidłowy token"
     if token.context != request.context_identifier:
         return None, f"Token nie może być użyty w kontekście {request.context_identifier.value}"
-    status = token.status_at(call.now)
+    status = status_of_token(call.world, token, call.now)
     if status in (TokenStatus.REVOKING, TokenStatus.REVOKED):
         return None, "Token unieważniony"
     if status != TokenStatus.ACTIVE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...models.auth_sessions import AuthSession, AuthSessionPage
 from ...protocol.lifecycle import is_success
-from ..lookup import login_fields, page_of
+from ..lookup import is_callers, login_fields, page_of
 from ..refusals import InvalidInput
 from ..router import Call
 from ..world import Login
@@ -42,7 +42,9 @@ async def revoke_auth_session(call: Call) -> None:
 
 def _is_own(call: Call, login: Login) -> bool:
     # [INF]: one sees the logins of the same subject in the same context.
-    return login.context == call.caller.context and login.subject == call.caller.subject
+    if login.context != call.caller.context:
+        return False
+    return login.subject == call.caller.subject or (login.subject is not None and is_callers(call, login.subject))
 
 
 def _is_visible(call: Call, login: Login) -> bool:

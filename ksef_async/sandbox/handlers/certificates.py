@@ -37,7 +37,7 @@ from ...models.common import SubjectIdentifier, SubjectType
 from ...protocol.error_codes import ErrorCode
 from ...protocol.wire import camel
 from .. import authority
-from ..authority import IssuedCertificate
+from ..authority import IssuedCertificate, without_ending
 from ..lookup import numbered_page_of
 from ..methods import PEPPOL_SIGNATURE
 from ..refusals import Forbidden, Gone, InvalidInput, Refusal
@@ -61,8 +61,7 @@ _ALREADY_CERTIFIED: Final = "Klucz publiczny został już certyfikowany przez in
 
 async def get_certificate_limits(call: Call) -> CertificateLimits:
     """GET /certificates/limits."""
-    owner = _owner(call)
-    enrollment, certificate = _limits(call, owner)
+    enrollment, certificate = _limits(call)
     return CertificateLimits(
         can_request=call.caller.signature is not None and enrollment.remaining > 0 and certificate.remaining > 0,
         enrollment=enrollment,
@@ -83,14 +82,14 @@ async def enroll_certificate(call: Call) -> EnrollmentStarted:
         raise InvalidInput(f"The value '{request.certificate_type}' is not valid for certificateType.")
     key = await anyio.to_thread.run_sync(partial(_read_csr, request.csr, data))
     owner = _owner(call)
-    enrollment, certificate = _limits(call, owner)
+    enrollment, certificate = _limits(call)
     if not enrollment.remaining:
         raise Refusal(ErrorCode.ENROLLMENT_LIMIT)
     if not certificate.remaining:
         raise Refusal(ErrorCode.CERTIFICATE_LIMIT)
     decided_at = call.now + call.world.timings.enrollment_delay
     before = call.world.authority.certified(key)
-    is_taken = before is not None and before.owner != owner
+    is_taken = before is not None and before.owner not in _names(call)
     started = authority.Enrollment(
         reference_number=new_reference_number("EH", call.now),
         owner=owner,
@@ -106,7 +105,7 @@ async def enroll_certificate(call: Call) -> EnrollmentStarted:
 async def get_enrollment(call: Call) -> Enrollment:
     """GET /certificates/enrollments/{referenceNumber}."""
     found = call.world.authority.enrollments.get(call.path["reference_number"])
-    if found is None or found.owner != _owner(call):
+    if found is None or found.owner not in _names(call):
         raise Refusal(ErrorCode.UNKNOWN_ENROLLMENT)
     if call.now > found.requested_at + call.world.timings.enrollment_retention:
         raise Gone
@@ -158,7 +157,7 @@ async def list_certificates(call: Call) -> CertificatePage:
         raise InvalidInput(*(f"The value '{each}' is not valid." for each in unknown))
     found = [
         issued
-        for issued in call.world.authority.owned_by(_owner(call))
+        for issued in call.world.authority.owned_by(_names(call))
         if _is_out(call, issued) and _fits(issued, wanted, call.now)
     ]
     rows, has_more = numbered_page_of(found, call)
@@ -193,7 +192,7 @@ def _enrollment_data(call: Call, refusal: ErrorCode) -> EnrollmentData:
     # [INF]: which logins get no certificate is not documented; a Peppol provider has its own.
     if signature.method is PEPPOL_SIGNATURE or not {"common_name", "country_name"} <= subject.keys():
         raise Refusal(refusal)
-    return EnrollmentData(**subject)
+    return EnrollmentData(**{**subject, "common_name": without_ending(subject["common_name"])})
 
 
 def _owner(call: Call) -> SubjectIdentifier:
@@ -203,13 +202,20 @@ def _owner(call: Call) -> SubjectIdentifier:
     return SubjectIdentifier(SubjectType(subject.type), subject.value)
 
 
-def _limits(call: Call, owner: SubjectIdentifier) -> tuple[CertificateLimit, CertificateLimit]:
-    own = call.world.authority
+def _names(call: Call) -> frozenset[SubjectIdentifier]:
+    """What the caller is known by: a person's certificates are the same by NIP and by PESEL."""
+    subject = call.caller.subject
+    known = () if subject is None else call.world.grants.registry.aliases(subject, call.now)
+    return frozenset({_owner(call), *(SubjectIdentifier(SubjectType(each.type), each.value) for each in known)})
+
+
+def _limits(call: Call) -> tuple[CertificateLimit, CertificateLimit]:
+    own, names = call.world.authority, _names(call)
     granted = call.world.granted.subject(call.caller.subject) if call.caller.subject else None
     enrollments = granted.enrollment.max_enrollments if granted and granted.enrollment else None
     certificates = granted.certificate.max_certificates if granted and granted.certificate else None
-    applied = sum(one.owner == owner for one in own.enrollments.values())
-    active = sum(one.status_at(call.now) is CertificateStatus.ACTIVE for one in own.owned_by(owner))
+    applied = sum(one.owner in names for one in own.enrollments.values())
+    active = sum(one.status_at(call.now) is CertificateStatus.ACTIVE for one in own.owned_by(names))
     return (
         CertificateLimit(max(0, (enrollments or 0) - applied), enrollments or 0),
         CertificateLimit(max(0, (certificates or 0) - active), certificates or 0),
@@ -244,7 +250,7 @@ def _issue(
 ) -> IssuedCertificate:
     # A certificate starts when it is wanted, never before it is issued [INF].
     start = max(request.valid_from or call.now, call.now).replace(microsecond=0)
-    number, certificate = call.world.authority.issue(data, key, start)
+    number, certificate = call.world.authority.issue(data, key, start, request.certificate_type)
     issued = IssuedCertificate(
         serial_number=number,
         name=request.certificate_name,
@@ -266,7 +272,7 @@ def _is_out(call: Call, issued: IssuedCertificate) -> bool:
 
 def _visible(call: Call, number: str) -> IssuedCertificate | None:
     issued = call.world.authority.issued.get(number)
-    if issued is None or issued.owner != _owner(call) or not _is_out(call, issued):
+    if issued is None or issued.owner not in _names(call) or not _is_out(call, issued):
         return None
     return issued
 

@@ -45,7 +45,7 @@ from ...models.permissions import Authorization, InvoicePermission, Permission
 from ...models.subjects import EntityIdentifier, EntityType, NipIdentifier, NipType, UnitIdentifier, UnitType
 from ..checks import checked_body
 from ..grants import Grant, GrantKind
-from ..lookup import numbered_page_of
+from ..lookup import is_callers, numbered_page_of
 from ..registry import Role, nip_of
 from ..router import Call
 from ..subjects import Subject
@@ -69,8 +69,8 @@ async def query_own_permissions(call: Call) -> PersonalPermissionPage:
         grant
         for grant in _grants(call)
         if _is_own(call, grant)
-        and wanted.context_identifier in (None, _unit(grant) if grant.kind is GrantKind.ENTITY else ())
-        and wanted.target_identifier in (None, grant.target)
+        and wanted.context_identifier in (None, _unit(grant))
+        and wanted.target_identifier in (None, grant.found_by(call.caller.context))
         and (not wanted.permission_types or grant.permission in wanted.permission_types)
         and wanted.permission_state in (None, _state(call, grant))
     ]
@@ -83,7 +83,8 @@ async def query_own_permissions(call: Call) -> PersonalPermissionPage:
                 id=grant.id,
                 # Whoever lets the company handle its invoices.
                 context_identifier=_unit(grant) if grant.kind is GrantKind.ENTITY else None,
-                authorized_identifier=_identifier(grant.subject),
+                # Only where it is another than the caller's own, e.g. the NIP of a person who logged in by PESEL.
+                authorized_identifier=_identifier(grant.subject) if grant.subject != subject else None,
                 target_identifier=grant.target,
                 permission_scope=HeldPermission(grant.permission),
                 description=grant.description,
@@ -121,8 +122,8 @@ async def query_person_permissions(call: Call) -> PersonPermissionPage:
         if (_is_in_context(call, grant) if wanted.scope == Scope.IN_CONTEXT else _is_granted(call, grant))
         and wanted.author_identifier in (None, _author(grant.author))
         and wanted.authorized_identifier in (None, _identifier(grant.subject))
-        and wanted.context_identifier in (None, _unit(grant) if grant.kind is GrantKind.SUBUNIT else ())
-        and wanted.target_identifier in (None, grant.target)
+        and wanted.context_identifier in (None, _unit(grant))
+        and wanted.target_identifier in (None, grant.found_by(call.caller.context))
         and (not wanted.permission_types or grant.permission in wanted.permission_types)
         and wanted.permission_state in (None, _state(call, grant))
     ]
@@ -165,7 +166,7 @@ def _is_granted(call: Call, grant: Grant) -> bool:
         grant.kind in kinds
         and grant.grantor == call.caller.context
         and grant.author is not None
-        and grant.author == call.caller.subject
+        and is_callers(call, grant.author)
     )
 
 

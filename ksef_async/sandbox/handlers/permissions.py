@@ -90,7 +90,8 @@ async def grant_to_entity(call: Call) -> OperationStarted:
     code = _SUCCEEDED
     if _context(call).type not in (ContextType.NIP, ContextType.INTERNAL_ID):
         code = _WRONG_ROLE
-    elif request.subject_identifier.value == nip_of(_context(call)):
+    elif _context(call) == Context(ContextType.NIP, request.subject_identifier.value):
+        # A company does not need what it owns; one of its units may let it handle the unit's invoices.
         code = PermissionOperationCode.FORBIDDEN_LINK
     grants = [
         _grant(call, GrantKind.ENTITY, request, permission=each.type, can_delegate=each.can_delegate)
@@ -124,7 +125,7 @@ async def grant_indirectly(call: Call) -> OperationStarted:
         code = _WRONG_ROLE
     elif target.type != TargetType.ALL_PARTNERS:
         client = Context(ContextType(target.type.value), target.value or "")
-        if not call.world.grants.delegates(client, _context(call), call.now):
+        if not call.world.grants.has_client(_context(call), client, call.now):
             code = _WRONG_RELATION
     grants = [_grant(call, GrantKind.INDIRECT, request, permission=each, target=target) for each in request.permissions]
     return _start(call, "CredentialsManage", code, grants)

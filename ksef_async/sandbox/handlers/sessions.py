@@ -33,10 +33,11 @@ from ...models.sessions import (
 from ...protocol.error_codes import ErrorCode
 from ...protocol.lifecycle import session_outcome
 from ...protocol.wire import WireError
+from ..checks import checked
 from ..documents import StoredDocument
 from ..filing import file_invoice
 from ..intake import Document, Rejected, examine
-from ..lookup import find_session, find_session_of, page_of
+from ..lookup import find_session, find_session_of, page_of, shows_session
 from ..online import OnlineSession
 from ..refusals import InvalidInput, Refusal
 from ..router import WIRE, Call
@@ -261,10 +262,11 @@ async def list_sessions(call: Call) -> SessionPage:
         wanted = WIRE.load({name.replace("_", ""): value for name, value in query.items()}, SessionFilter)
     except WireError as error:
         raise InvalidInput(*problems_in_words(error)) from error
+    checked(wanted)
     found = [
         session
         for session in reversed(call.world.sessions.values())
-        if session.context == call.caller.context and _fits(session, wanted, call.now)
+        if shows_session(call, session) and _fits(session, wanted, call.now)
     ]
     rows, token = page_of(found, call, size)
     return SessionPage(tuple(_summary(session, call.now) for session in rows), token)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from typing import Final
 
 from ...models.common import Context, ContextType
@@ -22,7 +22,6 @@ from ...models.testdata import (
 from ...protocol.error_codes import ErrorCode
 from ..checks import checked_body
 from ..grants import Grant, GrantKind
-from ..intake import WARSAW
 from ..refusals import InvalidInput, Refusal
 from ..registry import Person, Role
 from ..router import Call
@@ -164,12 +163,12 @@ async def grant_test_attachments(call: Call) -> None:
 
 
 async def revoke_test_attachments(call: Call) -> None:
-    """POST /testdata/attachment/revoke; the consent lasts until the day begins in Poland [INF]."""
+    """POST /testdata/attachment/revoke; the consent ends as that day begins in UTC, as the Ministry's test reads it."""
     request: RevokeAttachmentsRequest = call.body
     attachments = call.world.grants.registry.attachments
     if request.nip in attachments:
         day = request.expected_end_date
-        end = call.now if day is None else datetime.combine(day, time(), WARSAW)
+        end = call.now if day is None else datetime.combine(day, time(), UTC)
         attachments[request.nip] = max(end, call.now)
 
 
