@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -207,3 +208,17 @@ async def test_port_in_use_is_told(sandbox: Sandbox) -> None:
 
     assert result.code == 1
     assert "in use" in result.err
+
+
+async def test_demo_runs_where_the_system_has_no_time_zone_database() -> None:
+    result = await run("demo", PYTHONTZPATH="")
+
+    assert result.code == 0, result.err
+    assert "UPO" in result.out
+
+
+def test_the_time_zone_database_is_a_dependency_everywhere() -> None:
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8"))["project"]
+
+    (requirement,) = [each for each in project["dependencies"] if each.startswith("tzdata")]
+    assert ";" not in requirement
