@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import anyio
@@ -28,6 +29,8 @@ from .shielding import finish
 from .transport import AiohttpTransport
 
 if TYPE_CHECKING:
+    import ssl
+
     import aiohttp
 
     from .downloads.manager import Downloads
@@ -116,7 +119,8 @@ class KsefClient(anyio.AsyncContextManagerMixin):
     Args:
         environment: Where KSeF is.
         credentials: Who logs in, and how.
-        session: An aiohttp session to borrow; it stays open. By default the client opens and closes its own.
+        session: An aiohttp session to borrow; it stays open. By default the client opens and closes its own. A borrowed
+            one has its own proxy and certificates.
         connect_timeout: Seconds for a connection to stand.
         answer_timeout: Seconds from then on for an answer.
         retry: How hard to try, and how long to wait for a rate limit before `RateLimitedError` is raised.
@@ -126,9 +130,15 @@ class KsefClient(anyio.AsyncContextManagerMixin):
             issuer KSeF asks.
         revoke_on_exit: End the login at KSeF when the client is left; otherwise it lives on for up to 7 days,
             unused.
+        proxy: Address of the proxy for every request, signed links included: ``http://host:3128``, or
+            ``http://user:password@host:3128``. By default what HTTPS_PROXY and NO_PROXY in the environment say (not
+            for this machine; HTTP_PROXY counts for plain http, see `Environment`); empty for none at all.
+        ssl_context: Decides which certificates are trusted; by default those of the system, or of SSL_CERT_FILE.
+        ca_file: Certificates of authorities (PEM) that are trusted besides, such as the company's own.
 
     Raises:
-        LocalProtocolError: ``session`` would send credentials of its own.
+        LocalProtocolError: ``session`` would send credentials of its own; ``proxy`` or ``ca_file`` cannot be used; or
+            two arguments exclude each other.
     """
 
     #: Opening, following and listing sessions.
@@ -149,11 +159,21 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         hook: Hook | None = None,
         login_cadence: Cadence | None = None,
         revoke_on_exit: bool = False,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        ca_file: Path | str | None = None,
     ) -> None:
         WIRE.prepare()
         self.environment = environment
         self._credentials = credentials
-        self._transport = AiohttpTransport(session, connect_timeout=connect_timeout, answer_timeout=answer_timeout)
+        self._transport = AiohttpTransport(
+            session,
+            connect_timeout=connect_timeout,
+            answer_timeout=answer_timeout,
+            proxy=proxy,
+            ssl_context=ssl_context,
+            ca_file=ca_file,
+        )
         caller = Caller(environment, self._transport, retry=retry, pacer=pacer, hook=hook)
         self._keys = keys = PublicKeys(caller)
         self._tokens = AccessTokens(caller, keys, credentials, cadence=login_cadence)

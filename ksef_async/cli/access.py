@@ -14,7 +14,7 @@ import anyio.to_thread
 import attrs
 from cyclopts import Parameter
 
-from ..auth.credentials import KsefToken
+from ..auth.credentials import Credentials, KsefToken
 from ..client import KsefClient
 from ..environment import Environment
 from ..errors import CryptoError, LocalProtocolError
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Access", "Settled"]
 
 _NAMED: Final = {"TEST": Environment.TEST, "DEMO": Environment.DEMO, "PRODUCTION": Environment.PRODUCTION}
-_NAMES: Final = ("KSEF_ENV", "KSEF_NIP", *CREDENTIAL_NAMES, "KSEF_JOURNAL", "KSEF_JOURNAL_KEY")
+_NETWORK_NAMES: Final = ("KSEF_PROXY", "KSEF_CA_FILE")
+_NAMES: Final = ("KSEF_ENV", "KSEF_NIP", *CREDENTIAL_NAMES, "KSEF_JOURNAL", "KSEF_JOURNAL_KEY", *_NETWORK_NAMES)
 
 
 @attrs.frozen(kw_only=True)
@@ -84,12 +85,12 @@ class Settled:
 
         Raises:
             UsageError: There are no usable credentials; see `load_credentials`. Or the certificate has expired, by
-                KSeF's clock, or is not valid yet.
+                KSeF's clock, or is not valid yet. Or the proxy's address, or the file of authorities, cannot be used.
             KsefError: As `KsefClient.log_in`.
         """
         environment = self.environment
         credentials = await load_credentials(self.values, self.nip)
-        async with KsefClient(environment, credentials, hook=hook, revoke_on_exit=True) as client:
+        async with await anyio.to_thread.run_sync(self._client, environment, credentials, hook) as client:
             try:
                 await client.log_in()
             except CryptoError as error:
@@ -98,6 +99,20 @@ class Settled:
                 raise UsageError(str(error)) from error
             await client.pacing.adopt_limits()
             yield client
+
+    def _client(self, environment: Environment, credentials: Credentials, hook: Hook | None) -> KsefClient:
+        try:
+            return KsefClient(
+                environment,
+                credentials,
+                hook=hook,
+                revoke_on_exit=True,
+                # Empty means none at all, whatever HTTPS_PROXY says.
+                proxy=self.values.get("KSEF_PROXY"),
+                ca_file=self.values.get("KSEF_CA_FILE") or None,
+            )
+        except LocalProtocolError as error:
+            raise UsageError(f"KSEF_PROXY (--proxy) or KSEF_CA_FILE (--ca-file) cannot be used: {error}") from error
 
     @asynccontextmanager
     async def submissions(
@@ -136,18 +151,32 @@ class Access:
         Path | None, Parameter(help="Journal; by default KSEF_JOURNAL, or ksef-ENVIRONMENT.db in this folder.")
     ] = None
     json: Annotated[bool, Parameter(negative="", help="Print one JSON object, and no progress.")] = False
+    proxy: Annotated[
+        str | None,
+        Parameter(help="http://HOST:PORT; by default KSEF_PROXY (with a password, too), or HTTPS_PROXY and NO_PROXY."),
+    ] = None
+    ca_file: Annotated[
+        Path | None,
+        Parameter(help="Authorities (PEM) trusted besides the system's; by default KSEF_CA_FILE, or none."),
+    ] = None
 
     async def settle(self) -> Settled:
         """Read environment and file; the file wins.
 
         Raises:
-            UsageError: See `read_values`.
+            UsageError: See `read_values`. Or ``--proxy`` holds a password, which every process could read.
         """
         values = {name: os.environ[name] for name in _NAMES if name in os.environ}
         if self.credentials is not None:
             values |= await anyio.to_thread.run_sync(read_values, self.credentials, _NAMES)
         if self.journal is not None:
             values["KSEF_JOURNAL"] = str(self.journal)
+        if self.proxy is not None:
+            if "@" in self.proxy:
+                raise UsageError("--proxy takes no password: put it into KSEF_PROXY, or into a file for --credentials.")
+            values["KSEF_PROXY"] = self.proxy
+        if self.ca_file is not None:
+            values["KSEF_CA_FILE"] = str(self.ca_file)
         return Settled(values=values)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException
@@ -14,6 +16,7 @@ from ..client import KsefClient
 from ..environment import Environment
 from ..protocol.pacing import AddressBudget, Pacer
 from ..submissions import Engine, Settings, Submissions
+from ..transport import tls_context
 
 __all__ = ["KsefClientDep", "KsefService", "SubmissionsDep", "journal_of", "service_of"]
 
@@ -31,8 +34,14 @@ class KsefService:
         deliver: Deliver in this process; False where a worker does, with the same journal.
         stream_lifetime: Seconds after which an event stream ends; a browser opens it again by itself. Servers wait for
             open streams when they stop, for so long at most.
+        proxy: Address of the proxy for all clients; by default the environment's, see `KsefClient`.
+        ssl_context: Decides which certificates they trust.
+        ca_file: Certificates of authorities (PEM) that they trust besides the system's.
         client_options: For every `KsefClient`: ``hook=``, ``retry=``, ``answer_timeout=``, ... By default each has
             a pacer of its own, and all share what KSeF grants their address.
+
+    Raises:
+        LocalProtocolError: An argument cannot be used, or not beside another; see `KsefClient`.
     """
 
     def __init__(
@@ -46,12 +55,17 @@ class KsefService:
         settings: Settings | None = None,
         deliver: bool = True,
         stream_lifetime: float = 30.0,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        ca_file: Path | str | None = None,
         client_options: Mapping[str, Any] | None = None,
     ) -> None:
         self._deliver = deliver
         self.stream_lifetime = stream_lifetime
         address = AddressBudget()
-        options = client_options or {}
+        # One context for all: it holds every certificate of the system.
+        network = {"proxy": proxy, "ssl_context": tls_context(ssl_context, ca_file)}
+        options = {name: value for name, value in network.items() if value is not None} | dict(client_options or {})
         settings = settings or Settings()
         #: By NIP; open while the lifespan lasts.
         self.clients: Mapping[str, KsefClient] = {

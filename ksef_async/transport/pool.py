@@ -1,0 +1,261 @@
+"""Requests over a pool of aiohttp's connections."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import re
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Protocol
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.payload import Payload
+from yarl import URL
+
+from ..errors import AnswerTimeoutError, LocalProtocolError, RemoteProtocolError, TransportError
+from ..protocol.bodies import ACCEPT_ENCODING
+from ..protocol.messages import FileBody, RawRequest, RawResponse
+from .failures import failure_of, proxy_wants_a_password
+from .files import FilePayload, payload_of
+from .proxies import Proxies, Proxy
+from .reading import read_body
+from .tls import tls_context
+
+__all__ = ["AiohttpTransport", "Transport"]
+
+
+class Transport(Protocol):
+    """Sends a request as it stands and returns the whole answer."""
+
+    async def send(self, request: RawRequest, /) -> RawResponse:
+        """Send ``request``.
+
+        Raises:
+            TransportError: No complete answer came.
+        """
+        ...
+
+
+class AiohttpTransport:
+    """A transport on an aiohttp connection pool.
+
+    Args:
+        session: A pool of the caller's, which stays open; None for one of our own. Proxies and certificates are
+            then its own, the environment's variables included.
+        connect_timeout: Seconds for a connection to stand.
+        answer_timeout: Seconds from then on for the whole answer.
+        proxy: Address of the proxy for every request, e.g. ``http://user:password@proxy.example:3128``; by default
+            the environment's (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), and none at all where this is empty.
+        ssl_context: Decides which certificates are trusted.
+        ca_file: Certificates of authorities (PEM) that are trusted besides the system's.
+
+    Raises:
+        LocalProtocolError: ``session`` would add credentials of its own to every request, signed links included;
+            or an argument cannot be used, or not beside another.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession | None = None,
+        *,
+        connect_timeout: float = 10.0,
+        answer_timeout: float = 60.0,
+        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        ca_file: Path | str | None = None,
+    ) -> None:
+        if session is not None:
+            _check_borrowed(session, {"proxy": proxy, "ssl_context": ssl_context, "ca_file": ca_file})
+        self._owned = session is None
+        self._session = session
+        self._proxies = Proxies.choose(proxy, os.environ if self._owned else {})
+        self._tls = tls_context(ssl_context, ca_file)
+        self._timeout = aiohttp.ClientTimeout(
+            total=connect_timeout + answer_timeout, sock_connect=connect_timeout, sock_read=answer_timeout
+        )
+        self._file_timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout, sock_read=answer_timeout)
+        self._answer_timeout = answer_timeout
+        #: Seconds for each piece of a file to be taken, and then for the answer.
+        self._patience = connect_timeout + answer_timeout
+
+    async def send(self, request: RawRequest) -> RawResponse:
+        """Send ``request``; redirects are answers, not followed.
+
+        A file is sent however long it takes: what is timed is how long the other side takes for each piece of it.
+
+        Raises:
+            ConnectError: KSeF could not be reached.
+            AnswerTimeoutError: The answer took too long.
+            TransportError: The connection broke, or what came is not HTTP.
+            RemoteProtocolError: The answer is larger than `RawRequest.largest_answer`, or compressed in a way that
+                was not asked for; the address, which KSeF gave, cannot be used.
+            LocalProtocolError: The file to be sent is shorter than it should be; a header has a line break in it.
+            OSError: The file to be sent cannot be read.
+        """
+        if isinstance(request.body, FileBody):
+            return await self._send_file(request, request.body)
+        return await self._exchange(request, payload_of(request.body), request.headers, self._timeout)
+
+    async def _send_file(self, request: RawRequest, body: FileBody) -> RawResponse:
+        headers = {**request.headers, "Content-Length": str(body.size)}
+        pieces = None
+        try:
+            async with asyncio.timeout(self._patience) as limit:
+                pieces = FilePayload(body, limit, self._patience)
+                return await self._exchange(request, pieces, headers, self._file_timeout)
+        except TimeoutError:
+            raise AnswerTimeoutError(
+                f"{request.operation}: for {self._patience:g} s the other side took no more of the file, or gave no "
+                "answer; it may have come through all the same.",
+                maybe_delivered=True,
+            ) from None
+        except TransportError:
+            if pieces is not None and pieces.failure is not None:
+                raise pieces.failure from None
+            raise
+
+    async def _exchange(
+        self,
+        request: RawRequest,
+        payload: bytes | io.BytesIO | Payload | None,
+        headers: Mapping[str, str],
+        timeout: aiohttp.ClientTimeout,
+    ) -> RawResponse:
+        url = _checked_address(request, headers)
+        proxy = self._proxies.for_url(request.url)
+        if self._session is None:
+            self._session = self._pool()
+        # A pool of the caller's does not tell how far a request came.
+        progress = {"was_sent": not self._owned}
+        try:
+            async with self._session.request(
+                request.method,
+                url,
+                data=payload,
+                headers={**headers, "Accept-Encoding": ACCEPT_ENCODING, **_plain_authorization(url, proxy)},
+                allow_redirects=False,
+                auto_decompress=False,
+                middlewares=(*_middlewares_of(self._session), _sent_once),
+                proxy=None if proxy is None else proxy.url,
+                proxy_headers=None if proxy is None else _authorization(proxy),
+                raise_for_status=False,
+                timeout=timeout,
+                trace_request_ctx=progress,
+            ) as response:
+                if response.status == 407 and proxy is not None:
+                    raise proxy_wants_a_password(request.operation, proxy)
+                body = await read_body(request, response)
+                lower = {name.lower(): value for name, value in response.headers.items()}
+                return RawResponse(status=response.status, headers=lower, body=body)
+        # Not all that aiohttp's parsers raise is of its own kinds.
+        except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, ArithmeticError, LookupError) as error:
+            failure = failure_of(
+                error,
+                operation=request.operation,
+                proxy=proxy,
+                was_sent=progress["was_sent"],
+                answer_timeout=self._answer_timeout,
+            )
+        # Out here it has no context: what aiohttp raised holds addresses, and with them secrets.
+        raise failure from None
+
+    def _pool(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            # Firewall cookies must not tie the calls of a process together, hence the dummy jar.
+            cookie_jar=aiohttp.DummyCookieJar(),
+            connector=aiohttp.TCPConnector(ssl=self._tls or True),
+            trace_configs=[_progress()],
+            # With True it would read `.netrc`, whose credentials would go to signed links too.
+            trust_env=False,
+        )
+
+    async def aclose(self) -> None:
+        """Close the pool, if it is ours."""
+        if self._owned and self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+def _checked_address(request: RawRequest, headers: Mapping[str, str]) -> URL:
+    """Return the address; refuse what aiohttp would refuse later, with the same exceptions as for a wrong answer."""
+    try:
+        # As it stands: rewriting the escapes of a signed link may break its signature.
+        url = URL(request.url, encoded=True)
+        is_usable = bool(url.host and url.port) and re.fullmatch(r"[!-~]+", request.url) is not None
+    except ValueError:
+        is_usable = False
+    if not is_usable or not re.fullmatch(r"[A-Z]+", request.method):
+        raise RemoteProtocolError(
+            f"{request.operation}: nothing can be sent to the address that KSeF gave.", operation=request.operation
+        )
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[\t -~\x80-\uD7FF]*", value):
+            raise LocalProtocolError(f"{request.operation}: a header cannot be sent as it is; nothing was sent.")
+    return url
+
+
+def _check_borrowed(session: aiohttp.ClientSession, others: Mapping[str, object]) -> None:
+    if session.auth or "Authorization" in session.headers:
+        raise LocalProtocolError(
+            "The aiohttp session sends an Authorization header by default; it would reach signed links too."
+        )
+    if session.trust_env:
+        raise LocalProtocolError(
+            "The aiohttp session has trust_env=True, so credentials from .netrc would reach signed links too; "
+            "leave it out, and name a proxy by aiohttp.ClientSession(proxy=...)."
+        )
+    if excluded := [name for name, value in others.items() if value is not None]:
+        raise LocalProtocolError(
+            f"session and {excluded[0]} exclude each other: a borrowed session has its own proxy (its argument "
+            "proxy=) and certificates (its connector's ssl=)."
+        )
+
+
+def _authorization(proxy: Proxy) -> dict[str, str]:
+    return {} if proxy.authorization is None else {"Proxy-Authorization": proxy.authorization}
+
+
+def _plain_authorization(url: URL, proxy: Proxy | None) -> dict[str, str]:
+    # Without TLS the proxy reads the request itself; with it, only what asks it for the connection.
+    return _authorization(proxy) if proxy is not None and url.scheme == "http" else {}
+
+
+def _progress() -> aiohttp.TraceConfig:
+    """Note when a request begins to leave: until then KSeF has not seen it, however it ends."""
+
+    async def note(
+        _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams
+    ) -> None:
+        context.trace_request_ctx["was_sent"] = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(note)
+    return trace
+
+
+def _middlewares_of(session: aiohttp.ClientSession) -> tuple[aiohttp.ClientMiddlewareType, ...]:
+    # Those of a request take the place of the session's, which a borrowed session may have, and no public name tells.
+    return tuple(getattr(session, "_middlewares", ()))
+
+
+class _ConnectionLostError(aiohttp.ClientConnectionError):
+    """A connection that broke, of a kind for which aiohttp does not repeat the request."""
+
+
+async def _sent_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from repeating a GET, PUT or DELETE by itself: what is repeated, and when, is ours to say.
+
+    It does so for the exceptions below, once, and has no setting against it (aiohttp#10790); a middleware is called
+    for each attempt, and what it raises is what aiohttp decides by.
+    """
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _ConnectionLostError(type(error).__name__) from None
