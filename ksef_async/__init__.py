@@ -96,6 +96,7 @@ if TYPE_CHECKING:
     from .models.events import (
         AnswerIncomplete,
         Event,
+        ExportReplaced,
         RequestAnswered,
         RequestFailed,
         RequestPaced,
@@ -182,6 +183,7 @@ __all__ = [
     "Event",
     "Export",
     "ExportFailedError",
+    "ExportReplaced",
     "ExportedInvoice",
     "Feature",
     "ForbiddenError",
@@ -293,6 +295,7 @@ _LATER: Final = {
     "EntityPermission": "models.permissions",
     "Event": "models.events",
     "Export": "downloads.export",
+    "ExportReplaced": "models.events",
     "ExportedInvoice": "downloads.package",
     "IdDocument": "models.subjects",
     "IdentifiedPersonDetails": "models.subjects",

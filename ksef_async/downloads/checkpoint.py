@@ -1,7 +1,8 @@
 """Where an incremental download stands: what a user stores, and goes on from.
 
 The rule: a cursor goes back to KSeF in the very text that KSeF wrote, and both ends of a range count as inside; so
-the numbers of the invoices that lie on the cursor are kept beside it, and are not given again.
+the numbers of the invoices at and above the cursor are kept beside it, and are not given again. Where a download looks
+back below its cursor, the numbers down to there are kept as well.
 """
 
 from __future__ import annotations
@@ -13,12 +14,21 @@ import attrs
 import orjson
 
 from ..errors import LocalProtocolError
-from ..models.invoices import InvoiceMetadata, InvoiceSubject
+from ..models.invoices import InvoiceSubject
 from ..models.times import ServerTime
 
-__all__ = ["Checkpoint", "Position"]
+__all__ = ["Checkpoint", "Position", "TakenInvoice"]
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+
+
+@attrs.frozen
+class TakenInvoice:
+    """An invoice that was given already."""
+
+    ksef_number: str
+    #: Its permanent storage date, as KSeF wrote it; None where it is not known.
+    stored_at: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -28,29 +38,19 @@ class Position:
     subject_type: InvoiceSubject
     #: A permanent storage date, as KSeF wrote it: everything before it was taken.
     cursor: str
-    #: KSeF numbers of the invoices at or after ``cursor`` that were taken.
-    taken: tuple[str, ...] = ()
+    #: From this permanent storage date on, ``taken`` names every invoice that was taken; at most ``cursor``.
+    known_from: str = attrs.field()
+    #: The invoices at or after ``known_from`` that were taken.
+    taken: tuple[TakenInvoice, ...] = ()
+
+    @known_from.default
+    def _default_known_from(self) -> str:
+        return self.cursor
 
     @property
     def moment(self) -> ServerTime:
         """The cursor as a time."""
         return ServerTime.parse(self.cursor)
-
-    def after(self, invoice: InvoiceMetadata) -> Position:
-        """The position once ``invoice`` is taken; invoices are taken in the order of their storage."""
-        date = invoice.permanent_storage_date
-        if date <= self.moment:
-            return attrs.evolve(self, taken=(*self.taken, invoice.ksef_number))
-        return attrs.evolve(self, cursor=date.text, taken=(invoice.ksef_number,))
-
-    def moved_to(self, border: ServerTime, invoices: tuple[InvoiceMetadata, ...]) -> Position:
-        """The position once everything up to ``border`` is taken, ``invoices`` being the last package."""
-        if border < self.moment:
-            return self
-        beyond = [each.ksef_number for each in invoices if each.permanent_storage_date >= border]
-        if border == self.moment:
-            beyond = [*self.taken, *beyond]
-        return attrs.evolve(self, cursor=border.text, taken=tuple(dict.fromkeys(beyond)))
 
 
 @attrs.frozen
@@ -71,31 +71,58 @@ class Checkpoint:
     def to_json(self) -> str:
         """As versioned JSON."""
         positions = {
-            each.subject_type.value: {"cursor": each.cursor, "taken": list(each.taken)} for each in self.positions
+            each.subject_type.value: {
+                "cursor": each.cursor,
+                "knownFrom": each.known_from,
+                "taken": [(taken.ksef_number, taken.stored_at) for taken in each.taken],
+            }
+            for each in self.positions
         }
         return orjson.dumps({"version": _VERSION, "positions": positions}).decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """The other direction of `to_json`.
+        """The other direction of `to_json`; reads what earlier versions of this library wrote, too.
 
         Raises:
             LocalProtocolError: Not a checkpoint, or one of a later version of this library.
         """
         try:
             content: dict[str, Any] = orjson.loads(text)
-            if content["version"] != _VERSION:
+            version = content["version"]
+            if version not in (1, _VERSION):
                 raise LocalProtocolError(
-                    f"The checkpoint has version {content['version']}; this ksef_async reads version {_VERSION}."
+                    f"The checkpoint has version {version}; this ksef_async reads up to version {_VERSION}."
                 )
-            return cls(tuple(_position(name, each) for name, each in content["positions"].items()))
+            read = _position if version == _VERSION else _first_position
+            return cls(tuple(read(name, each) for name, each in content["positions"].items()))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise LocalProtocolError(f"This is no checkpoint of a download: {error!r}.") from None
 
 
 def _position(name: str, content: dict[str, Any]) -> Position:
-    cursor, taken = content["cursor"], content["taken"]
-    datetime.fromisoformat(cursor)
-    if not all(isinstance(number, str) for number in taken):
-        raise ValueError("a KSeF number is a string")
-    return Position(subject_type=InvoiceSubject(name), cursor=cursor, taken=tuple(taken))
+    return Position(
+        subject_type=InvoiceSubject(name),
+        cursor=_moment(content["cursor"]),
+        known_from=_moment(content["knownFrom"]),
+        taken=tuple(
+            TakenInvoice(_number(number), None if date is None else _moment(date)) for number, date in content["taken"]
+        ),
+    )
+
+
+def _first_position(name: str, content: dict[str, Any]) -> Position:
+    # Version 1 kept the numbers at and above the cursor, without their dates.
+    taken = tuple(TakenInvoice(_number(number)) for number in content["taken"])
+    return Position(subject_type=InvoiceSubject(name), cursor=_moment(content["cursor"]), taken=taken)
+
+
+def _moment(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
+def _number(number: object) -> str:
+    if not isinstance(number, str):
+        raise TypeError("a KSeF number is a string")
+    return number

@@ -42,7 +42,7 @@ class Downloads:
         only_metadata: bool = False,
         compression: CompressionType = CompressionType.ZIP,
     ) -> Export:
-        """Ask KSeF for a package: one POST, then the export exists at KSeF.
+        """Ask KSeF for a package; after a lost answer again, as hard as `RetryPolicy` says.
 
         Args:
             filters: Which invoices; at most 10,000 of them, or 1 GB, come in one package, the oldest first.
@@ -58,8 +58,8 @@ class Downloads:
                 ``filters.subject_type`` (21181).
             RateLimitedError: KSeF takes 20 exports an hour; ``retry_after`` is in seconds.
             CryptoError: KSeF offers no usable public key.
-            TransportError, ApiError, RemoteProtocolError: The call failed. An export that was begun unheard does no
-                harm but counts among the 20.
+            TransportError, ApiError, RemoteProtocolError: The call failed, after a lost answer several times. Exports
+                that were begun without an answer do no harm, but count among the 20.
 
         Source: POST /invoices/exports.
         """
@@ -106,6 +106,7 @@ class Downloads:
         checkpoint: Checkpoint | None = None,
         follow: bool = False,
         interval: timedelta = SYNC_INTERVAL,
+        overlap: timedelta = timedelta(),
     ) -> Sync:
         """Every invoice stored at KSeF since then, each once, as an async iterator that can be gone on with.
 
@@ -119,9 +120,15 @@ class Downloads:
             follow: Go on for ever: look again for each subject type when ``interval`` has passed. Otherwise stop
                 at what is there now.
             interval: Between two looks at one subject type; the Ministry advises 15 minutes and more.
+            overlap: How far each look goes back below what was taken, up to 90 days. KSeF's index lags behind its
+                storage, and invoices have turned up below a mark up to which KSeF had said that all is there
+                (CIRFMF/ksef-docs#557, #711). What was taken within the overlap is remembered in the checkpoint (up
+                to 10,000 invoices for each subject type), so nothing comes twice. A checkpoint without an overlap
+                knows nothing of what lies below it: after such a one, looking back begins there.
 
         Raises:
-            InvalidFieldError: ``since`` has no time zone, or ``subject_types`` is empty; nothing was sent.
+            InvalidFieldError: ``since`` has no time zone, ``subject_types`` is empty, or ``overlap`` is out of its
+                bounds; nothing was sent.
 
         Source: POST /invoices/exports; pobieranie-faktur/przyrostowe-pobieranie-faktur.md.
         """
@@ -133,6 +140,8 @@ class Downloads:
             checkpoint=checkpoint or Checkpoint(),
             follow=follow,
             interval=interval,
+            overlap=overlap,
+            report=self._api.report,
         )
 
     def _handle(self, reference_number: str, encryption: EncryptionInfo, *, only_metadata: bool) -> Export:

@@ -20,7 +20,10 @@ from ..models.keys import EncryptionInfo
 from ..shielding import finish
 from .limits import UnpackLimits
 
-__all__ = ["FETCHED_TOGETHER", "close_spool", "fetch_package"]
+__all__ = ["EXPORT_PART", "FETCHED_TOGETHER", "close_spool", "fetch_package"]
+
+#: What fetching a part is called in errors and events.
+EXPORT_PART: Final = "export_part"
 
 #: Parts under way at once: each is held in memory as it is fetched, and has up to 50 MB.
 FETCHED_TOGETHER: Final = 2
@@ -102,14 +105,14 @@ async def _fetch_part(
 ) -> None:
     async with together:
         try:
-            fetched = await api.download("export_part", part.url, largest_answer=part.encrypted_part_size)
+            fetched = await api.download(EXPORT_PART, part.url, largest_answer=part.encrypted_part_size)
         except ForbiddenError:
             # Links live about an hour; asking for the status gives new ones.
             fresh = {each.ordinal_number: each for each in (await renew()).parts}
             if part.ordinal_number not in fresh:
                 raise
             fetched = await api.download(
-                "export_part", fresh[part.ordinal_number].url, largest_answer=part.encrypted_part_size
+                EXPORT_PART, fresh[part.ordinal_number].url, largest_answer=part.encrypted_part_size
             )
         await anyio.to_thread.run_sync(_unseal, part, fetched, encryption, spool, offset, writing)
 
@@ -142,6 +145,4 @@ def _path(part: PackagePart) -> str:
 
 
 def _wrong(problem: str, path: str) -> RemoteProtocolError:
-    return RemoteProtocolError(
-        f"KSeF's package: {problem}; it must not be trusted.", operation="export_part", path=path
-    )
+    return RemoteProtocolError(f"KSeF's package: {problem}; it must not be trusted.", operation=EXPORT_PART, path=path)

@@ -1,8 +1,6 @@
-"""Incremental download: every invoice once, up to the high-water mark, from where the last run stopped.
+"""Incremental download: every invoice once, from where the last run stopped, whatever becomes of single exports.
 
-The rule (pobieranie-faktur/hwm.md): what was stored at or before the high-water mark is final and complete. So each
-export is restricted to it, and the next begins where this one ended: at the mark, or, when KSeF has cut the package
-off, at the storage date of its last invoice.
+Which range is asked for next is decided in `cursor`; here it is asked for, and what fails is begun anew.
 """
 
 from __future__ import annotations
@@ -17,41 +15,52 @@ import anyio
 import attrs
 
 from ..errors import (
+    ApiError,
     BadRequestError,
+    CryptoError,
     ExportFailedError,
+    GoneError,
     InvalidFieldError,
+    KsefError,
     LocalProtocolError,
     RateLimitedError,
     RemoteProtocolError,
     ServerError,
     TransportError,
+    WaitTimeoutError,
 )
-from ..models.invoices import DateRange, DateType, InvoiceFilters, InvoiceMetadata, InvoicePackage, InvoiceSubject
-from ..models.times import ServerTime
+from ..models.events import Event, ExportReplaced, RequestRetried
+from ..models.invoices import DateRange, DateType, InvoiceFilters, InvoiceMetadata, InvoiceSubject
 from ..protocol.error_codes import ErrorCode
-from ..protocol.invoice_queries import LONGEST_RANGE
 from ..protocol.lifecycle import ExportStatusCode
 from .checkpoint import Checkpoint, Position
-from .export import Export
-from .package import DownloadedPackage
+from .cursor import LONGEST_OVERLAP, Cursor, Window, stored_at
+from .export import EXPORT_CADENCE, Export
+from .parts import EXPORT_PART
 
 __all__ = ["SYNC_INTERVAL", "Exporter", "Sync", "SyncedInvoice"]
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 #: Between two looks at one subject type, as the Ministry advises.
 SYNC_INTERVAL: Final = timedelta(minutes=15)
 
-#: Room for clocks that differ, within the 100 days a query may span.
-_WINDOW: Final = LONGEST_RANGE - timedelta(days=1)
-#: How often an export is begun again when KSeF failed with it.
+#: How many exports in a row may fail, hang or be damaged.
 _ATTEMPTS: Final = 3
-#: Seconds until then.
+#: Seconds between them.
 _PAUSE: Final = 30.0
-#: Seconds to wait where KSeF does not say how long.
+#: Seconds to wait where KSeF does not say how long, and at most where it does: its limits are those of an hour.
 _LOCKED_OUT: Final = 60.0
+_LONGEST_PAUSE: Final = 3600.0
+#: Seconds after which waiting for KSeF's limits ends: others of the same context may take turns all the time.
+_RATE_DEADLINE: Final = 2 * 3600.0
+#: The same, while ten exports are running: whatever runs longer than this hangs, and waiting for it does not help.
+_RUNNING_DEADLINE: Final = EXPORT_CADENCE.deadline or 1800.0
+#: How far our clock may be from KSeF's.
+_CLOCKS_DIFFER: Final = timedelta(minutes=1)
 
 
 class Exporter(Protocol):
@@ -78,11 +87,20 @@ class SyncedInvoice:
 class Sync:
     """Every new invoice, oldest first for each subject type: ``async for invoice in client.downloads.sync(...)``.
 
-    Waits out KSeF's limit of 20 exports an hour, for up to an hour. Nothing goes on in the background.
+    Nothing goes on in the background. What is waited for, and how long:
+
+    * KSeF's limit of 20 exports an hour: two hours in all, however long KSeF says.
+    * An export that hangs: 1,800 seconds. Then another one is begun, as after one that failed or is damaged.
+    * Ten exports that run already (21182): 1,800 seconds, since those that run longer hang.
+
+    The hook is told of each of these (`ExportReplaced`, `RequestRetried`), the log as well.
 
     Raises (while iterating):
         ExportFailedError: KSeF could not make a package, three times in a row.
-        RemoteProtocolError: A package is broken, or not what KSeF said of it.
+        WaitTimeoutError: The third export in a row hangs.
+        RemoteProtocolError: The third package in a row is broken, or not what KSeF said of it.
+        BadRequestError: Ten exports hang (21182); they are forgotten by KSeF after some days.
+        RateLimitedError: KSeF's limits were reached for two hours.
         LocalProtocolError: It is being iterated already; or more invoices than a package holds share one storage
             date, so that what follows them cannot be reached.
         LoginFailedError, TransportError, ApiError, CryptoError: A call failed. Iterating again goes on after the
@@ -99,18 +117,25 @@ class Sync:
         checkpoint: Checkpoint,
         follow: bool,
         interval: timedelta,
+        overlap: timedelta,
+        report: Callable[[Event], None],
     ) -> None:
         if since.tzinfo is None:
             raise InvalidFieldError("since", f"must have a time zone; it is {since.isoformat()}")
         if not subject_types:
             raise InvalidFieldError("subject_types", "must name at least one")
+        if not timedelta() <= overlap <= LONGEST_OVERLAP:
+            raise InvalidFieldError("overlap", f"must be between 0 and {LONGEST_OVERLAP.days} days; it is {overlap}")
         self._exporter = exporter
         self._now = now
         self._since = since
         self._subject_types = tuple(dict.fromkeys(subject_types))
         self._follow = follow
         self._interval = interval
+        self._overlap = overlap
+        self._report = report
         self._is_running = False
+        self._is_cut_short = False
         #: Where to go on after the invoices that were taken: one is taken when the next is asked for.
         self.checkpoint = checkpoint
 
@@ -139,90 +164,132 @@ class Sync:
         position = self.checkpoint.of(subject_type)
         if position is None:
             position = Position(subject_type=subject_type, cursor=self._since.isoformat())
+        cursor = Cursor(position, self._overlap, self._now())
+        following, failures = cursor.look_back, 0
         while True:
-            start = position.moment
-            end = None if self._now() - start < _WINDOW else start + _WINDOW
-            export = await self._ready(_filters(subject_type, start, end))
-            if export is None:
-                return
-            async with export.package() as package:
-                package.sort(lambda invoice: invoice.permanent_storage_date)
-                taken = set(position.taken)
-                async for invoice in package:
-                    number = invoice.metadata.ksef_number
-                    if number in taken:
-                        continue
-                    if invoice.xml is None:
-                        raise _unexpected(f"Export {export.reference_number} lacks the document of {number}")
-                    position = position.after(invoice.metadata)
-                    checkpoint = self.checkpoint.with_position(position)
-                    yield SyncedInvoice(invoice.metadata, invoice.xml, subject_type, checkpoint)
-                    self.checkpoint = checkpoint
-                border = _border(export, package)
-                position = position.moved_to(border, package.metadata)
-            self.checkpoint = self.checkpoint.with_position(position)
-            if package.info.is_truncated:
-                _check_progress(package.info, start, border, is_new=len(taken) < package.info.invoice_count)
-            elif end is None or border < end:
-                return
-
-    async def _ready(self, filters: InvoiceFilters) -> Export | None:
-        """An export whose package is ready; None when there cannot be anything new yet."""
-        for attempt in range(1, _ATTEMPTS + 1):
+            window = Window.beginning(following, self._now())
+            reference_number, count = None, 0
             try:
-                export = await _within_limits(lambda: self._exporter.export(filters))
-                await _within_limits(export.wait)
-                return export
-            except BadRequestError as error:
-                if error.code == ErrorCode.RANGE_NOT_AVAILABLE:
-                    return None
-                raise
-            except (ExportFailedError, ServerError, TransportError) as error:
-                if isinstance(error, ExportFailedError) and error.code == ExportStatusCode.RANGE_NOT_AVAILABLE:
-                    return None
-                if attempt == _ATTEMPTS:
+                export = await self._within_limits(self._exporter.export, _filters(subject_type, window))
+                reference_number = export.reference_number
+                await self._within_limits(export.wait, EXPORT_CADENCE)
+                async with export.package(EXPORT_CADENCE) as package:
+                    package.sort(_storage_order(window))
+                    cursor.begin(window, package.info, package.metadata, self._now())
+                    async for invoice in package:
+                        metadata, xml = invoice.metadata, invoice.xml
+                        if not cursor.is_new(metadata):
+                            continue
+                        if xml is None:
+                            raise _unexpected(f"Export {reference_number} lacks the document of {metadata.ksef_number}")
+                        cursor.take(metadata)
+                        checkpoint = self.checkpoint.with_position(cursor.position)
+                        yield SyncedInvoice(metadata, xml, subject_type, checkpoint)
+                        self.checkpoint = checkpoint
+                        count += 1
+                    reached = cursor.finish(window, package.info)
+                    self.checkpoint = self.checkpoint.with_position(cursor.position)
+            except KsefError as error:
+                if _is_out_of_range(error, window, self._now()):
+                    return
+                if _is_invalid(error) and window.is_too_long(self._now()):
+                    continue
+                failures += 1
+                if failures >= _ATTEMPTS or not _may_go_better(error):
                     raise
-                # An export that nobody fetches does no harm.
-                _log.info("An export has failed and is begun again: %s", error)
-                await anyio.sleep(_PAUSE)
-        raise AssertionError("the last attempt returns or raises")
+                await self._begin_anew(reference_number, failures, error)
+                continue
+            failures = 0
+            if cursor.is_cut_short:
+                self._tell_once_that_less_is_looked_back(cursor)
+            if reached is None:
+                return
+            if package.info.is_truncated and reached <= window.start and not count:
+                raise LocalProtocolError(
+                    f"More invoices than fit into a package ({package.info.invoice_count:,}) share one storage date "
+                    f"({reached.text}); what follows them cannot be reached."
+                )
+            following = max(reached, window.start)
+
+    async def _begin_anew(self, reference_number: str | None, attempt: int, error: KsefError) -> None:
+        """Tell that another export is begun, after a pause; one that nobody fetches does no harm."""
+        _log.warning("Export %s is given up, another is begun in %.0f s: %s", reference_number or "", _PAUSE, error)
+        self._report(ExportReplaced(reference_number=reference_number, attempt=attempt, error=error, delay=_PAUSE))
+        await anyio.sleep(_PAUSE)
+
+    async def _within_limits(self, call: Callable[[P], Awaitable[T]], argument: P) -> T:
+        """Return what ``call`` gives, waiting while KSeF's limits are reached, though not for ever."""
+        attempt, started = 1, anyio.current_time()
+        while True:
+            try:
+                return await call(argument)
+            except RateLimitedError as error:
+                reason: ApiError = error
+                pause, deadline = min(error.retry_after or _LOCKED_OUT, _LONGEST_PAUSE), _RATE_DEADLINE
+            except BadRequestError as error:
+                if error.code != ErrorCode.TOO_MANY_EXPORTS:
+                    raise
+                reason, pause, deadline = error, _LOCKED_OUT, _RUNNING_DEADLINE
+            if anyio.current_time() + pause - started > deadline:
+                raise reason
+            level = logging.WARNING if attempt == 1 else logging.INFO
+            _log.log(level, "KSeF's limits for exports are reached; going on in %.0f s: %s", pause, reason)
+            self._report(RequestRetried(operation=reason.operation, attempt=attempt, error=reason, delay=pause))
+            await anyio.sleep(pause)
+            attempt += 1
+
+    def _tell_once_that_less_is_looked_back(self, cursor: Cursor) -> None:
+        if not self._is_cut_short:
+            self._is_cut_short = True
+            _log.warning(
+                "More invoices lie within the overlap of %s than are remembered; it looks back to %s only.",
+                self._overlap,
+                cursor.position.known_from,
+            )
 
 
-async def _within_limits(call: Callable[[], Awaitable[T]]) -> T:
-    """What ``call`` gives, however long KSeF's limits make one wait."""
-    while True:
-        try:
-            return await call()
-        except RateLimitedError as error:
-            pause = error.retry_after or _LOCKED_OUT
-        except BadRequestError as error:
-            if error.code != ErrorCode.TOO_MANY_EXPORTS:
-                raise
-            pause = _LOCKED_OUT
-        _log.info("KSeF's limits for exports are reached; going on in %.0f s", pause)
-        await anyio.sleep(pause)
+def _is_out_of_range(error: KsefError, window: Window, now: datetime) -> bool:
+    """Whether there cannot be anything new yet: the range begins above the high-water mark, or in the future."""
+    if isinstance(error, ExportFailedError):
+        return error.code == ExportStatusCode.RANGE_NOT_AVAILABLE
+    if isinstance(error, BadRequestError):
+        is_future = _is_invalid(error) and window.start > now - _CLOCKS_DIFFER
+        return error.code == ErrorCode.RANGE_NOT_AVAILABLE or is_future
+    return False
 
 
-def _filters(subject_type: InvoiceSubject, start: ServerTime, end: datetime | None) -> InvoiceFilters:
-    dates = DateRange(DateType.PERMANENT_STORAGE, start, end, restrict_to_permanent_storage_hwm_date=True)
+def _is_invalid(error: KsefError) -> bool:
+    return isinstance(error, BadRequestError) and error.code == ErrorCode.INVALID_INPUT
+
+
+def _may_go_better(error: KsefError) -> bool:
+    """Whether another export may end better than the one that ended with ``error``."""
+    if isinstance(error, ApiError) and error.operation == EXPORT_PART:
+        # The storage refuses links that KSeF has just made.
+        return True
+    if isinstance(error, BadRequestError):
+        # KSeF's parts may take a moment until all know of a new export.
+        return error.code == ErrorCode.UNKNOWN_EXPORT
+    return isinstance(
+        error,
+        ExportFailedError
+        | WaitTimeoutError
+        | RemoteProtocolError
+        | CryptoError
+        | GoneError
+        | ServerError
+        | TransportError,
+    )
+
+
+def _filters(subject_type: InvoiceSubject, window: Window) -> InvoiceFilters:
+    dates = DateRange(DateType.PERMANENT_STORAGE, window.start, window.end, restrict_to_permanent_storage_hwm_date=True)
     return InvoiceFilters(subject_type=subject_type, date_range=dates)
 
 
-def _border(export: Export, package: DownloadedPackage) -> ServerTime:
-    """Where the next export begins."""
-    info = package.info
-    border = info.last_permanent_storage_date if info.is_truncated else info.permanent_storage_hwm_date
-    if border is None:
-        raise _unexpected(f"Export {export.reference_number} does not say up to which date it is complete")
-    return border
-
-
-def _check_progress(info: InvoicePackage, start: ServerTime, border: ServerTime, *, is_new: bool) -> None:
-    if border <= start and not is_new:
-        raise LocalProtocolError(
-            f"More invoices than fit into a package ({info.invoice_count:,}) share one storage date "
-            f"({border.text}); what follows them cannot be reached."
-        )
+def _storage_order(window: Window) -> Callable[[InvoiceMetadata], datetime]:
+    """The oldest first, and before them those whose date is not known."""
+    return lambda invoice: stored_at(invoice) or window.start
 
 
 def _unexpected(problem: str) -> RemoteProtocolError:

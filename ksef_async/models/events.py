@@ -13,6 +13,7 @@ from ..errors import KsefError
 __all__ = [
     "AnswerIncomplete",
     "Event",
+    "ExportReplaced",
     "Hook",
     "RequestAnswered",
     "RequestFailed",
@@ -104,6 +105,20 @@ class RequestRetried:
 
 
 @attrs.frozen(kw_only=True)
+class ExportReplaced:
+    """An export hangs, failed or is damaged; it is given up, and another one will be begun."""
+
+    #: None when it was not even begun.
+    reference_number: str | None
+    #: How many in a row, from 1.
+    attempt: int
+    #: Why.
+    error: KsefError
+    #: Seconds until the next.
+    delay: float
+
+
+@attrs.frozen(kw_only=True)
 class SystemWarning:
     """KSeF warns of something (``X-System-Warning``), although it did what was asked."""
 
@@ -130,6 +145,7 @@ Event: TypeAlias = (
     | RequestRetried
     | SystemWarning
     | SessionChanged
+    | ExportReplaced
 )
 
 #: Called on the event loop with each event, so it must be quick; what it raises is logged and goes no further.

@@ -29,10 +29,11 @@ QUERY_INVOICE_METADATA: Operation[InvoiceFilters, InvoiceMetadataPage] = Operati
     query=("sort_order", "page_offset", "page_size"), largest_page=250,
     permissions=_READERS, rate_group=RateGroup.INVOICE_METADATA, repeat_safe=True,
 )  # fmt: skip
+# An export that nobody fetches does no harm: after a lost answer another one is begun.
 EXPORT_INVOICES: Operation[ExportInvoicesRequest, ExportInvoicesResponse] = Operation(
     name="export_invoices", method=POST, path="/invoices/exports", success=201,
     request=ExportInvoicesRequest, response=ExportInvoicesResponse,
-    permissions=_READERS, rate_group=RateGroup.INVOICE_EXPORT,
+    permissions=_READERS, rate_group=RateGroup.INVOICE_EXPORT, repeat_safe=True,
 )  # fmt: skip
 GET_EXPORT_STATUS: Operation[None, ExportStatus] = Operation(
     name="get_export_status", method=GET, path="/invoices/exports/{reference_number}", success=200,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from clients import QUICK
 from cryptography.fernet import Fernet
 from parties import client_of, grant
 from receiving import BUYER, everything, feed, feed_samples, settle
@@ -26,6 +27,7 @@ from ksef_async import (
     GoneError,
     KsefClient,
     LocalProtocolError,
+    ServerError,
 )
 from ksef_async.errors import InvalidFieldError, RemoteProtocolError
 from ksef_async.models.invoices import DateType, ExportStatus, InvoiceSubject
@@ -410,3 +412,28 @@ async def test_each_kind_of_context_exports_only_as_what_it_can_be(sandbox: Sand
 
     assert refusals == dict.fromkeys({*InvoiceSubject} - PARTS[context], 21181)
     assert len(sandbox.world.exports.by_reference) == len(PARTS[context])
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.html(502), Fault.html(502, after_effect=True), Fault.server_error(after_effect=True), Fault.drop_after()],
+    ids=["502", "502 after it was begun", "500 after it was begun", "answer lost"],
+)
+async def test_export_is_begun_again_after_a_lost_answer(sandbox: Sandbox, buyer: KsefClient, fault: Fault) -> None:
+    numbers = feed_samples(sandbox, 1)
+    settle(sandbox)
+    sandbox.faults.add("export_invoices", fault)
+
+    export = await buyer.downloads.export(everything(sandbox))
+
+    assert [invoice.metadata.ksef_number async for invoice in export.invoices(AT_ONCE)] == numbers
+    assert len(sandbox.world.exports.by_reference) == (2 if fault.after_effect else 1)
+
+
+async def test_export_that_is_never_answered_is_given_up(sandbox: Sandbox, buyer: KsefClient) -> None:
+    sandbox.faults.add("export_invoices", Fault.html(502), times=100)
+
+    with pytest.raises(ServerError):
+        await buyer.downloads.export(everything(sandbox))
+
+    assert sandbox.faults.happened["export_invoices"] == QUICK.attempts
