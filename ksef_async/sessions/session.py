@@ -230,7 +230,10 @@ class AnySession:
         status = await self._status_with_links()
         for again in () if status.upo is None else status.upo.pages:
             if again.reference_number == page.reference_number:
-                return await self._page_by_link(again)
+                try:
+                    return await self._page_by_link(again)
+                except (TransportError, ApiError, RemoteProtocolError) as error:
+                    by_link.add_note(f"So did a new link: {error}")
         raise by_link
 
     async def _page_by_link(self, page: UPOPage) -> UPODocument:
