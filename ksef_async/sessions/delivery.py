@@ -10,9 +10,10 @@ import anyio
 
 from ..auth.access import AuthorizedCaller
 from ..crypto.envelope import SessionCipher
-from ..errors import ApiError, RemoteProtocolError, ServerError, TransportError
+from ..errors import KsefError
 from ..models.sessions import SendInvoiceRequest
 from ..operations.sessions import SEND_INVOICE
+from ..protocol.retry import may_have_taken_effect
 from .tracking import Tracker
 
 __all__ = ["Delivery", "seal"]
@@ -50,16 +51,21 @@ class Delivery:
         self._path = {"reference_number": session_reference_number}
         self._is_resumed = is_resumed
         self._references: dict[bytes, str] = {}
-        #: SHA-256 of what KSeF may have, or not: the answer was lost, or nobody waited for it.
-        self._in_doubt: set[bytes] = set()
+        #: SHA-256 of what KSeF may have, or not: the answer was lost, or nobody waited for it. To each the reference
+        #: numbers that the document had before.
+        self._in_doubt: dict[bytes, frozenset[str]] = {}
         self._locks: dict[bytes, anyio.Lock] = {}
 
     def __len__(self) -> int:
         return len(self._references)
 
     def reference_of(self, invoice_hash: bytes) -> str | None:
-        """The reference number of what KSeF took in with this SHA-256, as far as this process knows."""
-        return self._references.get(invoice_hash) or self._tracker.ledger.by_hash.get(invoice_hash)
+        """Return the reference number of what KSeF took in with this SHA-256, as far as this process knows.
+
+        None also for what has come to an end after which it is to be sent again: KSeF has nothing of it.
+        """
+        known = self._references.get(invoice_hash) or self._tracker.ledger.by_hash.get(invoice_hash)
+        return None if known is None or self._tracker.is_to_be_sent_again(known) else known
 
     async def hand_over(self, request: SendInvoiceRequest, *, again: bool) -> str:
         """Send an invoice unless KSeF has it; the reference number.
@@ -79,7 +85,7 @@ class Delivery:
             known = self.reference_of(digest)
             if known is not None and not again:
                 return known
-            reference_number = await self._deliver(request, but=known)
+            reference_number = await self._deliver(request)
             self._references[digest] = reference_number
             self._tracker.sent.add(reference_number)
             return reference_number
@@ -95,19 +101,17 @@ class Delivery:
                 if not lock.statistics().tasks_waiting:
                     self._locks.pop(digest, None)
 
-    async def _deliver(self, request: SendInvoiceRequest, *, but: str | None) -> str:
+    async def _deliver(self, request: SendInvoiceRequest) -> str:
         digest = request.invoice_hash
-        if digest in self._in_doubt and (found := await self._tracker.find(digest, but=but)):
+        if found := await self._find_doubtful(digest):
             return found
         started, attempt = anyio.current_time(), 1
         while True:
             try:
                 return await self._post(request)
-            except (TransportError, ServerError, RemoteProtocolError) as error:
-                if digest not in self._in_doubt:
-                    raise
-                if found := await self._tracker.find(digest, but=but):
-                    self._in_doubt.discard(digest)
+            except KsefError as error:
+                # Also after a refusal, where an earlier attempt is in doubt: KSeF may refuse what it has.
+                if found := await self._find_doubtful(digest):
                     return found
                 delay = self._api.caller.delay_before_retry(error, attempt=attempt, since=started)
                 if delay is None:
@@ -115,17 +119,31 @@ class Delivery:
             await anyio.sleep(delay)
             attempt += 1
 
+    async def _find_doubtful(self, digest: bytes) -> str | None:
+        """Return the reference number of what is in doubt, when KSeF has it; the doubt remains when it has not."""
+        if (earlier := self._in_doubt.get(digest)) is None:
+            return None
+        found = await self._tracker.find(digest, but=earlier)
+        if found is not None:
+            del self._in_doubt[digest]
+        return found
+
+    def _earlier(self, digest: bytes) -> frozenset[str]:
+        """Return the reference numbers that the document has got so far; KSeF's list may not show the last yet."""
+        sent = self._references.get(digest)
+        return frozenset(self._tracker.ledger.references_of(digest) | ({sent} if sent else set()))
+
     async def _post(self, request: SendInvoiceRequest) -> str:
         digest = request.invoice_hash
         was_in_doubt = digest in self._in_doubt
         # From here on, until KSeF has said something: a cancelled task leaves the doubt behind.
-        self._in_doubt.add(digest)
+        self._in_doubt.setdefault(digest, self._earlier(digest))
         try:
             response = await self._api.call(SEND_INVOICE, request, path=self._path)
-        except (TransportError, ApiError) as error:
-            undelivered = not error.maybe_delivered if isinstance(error, TransportError) else True
-            if undelivered and not isinstance(error, ServerError) and not was_in_doubt:
-                self._in_doubt.discard(digest)
+        except KsefError as error:
+            # What is certain about this attempt says nothing about an earlier one.
+            if not may_have_taken_effect(error) and not was_in_doubt:
+                self._in_doubt.pop(digest, None)
             raise
-        self._in_doubt.discard(digest)
+        self._in_doubt.pop(digest, None)
         return response.reference_number

@@ -53,6 +53,12 @@ class Ledger:
         """How many requests the next reading takes at least."""
         return max(1, sum(not page.is_settled for page in self._pages))
 
+    def references_of(self, invoice_hash: bytes) -> set[str]:
+        """Return the reference numbers of all that are listed with a SHA-256 (32 bytes)."""
+        if invoice_hash not in self.by_hash:
+            return set()
+        return {number for number, invoice in self.invoices.items() if invoice.invoice_hash == invoice_hash}
+
     def note(self, invoice: SessionInvoice) -> None:
         """Remember what KSeF said of an invoice elsewhere; what is final stays as it is."""
         known = self.invoices.get(invoice.reference_number)

@@ -23,6 +23,7 @@ from ..operations.sessions import (
     LIST_SESSION_INVOICES,
 )
 from ..polling import Cadence
+from ..protocol.ends import AfterInvoice, invoice_end
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import is_terminal
 from ..protocol.requests import CONTINUATION_HEADER
@@ -76,12 +77,12 @@ class Tracker:
         path, query = {"reference_number": self._session}, {"page_size": LARGEST_PAGE}
         return await self._api.call(LIST_SESSION_INVOICES, path=path, query=query, headers=headers)
 
-    async def find(self, invoice_hash: bytes, *, but: str | None = None) -> str | None:
-        """The reference number of the invoice with this SHA-256, when KSeF has taken it in; waits out KSeF's lag.
+    async def find(self, invoice_hash: bytes, *, but: Collection[str] = ()) -> str | None:
+        """Return the reference number of the invoice with this SHA-256, when KSeF has it; waits out KSeF's lag.
 
         Args:
             invoice_hash: 32 bytes.
-            but: A reference number that does not count.
+            but: Reference numbers that do not count.
 
         Raises:
             TransportError, ApiError, RemoteProtocolError: The list could not be read.
@@ -89,8 +90,11 @@ class Tracker:
         for seconds in LAG:
             await anyio.sleep(seconds)
             await self.ledger.read()
-            found = self.ledger.by_hash.get(invoice_hash)
-            if found is not None and found != but:
+            if but:
+                found = next(iter(self.ledger.references_of(invoice_hash) - {*but}), None)
+            else:
+                found = self.ledger.by_hash.get(invoice_hash)
+            if found is not None:
                 return found
         return None
 
@@ -173,6 +177,11 @@ class Tracker:
         if is_terminal(listed.status.code):
             return await self._judge(listed)
         return await self.outcome(listed.reference_number, cadence)
+
+    def is_to_be_sent_again(self, reference_number: str) -> bool:
+        """Return whether an invoice has been seen to end in a way that is not its document's fault."""
+        invoice = self.ledger.invoices.get(reference_number)
+        return invoice is not None and invoice_end(invoice.status.code).after is AfterInvoice.SEND_AGAIN
 
     def known_duplicate(self, reference_number: str) -> AcceptedInvoice | None:
         """The acceptance that an invoice turned out to be a duplicate of, if its outcome was asked for."""

@@ -2,22 +2,36 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import anyio
+import attrs
+import orjson
 import pytest
 from clients import ONCE, Traffic, connected
 from virtual_time import VirtualTimeLoop
 
 from ksef_async import (
+    AiohttpTransport,
+    ConnectError,
     ForbiddenError,
     FormCode,
+    InvoiceRejectedError,
     KsefClient,
+    KsefError,
+    KsefToken,
     OnlineSession,
     ServerError,
+    SessionManager,
     TransportError,
     UnauthorizedError,
 )
+from ksef_async.auth.access import AccessTokens, AuthorizedCaller
+from ksef_async.caller import Caller
+from ksef_async.keys import PublicKeys
+from ksef_async.protocol.messages import RawRequest, RawResponse
+from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 
 
@@ -43,17 +57,33 @@ async def session(client: KsefClient) -> AsyncIterator[OnlineSession]:
         yield session
 
 
+class Unplugged(AiohttpTransport):
+    """A transport that can be told to reach nobody for sending."""
+
+    is_unplugged = False
+
+    async def send(self, request: RawRequest) -> RawResponse:
+        if self.is_unplugged and request.operation == "send_invoice":
+            raise ConnectError("nobody is there", maybe_delivered=False)
+        return await super().send(request)
+
+
 AFTER_EFFECT = {
     "dropped": Fault.drop_after(),
     "internal error": Fault.server_error(after_effect=True),
     "gateway": Fault.html(502, after_effect=True),
     "firewall": Fault.html(200, after_effect=True),
+    "firewall's 403": Fault.html(403, after_effect=True),
+    "202 that does not fit": Fault.answer_becomes(202, body=b"{}"),
+    "202 that is no JSON": Fault.answer_becomes(202, body=b"OK"),
+    "204": Fault.answer_becomes(204, body=b""),
 }
 BEFORE_EFFECT = {
     "dropped": Fault.drop_before(),
     "internal error": Fault.server_error(),
     "gateway": Fault.html(503),
     "firewall": Fault.html(200),
+    "firewall's 403": Fault.html(403),
     "rate limited": Fault.too_many_requests(1),
     "unauthorized": Fault.empty(401),
 }
@@ -174,3 +204,143 @@ async def test_failure_that_lasts_is_told(sandbox: Sandbox, session: OnlineSessi
         await session.send(sample_invoice(sandbox.nip))
 
     assert caught.value.maybe_delivered
+
+
+@pytest.mark.parametrize("fault", [Fault.drop_before(), Fault.html(403), Fault.server_error()])
+async def test_document_sent_again_on_demand_is_sent_until_ksef_has_it_twice(
+    sandbox: Sandbox, session: OnlineSession, fault: Fault
+) -> None:
+    first = await session.send(sample_invoice(sandbox.nip))
+    sandbox.faults.add("send_invoice", fault, times=2)
+
+    second = await session.send(sample_invoice(sandbox.nip), again=True)
+
+    taken_in = [invoice.reference_number for invoice in sandbox.world.invoices()]
+    assert taken_in == [first.reference_number, second.reference_number]
+
+
+async def test_doubt_about_what_was_sent_again_is_settled_by_the_newest(sandbox: Sandbox) -> None:
+    async with (
+        connected(sandbox, retry=ONCE) as client,
+        await client.sessions.open_online(FormCode.FA3) as session,
+    ):
+        first = await session.send(sample_invoice(sandbox.nip))
+        sandbox.faults.add("send_invoice", Fault.drop_after())
+        sandbox.faults.add("list_session_invoices", Fault.server_error())
+        with pytest.raises(ServerError):
+            await session.send(sample_invoice(sandbox.nip), again=True)
+        # The list shows both meanwhile.
+        assert len([outcome async for outcome in session.outcomes()]) == 2
+
+        second = await session.send(sample_invoice(sandbox.nip), again=True)
+
+    taken_in = [invoice.reference_number for invoice in sandbox.world.invoices()]
+    assert taken_in == [first.reference_number, second.reference_number]
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        pytest.param(Fault.refuse(21405), id="refused"),
+        pytest.param(Fault.too_many_requests(600), id="rate limited"),
+        pytest.param(Fault.forbidden(), id="forbidden"),
+    ],
+)
+async def test_answer_to_a_later_attempt_does_not_settle_an_earlier_doubt(
+    sandbox: Sandbox, session: OnlineSession, later: Fault
+) -> None:
+    sandbox.faults.add("send_invoice", Fault.drop_after())
+    # KSeF does not list it yet, so it is posted once more.
+    empty = Fault.answer_becomes(body=b'{"invoices": []}')
+    sandbox.faults.add("list_session_invoices", empty, times=3)
+    sandbox.faults.add("send_invoice", later)
+
+    try:
+        sent = await session.send(sample_invoice(sandbox.nip))
+    except KsefError:
+        sent = await session.send(sample_invoice(sandbox.nip))
+
+    assert [invoice.reference_number for invoice in sandbox.world.invoices()] == [sent.reference_number]
+
+
+async def test_connection_that_is_never_made_does_not_settle_an_earlier_doubt(sandbox: Sandbox) -> None:
+    transport = Unplugged()
+    caller = Caller(sandbox.environment, transport, retry=ONCE, pacer=Pacer.unlimited())
+    keys = PublicKeys(caller)
+    tokens = AccessTokens(caller, keys, KsefToken(nip=sandbox.nip, token=sandbox.token))
+    sessions = SessionManager(AuthorizedCaller(caller, tokens), keys)
+    async with aclosing(transport), await sessions.open_online(FormCode.FA3) as session:
+        empty = Fault.answer_becomes(body=b'{"invoices": []}')
+        sandbox.faults.add("list_session_invoices", empty, times=6)
+        sandbox.faults.add("send_invoice", Fault.drop_after())
+        with pytest.raises(TransportError):
+            await session.send(sample_invoice(sandbox.nip))
+        transport.is_unplugged = True
+        with pytest.raises(ConnectError):
+            await session.send(sample_invoice(sandbox.nip))
+        transport.is_unplugged = False
+
+        sent = await session.send(sample_invoice(sandbox.nip))
+
+    assert [invoice.reference_number for invoice in sandbox.world.invoices()] == [sent.reference_number]
+
+
+async def test_tasks_with_one_document_wait_for_each_other_although_the_first_fails(
+    sandbox: Sandbox, session: OnlineSession, traffic: Traffic
+) -> None:
+    slow_and_lost = attrs.evolve(Fault.drop_after(), seconds=5.0)
+    sandbox.faults.add("send_invoice", slow_and_lost)
+    invoice = sample_invoice(sandbox.nip)
+
+    sent = await asyncio.gather(*(session.send(invoice) for _ in range(3)))
+    one_more = await session.send(invoice)
+
+    assert len({each.reference_number for each in [*sent, one_more]}) == 1
+    assert len([*sandbox.world.invoices()]) == 1
+
+
+@pytest.mark.parametrize("code", [435, 500, 550])
+async def test_what_ksef_failed_on_is_sent_again_once_that_was_seen(
+    sandbox: Sandbox, session: OnlineSession, code: int
+) -> None:
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(code))
+    failed = await session.send(sample_invoice(sandbox.nip))
+    with pytest.raises(InvoiceRejectedError, match="Send it again in another session") as caught:
+        await failed.outcome()
+    assert caught.value.may_be_sent_again
+
+    sent = await session.send(sample_invoice(sandbox.nip))
+
+    assert sent.reference_number != failed.reference_number
+    assert (await sent.outcome()).ksef_number
+    assert (await session.send(sample_invoice(sandbox.nip))).reference_number == sent.reference_number
+
+
+async def test_what_ksef_refused_is_not_sent_again_by_itself(
+    sandbox: Sandbox, session: OnlineSession, traffic: Traffic
+) -> None:
+    invoice = sample_invoice(sandbox.nip)[:-5]
+    refused = await session.send(invoice)
+    with pytest.raises(InvoiceRejectedError) as caught:
+        await refused.outcome()
+
+    assert not caught.value.may_be_sent_again
+    assert (await session.send(invoice)).reference_number == refused.reference_number
+    assert traffic.of("send_invoice") == 1
+
+
+async def test_outcomes_wait_for_what_ksef_does_not_list_yet(sandbox: Sandbox, session: OnlineSession) -> None:
+    first = await session.send(sample_invoice(sandbox.nip, "FV/1"))
+    await first.outcome()
+    second = await session.send(sample_invoice(sandbox.nip, "FV/2"))
+
+    def without_the_last(body: bytes) -> bytes:
+        page = orjson.loads(body)
+        page["invoices"].pop()
+        return orjson.dumps(page)
+
+    sandbox.faults.add("list_session_invoices", Fault.answer_becomes(body=without_the_last), times=2)
+
+    outcomes = [outcome.reference_number async for outcome in session.outcomes()]
+
+    assert outcomes == [first.reference_number, second.reference_number]
