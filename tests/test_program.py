@@ -15,11 +15,13 @@ from pathlib import Path
 import attrs
 import pytest
 
-from ksef_async import Environment, KsefClient, KsefToken
+from ksef_async import ApiError, Environment, FormCode, InvoiceRejectedError, KsefClient, KsefToken
 from ksef_async.protocol.ksef_number import KsefNumber
 from ksef_async.sandbox import Sandbox, sample_invoice
 
 NIP = "5265877635"
+KSEF_NUMBERS = ["5265877635-20250826-0100001AF629-AF", "5265877635-20250826-0200001AF629-7E"]
+SCHEMAS = Path(__file__).parents[1] / ".." / "shared" / "ksef" / "xsd" / "fa"
 
 
 @attrs.frozen
@@ -34,9 +36,9 @@ def environment(**variables: str) -> dict[str, str]:
     return kept | variables
 
 
-async def run(*arguments: object, **variables: str) -> Result:
+async def run(*arguments: object, program: str = "ksef_async", **variables: str) -> Result:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ksef_async", *map(str, arguments)),
+        *(sys.executable, "-m", program, *map(str, arguments)),
         env=environment(**variables),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -140,6 +142,10 @@ async def test_demo_tells_that_the_token_is_wrong(sandbox: Sandbox) -> None:
         pytest.param(["sandbox", "--port", "65536"], "argument --port", id="port that does not exist"),
         pytest.param(["sandbox", "--nip", "123"], "argument --nip", id="NIP that nobody can log in with"),
         pytest.param(["sandbox", "--token", ""], "argument --token", id="empty token"),
+        pytest.param(["sandbox", "--public-url", "ksef.example"], "argument --public-url", id="no scheme"),
+        pytest.param(["sandbox", "--public-url", "http://k:99999"], "argument --public-url", id="no port"),
+        pytest.param(["sandbox", "--schemas", "/nowhere"], "argument --schemas", id="no folder"),
+        pytest.param(["sandbox", "--api-version", "2.7"], "2.6.0, 2.9.0", id="version that was never published"),
     ],
 )
 async def test_wrong_arguments_are_refused(arguments: list[str], error: str) -> None:
@@ -159,17 +165,17 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(*arguments: str, end: signal.Signals) -> AsyncIterator[Served]:
+async def serving(*arguments: str, end: signal.Signals, program: str = "ksef_async") -> AsyncIterator[Served]:
     """`python -m ksef_async sandbox`, ended with a signal."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ksef_async", "sandbox", *arguments),
+        *(sys.executable, "-m", program, "sandbox", *arguments),
         env=environment(),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
     lines = [(await process.stdout.readline()).decode() for _ in range(4)]
-    served = Served(dict(line.strip().split("=", 1) for line in lines if "=" in line))
+    served = Served(dict(line.strip().split("=", 1) for line in lines if "=" in line), "".join(lines))
     try:
         yield served
     finally:
@@ -222,3 +228,85 @@ def test_the_time_zone_database_is_a_dependency_everywhere() -> None:
 
     (requirement,) = [each for each in project["dependencies"] if each.startswith("tzdata")]
     assert ";" not in requirement
+
+
+@asynccontextmanager
+async def forwarding(port: int, to: int) -> AsyncIterator[None]:
+    """A proxy in front of the sandbox: what comes to one port goes to another."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(2**16):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", to)
+            await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
+        except OSError:
+            writer.close()  # one of the two has gone away
+
+    server = await asyncio.start_server(forward, "127.0.0.1", port)
+    try:
+        yield
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("program", ["ksef_async", "ksef_async.cli"], ids=["python -m", "ksef-async"])
+async def test_links_begin_with_the_public_address(program: str, unused_port: int) -> None:
+    url = f"http://127.0.0.1:{unused_port}"
+    async with serving("--public-url", f"{url}/", program=program, end=signal.SIGTERM) as served:
+        own = int(re.findall(r"It listens at http://127.0.0.1:(\d+)/v2", served.told)[0])
+        credentials = KsefToken(nip=served.variables["KSEF_NIP"], token=served.variables["KSEF_TOKEN"])
+        async with (
+            forwarding(unused_port, own),
+            KsefClient(Environment(served.variables["KSEF_ENV"]), credentials) as client,
+        ):
+            async with await client.sessions.open_online(FormCode.FA3) as session:
+                sent = await session.send(sample_invoice(served.variables["KSEF_NIP"]))
+                accepted = await sent.outcome()
+            upo = await session.upo()
+            status = await session.status()
+
+    assert served.variables["KSEF_ENV"] == f"{url}/v2"
+    assert [entry.ksef_number for entry in upo.entries] == [accepted.ksef_number]
+    assert status.upo is not None
+    assert status.upo.pages[0].download_url.startswith(f"{url}/storage/")
+
+
+@pytest.mark.parametrize("program", ["ksef_async", "ksef_async.cli"], ids=["python -m", "ksef-async"])
+async def test_sandbox_plays_an_older_version(program: str) -> None:
+    async with serving("--api-version", "2.6", program=program, end=signal.SIGTERM) as served:
+        credentials = KsefToken(nip=served.variables["KSEF_NIP"], token=served.variables["KSEF_TOKEN"])
+        async with KsefClient(Environment(served.variables["KSEF_ENV"]), credentials) as client:
+            await client.log_in()
+            with pytest.raises(ApiError, match="HTTP 404"):
+                await client.collective_identifiers.create(KSEF_NUMBERS)
+
+    assert "A simulator of KSeF 2.6.0 without legal effect" in served.told
+
+
+@pytest.mark.skipif(not SCHEMAS.is_dir(), reason="the Ministry's schemas are not here")
+@pytest.mark.parametrize("program", ["ksef_async", "ksef_async.cli"], ids=["python -m", "ksef-async"])
+async def test_sandbox_validates_by_the_schemas_it_is_given(program: str) -> None:
+    async with serving("--schemas", str(SCHEMAS), program=program, end=signal.SIGTERM) as served:
+        nip = served.variables["KSEF_NIP"]
+        credentials = KsefToken(nip=nip, token=served.variables["KSEF_TOKEN"])
+        async with (
+            KsefClient(Environment(served.variables["KSEF_ENV"]), credentials) as client,
+            await client.sessions.open_online(FormCode.FA3) as session,
+        ):
+            sent = await session.send(sample_invoice(nip).replace(b"<P_16>2</P_16>", b"<P_16>3</P_16>"))
+            with pytest.raises(InvoiceRejectedError, match="P_16"):
+                await sent.outcome()
+
+
+@pytest.mark.parametrize(("program", "code"), [("ksef_async", 1), ("ksef_async.cli", 2)])
+async def test_folder_without_schemas_is_told(tmp_path: Path, program: str, code: int) -> None:
+    result = await run("sandbox", "--schemas", tmp_path, program=program)
+
+    assert result.code == code
+    assert "has no schema of any form" in result.err
+    assert "Traceback" not in result.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 import tempfile
@@ -10,6 +11,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
@@ -36,7 +38,7 @@ from .world import StoredToken, World, new_reference_number
 if TYPE_CHECKING:
     from .auth_documents import AuthSchema
 
-__all__ = ["Sandbox"]
+__all__ = ["Sandbox", "checked_url"]
 
 #: A 3 MB invoice, encrypted, in Base64, in JSON.
 _LARGEST_REQUEST = 16_000_000
@@ -66,8 +68,8 @@ class Sandbox(anyio.AsyncContextManagerMixin):
 
     Raises:
         ModuleNotFoundError: On entering: ``schema_folder`` is given, but lxml is not installed.
-        ValueError: ``api_version`` is unknown; on entering: ``schema_folder`` has no schema, or one that cannot be
-            used.
+        ValueError: ``api_version`` is unknown, or ``public_url`` is no address; on entering: ``schema_folder`` has no
+            schema, or one that cannot be used.
     """
 
     def __init__(
@@ -86,7 +88,7 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         production: bool = False,
     ) -> None:
         self._port = port
-        self._public_url = public_url
+        self._public_url = None if public_url is None else checked_url(public_url)
         self._schema_folder = schema_folder
         self._own_url = ""
         self.clock = clock or Clock()
@@ -184,6 +186,22 @@ class Sandbox(anyio.AsyncContextManagerMixin):
             spool, self.world.spool = self.world.spool, Path()
             if spool != Path():
                 await anyio.to_thread.run_sync(shutil.rmtree, spool)
+
+
+def checked_url(text: str) -> str:
+    """Return an address that links can begin with, without a final slash.
+
+    Raises:
+        ValueError: It is none: ``http`` or ``https``, a host, perhaps a port and a path.
+    """
+    # Nothing that would end the path of a link, or break its line.
+    if not re.fullmatch(r"https?://[A-Za-z0-9.\[\]:_-]+(?:/[A-Za-z0-9._~/-]*)?", text):
+        raise ValueError(f"{text!r} is not an address such as https://ksef.example:8443")
+    try:
+        _ = urlsplit(text).port
+    except ValueError:
+        raise ValueError(f"{text!r} has no such port") from None
+    return text.rstrip("/")
 
 
 def _auth_schema(folder: Path) -> AuthSchema | None:
