@@ -3,7 +3,8 @@
 Reading (`protocol.reading`): unknown properties are ignored, ``null`` counts as absent, an unknown enum value reads as
 itself. A value of the wrong type is never converted: where the model can do without, it is left out and noted; where
 it cannot, that is an error that names its path.
-Writing: what is absent, empty or false by default is left out while it is, so nulls never leave this process.
+Writing: what is absent, empty or false by default is left out while it is, so nulls never leave this process; KSeF's
+side writes what is false.
 """
 
 from __future__ import annotations
@@ -66,13 +67,14 @@ class Wire:
     """Reads and writes models.
 
     Args:
-        requests: Read as KSeF does: names and enum values in any case, and nothing that does not fit; by default as
-            a client does.
+        requests: Read and write as KSeF does: names and enum values in any case, and nothing that does not fit; what
+            is false by default is written while it is. By default as a client does.
         datetime_format: How to write points in time.
     """
 
     def __init__(self, *, requests: bool = False, datetime_format: Callable[[datetime], str] = format_datetime) -> None:
         self._reader = Reader(requests=requests)
+        self._writes_false = requests
         self._datetime_format = datetime_format
 
     def prepare(self) -> None:
@@ -154,11 +156,16 @@ class Wire:
             field.name: override(
                 rename=field_name(field),
                 omit=field.metadata.get("local", False),
-                omit_if_default=not field.default or isinstance(field.default, attrs.Factory),  # type: ignore[arg-type]
+                omit_if_default=self._is_left_out(field),
             )
             for field in attrs.fields(attrs.resolve_types(cls))
         }
         return make_dict_unstructure_fn(cls, self._converter, **names)
+
+    def _is_left_out(self, field: attrs.Attribute[Any]) -> bool:
+        if field.default is False:
+            return not self._writes_false
+        return not field.default or isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
 
 
 def _write_number(value: object) -> orjson.Fragment:

@@ -15,7 +15,7 @@ async def test_active_logins_are_listed_newest_first(wire: Wire, tokens: Tokens)
 
     items = (await wire.call("GET", "/auth/sessions", tokens.access)).json["items"]
 
-    assert [(item["referenceNumber"], item.get("isCurrent", False)) for item in items] == [
+    assert [(item["referenceNumber"], item["isCurrent"]) for item in items] == [
         (later.reference_number, False),
         (tokens.reference_number, True),
     ]

@@ -479,3 +479,14 @@ async def test_value_that_an_enumeration_lacks_is_refused_in_the_query(wire: Wir
 
     assert refused.error == (400, 21405)
     assert "Foo" in refused.details[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("/permissions/attachments/status", "isAttachmentAllowed"), ("/auth/sessions", "isCurrent")]
+)
+async def test_what_is_false_is_written(wire: Wire, tokens: Tokens, path: str, name: str) -> None:
+    await wire.tokens()
+
+    answer = (await wire.call("GET", path, tokens.access)).json
+
+    assert answer.get("items", [answer])[0][name] is False
