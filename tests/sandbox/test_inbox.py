@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import AsyncIterator
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
+import anyio
 import pytest
 from clients import ONCE, connected
 from readable import office_invoice
@@ -164,6 +167,99 @@ async def test_foreign_name_of_this_machine_is_not_answered(inbox: Inbox) -> Non
         for path in ("/", "/inbox/state", "/inbox/inbox.js"):
             async with http.get(inbox.url + path, headers={"Host": "evil.example"}) as response:
                 assert (response.status, await response.read()) == (404, b"")
+
+
+#: What stands in ``Host``, and how the page answers: it is there under names of this machine only.
+HOSTS: dict[str, tuple[bytes | None, int]] = {
+    "none": (None, 200),
+    "loopback": (b"127.0.0.1:1", 200),
+    "loopback of IPv6": (b"[::1]:8000", 200),
+    "localhost": (b"LocalHost", 200),
+    "empty": (b"", 404),
+    "another name": (b"evil.example", 404),
+    "another name that begins alike": (b"127.0.0.1.evil.example", 404),
+    "user before it": (b"127.0.0.1@evil.example", 404),
+    "broken brackets": (b"[", 404),
+    "brackets without an address": (b"[localhost]", 404),
+    "no port": (b"localhost:port", 200),
+    "a script": (b"<script>alert(1)</script>", 404),
+    "long": (b"a" * 4000, 404),
+    "Unicode": ("łódź.example".encode(), 404),
+    "Unicode that changes when it is normalized": ("evil．example℀".encode(), 404),
+    "not UTF-8": (b"\xff\xfe", 404),
+}
+
+
+def called_by(host: bytes | None) -> bytes:
+    """What follows the path; only HTTP/1.0 may leave the host out."""
+    return b"HTTP/1.0\r\n" if host is None else b"HTTP/1.1\r\nHost: " + host + b"\r\n"
+
+
+async def over_socket(url: str, head: bytes) -> tuple[int, bytes]:
+    """An answer to a request that no library would send."""
+    address = urlsplit(url)
+    async with await anyio.connect_tcp(address.hostname or "", address.port or 0) as stream:
+        await stream.send(head + b"Connection: close\r\n\r\n")
+        answer = b""
+        with contextlib.suppress(anyio.EndOfStream):
+            while True:
+                answer += await stream.receive()
+    return int(answer.split(b" ")[1]), answer
+
+
+@pytest.mark.parametrize("path", ["/", "/inbox/state", "/inbox/sessions/none"])
+@pytest.mark.parametrize("name", HOSTS)
+async def test_page_survives_any_host(inbox: Inbox, name: str, path: str) -> None:
+    host, expected = HOSTS[name]
+
+    status, answer = await over_socket(inbox.url, f"GET {path} ".encode() + called_by(host))
+
+    assert status == (404 if path == "/inbox/sessions/none" else expected)
+    if path == "/inbox/state" and status == 200:
+        # Links are right whatever the page was called by.
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["baseUrl"] == f"{inbox.url}/v2"
+    assert not host or len(host) < 12 or host not in answer
+
+
+@pytest.mark.parametrize("path", ["/v2/auth/challenge", "/v2/nothing", "/nothing", "/storage/nothing"])
+@pytest.mark.parametrize("name", HOSTS)
+async def test_api_answers_whatever_the_host_is(inbox: Inbox, name: str, path: str) -> None:
+    host, _ = HOSTS[name]
+
+    status, _ = await over_socket(inbox.url, f"POST {path} ".encode() + called_by(host) + b"Content-Length: 0\r\n")
+
+    assert status == 200 if path == "/v2/auth/challenge" else status in (404, 405)
+
+
+async def test_page_behind_a_public_url_is_answered_under_its_name() -> None:
+    async with Sandbox(public_url="https://ksef.example:8443") as sandbox, aiohttp.ClientSession() as http:
+        own = sandbox.environment.base_url.removesuffix("/v2")
+        host = {"Host": "ksef.example:8443"}
+        async with http.get(f"{own}/", headers=host) as page:
+            found = re.search(r'name="inbox-token" content="([^"]+)"', await page.text())
+        assert found is not None
+        async with http.get(f"{own}/inbox/state", headers=host) as state:
+            told = await state.json()
+        answers = {}
+        for origin in ("https://ksef.example:8443", "https://ksef.example", "https://evil.example"):
+            headers = {**host, "X-Inbox-Token": found[1], "Origin": origin}
+            async with http.post(f"{own}/inbox/clock", json={"seconds": 1}, headers=headers) as moved:
+                answers[origin] = moved.status
+
+    assert told["baseUrl"] == "https://ksef.example:8443/v2"
+    assert answers == {
+        "https://ksef.example:8443": 200,
+        "https://ksef.example": 403,
+        "https://evil.example": 403,
+    }
+
+
+async def test_token_of_bytes_that_are_no_text_is_refused(inbox: Inbox) -> None:
+    head = b"POST /inbox/clock HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nX-Inbox-Token: \xff\xfe\r\n"
+
+    status, _ = await over_socket(inbox.url, head)
+
+    assert status == 403
 
 
 @pytest.mark.parametrize("path", ["/", "/inbox/inbox.css", "/inbox/inbox.js", "/inbox/state", "/inbox/sessions/none"])

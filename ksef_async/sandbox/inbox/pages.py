@@ -1,8 +1,9 @@
 """The page's addresses. It reads what the sandbox holds, moves its clock and plans faults; nothing else.
 
 The sandbox is on loopback, yet any web page in a browser on this machine can send requests there. So every answer
-refuses to be framed, read or executed by others; only a loopback name is answered, against DNS rebinding; and what
-changes something needs the token that only the page itself can read.
+refuses to be framed, read or executed by others; only a loopback name and that of the sandbox's public URL are
+answered, against DNS rebinding, and none is repeated in an answer; and what changes something needs the token that only
+the page itself can read.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib import resources
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import anyio.to_thread
 import attrs
@@ -70,31 +71,27 @@ def add_inbox(app: web.Application, world: World, faults: Faults) -> None:
         "/inbox/sessions/{session}": inbox.session,
         "/inbox/sessions/{session}/invoices/{invoice}": inbox.invoice,
     }.items():
-        app.router.add_get(path, _guarded(answer))
-    app.router.add_post("/inbox/clock", _guarded(partial(_with_token, inbox, inbox.advance)))
-    app.router.add_post("/inbox/faults", _guarded(partial(_with_token, inbox, inbox.plan)))
-    app.router.add_post("/inbox/faults/clear", _guarded(partial(_with_token, inbox, inbox.clear)))
+        app.router.add_get(path, inbox.guarded(answer))
+    app.router.add_post("/inbox/clock", inbox.guarded(partial(_with_token, inbox, inbox.advance)))
+    app.router.add_post("/inbox/faults", inbox.guarded(partial(_with_token, inbox, inbox.plan)))
+    app.router.add_post("/inbox/faults/clear", inbox.guarded(partial(_with_token, inbox, inbox.clear)))
 
 
-def _guarded(answer: Answer) -> Answer:
-    async def guarded(request: web.Request) -> web.Response:
-        if not is_loopback(urlsplit(f"//{request.host}").hostname or ""):
-            return web.Response(status=404, headers=SIMULATOR_HEADER)
-        try:
-            response = await answer(request)
-        except _Problem as problem:
-            response = _json({"error": str(problem)}, status=problem.status)
-        response.headers.update(_HEADERS)
-        return response
-
-    return guarded
+def _host_of(authority: str) -> str | None:
+    """Return the host name in a ``Host`` header; None where it is none."""
+    try:
+        return urlsplit(f"//{authority}").hostname
+    except ValueError:
+        return None
 
 
 async def _with_token(inbox: _Inbox, answer: Answer, request: web.Request) -> web.Response:
     origin = request.headers.get("Origin")
-    if origin is not None and origin != f"http://{request.host}":
+    if origin is not None and not inbox.is_own_origin(origin, request):
         raise _Problem(403, "Only the sandbox's own page may do this.")
-    if not hmac.compare_digest(request.headers.get(_TOKEN_HEADER, "").encode(), inbox.token.encode()):
+    if not hmac.compare_digest(
+        request.headers.get(_TOKEN_HEADER, "").encode("utf-8", "surrogateescape"), inbox.token.encode()
+    ):
         raise _Problem(403, "The page is not of this sandbox; load it again.")
     return await answer(request)
 
@@ -105,6 +102,39 @@ class _Inbox:
         self._faults = faults
         self.token = secrets.token_urlsafe(32)
 
+    def guarded(self, answer: Answer) -> Answer:
+        """Return ``answer`` for those who call the sandbox by a name of its own."""
+
+        async def guarded(request: web.Request) -> web.Response:
+            if not self._is_own_name(request):
+                return web.Response(status=404, headers=SIMULATOR_HEADER)
+            try:
+                response = await answer(request)
+            except _Problem as problem:
+                response = _json({"error": str(problem)}, status=problem.status)
+            response.headers.update(_HEADERS)
+            return response
+
+        return guarded
+
+    def _is_own_name(self, request: web.Request) -> bool:
+        # Browsers, which are all that can be led astray, always send one. Not aiohttp's `request.host`: where there is
+        # none, that looks up this machine's own name, which may take seconds.
+        authority = request.headers.get("Host")
+        if authority is None:
+            return True
+        host = _host_of(authority)
+        return host is not None and (is_loopback(host) or host == self._public.hostname)
+
+    def is_own_origin(self, origin: str, request: web.Request) -> bool:
+        """Whether a request comes from the page as it was called, or as it is called from outside."""
+        own = (f"http://{request.headers.get('Host', '')}", f"{self._public.scheme}://{self._public.netloc}")
+        return origin in own
+
+    @property
+    def _public(self) -> SplitResult:
+        return urlsplit(self._world.public_url)
+
     async def page(self, _: web.Request) -> web.Response:
         html = (await _packaged("inbox.html")).replace(_TOKEN_PLACE, self.token)
         return web.Response(text=html, content_type="text/html")
@@ -113,8 +143,8 @@ class _Inbox:
         name = request.match_info["name"]
         return web.Response(text=await _packaged(name), content_type=_FILES[name])
 
-    async def state(self, request: web.Request) -> web.Response:
-        return _json(describe_world(self._world, self._faults, f"http://{request.host}/v2"))
+    async def state(self, _: web.Request) -> web.Response:
+        return _json(describe_world(self._world, self._faults, f"{self._world.public_url}/v2"))
 
     async def session(self, request: web.Request) -> web.Response:
         return _json(describe_session(self._world, self._find_session(request)))
