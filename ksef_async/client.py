@@ -122,7 +122,8 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         session: An aiohttp session to borrow; it stays open. By default the client opens and closes its own. A borrowed
             one has its own proxy and certificates.
         connect_timeout: Seconds for a connection to stand.
-        answer_timeout: Seconds from then on for an answer.
+        answer_timeout: Seconds from then on for an answer; a large one may take as much longer as it takes at 20 kB a
+            second.
         retry: How hard to try, and how long to wait for a rate limit before `RateLimitedError` is raised.
         pacer: Keeps the calls within KSeF's rate limits; those of production by default.
         hook: Is told of every request and every change of a session; see `models.events`.

@@ -14,7 +14,14 @@ import aiohttp
 import pytest
 from raw_server import Conversation, answering_with, conversing, read_head
 
-from ksef_async import Environment, KsefError, LocalProtocolError, RemoteProtocolError, TransportError
+from ksef_async import (
+    AnswerTimeoutError,
+    Environment,
+    KsefError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    TransportError,
+)
 from ksef_async.protocol.messages import RawRequest, RawResponse
 from ksef_async.transport import AiohttpTransport
 
@@ -281,3 +288,44 @@ async def test_middlewares_of_a_borrowed_pool_stay_in_use() -> None:
         assert (await ask(environment, AiohttpTransport(pool))).body == b"{}"
 
     assert seen == ["GET"]
+
+
+# --- how long ---------------------------------------------------------------------------------------------
+
+
+def dripping(piece: bytes, pause: float, pieces: int) -> Conversation:
+    async def drops() -> AsyncIterator[bytes]:
+        yield head("Content-Length: " + str(len(piece) * pieces))
+        for _ in range(pieces):
+            yield piece
+            await asyncio.sleep(pause)
+
+    return answering_with(drops)
+
+
+async def test_a_large_answer_over_a_slow_line_has_as_much_longer() -> None:
+    async with conversing(dripping(bytes(20_000), 0.05, 20)) as environment:
+        transport = AiohttpTransport(connect_timeout=0.1, answer_timeout=0.3)
+        response = await ask(environment, transport)
+        await transport.aclose()
+
+    assert len(response.body) == 400_000
+
+
+async def test_an_answer_that_only_trickles_is_broken_off() -> None:
+    async with conversing(dripping(b"x", 0.05, 1000)) as environment, asyncio.timeout(10):
+        transport = AiohttpTransport(connect_timeout=0.1, answer_timeout=0.3)
+        with pytest.raises(AnswerTimeoutError) as caught:
+            await ask(environment, transport)
+        await transport.aclose()
+
+    assert caught.value.maybe_delivered
+
+
+async def test_headers_that_are_not_text_can_be_printed() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-System-Warning: \xff\xc4\x85\r\n\r\n"
+
+    async with conversing(answering_with(answer)) as environment:
+        response = await ask(environment)
+
+    assert response.headers["x-system-warning"] == "\ufffdą"

@@ -53,7 +53,8 @@ class FilePayload(Payload):
         self._go_on()
 
     def _go_on(self) -> None:
-        self._limit.reschedule(asyncio.get_running_loop().time() + self._patience)
+        if not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time() + self._patience)
         if self._body.progress is not None:
             self._body.progress(self._sent)
 

@@ -17,7 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.payload import Payload
 from yarl import URL
 
-from ..errors import AnswerTimeoutError, LocalProtocolError, RemoteProtocolError, TransportError
+from ..errors import AnswerTimeoutError, ConnectError, LocalProtocolError, RemoteProtocolError, TransportError
 from ..protocol.bodies import ACCEPT_ENCODING
 from ..protocol.messages import FileBody, RawRequest, RawResponse
 from .failures import failure_of, proxy_wants_a_password
@@ -48,7 +48,8 @@ class AiohttpTransport:
         session: A pool of the caller's, which stays open; None for one of our own. Proxies and certificates are
             then its own, the environment's variables included.
         connect_timeout: Seconds for a connection to stand.
-        answer_timeout: Seconds from then on for the whole answer.
+        answer_timeout: Seconds from then on for the whole answer; a large one may take as much longer as it takes at
+            20 kB a second.
         proxy: Address of the proxy for every request, e.g. ``http://user:password@proxy.example:3128``; by default
             the environment's (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), and none at all where this is empty.
         ssl_context: Decides which certificates are trusted.
@@ -75,12 +76,9 @@ class AiohttpTransport:
         self._session = session
         self._proxies = Proxies.choose(proxy, os.environ if self._owned else {})
         self._tls = tls_context(ssl_context, ca_file)
-        self._timeout = aiohttp.ClientTimeout(
-            total=connect_timeout + answer_timeout, sock_connect=connect_timeout, sock_read=answer_timeout
-        )
-        self._file_timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout, sock_read=answer_timeout)
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout, sock_read=answer_timeout)
         self._answer_timeout = answer_timeout
-        #: Seconds for each piece of a file to be taken, and then for the answer.
+        #: Seconds for connection and answer, and besides for each piece of a file to be taken.
         self._patience = connect_timeout + answer_timeout
 
     async def send(self, request: RawRequest) -> RawResponse:
@@ -97,41 +95,43 @@ class AiohttpTransport:
             LocalProtocolError: The file to be sent is shorter than it should be; a header has a line break in it.
             OSError: The file to be sent cannot be read.
         """
-        if isinstance(request.body, FileBody):
-            return await self._send_file(request, request.body)
-        return await self._exchange(request, payload_of(request.body), request.headers, self._timeout)
-
-    async def _send_file(self, request: RawRequest, body: FileBody) -> RawResponse:
-        headers = {**request.headers, "Content-Length": str(body.size)}
-        pieces = None
+        # A pool of the caller's does not tell how far a request came.
+        progress = {"was_sent": not self._owned}
+        file = None
+        failure: TransportError | LocalProtocolError | OSError
         try:
             async with asyncio.timeout(self._patience) as limit:
-                pieces = FilePayload(body, limit, self._patience)
-                return await self._exchange(request, pieces, headers, self._file_timeout)
-        except TimeoutError:
-            raise AnswerTimeoutError(
-                f"{request.operation}: for {self._patience:g} s the other side took no more of the file, or gave no "
-                "answer; it may have come through all the same.",
-                maybe_delivered=True,
-            ) from None
+                if not isinstance(request.body, FileBody):
+                    return await self._exchange(request, payload_of(request.body), request.headers, limit, progress)
+                headers = {**request.headers, "Content-Length": str(request.body.size)}
+                file = FilePayload(request.body, limit, self._patience)
+                return await self._exchange(request, file, headers, limit, progress)
+        except TimeoutError as error:
+            failure = self._failure(error, request, progress)
+            if file is not None and not isinstance(failure, ConnectError):
+                failure = AnswerTimeoutError(
+                    f"{request.operation}: for {self._patience:g} s the other side took no more of the file, or gave "
+                    "no answer; it may have come through all the same.",
+                    maybe_delivered=True,
+                )
         except TransportError:
-            if pieces is not None and pieces.failure is not None:
-                raise pieces.failure from None
-            raise
+            if file is None or file.failure is None:
+                raise
+            failure = file.failure
+        raise failure from None
 
     async def _exchange(
         self,
         request: RawRequest,
         payload: bytes | io.BytesIO | Payload | None,
         headers: Mapping[str, str],
-        timeout: aiohttp.ClientTimeout,
+        limit: asyncio.Timeout,
+        progress: dict[str, bool],
     ) -> RawResponse:
         url = _checked_address(request, headers)
         proxy = self._proxies.for_url(request.url)
         if self._session is None:
             self._session = self._pool()
-        # A pool of the caller's does not tell how far a request came.
-        progress = {"was_sent": not self._owned}
         try:
             async with self._session.request(
                 request.method,
@@ -144,25 +144,28 @@ class AiohttpTransport:
                 proxy=None if proxy is None else proxy.url,
                 proxy_headers=None if proxy is None else _authorization(proxy),
                 raise_for_status=False,
-                timeout=timeout,
+                timeout=self._timeout,
                 trace_request_ctx=progress,
             ) as response:
                 if response.status == 407 and proxy is not None:
                     raise proxy_wants_a_password(request.operation, proxy)
-                body = await read_body(request, response)
-                lower = {name.lower(): value for name, value in response.headers.items()}
+                body = await read_body(request, response, limit)
+                lower = {name.lower(): _readable(value) for name, value in response.headers.items()}
                 return RawResponse(status=response.status, headers=lower, body=body)
         # Not all that aiohttp's parsers raise is of its own kinds.
         except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, ArithmeticError, LookupError) as error:
-            failure = failure_of(
-                error,
-                operation=request.operation,
-                proxy=proxy,
-                was_sent=progress["was_sent"],
-                answer_timeout=self._answer_timeout,
-            )
+            failure = self._failure(error, request, progress)
         # Out here it has no context: what aiohttp raised holds addresses, and with them secrets.
         raise failure from None
+
+    def _failure(self, error: Exception, request: RawRequest, progress: Mapping[str, bool]) -> TransportError:
+        return failure_of(
+            error,
+            operation=request.operation,
+            proxy=self._proxies.for_url(request.url),
+            was_sent=progress["was_sent"],
+            answer_timeout=self._answer_timeout,
+        )
 
     def _pool(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -214,6 +217,11 @@ def _check_borrowed(session: aiohttp.ClientSession, others: Mapping[str, object]
             f"session and {excluded[0]} exclude each other: a borrowed session has its own proxy (its argument "
             "proxy=) and certificates (its connector's ssl=)."
         )
+
+
+def _readable(value: str) -> str:
+    # aiohttp hands on bytes that are not UTF-8 as lone surrogates, which nothing can print or store.
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _authorization(proxy: Proxy) -> dict[str, str]:

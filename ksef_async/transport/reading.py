@@ -15,11 +15,14 @@ __all__ = ["read_body"]
 
 #: The most bytes that are read of an answer which is an error; its status counts, also without the rest.
 _LARGEST_ERROR: Final = 1_000_000
+#: Bytes a second. Each byte that comes gives the rest as much time: a large answer over a slow line is not broken off,
+#: and one that only trickles is.
+_SLOWEST: Final = 20_000
 #: Bytes that are decompressed at a time, to 4 MB at most: the event loop is not held up.
 _COMPRESSED_PIECE: Final = 4096
 
 
-async def read_body(request: RawRequest, response: aiohttp.ClientResponse) -> bytes:
+async def read_body(request: RawRequest, response: aiohttp.ClientResponse, limit: asyncio.Timeout) -> bytes:
     """Return the body, decompressed.
 
     Raises:
@@ -37,6 +40,9 @@ async def read_body(request: RawRequest, response: aiohttp.ClientResponse) -> by
         # As it comes: `read()` would hold a large answer twice, once in pieces.
         async for piece in response.content.iter_any():
             await _feed(body, piece)
+            when = limit.when()
+            if when is not None and not limit.expired():
+                limit.reschedule(when + len(piece) / _SLOWEST)
         body.end()
     except (BodyTooLargeError, UnreadableBodyError) as error:
         response.close()
