@@ -23,6 +23,7 @@ MORE = "http://www.w3.org/2001/04/xmldsig-more#"
 MORE_2007 = "http://www.w3.org/2007/05/xmldsig-more#"
 ENVELOPED = f"{DS}enveloped-signature"
 XPATH = "http://www.w3.org/TR/1999/REC-xpath-19991116"
+FILTER2 = "http://www.w3.org/2002/06/xmldsig-filter2"
 PROPERTIES_TYPE = "http://uri.etsi.org/01903#SignedProperties"
 
 C14N = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
@@ -79,8 +80,10 @@ class Signer:
     method: str | None = None
     digest: str = SHA256
     c14n: str = C14N_11
-    #: ``enveloped``, ``enveloping``, ``base64`` (enveloping, encoded) or ``xpath`` (enveloped by an XPath transform).
+    #: ``enveloped``, ``enveloping``, ``base64`` (enveloping, encoded), or enveloped by ``xpath`` or ``filter2``.
     form: str = "enveloped"
+    #: Of XPath Filter 2.0: what is done with what its expression finds.
+    filtered: tuple[str, str] = ("subtract", "/descendant::ds:Signature")
     #: Transforms of the reference to the properties.
     properties_transforms: bool = False
     #: Sign KeyInfo too.
@@ -113,10 +116,10 @@ class Signer:
         etree.SubElement(data, ds("X509Certificate")).text = b64encode(self.certificate).decode()
         properties = self._properties(signature)
         top = root
-        if self.form in ("enveloped", "xpath"):
+        if self.form in ("enveloped", "xpath", "filter2"):
             signed = copy.deepcopy(root)
             root.append(signature)
-            transforms = [ENVELOPED if self.form == "enveloped" else XPATH, self.c14n]
+            transforms = [{"enveloped": ENVELOPED, "xpath": XPATH, "filter2": FILTER2}[self.form], self.c14n]
             self._reference(
                 info, f"#{self.document_id}".rstrip("#"), signed, transforms
             ) if self.signs_document else None
@@ -175,6 +178,10 @@ class Signer:
                 if algorithm == XPATH:
                     path = etree.SubElement(transform, ds("XPath"))
                     path.text = "not(ancestor-or-self::ds:Signature)"
+                if algorithm == FILTER2:
+                    kind, expression = self.filtered
+                    path = etree.SubElement(transform, f"{{{FILTER2}}}XPath", nsmap={"f": FILTER2}, Filter=kind)
+                    path.text = expression
         etree.SubElement(reference, ds("DigestMethod"), Algorithm=self.digest)
         content = canonical(target, self.c14n if transforms else C14N)
         etree.SubElement(reference, ds("DigestValue")).text = self._hash(content)

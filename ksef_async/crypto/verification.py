@@ -37,13 +37,21 @@ from .xades import ds_tag, xades_tag
 __all__ = ["SignatureError", "SignatureProblem", "SignedDocument", "verify_signed_document"]
 
 _SIGNED_PROPERTIES: Final = "http://uri.etsi.org/01903#SignedProperties"
+_DS: Final = "http://www.w3.org/2000/09/xmldsig#"
 _ENVELOPED: Final = "http://www.w3.org/2000/09/xmldsig#enveloped-signature"
 _XPATH: Final = "http://www.w3.org/TR/1999/REC-xpath-19991116"
 _BASE64: Final = "http://www.w3.org/2000/09/xmldsig#base64"
-_WITHOUT_SIGNATURE: Final = re.compile(r"\s*not\(\s*ancestor-or-self::[\w.-]+:Signature\s*\)\s*")
+_FILTER2: Final = "http://www.w3.org/2002/06/xmldsig-filter2"
+#: Everything but the signature, as both kinds of XPath say it; the prefix has to be that of XML signatures.
+_WITHOUT_SIGNATURE: Final = re.compile(r"\s*not\(\s*ancestor-or-self::([\w.-]+):Signature\s*\)\s*")
+_SIGNATURES: Final = re.compile(r"\s*(?:/descendant(?:-or-self)?::|//)([\w.-]+):Signature\s*")
+_SIGNATURE_HERE: Final = re.compile(r"\s*here\(\)/ancestor::([\w.-]+):Signature\[1\]\s*")
 _IDS: Final = ("Id", "ID", "id", "{http://www.w3.org/XML/1998/namespace}id")
 
 _REFUSED: Final = "Podpis zweryfikowany negatywnie."
+_UNSUPPORTED: Final = "Podpis złożony z użyciem niewspieranego algorytmu kryptograficznego."
+_NOT_FOUND: Final = "Element wskazywany przez referencję '{reference}' nie został odnaleziony."
+_AGAINST_SCHEMA: Final = "Błąd walidacji XSD: {problem}"
 _WRONG_PROFILE: Final = "Format podpisu niezgodny z akceptowanymi profilami XAdES."
 
 
@@ -117,7 +125,8 @@ def _parse(data: bytes) -> etree._Element:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
-        raise SignatureError(SignatureProblem.UNREADABLE_CONTENT, str(error)) from error
+        # Without the name libxml2 gives to what is no file.
+        raise SignatureError(SignatureProblem.UNREADABLE_CONTENT, str(error.msg).partition(" (<")[0]) from error
     info = root.getroottree().docinfo
     if (info.encoding or "UTF-8").upper() not in ("UTF-8", "US-ASCII"):
         raise SignatureError(SignatureProblem.INVALID_ENCODING)
@@ -175,7 +184,7 @@ def _verify_reference(
     else:
         target = ids.get(uri[1:]) if uri is not None and uri.startswith("#") else None
     if target is None:
-        raise _failure(_REFUSED)
+        raise _failure(_NOT_FOUND.format(reference=_quoted(uri)) if uri is not None else _REFUSED)
     content: etree._Element | bytes = target
     for transform in reference.findall(f"{ds_tag('Transforms')}/{ds_tag('Transform')}"):
         content = _transformed(content, transform)
@@ -191,13 +200,36 @@ def _transformed(content: etree._Element | bytes, transform: etree._Element) -> 
     if not isinstance(content, bytes):
         if algorithm == _ENVELOPED:
             return _without_signature(content)
-        if algorithm == _XPATH and _WITHOUT_SIGNATURE.fullmatch(transform.findtext(ds_tag("XPath"), "")):
+        if (algorithm == _XPATH and _leaves_signature_out(transform)) or (
+            algorithm == _FILTER2 and _subtracts_signature(transform)
+        ):
             return _without_signature(content)
         if algorithm == _BASE64:
             return _decode("".join(map(str, content.itertext())))
         if algorithm in {method.value for method in CanonicalizationMethod}:
             return _canonical(content, CanonicalizationMethod(algorithm), transform)
     raise _failure(_WRONG_PROFILE)
+
+
+def _leaves_signature_out(transform: etree._Element) -> bool:
+    path = transform.find(ds_tag("XPath"))
+    return path is not None and _names_signature(path, _WITHOUT_SIGNATURE)
+
+
+def _subtracts_signature(transform: etree._Element) -> bool:
+    """Whether an XPath Filter 2.0 says nothing but: all of it without the signature (podpis-xades.md allows it)."""
+    paths = list(transform.iterchildren("*"))
+    return (
+        len(paths) == 1
+        and paths[0].tag == f"{{{_FILTER2}}}XPath"
+        and paths[0].get("Filter") == "subtract"
+        and (_names_signature(paths[0], _SIGNATURES) or _names_signature(paths[0], _SIGNATURE_HERE))
+    )
+
+
+def _names_signature(path: etree._Element, pattern: re.Pattern[str]) -> bool:
+    found = pattern.fullmatch(path.text or "")
+    return found is not None and path.nsmap.get(found[1]) == _DS
 
 
 def _without_signature(element: etree._Element) -> etree._Element:
@@ -284,9 +316,14 @@ def _verify_value(signature: etree._Element, certificate: Certificate) -> None:
     node = info.find(ds_tag("CanonicalizationMethod"))
     try:
         canonicalization = CanonicalizationMethod("" if node is None else node.get("Algorithm"))
-        method = SignatureMethod(_algorithm(info, "SignatureMethod"))
     except Exception as error:  # signxml raises its own, of no common kind
         raise _failure(_WRONG_PROFILE) from error
+    try:
+        method = SignatureMethod(_algorithm(info, "SignatureMethod"))
+    except Exception as error:
+        raise _failure(_UNSUPPORTED) from error
+    if not method.name.startswith(("RSA_", "ECDSA_")) and not method.name.endswith("_RSA_MGF1"):
+        raise _failure(_UNSUPPORTED)
     signed = _canonical(info, canonicalization, node, with_comments=canonicalization.value.endswith("#WithComments"))
     value, key = _decode(_text(signature, "SignatureValue")), certificate.public_key
     digest: Any = digest_algorithm_implementations[method]()
@@ -314,7 +351,7 @@ def _digest(algorithm: str, data: bytes) -> bytes:
     try:
         implementation: Any = digest_algorithm_implementations[DigestAlgorithm(algorithm)]()
     except Exception as error:  # signxml raises its own, of no common kind
-        raise _failure(_WRONG_PROFILE) from error
+        raise _failure(_UNSUPPORTED) from error
     digest = hashes.Hash(implementation)
     digest.update(data)
     return digest.finalize()
@@ -322,7 +359,8 @@ def _digest(algorithm: str, data: bytes) -> bytes:
 
 def _required(signature: etree._Element, path: str) -> list[etree._Element]:
     if len(signature.findall(ds_tag("SignedInfo"))) != 1:
-        raise _failure(_WRONG_PROFILE)
+        problem = "The element 'Signature' must contain one 'SignedInfo'."
+        raise _failure(_AGAINST_SCHEMA.format(problem=problem))
     return signature.findall("/".join(ds_tag(name) for name in path.split("/")))
 
 
@@ -339,7 +377,13 @@ def _decode(text: str) -> bytes:
     try:
         return b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise _failure(_WRONG_PROFILE) from error
+        problem = f"The value '{_quoted(text)}' is invalid according to its datatype 'base64Binary'."
+        raise _failure(_AGAINST_SCHEMA.format(problem=problem)) from error
+
+
+def _quoted(text: str) -> str:
+    """As much of a value as fits a detail."""
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def _failure(detail: str) -> SignatureError:

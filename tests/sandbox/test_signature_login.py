@@ -46,6 +46,9 @@ VARIANTS = {
     "enveloping": (EC_KEY, {"form": "enveloping"}, {}),
     "enveloping, encoded": (EC_KEY, {"form": "base64"}, {}),
     "enveloped by XPath": (EC_KEY, {"form": "xpath"}, {}),
+    "enveloped by XPath Filter 2.0": (EC_KEY, {"form": "filter2"}, {}),
+    "... anywhere": (EC_KEY, {"form": "filter2", "filtered": ("subtract", "//ds:Signature")}, {}),
+    "... around it": (EC_KEY, {"form": "filter2", "filtered": ("subtract", " here()/ancestor::ds:Signature[1] ")}, {}),
     "c14n 1.0": (RSA_KEY, {"c14n": C14N}, {}),
     "c14n 1.0 with comments": (RSA_KEY, {"c14n": f"{C14N}#WithComments"}, {}),
     "c14n 1.1": (RSA_KEY, {"c14n": C14N_11}, {}),
@@ -263,6 +266,8 @@ async def test_sandbox_without_the_extra_says_so(
     for module in ("crypto.xades", "crypto.verification", "sandbox.auth_documents"):
         monkeypatch.delitem(sys.modules, f"ksef_async.{module}", raising=False)
 
-    assert (await send(wire, body)).status == 500
+    answer = await send(wire, body)
 
+    assert answer.error == (400, 21405)
+    assert "z dodatkiem 'xades'" in answer.details[0]
     assert "install ksef_async with the extra 'xades'" in caplog.text

@@ -171,12 +171,63 @@ BADLY_SIGNED: dict[str, dict[str, Any]] = {
     "ECDSA as DER": {"value": _der},
     "no value": {"value": lambda _: b""},
     "value of another key": {"value": lambda value: value[::-1]},
+    "filter that keeps the signature": {"form": "filter2", "filtered": ("intersect", "/descendant::ds:Signature")},
+    "filter that leaves out more": {"form": "filter2", "filtered": ("subtract", "/descendant::*")},
+    "filter of another prefix": {"form": "filter2", "filtered": ("subtract", "/descendant::f:Signature")},
 }
 
 
 @pytest.mark.parametrize("options", BADLY_SIGNED.values(), ids=BADLY_SIGNED)
 async def test_bad_signature_is_refused(wire: Wire, options: dict[str, Any]) -> None:
     assert (await log_in(wire, signer(**options))).error == (400, 9105)
+
+
+def _missing_element(signature: etree._Element) -> None:
+    for reference in signature.iter(ds("Reference")):
+        reference.set("URI", "#gone")
+
+
+DETAILS: dict[str, tuple[dict[str, Any], str]] = {
+    "digest": (
+        {"prepare": _unknown_digest},
+        "Podpis złożony z użyciem niewspieranego algorytmu kryptograficznego.",
+    ),
+    "method": (
+        {"prepare": _unknown_method},
+        "Podpis złożony z użyciem niewspieranego algorytmu kryptograficznego.",
+    ),
+    "missing element": (
+        {"prepare": _missing_element},
+        "Element wskazywany przez referencję '#gone' nie został odnaleziony.",
+    ),
+    "canonicalization": (
+        {"prepare": _unknown_c14n},
+        "Format podpisu niezgodny z akceptowanymi profilami XAdES.",
+    ),
+    "value": ({"value": lambda value: value[::-1]}, "Podpis zweryfikowany negatywnie."),
+}
+
+
+@pytest.mark.parametrize(("options", "detail"), DETAILS.values(), ids=DETAILS)
+async def test_bad_signature_is_refused_with_its_reason(wire: Wire, options: dict[str, Any], detail: str) -> None:
+    answer = await log_in(wire, signer(**options))
+
+    assert (answer.error, answer.details) == ((400, 9105), [detail])
+
+
+@pytest.mark.parametrize("tag", ["SignedInfo", "DigestValue"])
+async def test_signature_against_its_schema_is_refused_with_its_reason(wire: Wire, tag: str) -> None:
+    def damage(root: etree._Element) -> None:
+        element = next(root.iter(ds(tag)))
+        if tag == "SignedInfo":
+            element.getparent().remove(element)  # type: ignore[union-attr]
+        else:
+            element.text = "no Base64!"
+
+    answer = await send(wire, edited(damage)(signer().sign(document(await challenge(wire)))))
+
+    assert answer.error == (400, 9105)
+    assert answer.details[0].startswith("Błąd walidacji XSD: The ")
 
 
 async def test_method_of_another_kind_of_key_is_refused(wire: Wire) -> None:
