@@ -67,6 +67,10 @@ class Delivery:
         known = self._references.get(invoice_hash) or self._tracker.ledger.by_hash.get(invoice_hash)
         return None if known is None or self._tracker.is_to_be_sent_again(known) else known
 
+    def may_have(self, invoice_hash: bytes) -> bool:
+        """Whether KSeF has taken in what has this SHA-256, or may have: the answer was lost."""
+        return invoice_hash in self._in_doubt or self.reference_of(invoice_hash) is not None
+
     async def hand_over(self, request: SendInvoiceRequest, *, again: bool) -> str:
         """Send an invoice unless KSeF has it; the reference number.
 

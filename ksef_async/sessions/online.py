@@ -299,6 +299,10 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
             raise
         return self._sent_invoice(reference_number, request.invoice_hash)
 
+    def may_have(self, invoice_hash: bytes) -> bool:
+        """Whether KSeF may have what was sent with this SHA-256 (32 bytes): it has, or its answer was lost."""
+        return self._delivery.may_have(invoice_hash)
+
     def find_sent(self, invoice_hash: bytes) -> SentInvoice | None:
         """What was sent with this SHA-256 (32 bytes), as far as this process knows; None for nothing."""
         reference_number = self._delivery.reference_of(invoice_hash)

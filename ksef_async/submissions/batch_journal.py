@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import func, select, update
 
 from ..models.sessions import FormCode
-from .fenced import MAY_BE_IN_BATCH, FencedJournal
+from .fenced import MAY_BE_IN_BATCH, FencedJournal, largest_lot
 from .schema import CLAIM_ORDER, SESSIONS, SUBMISSIONS
 from .states import SubmissionState
 
@@ -28,13 +28,20 @@ class BatchJournal(FencedJournal):
     """The batches of one context; an `UploadLedger` for their parts."""
 
     async def claim(self, form_code: FormCode, batch: str, limit: int) -> int:
-        """Commit the intent to pack the next ``limit`` submissions as ``batch``; how many they are."""
-        chosen = select(_T.id).where(self._queued_as(form_code), MAY_BE_IN_BATCH)
-        chosen = chosen.order_by(*CLAIM_ORDER).limit(limit)
+        """Commit the intent to pack the next ``limit`` submissions as ``batch``; how many they are.
+
+        Those that have lost as many batches go together, the fewest first.
+        """
+        fit = self._queued_as(form_code) & MAY_BE_IN_BATCH
+        least = select(func.min(_T.lost_batches)).where(fit)
         values = {"state": _S.SENDING.value, "owner": self._lease.owner, "session": batch, "updated_at": time.time()}
         values["attempt"] = _T.attempt + 1
         queued = _T.state == _S.QUEUED.value
         async with self._write() as connection:
+            if (lost := (await connection.execute(least)).scalar()) is None:
+                return 0
+            chosen = select(_T.id).where(fit, _T.lost_batches == lost).order_by(*CLAIM_ORDER)
+            chosen = chosen.limit(min(limit, largest_lot(lost)))
             result = await connection.execute(
                 update(SUBMISSIONS).where(_T.id.in_(chosen.scalar_subquery()), queued).values(values)
             )

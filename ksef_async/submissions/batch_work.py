@@ -39,6 +39,7 @@ from ..sessions.online import OnlineSession
 from ..sessions.snapshot import BatchSnapshot, read_batch_snapshot
 from .batch_journal import BATCH, BatchJournal
 from .context_journal import ContextJournal, OpenSession
+from .fenced import SPLIT
 from .settings import Settings
 from .trouble import Trouble
 
@@ -55,10 +56,6 @@ BATCH_KIND: Final = "batch"
 
 #: What is not worth a batch.
 _SMALLEST: Final = 20
-
-#: A batch that came to nothing although nothing is wrong with it is begun anew this often; then its documents go one
-#: by one.
-_TRIES: Final = 3
 
 #: KSeF, or its storage, does not have the package, and now it cannot get there by itself.
 _INCOMPLETE: Final = frozenset({ErrorCode.PART_MISSING, ErrorCode.WRONG_PART_SIZE, ErrorCode.UPLOAD_TIMED_OUT})
@@ -97,7 +94,16 @@ class BatchWork:
         self._trouble = trouble
         self._settings = settings
         #: How many batches in a row have come to nothing.
-        self._failed = 0
+        self._lost = 0
+
+    def count_loss(self) -> int:
+        """Count a batch that came to nothing; how many that is in a row."""
+        self._lost += 1
+        return self._lost
+
+    def count_success(self) -> None:
+        """Count a batch that KSeF has processed."""
+        self._lost = 0
 
     async def send(self, form_code: FormCode, limit: int) -> OnlineSession | None:
         """Pack what is waiting, upload it and close the session.
@@ -120,11 +126,11 @@ class BatchWork:
             try:
                 package = await stack.enter_async_context(self._packed(batch))
             except (LocalProtocolError, CryptoError) as error:
-                # One of the documents: which it is shows when they go one by one.
-                await self._take_back(batch, error, is_new=False)
+                # One of the documents: which it is shows when fewer go together.
+                await self._take_back(batch, error, SPLIT)
                 return None
             except OSError as error:
-                await self._take_back(batch, error, is_new=True)
+                await self._take_back(batch, error, 1)
                 return None
             session = await self._open(package, form_code, batch)
             return None if session is None else await self._deliver(session)
@@ -210,8 +216,9 @@ class BatchWork:
         try:
             session = await self._trouble.persist(open_batch, but=(BadRequestError,))
         except BadRequestError as error:
-            await self._take_back(batch, error, is_new=False)
+            await self._take_back(batch, error, SPLIT)
             return None
+        # Where this fails, the session is left to expire: it takes no invoices, and cannot be closed without its parts.
         await self._journal.add_session(session, form_code, BATCH_KIND, batch=batch)
         return session
 
@@ -222,9 +229,8 @@ class BatchWork:
             followed = await self._trouble.persist(partial(self._upload, session), but=lost)
         except lost as error:
             # The time is over, or the parts are not what they were: then nothing is wrong with the documents.
-            await self._take_back(session.reference_number, error, is_new=not isinstance(error, BadRequestError))
+            await self._take_back(session.reference_number, error, 1)
             return None
-        self._failed = 0
         return followed
 
     async def _upload(self, session: BatchSession) -> OnlineSession:
@@ -238,11 +244,10 @@ class BatchWork:
 
     # --- when it comes to nothing -------------------------------------------------------------------------
 
-    async def _take_back(self, name: str, error: KsefError | OSError, *, is_new: bool) -> None:
-        self._failed += 1
-        await self._journal.forget_session(name, str(error), is_new=is_new and self._failed < _TRIES)
-        await self._trouble.wait_out(error, self._failed)
+    async def _take_back(self, name: str, error: KsefError | OSError, loss: int) -> None:
+        await self._journal.forget_session(name, str(error), loss=loss)
+        await self._trouble.wait_out(error, self.count_loss())
 
     async def _abandon(self, number: str, reason: str) -> None:
         _log.warning("batch session %s is left to expire, and its documents go in another: %s", number, reason)
-        await self._journal.forget_session(number, reason, is_new=True)
+        await self._journal.forget_session(number, reason)

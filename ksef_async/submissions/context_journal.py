@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from sqlalchemy import bindparam, case, func, insert, not_, select, update
+from sqlalchemy import Integer, bindparam, case, func, insert, literal, not_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..models.sessions import FormCode
 from ..models.upo import UPODocument
+from ..protocol.ends import SEND_AGAIN_LIMIT
 from .batch_journal import BATCH, BatchJournal
-from .fenced import MAY_BE_IN_BATCH, FencedJournal, in_state
+from .fenced import MAY_BE_IN_BATCH, FencedJournal, in_state, lost_batches_after
 from .models import Reason
 from .schema import CLAIM_ORDER, CONTEXTS, SESSIONS, SUBMISSIONS, UPOS
 from .states import OPEN, SubmissionState, sources_of
@@ -87,6 +88,11 @@ class Verdict:
     #: Seconds since 1970.
     acquired_at: float | None = None
     reason: Reason | None = None
+    #: Of one that goes back to the queue: whether KSeF failed on this very document. Not more often than
+    #: `SEND_AGAIN_LIMIT`: then it is rejected.
+    has_failed: bool = False
+    #: Of one that goes back to the queue: see `lost_batches_after`.
+    loss: int = 0
     #: Of a duplicate of this very document: the receipt of the first.
     receipt: Receipt | None = None
 
@@ -189,6 +195,8 @@ class ContextJournal(FencedJournal):
             await self._move(connection, _S.TAKEN_IN, had)
             for state in (*decided, _S.QUEUED):
                 await self._move(connection, state, [v for v in verdicts if v.state is state], upos)
+            # Those that were sent again often enough are under way still.
+            await self._move(connection, _S.REJECTED, [v for v in verdicts if v.has_failed])
 
     async def _move(
         self,
@@ -204,7 +212,12 @@ class ContextJournal(FencedJournal):
         of_session = (_T.session == bindparam("of_session")) & (_T.sha256 == bindparam("of_hash"))
         change = update(SUBMISSIONS).where(self._mine(*sources), of_session)
         names = [name for name in rows[0] if not name.startswith("of_")]
-        await connection.execute(change.values({name: bindparam(f"new_{name}") for name in names}), [
+        values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
+        if state is _S.QUEUED:
+            values["failures"] = _T.failures + bindparam("of_failures", type_=Integer)
+            values["lost_batches"] = lost_batches_after(bindparam("of_loss", type_=Integer))
+            change = change.where(values["failures"] <= SEND_AGAIN_LIMIT)
+        await connection.execute(change.values(values), [
             {(f"new_{name}" if name in names else name): value for name, value in row.items()} for row in rows
         ])  # fmt: skip
 
@@ -227,6 +240,7 @@ class ContextJournal(FencedJournal):
             values |= {"taken_identity": None}
         elif state is _S.QUEUED:
             values |= {"session": None, "reference_number": None}
+            values |= {"of_failures": int(verdict.has_failed), "of_loss": verdict.loss}
         return values
 
     @staticmethod
@@ -287,21 +301,39 @@ class ContextJournal(FencedJournal):
                 await connection.execute(finished.values(is_open=False, status_code=status_code, snapshot=None))
         return int(left)
 
-    async def forget_session(self, session_reference_number: str, reason: str | None, *, is_new: bool = False) -> None:
+    async def forget_session(self, session_reference_number: str, reason: str | None, *, loss: int = 0) -> None:
         """Regard a session as finished without an end; what was under way in it goes back to the queue.
 
         Args:
             session_reference_number: The session's.
             reason: Why, for people.
-            is_new: As if it had never been tried.
+            loss: Of a batch: see `lost_batches_after`.
         """
-        values: dict[str, Any] = {"state": _S.QUEUED.value, "owner": None, "session": None, "reference_number": None}
-        values |= {"reason": reason} | ({"attempt": 0} if is_new else {})
         async with self._write() as connection:
-            in_it = self._mine(_S.SENDING, _S.TAKEN_IN) & (_T.session == session_reference_number)
-            await connection.execute(update(SUBMISSIONS).where(in_it).values(values))
+            await self._put_back(
+                connection, session_reference_number, None if reason is None else Reason(None, reason), loss
+            )
             finished = update(SESSIONS).where(SESSIONS.c.reference_number == session_reference_number)
             await connection.execute(finished.values(is_open=False, snapshot=None))
+
+    async def put_back(self, session_reference_number: str, reason: Reason | None, *, loss: int = 0) -> None:
+        """Put what is in doubt in a session back into the queue, all at once: KSeF does not have it."""
+        async with self._write() as connection:
+            await self._put_back(connection, session_reference_number, reason, loss, _S.SENDING)
+
+    async def _put_back(
+        self,
+        connection: AsyncConnection,
+        session_reference_number: str,
+        reason: Reason | None,
+        loss: int,
+        *states: SubmissionState,
+    ) -> None:
+        values: dict[str, Any] = {"state": _S.QUEUED.value, "owner": None, "session": None, "reference_number": None}
+        values |= {"reason_code": reason.code if reason else None, "reason": reason.text if reason else None}
+        values |= {"lost_batches": lost_batches_after(literal(loss, Integer)), "updated_at": time.time()}
+        in_it = self._mine(*(states or (_S.SENDING, _S.TAKEN_IN))) & (_T.session == session_reference_number)
+        await connection.execute(update(SUBMISSIONS).where(in_it).values(values))
 
     async def note_trouble(self, trouble: str | None) -> None:
         """Say what keeps the context from being delivered; None for nothing."""

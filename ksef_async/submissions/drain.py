@@ -5,6 +5,7 @@ Whatever order things happen in, and wherever the process dies, what is in the j
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
@@ -13,10 +14,20 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ..client import KsefClient
-from ..errors import BadRequestError, CryptoError, ForbiddenError, KsefError, SessionFailedError
-from ..models.sessions import FormCode, StatusCode
+from ..errors import (
+    BadRequestError,
+    CryptoError,
+    ForbiddenError,
+    KsefError,
+    LocalProtocolError,
+    SessionFailedError,
+    WaitTimeoutError,
+)
+from ..models.sessions import FormCode
 from ..operations import RateGroup
+from ..protocol.ends import session_end
 from ..protocol.error_codes import ErrorCode
+from ..protocol.packages import MAX_INVOICES
 from ..protocol.planning import Route
 from ..sessions.keeper import is_old
 from ..sessions.online import OnlineSession
@@ -30,10 +41,15 @@ from .trouble import Trouble
 
 __all__ = ["Drain"]
 
+_log = logging.getLogger(__name__)
+
 #: A lease is renewed this many times while it lasts.
 _RENEWALS: Final = 3
 
 _ONLINE: Final = "online"
+
+#: What waiting for the activation of a session ends with that will never be active.
+_NOT_ACTIVE: Final = (SessionFailedError, LocalProtocolError, WaitTimeoutError, BadRequestError, ForbiddenError)
 
 
 class Drain:
@@ -69,8 +85,10 @@ class Drain:
         self._current: dict[FormCode, SessionWork] = {}
         #: Forms of which a batch is being packed and uploaded.
         self._packing: set[FormCode] = set()
-        #: How many invoices a batch of the context may have; None until one is due.
+        #: How many invoices a batch of the context may have; None until KSeF has said so.
         self._batch_limit: int | None = None
+        #: How many sessions in a row have come to nothing.
+        self._in_vain = 0
         self._finishing = 0
         self._news = anyio.Event()
         #: Set from outside: do not keep sessions open for more, others want this place.
@@ -196,19 +214,21 @@ class Drain:
         if choose_route(self._client, form_code, queue.for_batch, queue.size_bytes, self._settings) is Route.ONLINE:
             return False
         if not (limit := await self._largest_batch()):
-            return False
+            return False  # The context is granted no batches.
         self._start_batch(form_code, partial(self._batches.send, form_code, limit), tasks)
         return True
 
     async def _largest_batch(self) -> int:
-        """How many invoices a batch may have; 0 while that is not known."""
+        """How many invoices a batch may have; as many as any context's, while KSeF does not say."""
         if self._batch_limit is None:
             try:
                 self._batch_limit = (await self._client.limits.context()).batch_session.max_invoices
             except KsefError as error:
-                await self._trouble.wait_out(error, 1)
-                return 0
-            self._trouble.is_over()
+                # One that is too large ends with 420, and goes in smaller ones then.
+                _log.warning(
+                    "the limits of %s are not known, so the usual ones are assumed: %s", self._lease.context, error
+                )
+                return MAX_INVOICES
         return self._batch_limit
 
     def _start_batch(
@@ -224,7 +244,7 @@ class Drain:
         try:
             session = await send()
             if session is not None:
-                self._finish(self._new_work(session, is_batch=True), tasks)
+                self._finish(self._new_work(session, self._batches), tasks)
         finally:
             self._packing.discard(form_code)
             self._finishing -= 1
@@ -256,29 +276,61 @@ class Drain:
         if current is not None:
             if not current.is_spent and current.session.takes_invoices and not self._is_old(current.session):
                 return current
-            if current.has_bad_key:
-                self._client.sessions.forget_keys()
             del self._current[form_code]
             self._finish(current, tasks)
-        work = self._new_work(await self._trouble.persist(partial(self._open, form_code)))
-        self._adopt(work, form_code, tasks)
-        return work
+            if current.failure is not None and current.was_in_vain:
+                await self._pause(current.failure)
+            else:
+                self._in_vain = 0
+        while True:
+            work = self._new_work(await self._trouble.persist(partial(self._open, form_code)))
+            if await self._is_active(work, tasks):
+                self._adopt(work, form_code, tasks)
+                return work
 
     async def _open(self, form_code: FormCode) -> OnlineSession:
         session = await self._client.sessions.open_online(form_code)
-        await self._journal.add_session(session, form_code, _ONLINE)
         try:
-            await session.wait_until_active()
-        except KsefError as error:
-            if isinstance(error, SessionFailedError) and error.code == StatusCode.DECRYPTION_ERROR:
-                self._client.sessions.forget_keys()
-            await self._journal.forget_session(session.reference_number, None)
+            await self._journal.add_session(session, form_code, _ONLINE)
+        except BaseException as error:
+            # Nobody would know of it.
+            try:
+                await session.close_in_time()
+            except KsefError as failure:
+                error.add_note(f"Session {session.reference_number} stays open as well: {failure}")
             raise
         return session
 
-    def _new_work(self, session: OnlineSession, *, is_batch: bool = False) -> SessionWork:
+    async def _is_active(self, work: SessionWork, tasks: TaskGroup) -> bool:
+        """Whether a session that was opened takes invoices; one that does not is closed, or known to be gone."""
+        try:
+            await self._trouble.persist(work.session.wait_until_active, but=_NOT_ACTIVE)
+        except _NOT_ACTIVE as error:
+            if isinstance(error, SessionFailedError) and session_end(error.code).forget_keys:
+                self._client.sessions.forget_keys()
+            if isinstance(error, BadRequestError) and error.code == ErrorCode.UNKNOWN_SESSION:
+                await self._journal.forget_session(work.reference_number, None)
+            else:
+                self._finish(work, tasks)
+            await self._pause(error)
+            return False
+        return True
+
+    async def _pause(self, error: KsefError) -> None:
+        """Wait before another session is opened: the last one came to nothing."""
+        self._in_vain += 1
+        await self._trouble.wait_out(error, self._in_vain)
+
+    def _new_work(self, session: OnlineSession, batches: BatchWork | None = None) -> SessionWork:
         return SessionWork(
-            session, self._journal, self._recorder, self._trouble, self._settings, self.wake, is_batch=is_batch
+            session,
+            self._journal,
+            self._recorder,
+            self._trouble,
+            self._settings,
+            self.wake,
+            forget_keys=self._client.sessions.forget_keys,
+            batches=batches,
         )
 
     def _adopt(self, work: SessionWork, form_code: FormCode, tasks: TaskGroup) -> None:

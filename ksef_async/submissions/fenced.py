@@ -7,11 +7,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
 from typing import Final
 
-from sqlalchemy import or_
+from sqlalchemy import case, or_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import ColumnElement
 
 from ..models.sessions import FormCode
+from ..protocol.ends import SEND_AGAIN_LIMIT
+from ..protocol.packages import MAX_INVOICES
 from .database import Database
 from .leases import Lease, check
 from .models import Priority
@@ -19,12 +21,32 @@ from .schema import SUBMISSIONS
 from .states import SubmissionState
 from .vault import Vault
 
-__all__ = ["MAY_BE_IN_BATCH", "FencedJournal", "in_state"]
+__all__ = ["MAY_BE_IN_BATCH", "ONE_BY_ONE", "SPLIT", "FencedJournal", "in_state", "largest_lot", "lost_batches_after"]
 
 _T = SUBMISSIONS.c
 
-#: Not urgent, not offline, and not in a batch that failed before.
-MAY_BE_IN_BATCH: Final = (_T.priority < int(Priority.URGENT)) & (_T.attempt == 0) & _T.offline.is_(False)
+#: How many documents go together once so many batches that they were in have come to nothing. Nothing need be wrong
+#: with them: the same package mostly passes when it is sent again. In smaller ones it shows which of them is in the
+#: way of the others; after these each goes by itself.
+_LOTS: Final = (*[MAX_INVOICES] * (SEND_AGAIN_LIMIT + 1), 1_250, 156)
+
+#: So many lost batches make a smaller one, or none.
+SPLIT: Final = SEND_AGAIN_LIMIT + 1
+ONE_BY_ONE: Final = len(_LOTS)
+
+#: Not urgent, not offline, and not in batches that came to nothing time and again.
+MAY_BE_IN_BATCH: Final = (_T.priority < int(Priority.URGENT)) & (_T.lost_batches < ONE_BY_ONE) & _T.offline.is_(False)
+
+
+def largest_lot(lost_batches: int) -> int:
+    """How many documents go in a batch that have been in ``lost_batches`` that came to nothing."""
+    return _LOTS[lost_batches] if lost_batches < ONE_BY_ONE else 0
+
+
+def lost_batches_after(loss: ColumnElement[int]) -> ColumnElement[int]:
+    """How many batches a submission has lost: one more, or as many as ``loss`` where that is more; 0 adds none."""
+    more = _T.lost_batches + 1
+    return case((loss == 0, _T.lost_batches), (more > loss, more), else_=loss)
 
 
 class FencedJournal:

@@ -15,6 +15,7 @@ from typing import Final
 import anyio
 
 from .settings import Settings
+from .trouble import gist
 
 __all__ = ["Outage", "is_final"]
 
@@ -55,8 +56,8 @@ class Outage:
         if is_final(error):
             raise error
         text = f"{type(error).__name__}: {error}"
-        if text != self._told:
-            self._told = text
+        if (about := gist(text)) != self._told:
+            self._told = about
             _log.warning("%s cannot be reached; trying again: %s", self._what, text)
         self._tries += 1
         await anyio.sleep(self._settings.pause(self._tries))

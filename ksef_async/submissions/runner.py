@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import nullcontext
 from typing import TypeAlias
 
@@ -24,6 +24,7 @@ from .exclusive import exclusive
 from .leases import Lease, Leases
 from .outage import Outage
 from .settings import Settings
+from .trouble import gist
 from .vault import Vault
 
 __all__ = ["Clients", "Runner"]
@@ -69,6 +70,8 @@ class Runner:
         self._journal = Outage("the journal", settings)
         #: When a context that failed may be tried again, and how often it has failed in a row.
         self._paused: dict[str, tuple[float, int]] = {}
+        #: The gist of what each has failed with since it was last delivered.
+        self._told: dict[str, set[str]] = {}
         self._news = anyio.Event()
 
     def __repr__(self) -> str:
@@ -165,6 +168,7 @@ class Runner:
                 return
             await self._drain(lease)
             self._paused.pop(context, None)
+            self._told.pop(context, None)
         except Exception as error:  # noqa: BLE001  # one context must not stop the others
             await self._failed(context, error)
         finally:
@@ -201,7 +205,7 @@ class Runner:
         _, times = self._paused.get(context, (0.0, 0))
         pause = self._settings.pause(times + 1)
         self._paused[context] = anyio.current_time() + pause, times + 1
-        text = f"{type(error).__name__}: {error}"
+        text = "; ".join({f"{type(each).__name__}: {each}": None for each in _leaves(error)})
         try:
             await self._leases.note_trouble(context, text)
         except Exception as again:  # noqa: BLE001  # one failure must not stop the others
@@ -210,4 +214,16 @@ class Runner:
                 "delivery for %s was broken off (%s), and the journal cannot be written: %r", context, text, again
             )
             return
-        _log.error("delivery for %s failed; trying again in %g s", context, pause, exc_info=error)
+        told = self._told.setdefault(context, set())
+        if (about := gist(text)) not in told:
+            told.add(about)
+            _log.error("delivery for %s failed; trying again in %g s", context, pause, exc_info=error)
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    """What went wrong: task groups raise groups, whose text says nothing."""
+    if isinstance(error, ExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

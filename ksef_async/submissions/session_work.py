@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 
@@ -19,30 +19,32 @@ from ..errors import (
     KsefError,
     LocalProtocolError,
     ProcessingError,
-    ServerError,
     SessionFailedError,
-    TransportError,
     WaitTimeoutError,
+    describe,
 )
-from ..models.sessions import InvoiceStatusCode, StatusCode
+from ..models.sessions import InvoiceStatusCode, SessionStatus, StatusCode
 from ..models.upo import UPODocument
 from ..polling import Cadence
+from ..protocol.ends import AfterInvoice, AfterSession, invoice_end, session_end
+from ..protocol.retry import may_have_taken_effect
 from ..sessions.keeper import ANOTHER_SESSION
 from ..sessions.online import OnlineSession
 from ..sessions.outcomes import AcceptedInvoice, Outcome
 from .context_journal import Claim, ContextJournal, Receipt, Verdict
+from .fenced import ONE_BY_ONE, SPLIT
 from .models import Reason
 from .recorder import Recorder
 from .settings import Settings
 from .states import SubmissionState
 from .trouble import Trouble
 
+if TYPE_CHECKING:
+    from .batch_work import BatchWork
+
 __all__ = ["SessionWork"]
 
 _log = logging.getLogger(__name__)
-
-#: Ends after which KSeF has nothing of the invoice, and which are not its fault: it is sent again, elsewhere.
-_GIVEN_UP: Final = frozenset({InvoiceStatusCode.SESSION_FAILED, InvoiceStatusCode.CANCELLED_BY_SYSTEM})
 
 _BATCH: Final = Cadence(interval=0.5, factor=1.5, longest=30.0)
 
@@ -59,7 +61,8 @@ class SessionWork:
         trouble: Of the context.
         settings: How to work.
         wake: Called when something happened that the drain may act on.
-        is_batch: It is closed already.
+        forget_keys: Called when KSeF could not decrypt the session's key: the Ministry's may have changed.
+        batches: For a batch, which is closed already: counts how they end.
     """
 
     def __init__(
@@ -71,7 +74,8 @@ class SessionWork:
         settings: Settings,
         wake: Callable[[], None],
         *,
-        is_batch: bool = False,
+        forget_keys: Callable[[], None],
+        batches: BatchWork | None = None,
     ) -> None:
         self.session = session
         self._journal = journal
@@ -79,11 +83,15 @@ class SessionWork:
         self._trouble = trouble
         self._settings = settings
         self._wake = wake
-        self._is_batch = is_batch
+        self._forget_keys = forget_keys
+        self._batches = batches
+        #: Of a batch: how it ended, once that is known.
+        self._end: SessionStatus | None = None
         #: True once nothing more is to be sent in it.
         self.is_spent = False
-        #: Whether KSeF could not decrypt its key.
-        self.has_bad_key = False
+        #: Why, where something has gone wrong.
+        self.failure: KsefError | None = None
+        self._has_accepted = False
         self.under_way = 0
         self._quiet = anyio.Event()
         self._taken_in = anyio.Event()
@@ -98,38 +106,56 @@ class SessionWork:
         """The session's."""
         return self.session.reference_number
 
+    @property
+    def was_in_vain(self) -> bool:
+        """Whether it came to nothing, so that another one may as well."""
+        if isinstance(self.failure, ProcessingError):
+            return not self._has_accepted
+        return self.failure is not None and not self._successes
+
     # --- sending ------------------------------------------------------------------------------------------
 
     async def send(self, claim: Claim) -> None:
-        """Send one claimed submission until KSeF has it, refuses it, or this session is of no use any more."""
+        """Send one claimed submission until KSeF has it, refuses it, or this session is of no use any more.
+
+        What KSeF cannot have goes back to the queue, and from there into another session.
+        """
+        with self._trouble.lasting():
+            await self._send(claim)
+
+    async def _send(self, claim: Claim) -> None:
         tries, successes = 0, self._successes
         while not self.is_spent:
             try:
                 sent = await self.session.send(claim.xml, offline=claim.offline, corrects=claim.corrects)
             except KsefError as error:
                 if self._is_elsewhere(error):
-                    self.is_spent = True
-                elif (reason := self._refusal(error)) is not None:
+                    self.is_spent, self.failure = True, error
+                    break
+                if (reason := self._refusal(error)) is not None:
                     self._reject(claim, reason)
-                else:
-                    tries += 1
-                    # Others get through, and this one does not.
-                    alone = isinstance(error, ServerError | TransportError) and self._successes > successes + tries
-                    if alone and tries >= self._settings.tries:
-                        self._reject(claim, Reason(None, f"KSeF failed on it {tries} times: {error}"))
-                        return
-                    await self._trouble.wait_out(error, tries)
-                    continue
-                return
+                    return
+                tries += 1
+                # Others get through, and this one does not.
+                alone = may_have_taken_effect(error) and self._successes > successes + tries
+                if alone and tries >= self._settings.tries:
+                    self._reject(claim, Reason(None, f"KSeF failed on it {tries} times: {error}"))
+                    return
+                await self._trouble.wait_out(error, tries)
+                continue
             self._successes += 1
             self._trouble.is_over()
             self._recorder.add(self._verdict(sent.invoice_hash, SubmissionState.TAKEN_IN, sent.reference_number))
             self._taken_in.set()
             return
+        digest = hashlib.sha256(claim.xml).digest()
+        # What is in doubt waits until the session is closed, and KSeF's list of it settles that.
+        if not self.session.may_have(digest):
+            self._recorder.add(self._verdict(digest, SubmissionState.QUEUED))
 
     def _is_elsewhere(self, error: KsefError) -> bool:
         if isinstance(error, SessionFailedError):
-            self.has_bad_key = error.code == StatusCode.DECRYPTION_ERROR
+            self._note_end(error.code)
             return True
         if isinstance(error, BadRequestError):
             return error.code in ANOTHER_SESSION
@@ -153,6 +179,8 @@ class SessionWork:
         reference_number: str | None = None,
         *,
         reason: Reason | None = None,
+        has_failed: bool = False,
+        loss: int = 0,
     ) -> Verdict:
         return Verdict(
             session_reference_number=self.reference_number,
@@ -160,6 +188,8 @@ class SessionWork:
             state=state,
             reference_number=reference_number,
             reason=reason,
+            has_failed=has_failed,
+            loss=loss,
         )
 
     def begin(self) -> None:
@@ -198,6 +228,7 @@ class SessionWork:
 
     async def _judged(self, outcome: Outcome) -> Verdict:
         if isinstance(outcome, AcceptedInvoice):
+            self._has_accepted = True
             acquired = outcome.acquisition_date
             return Verdict(
                 session_reference_number=self.reference_number,
@@ -208,17 +239,21 @@ class SessionWork:
                 acquired_at=acquired.timestamp() if acquired else None,
                 receipt=await self._receipt(outcome) if outcome.is_duplicate else None,
             )
-        reason = Reason(outcome.code, str(outcome))
+        state, loss, has_failed = SubmissionState.REJECTED, 0, False
         if isinstance(outcome, DuplicateInvoiceError):
             state = SubmissionState.CONFLICT
-        elif outcome.code in _GIVEN_UP:
+        elif invoice_end(outcome.code).after is AfterInvoice.SEND_AGAIN:
             state = SubmissionState.QUEUED
+            # A session's failure is never the document's.
+            has_failed = outcome.code != InvoiceStatusCode.SESSION_FAILED
+            loss = 0 if has_failed else min(self._loss, SPLIT)
             # In this session it would be found, and not sent again.
-            self.is_spent = True
+            self.is_spent, self.failure = True, outcome
             self._wake()
-        else:
-            state = SubmissionState.REJECTED
-        return self._verdict(outcome.invoice_hash, state, outcome.reference_number, reason=reason)
+        reason = Reason(outcome.code, str(outcome))
+        return self._verdict(
+            outcome.invoice_hash, state, outcome.reference_number, reason=reason, has_failed=has_failed, loss=loss
+        )
 
     async def _receipt(self, outcome: AcceptedInvoice) -> Receipt | None:
         sent = self.session.find_sent(outcome.invoice_hash)
@@ -227,6 +262,25 @@ class SessionWork:
         return Receipt(outcome.session_reference_number, outcome.ksef_number, await sent.upo())
 
     # --- finishing ----------------------------------------------------------------------------------------
+
+    @property
+    def _loss(self) -> int:
+        """What the documents have lost that KSeF does not have of a batch; see `lost_batches_after`."""
+        if self._end is None:
+            return 0
+        after = session_end(self._end.status.code).after
+        # What is left out of a batch that KSeF has processed is in its way.
+        return {AfterSession.SEND_AGAIN: 1, AfterSession.SPLIT: SPLIT}.get(after, ONE_BY_ONE)
+
+    def _why_lost(self) -> Reason | None:
+        if self._end is None:
+            return None
+        text = f"KSeF did not take in the batch it was in: {describe(self._end.status)}"
+        return Reason(self._end.status.code, text)
+
+    def _note_end(self, code: int) -> None:
+        if session_end(code).forget_keys:
+            self._forget_keys()
 
     async def reconcile(self) -> None:
         """Ask KSeF which of the documents in doubt it has: those are taken in, the others go back to the queue.
@@ -238,19 +292,17 @@ class SessionWork:
         if not doubtful:
             return
         found = await self.session.find(doubtful)
-        for digest in doubtful:
-            if digest in found:
-                self._recorder.add(self._verdict(digest, SubmissionState.TAKEN_IN, found[digest]))
-            else:
-                reason = Reason(None, "KSeF did not take in the batch it was in.") if self._is_batch else None
-                self._recorder.add(self._verdict(digest, SubmissionState.QUEUED, reason=reason))
+        for digest, reference_number in found.items():
+            self._recorder.add(self._verdict(digest, SubmissionState.TAKEN_IN, reference_number))
         await self._recorder.flush()
+        if len(found) < len(doubtful):
+            # At once: what is queued little by little would go in many small batches.
+            await self._journal.put_back(self.reference_number, self._why_lost(), loss=self._loss)
         self._taken_in.set()
 
     async def finish(self) -> None:
         """Close the session, settle what is in doubt, follow the rest to its end, and store the UPO."""
         self.is_spent = True
-        self._following.cancel()
         while self.under_way:
             await self._quiet.wait()
         await self._trouble.persist(self._finish_in_time)
@@ -265,11 +317,12 @@ class SessionWork:
             return
 
     async def _finish_once(self) -> None:
-        if self._is_batch:
-            async for _ in self.session.transitions(_BATCH):
-                pass
+        if self._batches is not None:
+            await self._follow_batch(self._batches)
         else:
-            await self.session.terminate()
+            self._note_end((await self.session.terminate()).status.code)
+        # Until it can be closed its invoices are followed: that may take hours (21184).
+        self._following.cancel()
         await self.reconcile()
         await self._follow_to_the_end()
         await self._recorder.flush()
@@ -278,6 +331,7 @@ class SessionWork:
             pages = (await self.session.upo()).pages
         except SessionFailedError as error:
             code = error.code
+            self._note_end(code)
         if left := await self._journal.under_way(self.reference_number, SubmissionState.TAKEN_IN):
             raise ProcessingError(
                 f"KSeF does not list {len(left)} invoices that it has taken in",
@@ -289,3 +343,19 @@ class SessionWork:
                 f"The UPO of session {self.reference_number} leaves out {left_out} accepted invoices",
                 status=(await self.session.status()).status,
             )
+
+    async def _follow_batch(self, batches: BatchWork) -> None:
+        """Wait for the end of a batch; one that came to nothing is told, and its documents wait a while."""
+        if self._end is not None:
+            return
+        async for _ in self.session.transitions(_BATCH):
+            pass
+        self._end = await self.session.status()
+        status = self._end.status
+        self._note_end(status.code)
+        if session_end(status.code).after is AfterSession.READ_INVOICES:
+            batches.count_success()
+            return
+        number = self.reference_number
+        error = SessionFailedError(f"Batch session {number} came to nothing", status=status, reference_number=number)
+        await self._trouble.wait_out(error, batches.count_loss())

@@ -1,21 +1,37 @@
-"""What keeps a context from being delivered: waited out with growing pauses, and told in the journal."""
+"""What keeps a context from being delivered: waited out with growing pauses, and told once, in the journal and the log.
+
+KSeF gives each answer another trace id, and each session another number: so a trouble is known by its gist.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
 
 import anyio
 
 from ..errors import KsefError, RateLimitedError
 from .settings import Settings
 
-__all__ = ["Trouble"]
+__all__ = ["Trouble", "gist"]
 
 _log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+
+#: What is different each time: trace ids, reference numbers, other identifiers, durations.
+_CHANGING: Final = re.compile(
+    r"\[trace [^\]]*\]|\b\d{8}-[A-Z]{2}-[0-9A-F-]+|\b[0-9a-f]{8,}(-[0-9a-f]+)*\b|\b\d+(\.\d+)? (s|seconds|minutes)\b",
+    re.IGNORECASE,
+)
+
+
+def gist(text: str) -> str:
+    """Return ``text`` without what is different each time the same thing goes wrong."""
+    return _CHANGING.sub("...", text)
 
 
 class Trouble:
@@ -34,8 +50,14 @@ class Trouble:
         self._context = context
         self._settings = settings
         self._note = note
-        self._told = told
+        self._is_noted = told is not None
+        #: The gist of what the journal has been told since all was well.
+        self._noted = {gist(told)} if told is not None else set[str]()
+        #: The gist of what was logged, and when it happened last.
+        self._logged = dict.fromkeys(self._noted, anyio.current_time()) if self._noted else {}
         self._is_over = False
+        #: How many calls are being tried again.
+        self._lasting = 0
 
     async def persist(self, call: Callable[[], Awaitable[Result]], *, but: tuple[type[KsefError], ...] = ()) -> Result:
         """What ``call`` returns: it is made again, for as long as it takes, after everything that goes wrong with KSeF.
@@ -44,25 +66,39 @@ class Trouble:
             KsefError: One of ``but``, which another try would not change.
         """
         tries = 0
-        while True:
-            try:
-                result = await call()
-            except but:
-                raise
-            except KsefError as error:
-                tries += 1
-                await self.wait_out(error, tries)
-            else:
-                self.is_over()
-                return result
+        with self.lasting():
+            while True:
+                try:
+                    result = await call()
+                except but:
+                    raise
+                except KsefError as error:
+                    tries += 1
+                    await self.wait_out(error, tries)
+                else:
+                    self.is_over()
+                    return result
+
+    @contextmanager
+    def lasting(self) -> Iterator[None]:
+        """What is waited out in this block is not over before its end, whatever else goes well meanwhile."""
+        self._lasting += 1
+        try:
+            yield
+        finally:
+            self._lasting -= 1
 
     async def wait_out(self, error: KsefError | OSError, tries: int) -> None:
         """Pause after ``error``, the ``tries``-th in a row (from 1)."""
         self._is_over = False
         text = f"{type(error).__name__}: {error}"
-        if text != self._told:
-            self._told = text
+        about, now = gist(text), anyio.current_time()
+        if now - self._logged.get(about, -float("inf")) > 2 * self._settings.longest_pause:
             _log.warning("delivery for %s: %s", self._context, text)
+        self._logged[about] = now
+        if about not in self._noted:
+            self._noted.add(about)
+            self._is_noted = True
             await self._note(text)
         pause = self._settings.pause(tries)
         if isinstance(error, RateLimitedError) and error.retry_after is not None:
@@ -75,6 +111,7 @@ class Trouble:
 
     async def tell(self) -> None:
         """Have the journal say that all is well, if it is again."""
-        if self._is_over and self._told is not None:
-            self._told = None
+        if self._is_over and not self._lasting and self._is_noted:
+            self._is_noted = False
+            self._noted.clear()
             await self._note(None)

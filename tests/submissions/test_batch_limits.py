@@ -70,9 +70,22 @@ async def test_batches_are_as_large_as_the_context_is_granted(
     assert await sizes_of_batches(sandbox, sqlite_url, monkeypatch) == sizes
 
 
-async def test_backlog_goes_one_by_one_while_the_limit_is_not_known(
+async def test_batches_are_as_large_as_any_contexts_while_the_limit_is_not_known(
     sandbox: Sandbox, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox.faults.add("get_context_limits", Fault.html(503), times=10_000)
 
-    assert await sizes_of_batches(sandbox, sqlite_url, monkeypatch) == []
+    assert await sizes_of_batches(sandbox, sqlite_url, monkeypatch) == [100]
+
+
+async def test_batch_that_turns_out_too_large_goes_in_smaller_ones(
+    sandbox: Sandbox, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant(sandbox, 40)
+    sandbox.faults.add("get_context_limits", Fault.html(503), times=10_000)
+    sandbox.faults.add("open_batch_session", Fault.session_ends(420), times=2)
+
+    sizes = await sizes_of_batches(sandbox, sqlite_url, monkeypatch)
+
+    # Until so few go together that they are sooner there one by one.
+    assert sizes[:2] == [0, 0]

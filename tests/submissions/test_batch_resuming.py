@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL
 
 from ksef_async import KsefClient
 from ksef_async.protocol.pacing import Pacer
-from ksef_async.sandbox import Fault, Sandbox, sample_invoice
+from ksef_async.sandbox import Fault, Sandbox
 from ksef_async.sandbox.batch import BatchSession
 from ksef_async.sandbox.faults import UPLOAD_PART
 from ksef_async.submissions import Settings, Submissions
@@ -217,20 +217,6 @@ async def test_ksef_that_fails_for_a_while_is_waited_for(
     (batch,) = batches(sandbox)
     # When one part fails the others are broken off, and may be in all the same.
     assert max(uploads(batch)) <= (2 if operation == UPLOAD_PART else 1)
-
-
-async def test_batch_that_ksef_refuses_goes_one_by_one(journal: Journal, sandbox: Sandbox) -> None:
-    sandbox.faults.add("open_batch_session", Fault.refuse(21157, "nie"), times=1)
-    async with journal() as submissions:
-        for number in range(25):
-            await submissions.submit(sample_invoice(sandbox.nip, f"FV/{number}"))
-        async with submissions.running():
-            with anyio.fail_after(20):
-                # Two seconds' budget of sending one by one.
-                while sum(1 for _ in sandbox.world.invoices()) < 15:
-                    await anyio.sleep(0.01)
-
-    assert not batches(sandbox)
 
 
 async def test_spool_that_cannot_be_written_is_a_trouble_that_passes(

@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL
 from ksef_async import FormCode, KsefClient, KsefToken, LocalProtocolError
 from ksef_async.models.rates import PRODUCTION_LIMITS
 from ksef_async.operations.sessions import SEND_INVOICE
+from ksef_async.protocol.ends import SEND_AGAIN_LIMIT
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.submissions import JournalBusyError, Priority, Settings, Submission, Submissions, SubmissionState
@@ -158,7 +159,7 @@ async def test_another_document_accepted_before_is_a_conflict_that_can_be_retrie
 
 
 async def test_rejected_submission_is_sent_again_when_retried(submissions: Submissions, sandbox: Sandbox) -> None:
-    sandbox.faults.add("send_invoice", Fault.invoice_ends(500))
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(450))
     submission = await submissions.submit(sample_invoice(sandbox.nip, "FV/1"))
     await deliver(submissions)
     assert (await submissions.get(submission.id)).state is SubmissionState.REJECTED
@@ -169,8 +170,11 @@ async def test_rejected_submission_is_sent_again_when_retried(submissions: Submi
     assert (await submissions.get(submission.id)).state is SubmissionState.ACCEPTED
 
 
-async def test_what_ksef_gave_up_is_sent_again_by_itself(submissions: Submissions, sandbox: Sandbox) -> None:
-    sandbox.faults.add("send_invoice", Fault.invoice_ends(550))
+@pytest.mark.parametrize("code", [405, 435, 500, 550])
+async def test_what_ksef_failed_on_is_sent_again_by_itself(
+    submissions: Submissions, sandbox: Sandbox, code: int
+) -> None:
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(code))
     submission = await submissions.submit(sample_invoice(sandbox.nip, "FV/1"))
 
     await deliver(submissions)
@@ -178,6 +182,59 @@ async def test_what_ksef_gave_up_is_sent_again_by_itself(submissions: Submission
 
     assert accepted.state is SubmissionState.ACCEPTED
     assert accepted.attempt == 2
+
+
+@pytest.mark.parametrize("code", [435, 500, 550])
+async def test_what_ksef_fails_on_every_time_is_rejected_in_the_end_and_can_be_retried(
+    submissions: Submissions, sandbox: Sandbox, code: int
+) -> None:
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(code), times=SEND_AGAIN_LIMIT + 1)
+    submission = await submissions.submit(sample_invoice(sandbox.nip, "FV/1"))
+
+    await deliver(submissions)
+    rejected = await submissions.get(submission.id)
+
+    assert rejected.state is SubmissionState.REJECTED
+    assert rejected.attempt == SEND_AGAIN_LIMIT + 1
+    assert rejected.reason is not None
+    assert rejected.reason.code == code
+    assert "-SO-" in (rejected.session_reference_number or "")
+    # Its number is free, and so it may be tried again.
+    await submissions.retry(submission.id)
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(code))
+    await deliver(submissions)
+    assert (await submissions.get(submission.id)).state is SubmissionState.ACCEPTED
+
+
+async def test_sessions_that_die_are_never_the_documents_fault(submissions: Submissions, sandbox: Sandbox) -> None:
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(405), times=2 * SEND_AGAIN_LIMIT)
+    submission = await submissions.submit(sample_invoice(sandbox.nip, "FV/1"))
+
+    await deliver(submissions, 60)
+
+    accepted = await submissions.get(submission.id)
+    assert (accepted.state, accepted.attempt) == (SubmissionState.ACCEPTED, 2 * SEND_AGAIN_LIMIT + 1)
+
+
+async def test_session_under_maintenance_is_left_for_another_at_once(
+    submissions: Submissions, sandbox: Sandbox
+) -> None:
+    sandbox.faults.add("send_invoice", Fault.refuse(21184, "Sesja chwilowo niedostępna"))
+    # The one under maintenance is not closed before it is over.
+    sandbox.faults.add("close_online_session", Fault.refuse(21184, "Sesja chwilowo niedostępna"), times=10_000)
+    submission = await submissions.submit(sample_invoice(sandbox.nip, "FV/1"))
+
+    async with submissions.running():
+        with anyio.fail_after(20):
+            while (await submissions.get(submission.id)).state is not SubmissionState.ACCEPTED:
+                await anyio.sleep(0.01)
+        sandbox.faults.clear()
+        with anyio.fail_after(20):
+            await submissions.settled()
+
+    assert len(sandbox.world.sessions) == 2
+    assert taken_in(sandbox) == ["FV/1"]
+    assert (await submissions.get(submission.id)).has_upo
 
 
 async def test_invoices_of_a_session_that_died_are_sent_in_another(submissions: Submissions, sandbox: Sandbox) -> None:
