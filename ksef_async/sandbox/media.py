@@ -32,13 +32,18 @@ def check_media(operation: Operation[Any, Any], request: web.Request) -> None:
         UnsupportedMediaType: The body is of another type than the operation takes.
         NotAcceptable: The caller does not take the type of its answer.
     """
-    if operation.request is not None and not _TAKEN[_type_of(operation.request)].fullmatch(request.content_type):
+    if operation.request is not None and not _is_taken(_type_of(operation.request), request):
         raise UnsupportedMediaType
     accepted = ",".join(request.headers.getall("Accept", []))
     if operation.response is not None and accepted.strip():
         wanted = _type_of(operation.response)
         if not any(each in (wanted, "*/*", "application/*") for each in _ranges(accepted)):
             raise NotAcceptable
+
+
+def _is_taken(wanted: str, request: web.Request) -> bool:
+    # What is not there is of no type: that it is missing, is told as of any other content (21001) [INF].
+    return not request.body_exists or _TAKEN[wanted].fullmatch(request.content_type) is not None
 
 
 def _type_of(model: object) -> str:

@@ -490,3 +490,8 @@ async def test_what_is_false_is_written(wire: Wire, tokens: Tokens, path: str, n
     answer = (await wire.call("GET", path, tokens.access)).json
 
     assert answer.get("items", [answer])[0][name] is False
+
+
+async def test_body_that_is_missing_is_unreadable_and_not_of_another_type(wire: Wire, tokens: Tokens) -> None:
+    assert (await wire.call("POST", "/tokens", tokens.access)).error == (400, 21001)
+    assert (await wire.call("POST", "/tokens", tokens.access, data=b"text")).status == 415
