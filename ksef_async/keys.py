@@ -76,9 +76,14 @@ class PublicKeys:
             if self._fetched_at is None or now - self._fetched_at > MAX_AGE:
                 self._certificates = await self._api.call(LIST_PUBLIC_KEYS)
                 self._fetched_at = now = self._api.now()
-        certificate = choose_certificate(self._certificates, usage, now)
-        # The first one loads all that reads certificates, which takes long enough to hold up an event loop.
-        key = await anyio.to_thread.run_sync(load_public_key, certificate.certificate)
+        try:
+            certificate = choose_certificate(self._certificates, usage, now)
+            # The first one loads all that reads certificates, which takes long enough to hold up an event loop.
+            key = await anyio.to_thread.run_sync(load_public_key, certificate.certificate)
+        except CryptoError:
+            # A list that is of no use must not stand for hours: KSeF may give a better one the next time.
+            self.forget()
+            raise
         return PublicKey(certificate.public_key_id, key)
 
     async def use(self, usage: PublicKeyUsage, request: Callable[[PublicKey], Awaitable[T]]) -> T:

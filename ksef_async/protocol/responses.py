@@ -14,8 +14,6 @@ import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar, cast
 
 import orjson
@@ -33,6 +31,7 @@ from ..errors import (
 from ..operations import Operation
 from .messages import RawResponse
 from .quoting import LONGEST_QUOTE, quote, quote_data
+from .server_time import read_http_date
 from .wire import WIRE, Unread, UnreadableJsonError, WireError
 
 __all__ = [
@@ -266,18 +265,10 @@ def _retry_after(response: RawResponse) -> float | None:
     value = response.headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
         return min(float(value[:20]), LONGEST_LOCKOUT)
-    until, now = _moment(value), _moment(response.headers.get("date", ""))
+    until, now = read_http_date(value), read_http_date(response.headers.get("date", ""))
     if until is None or now is None:
         return None
     return min(max((until - now).total_seconds(), 0.0), LONGEST_LOCKOUT)
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 def _describe_body(response: RawResponse) -> str:

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Final
 
-__all__ = ["ServerClock"]
+__all__ = ["ServerClock", "read_http_date"]
+
+#: What is reckoned from a time must not leave the calendar, which ends with the year 9999.
+_YEARS: Final = range(1970, 3000)
+
+
+def read_http_date(text: str) -> datetime | None:
+    """Return the time that a header tells (UTC); None for what is no time, or none of these centuries."""
+    try:
+        moment = parsedate_to_datetime(text)
+        utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return utc if utc.year in _YEARS else None
 
 
 class ServerClock:
@@ -19,11 +33,8 @@ class ServerClock:
 
     def observe(self, date: str | None, monotonic: float) -> None:
         """Note the ``Date`` of an answer that came at ``monotonic`` (seconds); a missing or odd one is ignored."""
-        try:
-            moment = parsedate_to_datetime(date or "")
-        except ValueError:
-            return
-        self._seen = (moment.replace(tzinfo=moment.tzinfo or UTC), monotonic)
+        if moment := read_http_date(date or ""):
+            self._seen = (moment, monotonic)
 
     def now(self, monotonic: float) -> datetime:
         """The time at ``monotonic`` (UTC); late by up to a second and the answer's way here."""

@@ -15,7 +15,19 @@ def test_time_goes_on_from_the_last_answer() -> None:
     assert clock.now(monotonic=161.5) == datetime(1994, 11, 6, 8, 50, 38, 500_000, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("date", [None, "", "yesterday", "Sun, 99 Nov 1994 08:49:37 GMT"])
+@pytest.mark.parametrize(
+    "date",
+    [
+        None,
+        "",
+        "yesterday",
+        "Sun, 99 Nov 1994 08:49:37 GMT",
+        "Fri, 27 Nov 99999999999 20:00:00 GMT",
+        "Fri, 27 Nov 9999 23:59:59 -2359",
+        "Fri, 27 Nov 1969 20:00:00 GMT",
+        "Fri, 27 Nov 2026 20:00:00 +9999",
+    ],
+)
 def test_answer_without_a_date_changes_nothing(date: str | None) -> None:
     clock = ServerClock()
     clock.observe("Sun, 06 Nov 1994 08:49:37 GMT", monotonic=0.0)
