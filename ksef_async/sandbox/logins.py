@@ -87,7 +87,8 @@ def _permissions(call: Call, login: Login, subject: Subject) -> tuple[str, ...]:
     permissions = call.world.permissions_of(login)
     grants = call.world.grants
     # A token that lets do less than its author may do says what that is [INF].
-    is_whole = set(permissions) >= set(grants.owned(subject, login.context, call.now))
+    owned = filter(call.world.version.has_permission, grants.owned(subject, login.context, call.now))
+    is_whole = set(permissions) >= set(owned)
     return (OWNER,) if is_whole and grants.is_owner(subject, login.context, call.now) else permissions
 
 

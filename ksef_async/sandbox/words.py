@@ -53,7 +53,7 @@ _RULES: Final[tuple[tuple[re.Pattern[str], _Say], ...]] = tuple(
     (re.compile(pattern, re.DOTALL), say)
     for pattern, say in (
         (r"required field missing", lambda name, _: f"'{name}' must not be empty."),
-        (r".*(?:form code|FormCode).*", lambda _, __: UNKNOWN_FORM),
+        (r"unknown form code", lambda _, __: UNKNOWN_FORM),
         (r"must have a length between (\d+) and (\d+); it is (\d+)", _length),
         (r"must have a length of at least (\d+); it is (\d+)", _least_length),
         (r"must be between (-?\d+) and (-?\d+); it is (-?\d+)", _number),
@@ -62,7 +62,7 @@ _RULES: Final[tuple[tuple[re.Pattern[str], _Say], ...]] = tuple(
         (r"must have a number of items of at least (\d+); it is (\d+)", _least_items),
         (r"must be written as .*", lambda name, _: f"'{name}' is not in the correct format."),
         (
-            r"(?:invalid|expected|unknown) .*|not Base64.*",
+            r"expected .*|not Base64",
             lambda name, _: f"The JSON value could not be converted. Path: $.{name}",
         ),
     )

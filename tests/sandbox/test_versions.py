@@ -74,7 +74,7 @@ async def test_newer_permission_is_not_there() -> None:
     assert answer.error == (400, 21405)
     assert answer.details == ["'permissions' has a range of values which does not include it."]
     claims = json.loads(urlsafe_b64decode(tokens.access.split(".")[1] + "=="))
-    assert "CollectiveIdentifierManage" not in claims["per"]
+    assert claims["per"] == '["Owner"]'
 
 
 @pytest.mark.parametrize(("version", "suffix"), [("2.5.0", ".zip.enc"), ("2.6.0", ".tar.gz.enc")])

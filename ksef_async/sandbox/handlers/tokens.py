@@ -22,6 +22,7 @@ from ..checks import checked
 from ..lookup import is_callers, page_of
 from ..refusals import Forbidden, InvalidInput, Refusal
 from ..router import WIRE, Call
+from ..words import problems_in_words
 from ..world import StoredToken, Subject, new_reference_number
 
 __all__ = ["generate_token", "get_token", "list_tokens", "revoke_token"]
@@ -69,7 +70,7 @@ async def list_tokens(call: Call) -> TokenPage:
     try:
         wanted = WIRE.load({name.replace("_", ""): value for name, value in query.items()}, TokenFilter)
     except WireError as error:
-        raise InvalidInput(*(f"'{path.removeprefix('$.')}' {text}." for path, text in error.problems)) from error
+        raise InvalidInput(*problems_in_words(error)) from error
     checked(wanted)
     found = [
         token

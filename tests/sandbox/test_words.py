@@ -1,0 +1,193 @@
+"""Whatever is asked, the sandbox answers as KSeF would: never with 5xx, and with no word of Python or of ours."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import re
+import types
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from json import dumps
+from typing import Any, get_args, get_origin
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sandbox.wire import Answer, Wire, connected
+
+from ksef_async.models.common import OpenStrEnum
+from ksef_async.models.sessions import FormCode
+from ksef_async.operations import Bearer, Operation
+from ksef_async.operations.table import OPERATIONS
+from ksef_async.protocol.wire import Unread, WireError, camel
+from ksef_async.sandbox.words import problems_in_words
+
+#: What no text of KSeF has: exceptions and types of Python, its values, representations, names as we write them.
+FOREIGN = re.compile(
+    r"NoneType|\bNone\b|\bTrue\b|\bFalse\b|Traceback|\w+(?:Error|Exception)\b(?!Detail)|object has no|attribute '|"
+    r"\b(?:str|int|float|bool|dict|tuple|list|bytes|datetime|Decimal)\b|iterable|codec can't|isoformat|cattrs|attrs|"
+    r"ksef_async\.|<class|<[a-z_.]+ object|0x[0-9a-f]{6}|\b[a-z]+(?:_[a-z]+)+\b|\\d|\(\?|\[A-Z\]|\bmodel\b|\bfile \""
+)
+PERMISSIONS = [
+    "InvoiceRead", "InvoiceWrite", "CredentialsRead", "CredentialsManage", "SubunitManage", "Introspection",
+    "VatUeManage", "CollectiveIdentifierManage", "EnforcementOperations", "PefInvoiceWrite",
+]  # fmt: skip
+BAD_VALUES: list[Any] = [
+    None, True, 0, -1, 1.5, 10**30, "", " ", "x", "ż" * 300, "2026-13-45", "0001-01-01T00:00:00Z",
+    "9999-12-31T23:59:59-14:00", "\0", [], [None], ["x"], [1], {}, {"type": "x"}, {"value": 1},
+]  # fmt: skip
+BAD_BODIES = [
+    b"", b"null", b"[]", b"1", b'"x"', b"{", b"{}", b'{"a":}', b"\xff\xfe", b"[" * 5000, b'{"a":' * 500, b"NaN",
+    b'{"a":1e999}', b"\xef\xbb\xbf{}", b"<a/>", b"<a", b"<!DOCTYPE a><a/>",
+]  # fmt: skip
+BAD_TEXTS = [
+    "", "x", "-1", "9" * 20, "%E2%98%83", "true", "2026-13-45", "%00", "a" * 36, "a" * 3000, "1e5", "'%22%3C", "%FF",
+]  # fmt: skip
+
+
+def example(kind: Any) -> Any:
+    """JSON of about the right shape for a type."""
+    if kind is FormCode:
+        return {"systemCode": "FA (3)", "schemaVersion": "1-0E", "value": "FA"}
+    if isinstance(kind, types.UnionType):
+        return example(get_args(kind)[0])
+    if get_origin(kind) is tuple:
+        return [example(get_args(kind)[0])]
+    if isinstance(kind, type) and attrs.has(kind):
+        return {
+            field.metadata.get("wire_name") or camel(field.name): example(field.type)
+            for field in attrs.fields(attrs.resolve_types(kind))
+        }
+    if isinstance(kind, type) and issubclass(kind, OpenStrEnum | Enum):
+        return next(iter(kind)).value
+    known: dict[Any, Any] = {
+        bool: True, int: 1, Decimal: 1.5, bytes: "AAAA", str: "5265877635",
+        date: "2026-07-01", datetime: "2026-07-01T00:00:00Z",
+    }  # fmt: skip
+    return known.get(kind, "x")
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every place in a JSON value, by its path."""
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield (*path, key)
+        yield from places(child, (*path, key))
+
+
+def changed(root: Any, path: tuple[Any, ...], value: Any) -> Any:
+    whole = copy.deepcopy(root)
+    node = whole
+    for key in path[:-1]:
+        node = node[key]
+    if value is ...:
+        del node[path[-1]]
+    else:
+        node[path[-1]] = value
+    return whole
+
+
+def bodies(operation: Operation[Any, Any]) -> Iterator[bytes]:
+    yield from BAD_BODIES
+    if operation.request in (None, bytes):
+        return
+    good = example(operation.request)
+    yield dumps(good).encode()
+    for number, path in enumerate(places(good)):
+        # A third of them for each place, others for its neighbours.
+        for value in (..., *BAD_VALUES[number % 3 :: 3]):
+            yield dumps(changed(good, path, value)).encode()
+
+
+async def bearer(wire: Wire, kind: Bearer) -> str | None:
+    """A token that lets do everything, of a login of its own."""
+    if kind is Bearer.NONE:
+        return None
+    started = await wire.log_in()
+    wire.advance(1)
+    login = wire.sandbox.world.logins[started.json["referenceNumber"]]
+    login.is_redeemed = kind is not Bearer.LOGIN
+    claims = {"arn": login.reference_number, "per": dumps(PERMISSIONS), "pec": "[]"}
+    return wire.sandbox.world.ministry.issue_jwt(kind, claims, wire.sandbox.clock.now(), timedelta(days=1))
+
+
+def check(answer: Answer, asked: object) -> None:
+    assert answer.status < 500, (answer, asked)
+    if answer.status < 400 or not answer.body:
+        return
+    kind = answer.headers["Content-Type"].partition(";")[0]
+    assert kind in ("application/json", "application/problem+json"), (answer, asked)
+    assert {"exception", "status"} & set(answer.json), (answer, asked)
+    found = FOREIGN.search("\n".join(texts(answer.json)))
+    assert found is None, (found, answer.json, asked)
+
+
+def texts(node: Any) -> Iterator[str]:
+    """What an error says; neither its keys nor what it repeats of the request's address."""
+    if isinstance(node, dict):
+        for key, child in node.items():
+            if key not in ("instance", "traceId", "serviceCode", "reasonCode", "requiredAnyOfPermissions"):
+                yield from texts(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from texts(child)
+    elif isinstance(node, str):
+        yield node
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+async def test_nothing_of_python_is_said(operation: Operation[Any, Any]) -> None:
+    async with connected() as wire:
+        token = await bearer(wire, operation.bearer)
+        path = re.sub(r"{\w+}", "20260701-SO-0000000000-0000000000-00", operation.path)
+        formats = itertools.cycle(({}, {"X-Error-Format": "problem-details"}))
+        json = {"Content-Type": "application/xml" if operation.request is bytes else "application/json"}
+
+        async def ask(path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> None:
+            sent = {**json, **next(formats), **(headers or {})}
+            answer = await wire.call(operation.method.value, path, token, data=body, headers=sent)
+            check(answer, (path, body, headers))
+            # A login that was ended by the last call would answer all that follow.
+            for login in wire.sandbox.world.logins.values():
+                login.is_revoked = False
+
+        for body in bodies(operation) if operation.request else [None]:
+            await ask(path, body)
+        good = dumps(example(operation.request)).encode() if operation.request not in (None, bytes) else None
+        for name in operation.query:
+            for text in BAD_TEXTS:
+                await ask(f"{path}?{camel(name)}={text}", good)
+        for text in BAD_TEXTS:
+            if "{" in operation.path and text:
+                await ask(re.sub(r"{\w+}", text, operation.path), good)
+            if operation.continued and text.isascii():
+                await ask(path, good, {"x-continuation-token": text})
+
+
+@given(path=st.text(), text=st.text())
+def test_any_problem_is_told_in_words_of_ksef(path: str, text: str) -> None:
+    """Even one that nobody has thought of: only its field is named."""
+    (said,) = problems_in_words(WireError([Unread(path, text)]))
+
+    name = path.removeprefix("$").removeprefix(".")
+    assert said in (f"'{name}' is invalid.", "A non-empty request body is required.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'date_range.from_date' must not be before from_date",
+        "expected int at $.invoiceSize",
+        "ValueError: Invalid isoformat string: 'x'",
+        "invalid value for type, expected datetime",
+        "'NoneType' object has no attribute 'value'",
+        "must be written as \\d{10}; it is '1'",
+        "<ksef_async.sandbox.world.World object at 0x7f6599670490>",
+    ],
+)
+def test_what_is_looked_for_is_found(text: str) -> None:
+    assert FOREIGN.search(text)
