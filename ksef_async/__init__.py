@@ -2,6 +2,7 @@
 
 The map of the house; a room imports rooms on lines above it:
 
+    quoting                            others' text, made fit for errors and logs
     errors                             everything that can go wrong
     environment                        where KSeF is
     models  crypto                     data; bytes in, bytes out

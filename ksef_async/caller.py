@@ -40,12 +40,12 @@ from .operations import Bearer, Operation
 from .operations.operation import LARGEST_UPO
 from .protocol.messages import FileBody, RawRequest, RawResponse
 from .protocol.pacing import Pacer
-from .protocol.quoting import quote
 from .protocol.requests import Query, build_link_request, build_request, build_upload_request, with_bearer
 from .protocol.responses import decipher_link_response, decipher_response, decipher_upload_response
 from .protocol.retry import RetryPolicy, delay_before_retry, may_be_outdated, may_have_taken_effect
 from .protocol.server_time import ServerClock
 from .protocol.wire import Unread
+from .quoting import quote
 from .transport import Transport
 
 if TYPE_CHECKING:

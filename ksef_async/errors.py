@@ -24,6 +24,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from .quoting import quote
+
 __all__ = [
     "AnswerTimeoutError",
     "ApiError",
@@ -316,6 +318,6 @@ class CryptoError(KsefError):
 
 
 def describe(status: Status) -> str:
-    """One line for people: ``440 Sesja anulowana (Nie przesłano faktur)``."""
-    details = f" ({'; '.join(status.details)})" if status.details else ""
-    return f"{status.code} {status.description}{details}"
+    """One line for people: ``440 Sesja anulowana (Nie przesłano faktur)``; what KSeF says is quoted."""
+    details = f" ({'; '.join(map(quote, status.details[:10]))})" if status.details else ""
+    return f"{status.code} {quote(status.description)}{details}"

@@ -17,6 +17,7 @@ import ksef_async
 
 #: A room imports rooms on lines above it, and itself; rooms on one line do not import each other.
 LAYERS = (
+    ("quoting",),
     ("errors",),
     ("environment",),
     ("models", "crypto"),

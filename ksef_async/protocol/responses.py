@@ -29,8 +29,8 @@ from ..errors import (
     UnauthorizedError,
 )
 from ..operations import Operation
+from ..quoting import LONGEST_QUOTE, quote, quote_data
 from .messages import RawResponse
-from .quoting import LONGEST_QUOTE, quote, quote_data
 from .server_time import read_http_date
 from .wire import WIRE, Unread, UnreadableJsonError, WireError
 

@@ -109,7 +109,7 @@ class Certificates:
             BadRequestError: This way of logging in gets no certificate (25001, 25002), the key is of another kind
                 (25010), or a limit is reached (25006, 25007).
             ForbiddenError: The login was made with a token.
-            TransportError, ApiError, RemoteProtocolError: A call failed. After a `TransportError` with
+            TransportError, ApiError, RemoteProtocolError: A call failed. After an error with
                 ``maybe_delivered`` there may be a certificate; `query` shows it.
 
         Source: GET /certificates/enrollments/data, POST /certificates/enrollments.

@@ -81,7 +81,7 @@ class Permissions(PermissionQueries):
     All of them raise, besides what they name:
         InvalidFieldError: A value is not what KSeF asks for; nothing was sent.
         ForbiddenError: The login lacks the permission that is needed; ``security`` tells which.
-        TransportError, ApiError, RemoteProtocolError: The call failed. After a `TransportError` with
+        TransportError, ApiError, RemoteProtocolError: The call failed. After an error with
             ``maybe_delivered`` the lists tell whether KSeF did it.
     """
 

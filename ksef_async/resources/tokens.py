@@ -58,7 +58,7 @@ class Tokens:
             BadRequestError: The caller lacks one of the permissions (26001), or its context is no NIP or internal
                 identifier (26002).
             ForbiddenError: The login was made with a token, which KSeF gives no others.
-            TransportError, ApiError, RemoteProtocolError: The call failed. After a `TransportError` with
+            TransportError, ApiError, RemoteProtocolError: The call failed. After an error with
                 ``maybe_delivered`` a token may exist whose secret nobody knows; `list` shows it, and it can be revoked.
 
         Source: POST /tokens; tokeny-ksef.md.

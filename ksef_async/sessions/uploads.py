@@ -17,7 +17,14 @@ import anyio
 import anyio.to_thread
 
 from ..caller import Caller
-from ..errors import ForbiddenError, LocalProtocolError, ServerError, TransportError, UploadExpiredError
+from ..errors import (
+    ForbiddenError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    ServerError,
+    TransportError,
+    UploadExpiredError,
+)
 from ..models.batch import PartUploadRequest
 from ..models.events import RequestRetried
 from ..models.packages import PackageProgress, PackageStage
@@ -206,7 +213,7 @@ class Uploads:
                     f"The storage refuses part {number} of session {self._session}: its link is over or withdrawn. "
                     "Open a new session with the same package."
                 ) from error
-            except (TransportError, ServerError) as error:
+            except (TransportError, ServerError, RemoteProtocolError) as error:
                 # A part may take long, so the time of the earlier attempts does not count: KSeF's window is the limit.
                 delay = self._caller.delay_before_retry(error, attempt=attempt, since=anyio.current_time())
                 if delay is None:
