@@ -8,6 +8,7 @@ import os
 import re
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Protocol
@@ -186,13 +187,13 @@ class AiohttpTransport:
 
 def _checked_address(request: RawRequest, headers: Mapping[str, str]) -> URL:
     """Return the address; refuse what aiohttp would refuse later, with the same exceptions as for a wrong answer."""
-    try:
-        # As it stands: rewriting the escapes of a signed link may break its signature.
-        url = URL(request.url, encoded=True)
-        is_usable = bool(url.host and url.port) and re.fullmatch(r"[!-~]+", request.url) is not None
-    except ValueError:
-        is_usable = False
-    if not is_usable or not re.fullmatch(r"[A-Z]+", request.method):
+    url = None
+    if re.fullmatch(r"[!-~]+", request.url) and re.fullmatch(r"[A-Z]+", request.method):
+        with suppress(ValueError):
+            # As it stands: rewriting the escapes of a signed link may break its signature.
+            parsed = URL(request.url, encoded=True)
+            url = parsed if parsed.host and parsed.port else None
+    if url is None:
         raise RemoteProtocolError(
             f"{request.operation}: nothing can be sent to the address that KSeF gave.", operation=request.operation
         )
