@@ -130,7 +130,6 @@ class Settled:
             from ..submissions import Settings, Submissions
         except ModuleNotFoundError as error:
             raise UsageError(f"The journal needs {error.name}: pip install 'ksef_async[cli,durable]'") from error
-        await anyio.to_thread.run_sync(_make_private, path)
         keys = tuple(filter(None, self.values.get("KSEF_JOURNAL_KEY", "").split(",")))
         # All that is to be sent is in the journal before the first session opens: nothing more to wait for.
         settings = Settings(linger=0.2)
@@ -178,9 +177,3 @@ class Access:
         if self.ca_file is not None:
             values["KSEF_CA_FILE"] = str(self.ca_file)
         return Settled(values=values)
-
-
-def _make_private(path: Path) -> None:
-    """Let nobody else read the journal: it holds invoices."""
-    if not path.exists():
-        path.touch(mode=0o600)

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import anyio
 from cyclopts import Parameter
 
+from ..protocol.file_names import file_name
 from .access import Access
 from .exits import Exit
 from .output import console, json_list
@@ -66,7 +67,7 @@ async def export(
             sync = client.downloads.sync(start, (subject,), checkpoint=checkpoint)
             async for invoice in sync:
                 # The document first: what is noted as fetched is there.
-                await (target / f"{invoice.metadata.ksef_number}.xml").write_bytes(invoice.xml)
+                await (target / f"{file_name(invoice.metadata.ksef_number)}.xml").write_bytes(invoice.xml)
                 await _replace(kept, invoice.checkpoint.to_json())
                 add(invoice.metadata.ksef_number)
                 count += 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import anyio.to_thread
 from cyclopts import Parameter
 
+from ..protocol.file_names import file_name
 from .access import Access
 from .exits import Exit
 from .lookup import chosen
@@ -53,7 +54,7 @@ async def save_upo(submissions: Submissions, submission: Submission, folder: Pat
     Returns:
         Its file.
     """
-    path = folder / f"{submission.ksef_number}.upo.xml"
+    path = folder / f"{file_name(submission.ksef_number or str(submission.id))}.upo.xml"
     await anyio.to_thread.run_sync(_write, path, await submissions.upo(submission.id))
     return path
 

@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, ValidationError
 
 from ..errors import LocalProtocolError
+from ..protocol.file_names import file_name
 from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT
 from ..submissions import IdentityTakenError, Submission, SubmissionState, UnknownSubmissionError
 from .events import EventStream, event_id
@@ -179,7 +180,7 @@ async def get_upo(request: Request) -> Response:
     submission = await _find(request)
     if not submission.has_upo:
         raise HTTPException(404, "There is no UPO yet.")
-    name = f"{submission.ksef_number or submission.id}.upo.xml"
+    name = f"{file_name(submission.ksef_number or str(submission.id))}.upo.xml"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
     upo = await service_of(request).submissions.upo(submission.id)
     return Response(upo, media_type="application/xml", headers=headers)

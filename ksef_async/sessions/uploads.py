@@ -28,6 +28,7 @@ from ..errors import (
 from ..models.batch import PartUploadRequest
 from ..models.events import RequestRetried
 from ..models.packages import PackageProgress, PackageStage
+from ..protocol.file_names import file_name
 from ..protocol.messages import FileBody
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class FileLedger:
         await self._append(session, "".join(f"-{number}\n" for number in numbers))
 
     def _path(self, session: str) -> Path:
-        return self._folder / f"uploaded-{session}"
+        return self._folder / f"uploaded-{file_name(session)}"
 
     def _read(self, session: str) -> set[int]:
         path = self._path(session)

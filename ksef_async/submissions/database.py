@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 import anyio
+import anyio.to_thread
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import DisconnectionError
@@ -14,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import QueuePool
 
 from ..errors import LocalProtocolError
+from .privacy import make_private
 from .schema import migrate
 
 __all__ = ["Database"]
@@ -54,8 +58,12 @@ class Database:
     @property
     def file(self) -> str | None:
         """The SQLite file; None for a database in memory or on a server."""
-        name = self.engine.url.database
-        return name if self.is_sqlite and name not in (None, "", ":memory:") else None
+        name, query = self.engine.url.database, self.engine.url.query
+        if not self.is_sqlite or not name:
+            return None
+        if "uri" in query and name.startswith("file:"):
+            name = "" if query.get("mode") == "memory" else unquote(name.removeprefix("file:").removeprefix("//"))
+        return name if name not in ("", ":memory:") else None
 
     @asynccontextmanager
     async def write(self, *, shield: bool = True) -> AsyncGenerator[AsyncConnection]:
@@ -86,7 +94,9 @@ class Database:
                 yield connection
 
     async def migrate(self) -> None:
-        """Make the tables, or bring them up to date."""
+        """Make the tables, or bring them up to date; a new SQLite file is its owner's alone from its first byte."""
+        if (file := self.file) is not None:
+            await anyio.to_thread.run_sync(make_private, Path(file))
         async with self.write() as connection:
             if not self.is_sqlite:
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})

@@ -34,7 +34,8 @@ async def exclusive(journal: str) -> AsyncGenerator[None]:
 
 
 def _take(path: Path) -> IO[str]:
-    file = path.open("a+", encoding="ascii")
+    # Path.open knows no modes.
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "a+", encoding="ascii")
     try:
         _lock(file)
     except OSError:

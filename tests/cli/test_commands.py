@@ -73,7 +73,7 @@ async def test_what_is_not_taken_is_told_with_its_reason(sandbox: Sandbox, shell
 
 async def test_rejected_invoice_is_sent_again_when_told_to(sandbox: Sandbox, shell: Shell) -> None:
     (file,) = shell.invoices(sandbox.nip, 1)
-    sandbox.faults.add("send_invoice", Fault.invoice_ends(500))
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(450))
     first = await shell.run("send", file, "--json")
     again = await shell.run("send", file, "--json")
 
@@ -95,7 +95,7 @@ async def test_time_is_up(sandbox: Sandbox, shell: Shell) -> None:
 async def test_status_and_upo_need_no_login(sandbox: Sandbox, shell: Shell) -> None:
     first, second = shell.invoices(sandbox.nip, 2)
     await shell.run("send", first)
-    sandbox.faults.add("send_invoice", Fault.invoice_ends(500))
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(450))
     await shell.run("send", second)
     shell.set(KSEF_TOKEN=None)
 

@@ -17,7 +17,7 @@ async def test_journal_is_gone_through_page_by_page(
 ) -> None:
     shell.invoices(sandbox.nip, 5)
     await shell.run("send", shell.folder)
-    sandbox.faults.add("send_invoice", Fault.invoice_ends(500), times=5)
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(450), times=5)
     refused = shell.invoices(sandbox.nip, 5, start=6)
     await shell.run("send", *refused)
     monkeypatch.setattr(lookup, "_PAGE", 2)
@@ -38,7 +38,7 @@ async def test_people_are_shown_the_first_and_told_of_the_rest(
     sandbox: Sandbox, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shell.invoices(sandbox.nip, 4)
-    sandbox.faults.add("send_invoice", Fault.invoice_ends(500), times=4)
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(450), times=4)
     await shell.run("send", shell.folder)
     monkeypatch.setattr("ksef_async.cli.status._MOST", 3)
 
