@@ -271,7 +271,7 @@ async def test_connection_that_is_never_made_does_not_settle_an_earlier_doubt(sa
     sessions = SessionManager(AuthorizedCaller(caller, tokens), keys)
     async with aclosing(transport), await sessions.open_online(FormCode.FA3) as session:
         empty = Fault.answer_becomes(body=b'{"invoices": []}')
-        sandbox.faults.add("list_session_invoices", empty, times=6)
+        sandbox.faults.add("list_session_invoices", empty, times=9)
         sandbox.faults.add("send_invoice", Fault.drop_after())
         with pytest.raises(TransportError):
             await session.send(sample_invoice(sandbox.nip))
