@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
 import anyio
 
@@ -14,6 +12,7 @@ from ..errors import KsefError
 from ..models.sessions import SendInvoiceRequest
 from ..operations.sessions import SEND_INVOICE
 from ..protocol.retry import may_have_taken_effect
+from .alone import Alone
 from .tracking import Tracker
 
 __all__ = ["Delivery", "seal"]
@@ -54,7 +53,8 @@ class Delivery:
         #: SHA-256 of what KSeF may have, or not: the answer was lost, or nobody waited for it. To each the reference
         #: numbers that the document had before.
         self._in_doubt: dict[bytes, frozenset[str]] = {}
-        self._locks: dict[bytes, anyio.Lock] = {}
+        #: Tasks that send the same document wait for each other.
+        self._alone = Alone()
 
     def __len__(self) -> int:
         return len(self._references)
@@ -83,7 +83,7 @@ class Delivery:
                 is asked first.
         """
         digest = request.invoice_hash
-        async with self._alone(digest):
+        async with self._alone.with_(digest):
             if self._is_resumed and not self._tracker.ledger.was_read:
                 await self._tracker.ledger.read()
             known = self.reference_of(digest)
@@ -94,20 +94,9 @@ class Delivery:
             self._tracker.sent.add(reference_number)
             return reference_number
 
-    @asynccontextmanager
-    async def _alone(self, digest: bytes) -> AsyncGenerator[None]:
-        """Let tasks that send the same document wait for each other."""
-        lock = self._locks.setdefault(digest, anyio.Lock())
-        async with lock:
-            try:
-                yield
-            finally:
-                if not lock.statistics().tasks_waiting:
-                    self._locks.pop(digest, None)
-
     async def _deliver(self, request: SendInvoiceRequest) -> str:
         digest = request.invoice_hash
-        if found := await self._find_doubtful(digest):
+        if found := await self.find_doubtful(digest):
             return found
         started, attempt = anyio.current_time(), 1
         while True:
@@ -115,7 +104,7 @@ class Delivery:
                 return await self._post(request)
             except KsefError as error:
                 # Also after a refusal, where an earlier attempt is in doubt: KSeF may refuse what it has.
-                if found := await self._find_doubtful(digest):
+                if found := await self.find_doubtful(digest):
                     return found
                 delay = self._api.caller.delay_before_retry(error, attempt=attempt, since=started)
                 if delay is None:
@@ -123,13 +112,22 @@ class Delivery:
             await anyio.sleep(delay)
             attempt += 1
 
-    async def _find_doubtful(self, digest: bytes) -> str | None:
-        """Return the reference number of what is in doubt, when KSeF has it; the doubt remains when it has not."""
+    async def find_doubtful(self, digest: bytes) -> str | None:
+        """Return the reference number of what is in doubt, when KSeF has it; the doubt remains when it has not.
+
+        Args:
+            digest: SHA-256 (32 bytes). None is returned at once for what is not in doubt.
+
+        Raises:
+            TransportError, ApiError, RemoteProtocolError: KSeF's list could not be read.
+        """
         if (earlier := self._in_doubt.get(digest)) is None:
             return None
         found = await self._tracker.find(digest, but=earlier)
         if found is not None:
             del self._in_doubt[digest]
+            self._references[digest] = found
+            self._tracker.sent.add(found)
         return found
 
     def _earlier(self, digest: bytes) -> frozenset[str]:

@@ -1,22 +1,29 @@
-"""One open session, whatever happens to it: renewed when it is full, old, dead or under maintenance."""
+"""One open session, whatever happens to it: renewed when it is full, old, dead or under maintenance.
+
+What KSeF fails on, for no fault of the document's, is sent again; `protocol.ends` has the codes.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from functools import partial
 from hashlib import sha256
 from typing import Final, Self
 
 import anyio
 
-from ..errors import BadRequestError, KsefError, LocalProtocolError, SessionFailedError
+from ..errors import BadRequestError, InvoiceRejectedError, KsefError, LocalProtocolError, SessionFailedError
 from ..polling import Cadence
+from ..protocol.ends import SEND_AGAIN_LIMIT
 from ..protocol.error_codes import ErrorCode
 from ..shielding import finish
+from .alone import Alone
+from .kept import Document, KeptInvoice
+from .late import LateSending
 from .online import OnlineSession
 from .outcomes import Outcome
 from .sending import send_many
@@ -24,41 +31,63 @@ from .session import UPO_CADENCE
 from .tracking import OUTCOME_CADENCE, SentInvoice
 from .upo import SessionUPO
 
-__all__ = ["ANOTHER_SESSION", "SessionKeeper", "is_old"]
-
-#: A session is replaced this long before KSeF closes it by itself.
-RENEWAL_MARGIN: Final = timedelta(minutes=10)
+__all__ = ["ANOTHER_SESSION", "KEPT_BYTES", "SessionKeeper", "is_old"]
 
 #: How many sessions one invoice may be tried in.
 _ROTATIONS: Final = 3
 
+#: Bytes of documents that are kept before KSeF is asked which of them it has decided on.
+KEPT_BYTES: Final = 64 * 1024 * 1024
+
+#: How many invoices are sent again at once.
+_CONCURRENCY: Final = 16
+
 #: Refusals that say: not in this session. The invoice was not taken in.
-ANOTHER_SESSION: Final = frozenset({ErrorCode.SESSION_FULL, ErrorCode.SESSION_NOT_OPEN, ErrorCode.SESSION_UNAVAILABLE})
+ANOTHER_SESSION: Final = frozenset(
+    {ErrorCode.SESSION_FULL, ErrorCode.SESSION_NOT_OPEN, ErrorCode.SESSION_UNAVAILABLE, ErrorCode.UNKNOWN_SESSION}
+)
 
 
 class SessionKeeper(anyio.AsyncContextManagerMixin):
     """Keeps one session open for sending; get one from `SessionManager.keep_open`. Safe to use from many tasks.
 
     The first session is opened by the first `send`. A session that is full (21155), under maintenance (21184),
-    closed, dead, or near its end after 12 hours is terminated and replaced. Leaving the block terminates the last;
-    then `outcomes` and `upos` tell of all of them.
+    closed, dead, or near its end after 12 hours is closed and replaced. Leaving the block closes the last; then
+    `outcomes` and `upos` tell of all of them.
 
-    Invoices that a session took in before it died (415) end with 405 in `outcomes`: they are not issued, and KSeF
-    has nothing of them, so they are to be sent again.
+    An invoice that KSeF fails on, because its session died (405, after 415) or for reasons of KSeF's own (435, 500,
+    550), is sent again when that is seen: by `SentInvoice.outcome`, or by `outcomes`. That happens at most
+    `SEND_AGAIN_LIMIT` times, after the block in a session of its own that is closed at once. So each document is kept
+    in memory until KSeF has decided on it.
 
     Args:
         open_session: Opens a session.
         now: KSeF's time.
+        room: Bytes of documents that are kept before KSeF is asked which of them it has decided on.
     """
 
-    def __init__(self, open_session: Callable[[], Awaitable[OnlineSession]], now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        open_session: Callable[[], Awaitable[OnlineSession]],
+        now: Callable[[], datetime],
+        *,
+        room: int = KEPT_BYTES,
+    ) -> None:
         self._open_session = open_session
         self._now = now
         self._lock = anyio.Lock()
+        self._alone = Alone()
         self._current: OnlineSession | None = None
         self._entered = False
         self._left = False
         self._sessions: list[OnlineSession] = []
+        self._late = LateSending(open_session, self._sessions.append, self._find_doubtful)
+        #: By SHA-256; the last, where one document was sent more than once.
+        self._kept: dict[bytes, KeptInvoice] = {}
+        #: Reference numbers of failures after which the document was sent again.
+        self._superseded: set[str] = set()
+        self._kept_bytes = 0
+        self._least_room = self._room = room
 
     def __repr__(self) -> str:
         return f"<SessionKeeper, {len(self._sessions)} sessions, now {self._current}>"
@@ -104,10 +133,15 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
             except KsefError as error:
                 failures.append(error)
 
+    # --- sending ------------------------------------------------------------------------------------------
+
     async def send(
         self, invoice: bytes, *, offline: bool = False, corrects: bytes | None = None, again: bool = False
     ) -> SentInvoice:
         """Send one invoice, exactly once, in whichever session is open; see `OnlineSession.send`.
+
+        Returns:
+            The invoice to follow; its ``outcome`` sends it again when KSeF fails on it.
 
         Raises:
             LocalProtocolError: Outside of the block; or as `OnlineSession.send`.
@@ -115,27 +149,51 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
         """
         if not self._entered or self._left:
             raise _outside()
-        if not again and (sent := self._find_sent(invoice)):
-            return sent
-        session = None
-        for _ in range(_ROTATIONS - 1):
-            session = await self._session(instead_of=session)
+        digest = sha256(invoice).digest()
+        async with self._alone.with_(digest):
+            if not again and (kept := self._kept.get(digest)) is not None:
+                return kept
+            document = Document(xml=invoice, offline=offline, corrects=corrects)
+            sent = await self._send(document, digest, again=again)
+            kept = KeptInvoice(sent, document, self._send_again, self._settle)
+            if (replaced := self._kept.get(digest)) is not None:
+                self._settle(replaced)
+            self._kept[digest] = kept
+            self._kept_bytes += len(invoice)
+        await self._make_room()
+        return kept
+
+    async def _send(
+        self, document: Document, digest: bytes, *, again: bool = False, instead_of: OnlineSession | None = None
+    ) -> SentInvoice:
+        if not again and (found := await self._find_doubtful(digest)):
+            return found
+        session, rotations = instead_of, 0
+        while True:
+            rotations += 1
+            is_last = rotations == _ROTATIONS
             try:
-                return await session.send(invoice, offline=offline, corrects=corrects, again=again)
+                session = await self._session(instead_of=session)
+                return await session.send(
+                    document.xml, offline=document.offline, corrects=document.corrects, again=again
+                )
             except SessionFailedError:
-                pass  # It is dead, and another is opened; where its key was the reason, with new keys.
+                # It is dead, and another is opened; where its key was the reason, with new keys.
+                if is_last:
+                    raise
             except BadRequestError as error:
-                if error.code not in ANOTHER_SESSION:
+                if error.code not in ANOTHER_SESSION or is_last:
                     raise
             except LocalProtocolError:
-                if session.takes_invoices:
+                if session is None or session.takes_invoices or is_last:
                     raise
-        session = await self._session(instead_of=session)
-        return await session.send(invoice, offline=offline, corrects=corrects, again=again)
 
-    def _find_sent(self, invoice: bytes) -> SentInvoice | None:
-        digest = sha256(invoice).digest()
-        return next(filter(None, (session.find_sent(digest) for session in reversed(self._sessions))), None)
+    async def _find_doubtful(self, digest: bytes) -> SentInvoice | None:
+        """Ask the sessions that are left behind for a document of which nobody knows whether they have it."""
+        for session in self._sessions:
+            if (self._left or session is not self._current) and (found := await session.find_doubtful(digest)):
+                return found
+        return None
 
     def send_many(
         self, invoices: Iterable[bytes] | AsyncIterable[bytes], *, offline: bool = False, concurrency: int = 16
@@ -143,11 +201,106 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
         """Send many invoices, over as many sessions as it takes; see `OnlineSession.send_many`."""
         return send_many(partial(self.send, offline=offline), invoices, concurrency)
 
+    async def _send_again(self, kept: KeptInvoice, failed: InvoiceRejectedError) -> bool:
+        """Send what KSeF failed on once more; False when it was sent as often as it may be."""
+        async with self._alone.with_(kept.invoice_hash):
+            if kept.reference_number != failed.reference_number:
+                return True  # Another task has done it.
+            document = kept.document
+            if document is None or kept.times_sent > SEND_AGAIN_LIMIT:
+                # Whoever gives it to `send` once more has it sent.
+                if self._kept.get(kept.invoice_hash) is kept:
+                    del self._kept[kept.invoice_hash]
+                return False
+            if self._left:
+                sent = await self._late.send(document)
+            else:
+                is_first = kept.times_sent == 1
+                failing = next(s for s in self._sessions if s.reference_number == kept.session_reference_number)
+                # An open session may do it the next time; when it fails again, another.
+                sent = await self._send(document, kept.invoice_hash, instead_of=None if is_first else failing)
+            self._superseded.add(failed.reference_number)
+            kept.move_to(sent)
+            return True
+
+    def _settle(self, kept: KeptInvoice) -> None:
+        """Let the document go."""
+        if kept.document is not None:
+            self._kept_bytes -= len(kept.document.xml)
+            kept.document = None
+
+    async def _make_room(self) -> None:
+        if self._kept_bytes <= self._room:
+            return
+        # When KSeF has decided on few of them, do not ask with every invoice.
+        self._room = 2 * self._kept_bytes
+        try:
+            decided = {number for session in self._sessions for number in await session.decided()}
+        except KsefError:
+            return  # It may be asked later; the invoice at hand is sent.
+        for kept in self._kept.values():
+            if kept.reference_number in decided:
+                self._settle(kept)
+        self._room = max(self._least_room, 2 * self._kept_bytes)
+
+    # --- what became of it --------------------------------------------------------------------------------
+
     async def outcomes(self, cadence: Cadence = OUTCOME_CADENCE) -> AsyncIterator[Outcome]:
-        """What became of the invoices of every session so far, session by session; see `Session.outcomes`."""
-        for session in self.sessions:
+        """What became of the invoices of every session so far, session by session; see `Session.outcomes`.
+
+        What KSeF failed on is sent again, and yielded once KSeF has decided on it.
+
+        Raises:
+            KsefError: As `Session.outcomes`; or sending again failed, and asking once more tries it again.
+        """
+        given: set[str] = set()
+        place = 0
+        while place < len(self._sessions):
+            session = self._sessions[place]
+            failed: list[tuple[KeptInvoice, InvoiceRejectedError]] = []
             async for outcome in session.outcomes(cadence):
+                if outcome.reference_number in given or outcome.reference_number in self._superseded:
+                    continue
+                given.add(outcome.reference_number)
+                kept = self._kept.get(outcome.invoice_hash)
+                if kept is not None and isinstance(outcome, InvoiceRejectedError) and outcome.may_be_sent_again:
+                    failed.append((kept, outcome))
+                    continue
+                if kept is not None:
+                    self._settle(kept)
                 yield outcome
+            for kept, outcome in await self._send_all_again(failed):
+                self._settle(kept)
+                yield outcome
+            if all(kept.session_reference_number != session.reference_number for kept, _ in failed):
+                place += 1
+
+    async def _send_all_again(
+        self, failed: list[tuple[KeptInvoice, InvoiceRejectedError]]
+    ) -> list[tuple[KeptInvoice, InvoiceRejectedError]]:
+        """Send again what KSeF failed on; those that were sent as often as they may be are returned.
+
+        Raises:
+            KsefError: What the first that could not be sent raised; the others were tried.
+        """
+        final: list[tuple[KeptInvoice, InvoiceRejectedError]] = []
+        errors: list[KsefError] = []
+        at_once = anyio.Semaphore(_CONCURRENCY)
+
+        async def send_again(kept: KeptInvoice, outcome: InvoiceRejectedError) -> None:
+            async with at_once:
+                try:
+                    if not await self._send_again(kept, outcome):
+                        final.append((kept, outcome))
+                except KsefError as error:
+                    errors.append(error)
+
+        async with anyio.create_task_group() as tasks:
+            for kept, outcome in failed:
+                tasks.start_soon(send_again, kept, outcome)
+        if errors:
+            raise errors[0]
+        return final
 
     async def upos(self, cadence: Cadence = UPO_CADENCE) -> tuple[SessionUPO, ...]:
         """Wait until every session is processed, and fetch the receipts; a session without a valid invoice has none.
@@ -163,6 +316,8 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
             except SessionFailedError:
                 continue  # It ended without a receipt; its invoices' outcomes say why.
         return tuple(receipts)
+
+    # --- sessions -----------------------------------------------------------------------------------------
 
     async def _session(self, *, instead_of: OnlineSession | None) -> OnlineSession:
         """The open session; a new one when there is none, when it is old, or when it is ``instead_of``."""
@@ -185,17 +340,14 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
             return current
 
     async def _retire(self, session: OnlineSession) -> None:
-        try:
-            await session.terminate()
-        except BadRequestError as error:
-            # Under maintenance: it is closed at the end, or by KSeF after its 12 hours.
-            if error.code != ErrorCode.SESSION_UNAVAILABLE:
-                raise
+        # It is closed at the end, and told then when that fails; the invoice at hand goes into another.
+        with suppress(KsefError):
+            await session.close_in_time()
 
 
 def is_old(session: OnlineSession, now: datetime) -> bool:
     """Whether ``session`` is to be replaced: KSeF closes it by itself soon, or has."""
-    return session.valid_until is not None and now >= session.valid_until - RENEWAL_MARGIN
+    return session.renew_at is not None and now >= session.renew_at
 
 
 def _outside() -> LocalProtocolError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Self
 
@@ -48,6 +48,12 @@ ACTIVATION_CADENCE = Cadence(interval=0.2, factor=2.0, longest=3.2, deadline=10.
 #: Seconds that leaving a block may take to close the session.
 CLOSE_TIMEOUT: Final = 10.0
 
+#: How long a session is open, whatever happens in it. Source: sesja-interaktywna.md.
+_LIFETIME: Final = timedelta(hours=12)
+
+#: A session is replaced this long before KSeF closes it by itself.
+_RENEWAL_MARGIN: Final = timedelta(minutes=10)
+
 #: Ends of a session that a close brings about; any other is a death.
 _NOT_CLOSABLE = frozenset(StatusCode) - {StatusCode.OPENED}
 _ENDS_OF_CLOSED = frozenset({StatusCode.PROCESSED_OK, StatusCode.CANCELLED, StatusCode.VALIDATION_ERROR})
@@ -67,6 +73,7 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
         history: SessionHistory,
         *,
         valid_until: datetime | None,
+        opened_at: datetime | None = None,
         form_code: FormCode | None = None,
         encryption: EncryptionInfo | None = None,
         activation: Cadence = ACTIVATION_CADENCE,
@@ -75,6 +82,8 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
         super().__init__(api, reference_number, history)
         #: When KSeF closes the session by itself; None where it did not say.
         self.valid_until = valid_until
+        #: When to send in another session instead, because this one ends soon; None where nothing tells.
+        self.renew_at = _renewal(valid_until, opened_at)
         #: None for an attached session.
         self.form_code = form_code
         self._authorized = api
@@ -308,6 +317,18 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
         reference_number = self._delivery.reference_of(invoice_hash)
         return self._sent_invoice(reference_number, invoice_hash) if reference_number else None
 
+    async def find_doubtful(self, invoice_hash: bytes) -> SentInvoice | None:
+        """Ask KSeF for a document whose sending ended without an answer; None when it has it not, or for any other.
+
+        Args:
+            invoice_hash: SHA-256 (32 bytes).
+
+        Raises:
+            TransportError, ApiError, RemoteProtocolError: KSeF's list could not be read.
+        """
+        reference_number = await self._delivery.find_doubtful(invoice_hash)
+        return self._sent_invoice(reference_number, invoice_hash) if reference_number else None
+
     def _sent_invoice(self, reference_number: str, invoice_hash: bytes) -> SentInvoice:
         return SentInvoice(
             self._api,
@@ -359,3 +380,12 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
                 "leave the block or call terminate() first."
             )
         return await super().upo(cadence)
+
+
+def _renewal(valid_until: datetime | None, opened_at: datetime | None) -> datetime | None:
+    """Return when to replace a session; an end that cannot be true is not believed."""
+    if opened_at is not None and not (
+        valid_until is not None and opened_at + _RENEWAL_MARGIN < valid_until <= opened_at + 2 * _LIFETIME
+    ):
+        valid_until = opened_at + _LIFETIME
+    return None if valid_until is None else valid_until - _RENEWAL_MARGIN

@@ -59,6 +59,7 @@ async def open_online(
             opened.reference_number,
             history(own, opened.reference_number),
             valid_until=opened.valid_until,
+            opened_at=api.now(),
             form_code=form_code,
             encryption=encryption,
             activation=activation,

@@ -244,6 +244,16 @@ class AnySession:
 class Session(AnySession):
     """A session whose invoices are followed one by one; see `AnySession`."""
 
+    async def decided(self) -> set[str]:
+        """Read KSeF's list, and return the reference numbers of the invoices that KSeF has accepted or refused.
+
+        Raises:
+            TransportError, ApiError, RemoteProtocolError: A call failed.
+
+        Source: GET /sessions/{referenceNumber}/invoices.
+        """
+        return await self._tracker.decided()
+
     def outcomes(self, cadence: Cadence = OUTCOME_CADENCE) -> AsyncIterator[Outcome]:
         """What became of each of the session's invoices, once, as KSeF decides; ends when none is in progress.
 

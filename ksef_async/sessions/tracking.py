@@ -178,6 +178,16 @@ class Tracker:
             return await self._judge(listed)
         return await self.outcome(listed.reference_number, cadence)
 
+    async def decided(self) -> set[str]:
+        """Read the list, and return the reference numbers of what KSeF has accepted or refused."""
+        await self.ledger.read()
+        undecided = (AfterInvoice.WAIT, AfterInvoice.SEND_AGAIN)
+        return {
+            number
+            for number, invoice in self.ledger.invoices.items()
+            if invoice_end(invoice.status.code).after not in undecided
+        }
+
     def is_to_be_sent_again(self, reference_number: str) -> bool:
         """Return whether an invoice has been seen to end in a way that is not its document's fault."""
         invoice = self.ledger.invoices.get(reference_number)

@@ -5,15 +5,16 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
+import anyio
+import orjson
 import pytest
-from clients import connected
+from clients import Traffic, connected
 from virtual_time import VirtualTimeLoop, mind_threads
 
 from ksef_async import (
     BadRequestError,
     FormCode,
-    InvoiceRejectedError,
-    InvoiceStatusCode,
+    InvoicingMode,
     KsefClient,
     LocalProtocolError,
     StatusCode,
@@ -32,6 +33,11 @@ async def sandbox() -> AsyncIterator[Sandbox]:
     clock = Clock(monotonic=asyncio.get_running_loop().time)
     async with Sandbox(clock=clock, rate_limits=None, max_invoices=20) as sandbox:
         yield sandbox
+
+
+def accepted(sandbox: Sandbox) -> list[bytes]:
+    """The SHA-256 of all that are accepted."""
+    return sorted(invoice.invoice_hash for invoice in sandbox.world.invoices() if invoice.is_accepted)
 
 
 def sessions(sandbox: Sandbox) -> list[tuple[int, int]]:
@@ -116,8 +122,9 @@ async def test_session_is_replaced_before_its_twelve_hours_end(client: KsefClien
     assert len(await sender.upos()) == 2
 
 
-async def test_dead_session_is_replaced_and_its_invoices_are_told(sandbox: Sandbox) -> None:
-    async with connected(sandbox) as client:
+async def test_dead_session_is_replaced_with_new_keys(sandbox: Sandbox) -> None:
+    traffic = Traffic()
+    async with connected(sandbox, hook=traffic) as client:
         await client.log_in()
         sandbox.faults.add("open_online_session", Fault.wrong_key())
         async with client.sessions.keep_open(FormCode.FA3) as sender:
@@ -125,13 +132,23 @@ async def test_dead_session_is_replaced_and_its_invoices_are_told(sandbox: Sandb
             sandbox.clock.advance(2)
             sent = await sender.send(sample_invoice(sandbox.nip, "FV/2"))
 
-            with pytest.raises(InvoiceRejectedError) as caught:
-                await lost.outcome()
-            assert caught.value.code == InvoiceStatusCode.SESSION_FAILED
+            assert (await lost.outcome()).session_reference_number == sent.session_reference_number
             await sent.outcome()
 
+        assert accepted(sandbox) == sorted([lost.invoice_hash, sent.invoice_hash])
         assert [code for code, _ in sessions(sandbox)] == [StatusCode.DECRYPTION_ERROR, StatusCode.CLOSED]
         assert len(await sender.upos()) == 1
+    assert traffic.of("list_public_keys") == 2
+
+
+async def test_session_that_dies_while_it_is_activated_is_replaced(client: KsefClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add("open_online_session", Fault.wrong_key())
+    sandbox.faults.add("get_session_status", Fault.wait(5))
+
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        await (await sender.send(sample_invoice(sandbox.nip))).outcome()
+
+    assert [code for code, _ in sessions(sandbox)] == [StatusCode.DECRYPTION_ERROR, StatusCode.CLOSED]
 
 
 async def test_bad_file_is_told_at_once(client: KsefClient, sandbox: Sandbox) -> None:
@@ -243,3 +260,67 @@ async def test_unheard_opening_is_repeated(client: KsefClient, sandbox: Sandbox)
 
     assert len(sender.sessions) == 1
     assert [count for _, count in sessions(sandbox)] == [0, 1]
+
+
+async def test_document_in_doubt_is_looked_up_in_the_session_that_is_left_behind(
+    client: KsefClient, sandbox: Sandbox
+) -> None:
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        await sender.send(sample_invoice(sandbox.nip, "FV/1"))
+        sandbox.faults.add("send_invoice", Fault.wait(5))
+        with anyio.move_on_after(1):
+            await sender.send(sample_invoice(sandbox.nip, "FV/2"))
+        sandbox.faults.add("send_invoice", Fault.refuse(21184))
+        await sender.send(sample_invoice(sandbox.nip, "FV/3"))
+        assert len(sender.sessions) == 2
+
+        await sender.send(sample_invoice(sandbox.nip, "FV/2"))
+
+    assert sorted(count for _, count in sessions(sandbox)) == [1, 2]
+
+
+async def test_invoice_is_sent_as_an_online_one_unless_told_otherwise(client: KsefClient, sandbox: Sandbox) -> None:
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        outcome = await (await sender.send(sample_invoice(sandbox.nip))).outcome()
+
+    assert outcome.invoicing_mode is InvoicingMode.ONLINE
+
+
+async def test_refusal_of_the_document_is_told_at_once(client: KsefClient, sandbox: Sandbox) -> None:
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        sandbox.faults.add("send_invoice", Fault.refuse(21405))
+        with pytest.raises(BadRequestError) as caught:
+            await sender.send(sample_invoice(sandbox.nip))
+
+    assert caught.value.code == 21405
+    assert len(sandbox.world.sessions) == 1
+
+
+async def test_session_that_cannot_be_closed_yet_holds_no_invoice_up(client: KsefClient, sandbox: Sandbox) -> None:
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        await sender.send(sample_invoice(sandbox.nip, "FV/1"))
+        sandbox.faults.add("send_invoice", Fault.refuse(21184))
+        sandbox.faults.add("close_online_session", Fault.html(502), times=5)
+        await sender.send(sample_invoice(sandbox.nip, "FV/2"))
+
+    await sender.upos()
+    assert sessions(sandbox) == [(StatusCode.PROCESSED_OK, 1), (StatusCode.PROCESSED_OK, 1)]
+
+
+@pytest.mark.parametrize("valid_until", ["1999-01-01T00:00:00Z", "2999-01-01T00:00:00Z"])
+async def test_end_of_a_session_that_cannot_be_true_is_not_believed(
+    client: KsefClient, sandbox: Sandbox, valid_until: str
+) -> None:
+    def absurd(body: bytes) -> bytes:
+        return orjson.dumps(orjson.loads(body) | {"validUntil": valid_until})
+
+    sandbox.faults.add("open_online_session", Fault.answer_becomes(body=absurd))
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        await sender.send(sample_invoice(sandbox.nip, "FV/1"))
+        await sender.send(sample_invoice(sandbox.nip, "FV/2"))
+        assert len(sender.sessions) == 1
+        sandbox.clock.advance(timedelta(hours=11, minutes=55))
+        await client.sessions.status(sender.sessions[0].reference_number)
+        await sender.send(sample_invoice(sandbox.nip, "FV/3"))
+
+    assert len(sender.sessions) == 2

@@ -1,0 +1,155 @@
+"""What KSeF fails on, for no fault of the document's, is sent again by whoever keeps a session open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from clients import Traffic, connected
+from virtual_time import VirtualTimeLoop
+
+from ksef_async import (
+    AcceptedInvoice,
+    FormCode,
+    InvoiceRejectedError,
+    InvoiceStatusCode,
+    KsefClient,
+    OnlineSession,
+    SentInvoice,
+    StatusCode,
+)
+from ksef_async.protocol.ends import SEND_AGAIN_LIMIT
+from ksef_async.sandbox import Fault, Sandbox, sample_invoice
+from ksef_async.sessions.keeper import SessionKeeper
+from ksef_async.sessions.kept import KeptInvoice
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
+
+
+def accepted(sandbox: Sandbox) -> list[bytes]:
+    """The SHA-256 of all that are accepted."""
+    return sorted(invoice.invoice_hash for invoice in sandbox.world.invoices() if invoice.is_accepted)
+
+
+async def by_each(sender: SessionKeeper, sent: list[SentInvoice]) -> list[str]:
+    return [outcome.ksef_number for outcome in await asyncio.gather(*(each.outcome() for each in sent))]
+
+
+async def by_all(sender: SessionKeeper, sent: list[SentInvoice]) -> list[str]:
+    outcomes = [outcome async for outcome in sender.outcomes()]
+    assert all(isinstance(outcome, AcceptedInvoice) for outcome in outcomes)
+    return [outcome.ksef_number for outcome in outcomes if isinstance(outcome, AcceptedInvoice)]
+
+
+async def by_both(sender: SessionKeeper, sent: list[SentInvoice]) -> list[str]:
+    one, other = await asyncio.gather(by_each(sender, sent), by_all(sender, sent))
+    assert {*one} == {*other}
+    return other
+
+
+Asking = Callable[[SessionKeeper, list[SentInvoice]], Awaitable[list[str]]]
+
+
+@pytest.mark.parametrize("ask", [by_each, by_all, by_both])
+@pytest.mark.parametrize("when", ["inside", "afterwards"])
+@pytest.mark.parametrize("code", [435, 500, 550])
+@pytest.mark.parametrize("times", [1, 3])
+async def test_invoice_that_ksef_fails_on_is_sent_again(
+    client: KsefClient, sandbox: Sandbox, ask: Asking, when: str, code: int, times: int
+) -> None:
+    numbers: list[str] = []
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        sandbox.faults.add("send_invoice", Fault.invoice_ends(code), times=times)
+        sent = [await sender.send(sample_invoice(sandbox.nip, f"FV/{number}")) for number in range(4)]
+        if when == "inside":
+            numbers = await ask(sender, sent)
+    if when == "afterwards":
+        numbers = await ask(sender, sent)
+
+    assert len(numbers) == len({*numbers}) == 4
+    assert accepted(sandbox) == sorted(each.invoice_hash for each in sent)
+    assert len([entry for upo in await sender.upos() for entry in upo.entries]) == 4
+
+
+@pytest.mark.parametrize("ask", [by_each, by_all, by_both])
+async def test_invoices_of_a_dead_session_are_sent_again_after_the_block_in_one_session(
+    client: KsefClient, sandbox: Sandbox, ask: Asking
+) -> None:
+    sandbox.faults.add("open_online_session", Fault.wrong_key())
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        sent = [await sender.send(sample_invoice(sandbox.nip, f"FV/{number}")) for number in range(12)]
+        await asyncio.sleep(10)
+
+    numbers = await ask(sender, sent)
+
+    assert len({*numbers}) == 12
+    assert accepted(sandbox) == sorted(each.invoice_hash for each in sent)
+    assert len(sender.sessions) == 2
+    now = sandbox.clock.now()
+    assert StatusCode.OPENED not in {session.code_at(now) for session in sandbox.world.sessions.values()}
+
+
+async def test_invoice_that_ksef_always_fails_on_is_told_after_a_few_times(
+    client: KsefClient, sandbox: Sandbox
+) -> None:
+    invoice = sample_invoice(sandbox.nip)
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(500), times=1000)
+
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        sent = await sender.send(invoice)
+        with pytest.raises(InvoiceRejectedError) as caught:
+            await sent.outcome()
+        assert caught.value.may_be_sent_again
+        assert len([*sandbox.world.invoices()]) == 1 + SEND_AGAIN_LIMIT
+        sandbox.faults.clear()
+
+        # Given once more, it is sent once more.
+        assert (await (await sender.send(invoice)).outcome()).ksef_number
+
+
+async def test_outcomes_tell_once_what_ksef_always_fails_on(client: KsefClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(500), times=1000)
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        await sender.send(sample_invoice(sandbox.nip))
+
+    for _ in range(2):
+        (outcome,) = [outcome async for outcome in sender.outcomes()]
+        assert isinstance(outcome, InvoiceRejectedError)
+        assert outcome.code == InvoiceStatusCode.UNKNOWN_ERROR
+
+    assert len([*sandbox.world.invoices()]) == 1 + SEND_AGAIN_LIMIT
+
+
+async def test_refused_document_is_not_sent_again(client: KsefClient, sandbox: Sandbox) -> None:
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        sent = await sender.send(sample_invoice(sandbox.nip)[:-5])
+        with pytest.raises(InvoiceRejectedError) as caught:
+            await sent.outcome()
+        assert (await sender.send(sample_invoice(sandbox.nip)[:-5])).reference_number == sent.reference_number
+
+    assert caught.value.code == InvoiceStatusCode.INVALID_DOCUMENT
+    assert len([*sandbox.world.invoices()]) == 1
+
+
+async def test_documents_that_ksef_has_decided_on_are_let_go(sandbox: Sandbox) -> None:
+    traffic = Traffic()
+    invoices = [sample_invoice(sandbox.nip, f"FV/{number:02}") for number in range(15)]
+    async with connected(sandbox, hook=traffic) as client:
+
+        async def open_session() -> OnlineSession:
+            return await client.sessions.open_online(FormCode.FA3)
+
+        async with SessionKeeper(open_session, client.sessions.now, room=5 * len(invoices[0])) as sender:
+            kept: list[SentInvoice] = []
+            for invoice in invoices:
+                kept.append(await sender.send(invoice))
+                await asyncio.sleep(5)
+
+    held = [each for each in kept if isinstance(each, KeptInvoice) and each.document is not None]
+    assert 0 < len(held) <= 5
+    assert 2 <= traffic.of("list_session_invoices") <= 3
