@@ -2,6 +2,22 @@
 
 sandbox.faults.add("send_invoice", Fault.drop_after(), times=3)
 sandbox.faults.add("send_invoice", Fault.html(502), probability=0.05)
+
+What was reported of KSeF, and how it is brought about (an operation, and its fault):
+
+a success of another number           any             answer_becomes(200)
+an answer without a field             any             fields_missing("onlineSessionClose"), or an older `api_version`
+a firewall's page                     any             html(403), html(200)
+login and redeem out of step          redeem_tokens   refuse(21301)
+a session whose key fails at once     open_*_session  wrong_key()
+... in the middle                     send_invoice    session_dies()
+a batch session that fails as a whole open_batch_session  session_ends(415), also 430, 435, 440, 500
+an invoice that may be sent again     send_invoice    invoice_ends(435), also 500, 550
+something that hangs                  open_*_session, send_invoice, export_invoices  stuck()
+an export that ends otherwise         export_invoices export_ends(500), package_becomes(...), part_becomes(...)
+a high-water mark beyond the window   export_invoices mark_told(...)
+an invoice the index is late for      send_invoice    indexed_late(...); all of them: `Timings.index_lag`
+a storage that fails                  `UPLOAD_PART`, `DOWNLOAD_PART`, `DOWNLOAD_UPO`  link_refused(), html(502)
 """
 
 from __future__ import annotations
@@ -12,6 +28,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 import attrs
+import orjson
 from aiohttp import web
 
 from ..models.sessions import InvoiceStatusCode, StatusCode
@@ -20,15 +37,16 @@ from ..operations.table import OPERATIONS
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import ExportStatusCode
 from .refusals import Refusal, StorageRefusal, TooManyRequests, internal_error
+from .versions import drop_field
 
-__all__ = ["DOWNLOAD_PART", "DOWNLOAD_UPO", "UPLOAD_PART", "Fault", "Faults", "Plan"]
+__all__ = ["DOWNLOAD_PART", "DOWNLOAD_UPO", "STORAGE", "UPLOAD_PART", "Fault", "Faults", "Plan"]
 
 #: What uploading a part, and downloading a part of an export or a UPO, is called here: these go to the storage, so they
 #: are no operations of the table.
 UPLOAD_PART: Final = "upload_part"
 DOWNLOAD_PART: Final = "download_part"
 DOWNLOAD_UPO: Final = "download_upo"
-_STORAGE: Final = frozenset({UPLOAD_PART, DOWNLOAD_PART, DOWNLOAD_UPO})
+STORAGE: Final = frozenset({UPLOAD_PART, DOWNLOAD_PART, DOWNLOAD_UPO})
 
 _PAGE: Final = "<!DOCTYPE html><html><head><title>{status}</title></head><body>Request ID: 00000000</body></html>"
 
@@ -38,8 +56,9 @@ class Fault:
     """One way for a call to go wrong; made by the class methods."""
 
     kind: Literal[
-        "drop", "answer", "refuse", "wait", "crash", "wrong_key", "stuck", "verdict", "part", "session", "export"
-    ]
+        "drop", "answer", "refuse", "wait", "crash", "wrong_key", "session_dies", "stuck", "late", "verdict", "part",
+        "session", "export",
+    ]  # fmt: skip
     #: Whether KSeF does what was asked all the same.
     after_effect: bool = False
     status: int = 0
@@ -105,6 +124,22 @@ class Fault:
         return cls("answer", after_effect=True, altered=alter)
 
     @classmethod
+    def fields_missing(cls, *paths: str) -> Fault:
+        """KSeF does what was asked, and its answer lacks fields.
+
+        Args:
+            paths: In KSeF's names, with ``[]`` for each item of an array: ``invoices[].invoiceHash``.
+        """
+
+        def leave_out(body: bytes) -> bytes:
+            answer = orjson.loads(body)
+            for path in paths:
+                drop_field(answer, path)
+            return orjson.dumps(answer)
+
+        return cls.answer_becomes(body=leave_out)
+
+    @classmethod
     def empty(cls, status: int = 401) -> Fault:
         """An error without a body."""
         return cls("answer", status=status)
@@ -134,6 +169,22 @@ class Fault:
     def wrong_key(cls) -> Fault:
         """The session being opened turns out to have a key that KSeF cannot decrypt (415)."""
         return cls("wrong_key")
+
+    @classmethod
+    def session_dies(cls) -> Fault:
+        """The invoice being sent is taken in, and then its session ends with 415.
+
+        What it has taken in ends with 405 where it is still in progress, and may be sent again in another session.
+        """
+        return cls("session_dies")
+
+    @classmethod
+    def indexed_late(cls, seconds: float) -> Fault:
+        """Lists and exports find the invoice being sent ``seconds`` of the sandbox's time after it is stored.
+
+        Where that is longer than the high-water mark lags behind, it turns up below a mark told before.
+        """
+        return cls("late", seconds=seconds)
 
     @classmethod
     def stuck(cls) -> Fault:
@@ -269,7 +320,7 @@ class Faults:
             ValueError: There is no such operation.
         """
         name = operation.name if isinstance(operation, Operation) else operation
-        if name is not None and name not in _STORAGE and all(row.name != name for row in OPERATIONS):
+        if name is not None and name not in STORAGE and all(row.name != name for row in OPERATIONS):
             raise ValueError(f"there is no operation {name}")
         if times is None and probability == 1.0:
             times = 1

@@ -21,6 +21,8 @@ class OnlineSession(Session):
 
     kind = SessionType.ONLINE
 
+    #: When its key turned out to be bad all the same, on purpose.
+    died_at: datetime | None = None
     #: Taking in is one at a time, so that order and limits hold while the work is in a thread.
     lock: anyio.Lock = attrs.field(factory=anyio.Lock, repr=False)
 
@@ -33,6 +35,8 @@ class OnlineSession(Session):
         """When it became final; None before."""
         if self.is_stuck:
             return None
+        if self.died_at is not None:
+            return self.died_at
         closed = self.closed_since(now)
         if self.cipher is None and (closed is None or self.invoices or closed >= self.key_fails_at):
             return self.key_fails_at if now >= self.key_fails_at else None
@@ -47,7 +51,7 @@ class OnlineSession(Session):
         """How far it is."""
         if (final := self.final_since(now)) is None:
             return StatusCode.OPENED if self.closed_since(now) is None else StatusCode.CLOSED
-        if self.cipher is None and final == self.key_fails_at:
+        if self.died_at is not None or (self.cipher is None and final == self.key_fails_at):
             return StatusCode.DECRYPTION_ERROR
         if not self.invoices:
             return StatusCode.CANCELLED

@@ -105,6 +105,14 @@ class Repository:
         self._by_number[ksef_number] = archived
         return archived
 
+    def remove(self, ksef_number: str) -> ArchivedInvoice | None:
+        """Take back what was filed before it was accepted; returns it."""
+        archived = self._by_number.pop(ksef_number, None)
+        if archived is not None:
+            at = self._invoices.index(archived, bisect_left(self._stored_at, archived.stored_at))
+            del self._invoices[at], self._stored_at[at]
+        return archived
+
     def get(self, ksef_number: str) -> ArchivedInvoice | None:
         """The invoice of this number, stored or not yet."""
         return self._by_number.get(ksef_number)

@@ -27,6 +27,7 @@ __all__ = [
     "VERSIONS",
     "ApiVersion",
     "UnknownValueError",
+    "drop_field",
 ]
 
 VERSIONS: Final = ("2.1.1", "2.1.2", "2.2.0", "2.2.1", "2.4.0", "2.5.0", "2.6.0", "2.9.0")
@@ -171,7 +172,7 @@ class ApiVersion:
         """Return an answer (as JSON-ready objects) as this version gives it; changes it in place."""
         for path, since in ANSWER_FIELDS.get(operation.name, {}).items():
             if not self.has(since):
-                _drop_field(answer, path)
+                drop_field(answer, path)
         for path, values in ANSWER_VALUES.get(operation.name, {}).items():
             newer = {value for value, since in values.items() if not self.has(since)}
             if newer:
@@ -186,7 +187,7 @@ class ApiVersion:
         """
         for path, since in REQUEST_FIELDS.get(operation.name, {}).items():
             if not self.has(since):
-                _drop_field(request, path)
+                drop_field(request, path)
                 if (default := _DEFAULTS.get((operation.name, path))) is not None:
                     *parents, name = path.split(".")
                     for parent in _inside(request, parents):
@@ -203,7 +204,8 @@ class ApiVersion:
 NEWEST: Final = ApiVersion.parse(VERSIONS[-1])
 
 
-def _drop_field(root: Any, path: str) -> None:
+def drop_field(root: Any, path: str) -> None:
+    """Leave a field out of JSON-ready objects; ``[]`` in its path is each item of an array."""
     *parents, name = path.split(".")
     for parent in _inside(root, parents):
         for key in _keys(parent, name):

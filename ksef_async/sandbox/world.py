@@ -181,3 +181,18 @@ class World:
         )
         self._originals[key] = (verdict, session_reference_number)
         return verdict
+
+    def cancel_invoices(self, session: Session, now: datetime) -> None:
+        """Let every invoice of a session that is still in progress end with 405, as if it had never been sent."""
+        for invoice in session.invoices.values():
+            if now >= invoice.final_at:
+                continue
+            document, number = invoice.verdict.document, invoice.verdict.ksef_number
+            if document is not None and number is not None:
+                del self._originals[document.seller_nip, document.kind, document.invoice_number]
+                self.accepted_hashes.discard(invoice.invoice_hash)
+                archived = self.repository.remove(number)
+                if archived is not None and archived.metadata.hash_of_corrected_invoice is not None:
+                    self.corrected_hashes.discard(archived.metadata.hash_of_corrected_invoice)
+            invoice.verdict = Verdict(code=InvoiceStatusCode.SESSION_FAILED)
+            invoice.final_at = now

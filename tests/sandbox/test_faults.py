@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from aiohttp import ClientSession
 from clients import ONCE, connected
 
 from ksef_async import (
@@ -15,13 +16,16 @@ from ksef_async import (
     KsefError,
     RateLimitedError,
     ServerError,
+    SessionFailedError,
     StatusCode,
     TransportError,
     UnauthorizedError,
 )
+from ksef_async.models.invoices import DateRange, DateType, InvoiceFilters, InvoiceSubject
 from ksef_async.operations.limits import GET_RATE_LIMITS
 from ksef_async.operations.sessions import OPEN_ONLINE_SESSION
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
+from ksef_async.sandbox.inbox.presets import PRESETS
 
 
 @pytest.fixture
@@ -66,7 +70,7 @@ async def test_effect_takes_place_or_not(sandbox: Sandbox, client: KsefClient, a
 
 
 async def test_empty_refusal_twice_is_told(sandbox: Sandbox, client: KsefClient) -> None:
-    sandbox.faults.add(None, Fault.empty(401), times=3)
+    sandbox.faults.add(GET_RATE_LIMITS, Fault.empty(401), times=3)
 
     with pytest.raises(UnauthorizedError, match="empty answer"):
         await client.call(GET_RATE_LIMITS)
@@ -144,3 +148,76 @@ async def test_keys_are_rotated_in_an_emergency_or_as_planned(sandbox: Sandbox, 
         else:
             async with await client.sessions.open_online(FormCode.FA3, encryption=encryption) as session:
                 await (await session.send(sample_invoice(sandbox.nip))).outcome()
+
+
+async def test_session_dies_in_the_middle(sandbox: Sandbox, client: KsefClient) -> None:
+    xml = sample_invoice(sandbox.nip, "FV/2")
+    with pytest.raises(SessionFailedError) as died:
+        async with await client.sessions.open_online(FormCode.FA3) as session:
+            first = await (await session.send(sample_invoice(sandbox.nip))).outcome()
+            sandbox.faults.add("send_invoice", Fault.session_dies())
+            sent = await session.send(xml)
+            with pytest.raises(InvoiceRejectedError) as rejected:
+                await sent.outcome()
+    async with await client.sessions.open_online(FormCode.FA3) as another:
+        again = await (await another.send(xml)).outcome()
+
+    assert (died.value.code, rejected.value.code) == (415, 405)
+    assert [each.metadata.ksef_number for each in sandbox.world.repository] == [first.ksef_number, again.ksef_number]
+
+
+async def test_one_invoice_is_indexed_late(sandbox: Sandbox, client: KsefClient) -> None:
+    sandbox.faults.add("send_invoice", Fault.indexed_late(600))
+    async with await client.sessions.open_online(FormCode.FA3) as session:
+        late = await (await session.send(sample_invoice(sandbox.nip, "FV/1"))).outcome()
+        prompt = await (await session.send(sample_invoice(sandbox.nip, "FV/2"))).outcome()
+    sandbox.clock.advance(1)
+    dates = DateRange(DateType.PERMANENT_STORAGE, sandbox.clock.now() - timedelta(hours=1))
+    filters = InvoiceFilters(subject_type=InvoiceSubject.SELLER, date_range=dates)
+
+    before = [each.ksef_number async for each in client.invoices.query_metadata(filters)]
+    sandbox.clock.advance(600)
+    after = [each.ksef_number async for each in client.invoices.query_metadata(filters)]
+
+    assert (before, after) == ([prompt.ksef_number], [late.ksef_number, prompt.ksef_number])
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+async def test_success_has_another_number(sandbox: Sandbox, status: int) -> None:
+    sandbox.faults.add("get_challenge", Fault.answer_becomes(status))
+
+    async with ClientSession() as http, http.post(f"{sandbox.environment.base_url}/auth/challenge") as answer:
+        assert (answer.status, "challenge" in await answer.json()) == (status, True)
+
+
+async def test_fields_are_missing(sandbox: Sandbox) -> None:
+    url = f"{sandbox.environment.base_url}/security/public-key-certificates"
+    sandbox.faults.add("list_public_keys", Fault.fields_missing("[].publicKeyId", "[].validTo"))
+
+    async with ClientSession() as http:
+        async with http.get(url) as answer:
+            lacking = await answer.json()
+        async with http.get(url) as answer:
+            whole = await answer.json()
+
+    assert {*whole[0]} - {*lacking[0]} == {*whole[1]} - {*lacking[1]} == {"publicKeyId", "validTo"}
+
+
+async def test_redeeming_is_out_of_step(sandbox: Sandbox) -> None:
+    sandbox.faults.add("redeem_tokens", Fault.refuse(21301))
+
+    async with connected(sandbox) as client:
+        await client.log_in()
+
+    assert sandbox.faults.happened == {"redeem_tokens": 1}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_fault_of_the_page_can_be_planned(name: str) -> None:
+    """Each is one of the vocabulary of `faults`, which tells what it is for."""
+    preset = PRESETS[name]
+
+    fault = preset.make()
+
+    assert preset.label
+    assert fault == preset.make() or fault.altered is not None or fault.mark is not None or fault.refusal is not None

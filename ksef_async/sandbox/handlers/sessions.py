@@ -106,7 +106,11 @@ async def _take_in(call: Call, session: OnlineSession, request: SendInvoiceReque
         verdict=verdict,
     )
     session.invoices[invoice.reference_number] = invoice
-    file_invoice(world, invoice, session, request.hash_of_corrected_invoice)
+    late = timedelta(seconds=call.fault.seconds) if call.fault is not None and goes_wrong(call, "late") else None
+    file_invoice(world, invoice, session, request.hash_of_corrected_invoice, index_lag=late)
+    if goes_wrong(call, "session_dies"):
+        session.died_at = call.now
+        world.cancel_invoices(session, call.now)
     return SendInvoiceResponse(invoice.reference_number)
 
 

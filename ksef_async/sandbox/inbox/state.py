@@ -19,7 +19,7 @@ from ...protocol.lifecycle import (
     is_success,
     is_terminal,
 )
-from ..faults import Fault, Faults
+from ..faults import STORAGE, Fault, Faults
 from ..world import Invoice, Session, World
 from .presets import PRESETS
 
@@ -54,7 +54,7 @@ def describe_world(world: World, faults: Faults, base_url: str) -> dict[str, Any
             ],
             "happened": faults.happened,
             "presets": [{"id": name, "label": preset.label} for name, preset in PRESETS.items()],
-            "operations": [operation.name for operation in OPERATIONS],
+            "operations": [*(operation.name for operation in OPERATIONS), *sorted(STORAGE)],
         },
     }
 
