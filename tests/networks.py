@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -22,7 +23,7 @@ HOST = "ksef.company.invalid"
 
 @attrs.frozen
 class Authority:
-    """An authority that no system trusts, and a certificate for `HOST` that it issued."""
+    """An authority that no system trusts, and a certificate for `HOST` and 127.0.0.1 that it issued."""
 
     ca_file: Path
     certificate: Path
@@ -58,7 +59,7 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
-        names = [x509.DNSName(HOST)]
+        names = [x509.DNSName(HOST), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         server = (
             builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)]), server_key.public_key())
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -135,7 +136,7 @@ class ConnectProxy:
     """A proxy that leads `HOST` to a port of this machine, and any other host nowhere."""
 
     def __init__(self, port: int) -> None:
-        self._target = port
+        self.target = port
         self.port = 0
         #: Heads of the requests, in order.
         self.heads: list[str] = []
@@ -162,13 +163,14 @@ class ConnectProxy:
             writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
         elif head.startswith(f"CONNECT {HOST}:"):
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            await _join(reader, writer, self._target)
+            await _join(reader, writer, self.target)
         else:
             writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
 
 
 @asynccontextmanager
-async def proxying(port: int) -> AsyncGenerator[ConnectProxy]:
+async def proxying(port: int, tls: ssl.SSLContext | None = None) -> AsyncGenerator[ConnectProxy]:
+    """Serve a proxy, by TLS where a context is given."""
     proxy = ConnectProxy(port)
-    async with _listening(proxy.converse) as proxy.port:
+    async with _listening(proxy.converse, tls) as proxy.port:
         yield proxy

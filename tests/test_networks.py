@@ -259,6 +259,15 @@ async def test_an_invoice_goes_through_the_environments_proxy(
     assert company.proxy.targets == {f"{HOST}:443"}
 
 
+async def test_an_invoice_goes_through_a_proxy_that_is_reached_by_tls(company: Company) -> None:
+    async with proxying(company.proxy.target, company.authority.server_context()) as proxy:
+        address = f"https://127.0.0.1:{proxy.port}"
+        async with invoice_sent(company.client(proxy=address), company.sandbox.nip):
+            pass
+
+        assert proxy.targets == {f"{HOST}:443"}
+
+
 async def test_a_context_of_the_callers_is_taken(company: Company) -> None:
     context = ssl.create_default_context(cafile=str(company.ca_file))
 

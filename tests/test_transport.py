@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 import aiohttp
 import pytest
+from clients import connected
 from raw_server import Conversation, answering_with, conversing, read_head
 
 from ksef_async import (
@@ -22,7 +23,10 @@ from ksef_async import (
     RemoteProtocolError,
     TransportError,
 )
+from ksef_async.models.events import Event, RequestSent
+from ksef_async.protocol.bodies import UnreadableBodyError
 from ksef_async.protocol.messages import RawRequest, RawResponse
+from ksef_async.sandbox import Fault, Sandbox
 from ksef_async.transport import AiohttpTransport
 
 BOUND = 1_000_000
@@ -142,8 +146,9 @@ async def test_an_answer_that_is_broken_is_lost(conversation: Conversation) -> N
             await ask(environment)
 
     assert caught.value.maybe_delivered
+    # What aiohttp raised holds the address, which may be a signed link.
     assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
+    assert isinstance(caught.value.__context__, UnreadableBodyError | None)
 
 
 async def test_headers_without_end_are_lost_and_take_no_memory() -> None:
@@ -272,6 +277,19 @@ async def test_a_request_whose_connection_breaks_is_sent_once(
 
     assert caught.value.maybe_delivered
     assert len(heads) == 1
+
+
+async def test_each_attempt_that_arrives_is_told_to_the_hook(sandbox: Sandbox) -> None:
+    events: list[Event] = []
+
+    async with connected(sandbox, hook=events.append) as client:
+        await client.limits.context()
+        events.clear()
+        before = sandbox.world.recent.request_count
+        sandbox.faults.add("get_context_limits", Fault.drop_before())
+        await client.limits.context()
+
+    assert sum(isinstance(event, RequestSent) for event in events) == sandbox.world.recent.request_count - before == 2
 
 
 async def test_middlewares_of_a_borrowed_pool_stay_in_use() -> None:
