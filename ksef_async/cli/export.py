@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
 import anyio
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from ..protocol.file_names import file_name
 from .access import Access
@@ -38,6 +38,13 @@ async def export(
         Parameter(help="From this day or time on (UTC where no zone is given); when run again, it goes on instead."),
     ],
     part: Annotated[Part, Parameter(help="As what the company is named on them.")] = Part.BUYER,
+    overlap: Annotated[
+        float,
+        Parameter(
+            validator=validators.Number(gte=0, lte=2_160),
+            help="Look back so many hours below where it stopped, for invoices that KSeF lists late.",
+        ),
+    ] = 0.0,
     access: Access | None = None,
 ) -> int:
     """Fetch every invoice that KSeF has stored since a day, each once.
@@ -64,7 +71,7 @@ async def export(
     count = 0
     with json_list({"folder": str(folder)}, "saved", shown=access.json) as add:
         async with settled.client() as client:
-            sync = client.downloads.sync(start, (subject,), checkpoint=checkpoint)
+            sync = client.downloads.sync(start, (subject,), checkpoint=checkpoint, overlap=timedelta(hours=overlap))
             async for invoice in sync:
                 # The document first: what is noted as fetched is there.
                 await (target / f"{file_name(invoice.metadata.ksef_number)}.xml").write_bytes(invoice.xml)

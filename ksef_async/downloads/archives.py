@@ -14,13 +14,13 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import IO, Final, Protocol
 
 from ..errors import RemoteProtocolError
 from ..models.bounds import KSEF_NUMBER
-from ..models.packages import CompressionType
 from .limits import UnpackLimits
 
 __all__ = ["Archive", "open_archive"]
@@ -32,6 +32,8 @@ _UNSAFE: Final = re.compile(r"[/\\:\x00-\x1f]|^\.{0,2}$")
 _DIRECTORY_ENTRY: Final = 1_000
 #: The longest header of a tar entry; KSeF's names are short.
 _LONGEST_HEADER: Final = 2**20
+#: Bytes of metadata that are unpacked at a time.
+_PIECE: Final = 2**16
 _BROKEN: Final = (
     zipfile.BadZipFile, zipfile.LargeZipFile, tarfile.TarError, zlib.error, EOFError, OSError, struct.error,
     NotImplementedError, ValueError, RuntimeError, OverflowError, UnicodeError,
@@ -41,8 +43,8 @@ _BROKEN: Final = (
 class Archive(Protocol):
     """A package, opened. Not for the event loop: everything reads and unpacks."""
 
-    def metadata(self) -> tuple[bytes, ...]:
-        """What is told of the documents: JSON."""
+    def metadata(self) -> Iterator[Iterator[bytes]]:
+        """What is told of the documents: files of JSON, each in pieces, to be used up before the next."""
         ...
 
     def documents(self, wanted: Sequence[str]) -> Iterator[tuple[str, bytes]]:
@@ -50,17 +52,20 @@ class Archive(Protocol):
         ...
 
 
-def open_archive(file: IO[bytes], compression: CompressionType, limits: UnpackLimits) -> Archive:
-    """Open a package.
+def open_archive(file: IO[bytes], limits: UnpackLimits) -> Archive:
+    """Open a package; its first bytes tell what kind of archive it is, for not every version of KSeF does.
 
     Raises:
         RemoteProtocolError: Broken, or not what KSeF makes.
     """
-    if compression == CompressionType.ZIP:
+    with _translated():
+        file.seek(0)
+        start = file.read(2)
+    if start == b"PK":
         return _Zip(file, limits)
-    if compression == CompressionType.TAR_GZ:
+    if start == b"\x1f\x8b":
         return _TarGz(file, limits)
-    raise _refused(f"is packed as {compression}, which this version cannot read")
+    raise _refused("is neither a zip nor a tar.gz")
 
 
 def _refused(problem: str) -> RemoteProtocolError:
@@ -82,6 +87,7 @@ class _Counter:
         self._limits = limits
         self._names: set[str] = set()
         self._total = 0
+        self._metadata = 0
 
     def admit(self, name: str, size: int) -> str | None:
         """The KSeF number of a document, ``""`` for metadata, None for what is not known."""
@@ -99,7 +105,9 @@ class _Counter:
             self.check(name, size, self._limits.max_invoice_size)
             return match[1]
         if _METADATA.fullmatch(name):
-            self.check(name, size, self._limits.max_metadata_size)
+            self._metadata += size
+            if self._metadata > self._limits.max_metadata_size:
+                raise _refused(f"tells more than {self._limits.max_metadata_size:,} bytes of its documents")
             return ""
         return None
 
@@ -128,8 +136,24 @@ class _Zip:
             elif number is not None:
                 self._metadata.append(info)
 
-    def metadata(self) -> tuple[bytes, ...]:
-        return tuple(self._read(info, self._limits.max_metadata_size) for info in self._metadata)
+    def metadata(self) -> Iterator[Iterator[bytes]]:
+        return (self._pieces(info) for info in self._metadata)
+
+    def _pieces(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
+        size = 0
+        with _translated():
+            entry = self._zip.open(info)
+        with entry:
+            # To its end, where its checksum is compared.
+            while True:
+                with _translated():
+                    piece = entry.read(_PIECE)
+                if not piece:
+                    break
+                size += len(piece)
+                yield piece
+        if size != info.file_size:
+            raise _refused(f"has an entry {info.filename} that is not as long as it says")
 
     def documents(self, wanted: Sequence[str]) -> Iterator[tuple[str, bytes]]:
         first = [number for number in wanted if number in self._documents]
@@ -189,15 +213,20 @@ class _TarGz:
         self._file = file
         self._limits = limits
 
-    def metadata(self) -> tuple[bytes, ...]:
-        return tuple(data for number, data in self._entries(metadata=True) if number == "")
+    def metadata(self) -> Iterator[Iterator[bytes]]:
+        return (_pieces(name, size, read) for number, name, size, read in self._entries() if number == "")
 
     def documents(self, wanted: Sequence[str]) -> Iterator[tuple[str, bytes]]:  # a tar has one order
-        return self._entries(metadata=False)
+        for number, name, size, read in self._entries():
+            if number:
+                data = read(size)
+                if len(data) != size:
+                    raise _ends_within(name)
+                yield number, data
 
-    def _entries(self, *, metadata: bool) -> Iterator[tuple[str, bytes]]:
+    def _entries(self) -> Iterator[tuple[str, str, int, Callable[[int], bytes]]]:
+        """KSeF number (none for metadata), name and size of each entry, and how it is read."""
         counter = _Counter(self._limits)
-        most = self._limits.max_metadata_size if metadata else self._limits.max_invoice_size
         with _translated():
             self._file.seek(0)
             bounded = _Bounded(gzip.GzipFile(fileobj=self._file, mode="rb"))
@@ -214,15 +243,30 @@ class _TarGz:
             if not member.isreg():
                 raise _refused(f"has an entry {member.name[:100]!r} that is no plain file")
             number = counter.admit(member.name, member.size)
-            if number is None or (number == "") is not metadata:
+            if number is None:
                 continue
             with _translated():
-                bounded.allowed = most
+                bounded.allowed = self._limits.max_invoice_size
                 entry = tar.extractfile(member)
-                data = b"" if entry is None else entry.read(member.size)
-            if len(data) != member.size:
-                raise _refused(f"ends within its entry {member.name}")
-            yield number, data
+            yield number, member.name, member.size, partial(_read, entry)
+
+
+def _read(entry: IO[bytes] | None, size: int) -> bytes:
+    with _translated():
+        return b"" if entry is None else entry.read(size)
+
+
+def _pieces(name: str, size: int, read: Callable[[int], bytes]) -> Iterator[bytes]:
+    while size:
+        piece = read(min(size, _PIECE))
+        if not piece:
+            raise _ends_within(name)
+        size -= len(piece)
+        yield piece
+
+
+def _ends_within(name: str) -> RemoteProtocolError:
+    return _refused(f"ends within its entry {name}")
 
 
 def _drain(file: _Bounded, limits: UnpackLimits) -> None:

@@ -95,6 +95,7 @@ class Cursor:
         self._passed = 0
         self._final = self._cursor
         self._asked_at = now
+        self._is_complete = True
         #: Whether less is looked back than was wished, for there were too many invoices to remember.
         self.is_cut_short = False
 
@@ -113,7 +114,15 @@ class Cursor:
         """Where to begin: below the cursor by the overlap, as far as it is known what was given."""
         return self._below_cursor()
 
-    def begin(self, window: Window, info: InvoicePackage, metadata: Sequence[InvoiceMetadata], now: datetime) -> None:
+    def begin(
+        self,
+        window: Window,
+        info: InvoicePackage,
+        metadata: Sequence[InvoiceMetadata],
+        now: datetime,
+        *,
+        is_complete: bool = True,
+    ) -> None:
         """Take up a package.
 
         Args:
@@ -121,12 +130,14 @@ class Cursor:
             info: What KSeF says of the package.
             metadata: Of its invoices.
             now: What time it is at KSeF, now that the package is there.
+            is_complete: Whether these are all its invoices; otherwise the cursor stays until the package is finished.
         """
         self._final = _final(window, info.permanent_storage_hwm_date, now)
         self._asked_at = max(window.asked_at, now)
         # One without a date may have any: nothing is passed by before it is taken.
         self._order = sorted(metadata, key=lambda each: stored_at(each) or window.start)
         self._passed = 0
+        self._is_complete = is_complete
 
     def is_new(self, invoice: InvoiceMetadata) -> bool:
         """Whether the invoice was not given yet; one from before all that was asked for does not count."""
@@ -147,7 +158,7 @@ class Cursor:
         while self._passed < len(self._order) and not self.is_new(self._order[self._passed]):
             reached = stored_at(self._order[self._passed]) or reached
             self._passed += 1
-        if reached is not None:
+        if reached is not None and self._is_complete:
             self._move_to(min(reached, self._final))
         if len(self._entries) > _MOST_BELOW + _MOST_ABOVE:
             raise RemoteProtocolError(

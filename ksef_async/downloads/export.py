@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from ..caller import Api
-from ..errors import ExportFailedError, ProcessingError, RemoteProtocolError
+from ..errors import ExportFailedError, ProcessingError
 from ..models.invoices import ExportStatus, InvoicePackage
 from ..models.keys import EncryptionInfo
+from ..models.packages import CompressionType
 from ..operations.invoices import GET_EXPORT_STATUS
 from ..polling import Cadence
+from ..protocol.lifecycle import ExportStatusCode
 from ..resources.handles import OperationHandle
 from .limits import UnpackLimits
 from .package import DownloadedPackage, ExportedInvoice
@@ -36,6 +38,7 @@ class Export(OperationHandle[ExportStatus]):
         encryption: The key the package is made with.
         only_metadata: Whether the documents are left out.
         limits: The most the package may hold.
+        forget_keys: Is called when KSeF cannot decrypt the key: the Ministry's keys have changed.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Export(OperationHandle[ExportStatus]):
         *,
         only_metadata: bool,
         limits: UnpackLimits,
+        forget_keys: Callable[[], None],
     ) -> None:
         async def look() -> ExportStatus:
             return await api.call(GET_EXPORT_STATUS, path={"reference_number": reference_number})
@@ -55,6 +59,7 @@ class Export(OperationHandle[ExportStatus]):
         self._encryption = encryption
         self._only_metadata = only_metadata
         self._limits = limits
+        self._forget_keys = forget_keys
 
     def snapshot(self, key: bytes | str) -> bytes:
         """What `Downloads.resume` needs to go on with this export, encrypted with ``key``.
@@ -90,7 +95,9 @@ class Export(OperationHandle[ExportStatus]):
         spool = None
         if info.parts:
             spool = await fetch_package(self._api, info, self._encryption, limits=self._limits, renew=self._fresh_links)
-        package = await DownloadedPackage.open(info, spool, self._limits, only_metadata=self._only_metadata)
+        package = await DownloadedPackage.open(
+            info, spool, self._limits, only_metadata=self._only_metadata, report=self._api.report
+        )
         try:
             yield package
         finally:
@@ -122,14 +129,14 @@ class Export(OperationHandle[ExportStatus]):
     async def _fresh_links(self) -> InvoicePackage:
         return self._described(await self.wait())
 
-    def _described(self, seen: ExportStatus) -> InvoicePackage:
-        if seen.package is None:
-            raise RemoteProtocolError(
-                f"Export {self.reference_number} is ready, but KSeF does not say where.",
-                operation=GET_EXPORT_STATUS.name,
-                path="$.package",
-            )
-        return seen.package
+    @staticmethod
+    def _described(seen: ExportStatus) -> InvoicePackage:
+        # Where nothing was found, KSeF need not say so.
+        return seen.package or InvoicePackage(
+            invoice_count=0, size=0, parts=(), is_truncated=False, compression_type=CompressionType.ZIP
+        )
 
     def _failed(self, message: str, seen: ExportStatus) -> ProcessingError:
+        if seen.status.code == ExportStatusCode.DECRYPTION_ERROR:
+            self._forget_keys()
         return ExportFailedError(message, status=seen.status, reference_number=self.reference_number)

@@ -19,7 +19,9 @@ class UnpackLimits:
     max_entries: int = 11_000
     #: One document; KSeF itself takes 3 MB, and 10 MB at most on TEST.
     max_invoice_size: int = 10_000_000
-    #: What is told of all documents together.
-    max_metadata_size: int = 200_000_000
+    #: What is told of all documents together: of 10,000, with 6,400 bytes for each, of which most need 1,000.
+    max_metadata_size: int = 64_000_000
+    #: What is told of one document; the 100 third parties that FA(3) allows need 350,000, every letter escaped.
+    max_row_size: int = 500_000
     #: All documents together.
     max_total_size: int = 50_000_000_000

@@ -145,4 +145,11 @@ class Downloads:
         )
 
     def _handle(self, reference_number: str, encryption: EncryptionInfo, *, only_metadata: bool) -> Export:
-        return Export(self._api, reference_number, encryption, only_metadata=only_metadata, limits=self._limits)
+        return Export(
+            self._api,
+            reference_number,
+            encryption,
+            only_metadata=only_metadata,
+            limits=self._limits,
+            forget_keys=self._keys.forget,
+        )

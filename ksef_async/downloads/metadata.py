@@ -1,52 +1,159 @@
-"""``_metadata.json``: what is told of the invoices in a package."""
+"""``_metadata.json``: what is told of the invoices in a package, read row by row and never held as a whole."""
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
+
+import attrs
 
 from ..errors import RemoteProtocolError
 from ..models.invoices import InvoiceMetadata
 from ..protocol.wire import WIRE, WireError
+from .limits import UnpackLimits
 
-__all__ = ["read_metadata"]
+__all__ = ["Row", "read_metadata"]
 
-_ARRAY: Final = re.compile(r'\s*\{.*?"invoices"\s*:\s*\[\s*', re.DOTALL)
-_NEXT: Final = re.compile(r"\s*([,\]])\s*")
+_ARRAY: Final = re.compile(r'\s*\{.*?"invoices"\s*:\s*\[', re.DOTALL)
+_BLANKS: Final = re.compile(r"[ \t\r\n]*")
+#: Characters within which the array of invoices begins.
+_LONGEST_HEAD: Final = 2**16
 
 
-def read_metadata(data: bytes) -> Iterator[InvoiceMetadata]:
-    """Each invoice, one by one: ten thousand at once would keep all other threads waiting.
+@attrs.frozen
+class Row:
+    """What is told of one invoice."""
+
+    #: As KSeF wrote it.
+    text: str = attrs.field(repr=False)
+    #: None where it cannot be read.
+    metadata: InvoiceMetadata | None
+    #: What of it could not be read: where, and what was expected there.
+    unread: tuple[tuple[str, str], ...] = ()
+
+
+def read_metadata(pieces: Iterable[bytes], limits: UnpackLimits) -> Iterator[Row]:
+    """Each invoice, one by one: ten thousand at once would keep all other threads waiting, and take much memory.
+
+    Args:
+        pieces: The file.
+        limits: How long a row may be.
 
     Raises:
-        RemoteProtocolError: Not what KSeF specifies; ``path`` names the field.
+        RemoteProtocolError: Not what KSeF specifies: not JSON, cut off, or with a row longer than may be.
     """
-    decoder = json.JSONDecoder(parse_float=Decimal)
+    problem = None
     number = 0
+    rows = _rows(_Text(pieces), limits.max_row_size)
+    while True:
+        try:
+            text, value = next(rows)
+        except StopIteration:
+            return
+        except (ValueError, RecursionError, ArithmeticError) as error:
+            # Its own text holds what was read; only where it ended is told.
+            problem = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        if problem is not None:
+            raise RemoteProtocolError(
+                f"KSeF's package tells of its invoices in something that is not JSON: {problem} (invoice {number}).",
+                operation="export_package",
+                path=f"$.invoices[{number}]",
+            )
+        yield _row(text, value, number)
+        number += 1
+
+
+def _row(text: str, value: object, number: int) -> Row:
+    unread: list[Any] = []
+    metadata = None
     try:
-        text = data.decode("utf-8-sig")
-        found = _ARRAY.match(text)
-        if found is None:
-            raise ValueError("no array of invoices")
-        at = found.end()
-        following = "]" if text.startswith("]", at) else ","
-        while following == ",":
-            value, at = decoder.raw_decode(text, at)
-            yield WIRE.load(value, InvoiceMetadata)
-            number += 1
-            if (end := _NEXT.match(text, at)) is None:
-                raise ValueError("the array does not end")
-            following, at = end[1], end.end()
+        metadata = WIRE.load(value, InvoiceMetadata, unread)
     except WireError as error:
-        raise RemoteProtocolError(
-            f"KSeF's package tells of an invoice in a way that does not fit the specification: {error}.",
-            operation="export_package",
-            path=error.path.replace("$", f"$.invoices[{number}]", 1),
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise RemoteProtocolError(
-            f"KSeF's package tells of its invoices in something that is not JSON: {error}.", operation="export_package"
-        ) from error
+        unread += error.problems
+    except RecursionError:
+        unread.append(("$", "expected less that is nested"))
+    return Row(text, metadata, tuple((path.replace("$", f"$.invoices[{number}]", 1), why) for path, why in unread))
+
+
+class _Text:
+    """Text that comes in pieces; what is done with is dropped."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
+        self.text = ""
+        self.at = 0
+
+    def more(self, least: int = 1) -> bool:
+        """Append what comes next, at least so many characters where there are as many; False at the end."""
+        parts, length = [self.text[self.at :]], 0
+        while length < least and (piece := next(self._pieces, None)) is not None:
+            parts.append(self._decoder.decode(piece))
+            length += len(parts[-1])
+        if length == 0:
+            parts.append(self._decoder.decode(b"", final=True))
+        self.text, self.at = "".join(parts), 0
+        return length > 0
+
+    def skip_blanks(self) -> str:
+        """Go to the next character that is not blank, and give it; empty at the end."""
+        while True:
+            blanks = _BLANKS.match(self.text, self.at)
+            self.at = self.at if blanks is None else blanks.end()
+            if self.at < len(self.text):
+                return self.text[self.at]
+            if not self.more():
+                return ""
+
+    def last_character(self) -> str:
+        """Go to the end, and give the last character that is not blank."""
+        last = ""
+        while True:
+            if rest := self.text[self.at :].rstrip():
+                last = rest[-1]
+            self.at = len(self.text)
+            if not self.more():
+                return last
+
+
+def _rows(text: _Text, longest: int) -> Iterator[tuple[str, object]]:
+    while (found := _ARRAY.match(text.text, text.at)) is None:
+        if len(text.text) > _LONGEST_HEAD or not text.more():
+            raise ValueError("no array of invoices")
+    text.at = found.end()
+    decoder = json.JSONDecoder(parse_float=Decimal)
+    following = text.skip_blanks()
+    while following != "]":
+        yield _value(decoder, text, longest)
+        following = text.skip_blanks()
+        if following == ",":
+            text.at += 1
+            text.skip_blanks()
+        elif following != "]":
+            raise ValueError("the array does not end")
+    # To the end: there the checksum of the archive is compared, and a file that was cut off shows.
+    if text.last_character() != "}":
+        raise ValueError("the object does not end")
+
+
+def _value(decoder: json.JSONDecoder, text: _Text, longest: int) -> tuple[str, object]:
+    text.skip_blanks()
+    while True:
+        held = len(text.text) - text.at
+        try:
+            value, end = decoder.raw_decode(text.text, text.at)
+        except json.JSONDecodeError:
+            # It may be that the rest is still to come.
+            if held > longest or not text.more(held):
+                raise
+            continue
+        if end - text.at > longest:
+            raise ValueError(f"a row has more than {longest:,} characters")
+        if end < len(text.text) or not text.more():
+            row = text.text[text.at : end]
+            text.at = end
+            return row, value

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import AsyncIterator, Callable, Iterator
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Final, Self
@@ -13,22 +13,30 @@ import anyio.to_thread
 import attrs
 
 from ..errors import RemoteProtocolError
+from ..models.events import AnswerIncomplete, Event
 from ..models.invoices import InvoiceMetadata, InvoicePackage
+from ..protocol.file_names import file_name
+from ..protocol.wire import WIRE
 from .archives import Archive, open_archive
 from .limits import UnpackLimits
-from .metadata import read_metadata
+from .metadata import Row, read_metadata
 from .parts import close_spool
 
 __all__ = ["DownloadedPackage", "ExportedInvoice"]
 
+_log = logging.getLogger(__name__)
+
 #: Documents are read until they have this many bytes together, so that a thread is not entered for each.
 _HANDFUL: Final = 1_000_000
+#: Notes that are kept of what cannot be read.
+_MOST_NOTES: Final = 1_000
 
 
 @attrs.frozen
 class ExportedInvoice:
     """An invoice out of a package."""
 
+    #: What KSeF tells of it; only its KSeF number, where the rest of that cannot be read.
     metadata: InvoiceMetadata
     #: As it was sent; None in a package of metadata only.
     xml: bytes | None = attrs.field(repr=False)
@@ -47,11 +55,16 @@ class DownloadedPackage:
         spool: IO[bytes] | None,
         archive: Archive | None,
         metadata: dict[str, InvoiceMetadata],
+        unread_rows: int,
+        limits: UnpackLimits,
         *,
         only_metadata: bool,
     ) -> None:
         #: What KSeF says of the package.
         self.info = info
+        #: How many invoices nothing can be read of but what is in their documents.
+        self.unread_rows = unread_rows
+        self._limits = limits
         self._spool = spool
         self._archive = archive
         self._metadata = metadata
@@ -62,32 +75,51 @@ class DownloadedPackage:
 
     @classmethod
     async def open(
-        cls, info: InvoicePackage, spool: IO[bytes] | None, limits: UnpackLimits, *, only_metadata: bool
+        cls,
+        info: InvoicePackage,
+        spool: IO[bytes] | None,
+        limits: UnpackLimits,
+        *,
+        only_metadata: bool,
+        report: Callable[[Event], None],
     ) -> Self:
-        """Read what is told of the invoices.
+        """Read what is told of the invoices, in a thread.
 
         Args:
             info: What KSeF says of the package.
             spool: The archive, closed with the package; None for an empty result without one.
             limits: The most it may hold.
             only_metadata: Whether the documents were left out.
+            report: Is told of what cannot be read.
 
         Raises:
             RemoteProtocolError: Broken, or not what KSeF said.
         """
-        archive: Archive | None = None
-        metadata: dict[str, InvoiceMetadata] = {}
+        contents = _Contents()
         if spool is not None:
             try:
-                archive, metadata = await anyio.to_thread.run_sync(_read, info, spool, limits)
+                contents = await anyio.to_thread.run_sync(_read, info, spool, limits)
             except BaseException:
                 await close_spool(spool)
                 raise
-        if len(metadata) != info.invoice_count:
-            package = cls(info, spool, archive, metadata, only_metadata=only_metadata)
+        package = cls(
+            info,
+            spool,
+            contents.archive,
+            contents.metadata,
+            contents.unread_rows,
+            limits,
+            only_metadata=only_metadata,
+        )
+        told = len(contents.metadata) + contents.unread_rows
+        if info.invoice_count not in (None, told):
             await package.aclose()
-            raise _wrong(f"tells of {len(metadata)} invoices, not of {info.invoice_count}")
-        return cls(info, spool, archive, metadata, only_metadata=only_metadata)
+            raise _wrong(f"tells of {told} invoices, not of {info.invoice_count}")
+        if contents.unread:
+            event = AnswerIncomplete.of("export_package", contents.unread)
+            _log.warning("KSeF's package tells of its invoices in a way that cannot be read: %s", event)
+            report(event)
+        return package
 
     @property
     def metadata(self) -> tuple[InvoiceMetadata, ...]:
@@ -121,11 +153,11 @@ class DownloadedPackage:
         written = []
         async for invoice in self:
             if invoice.xml is not None:
-                name = f"{invoice.metadata.ksef_number}.xml"
-                written.append(await anyio.to_thread.run_sync(_write, folder, name, invoice.xml))
+                name = f"{file_name(invoice.metadata.ksef_number)}.xml"
+                written.append(await anyio.to_thread.run_sync(_write, folder, name, (invoice.xml,)))
         if self._archive is not None:
-            told = await anyio.to_thread.run_sync(self._archive.metadata)
-            written.append(await anyio.to_thread.run_sync(_write, folder, "_metadata.json", _joined(told)))
+            told = _joined(self._archive, self._limits)
+            written.append(await anyio.to_thread.run_sync(_write, folder, "_metadata.json", told))
         return tuple(written)
 
     async def aclose(self) -> None:
@@ -135,25 +167,57 @@ class DownloadedPackage:
             await close_spool(spool)
 
     def _checked(self, archive: Archive) -> Iterator[ExportedInvoice]:
-        missing = dict(self._metadata)
+        missing, unknown = dict(self._metadata), self.unread_rows
         for number, xml in archive.documents(tuple(self._metadata)):
             told = missing.pop(number, None)
             if told is None:
-                raise _wrong(f"has a document {number} that nothing is told of")
-            if hashlib.sha256(xml).digest() != told.invoice_hash:
+                # What is told of it is one of the rows that cannot be read: better an invoice of which little is known.
+                unknown -= 1
+                if unknown < 0:
+                    raise _wrong(f"has a document {number} that nothing is told of")
+                told = WIRE.load({"ksefNumber": number}, InvoiceMetadata)
+            elif not _fits(xml, told.invoice_hash):
                 raise _wrong(f"has a document {number} that is not the one its metadata is about")
             yield ExportedInvoice(told, xml)
-        if missing:
-            raise _wrong(f"lacks {len(missing)} documents, {next(iter(missing))} among them")
+        if missing or unknown:
+            which = f", {next(iter(missing))} among them" if missing else ""
+            raise _wrong(f"lacks {len(missing) + unknown} documents{which}")
 
 
-def _read(info: InvoicePackage, spool: IO[bytes], limits: UnpackLimits) -> tuple[Archive, dict[str, InvoiceMetadata]]:
-    archive = open_archive(spool, info.compression_type, limits)
-    told = [each for data in archive.metadata() for each in read_metadata(data)]
-    found = {each.ksef_number: each for each in told}
-    if len(found) != len(told):
-        raise _wrong("tells of an invoice twice")
-    return archive, found
+@attrs.define
+class _Contents:
+    """What is told of the invoices in a package."""
+
+    archive: Archive | None = None
+    metadata: dict[str, InvoiceMetadata] = attrs.field(factory=dict)
+    unread_rows: int = 0
+    unread: list[tuple[str, str]] = attrs.field(factory=list)
+
+
+def _read(info: InvoicePackage, spool: IO[bytes], limits: UnpackLimits) -> _Contents:
+    contents = _Contents(open_archive(spool, limits))
+    for row in _rows(contents.archive, limits):
+        contents.unread += row.unread[: _MOST_NOTES - len(contents.unread)]
+        if row.metadata is None:
+            contents.unread_rows += 1
+        elif row.metadata.ksef_number in contents.metadata:
+            raise _wrong("tells of an invoice twice")
+        else:
+            contents.metadata[row.metadata.ksef_number] = row.metadata
+        if len(contents.metadata) + contents.unread_rows > limits.max_entries:
+            raise _wrong(f"tells of more than {limits.max_entries:,} invoices")
+    return contents
+
+
+def _rows(archive: Archive | None, limits: UnpackLimits) -> Iterator[Row]:
+    if archive is not None:
+        for pieces in archive.metadata():
+            yield from read_metadata(pieces, limits)
+
+
+def _fits(xml: bytes, digest: bytes | None) -> bool:
+    # Where KSeF does not tell the hash, that of the part which the document came in was compared.
+    return digest is None or hashlib.sha256(xml).digest() == digest
 
 
 def _take(documents: Iterator[ExportedInvoice]) -> list[ExportedInvoice]:
@@ -171,20 +235,27 @@ def _make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _write(folder: Path, name: str, data: bytes) -> Path:
-    # The names were checked when the archive was read: a KSeF number, or this library's own.
+def _write(folder: Path, name: str, pieces: Iterable[bytes]) -> Path:
+    # The names were checked: a KSeF number, or this library's own.
     target, new = folder / name, folder / f".{name}.new"
     new.unlink(missing_ok=True)
-    with new.open("xb") as file:
-        file.write(data)
+    try:
+        with new.open("xb") as file:
+            for piece in pieces:
+                file.write(piece)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
     return new.replace(target)
 
 
-def _joined(told: tuple[bytes, ...]) -> bytes:
-    if len(told) == 1:
-        return told[0]
-    invoices = [each for data in told for each in json.loads(data)["invoices"]]
-    return json.dumps({"invoices": invoices}, ensure_ascii=False).encode()
+def _joined(archive: Archive, limits: UnpackLimits) -> Iterator[bytes]:
+    """What is told of the invoices, as one file."""
+    before = b'{"invoices":['
+    for row in _rows(archive, limits):
+        yield before + row.text.encode()
+        before = b","
+    yield b"]}" if before == b"," else before + b"]}"
 
 
 def _wrong(problem: str) -> RemoteProtocolError:

@@ -61,9 +61,10 @@ async def fetch_package(
         writing = threading.Lock()
         together = anyio.Semaphore(FETCHED_TOGETHER)
         offset = 0
+        links = _Links(parts, renew)
         async with anyio.create_task_group() as tasks:
             for part in parts:
-                tasks.start_soon(_fetch_part, api, part, encryption, spool, offset, writing, together, renew)
+                tasks.start_soon(_fetch_part, api, part, encryption, spool, offset, writing, together, links)
                 offset += part.part_size
     except BaseException as error:
         await close_spool(spool)
@@ -83,14 +84,49 @@ def _checked(package: InvoicePackage, limits: UnpackLimits) -> list[PackagePart]
     parts = sorted(package.parts, key=lambda part: part.ordinal_number)
     if [part.ordinal_number for part in parts] != list(range(1, len(parts) + 1)):
         raise _wrong("parts are not numbered from 1", "$.package.parts")
-    if sum(part.part_size for part in parts) > limits.max_package_size:
-        raise _wrong(f"parts have more than {limits.max_package_size:,} bytes", "$.package.parts")
     for part in parts:
+        if min(part.part_size, part.encrypted_part_size) < 0:
+            raise _wrong(f"part {part.ordinal_number} has a size below zero", _path(part))
         if max(part.part_size, part.encrypted_part_size) > limits.max_part_size:
             raise _wrong(f"part {part.ordinal_number} has more than {limits.max_part_size:,} bytes", _path(part))
         if part.method.upper() != "GET":
-            raise _wrong(f"part {part.ordinal_number} is to be fetched by {part.method}", _path(part))
+            raise _wrong(f"part {part.ordinal_number} is to be fetched by another method than GET", _path(part))
+    if sum(part.part_size for part in parts) > limits.max_package_size:
+        raise _wrong(f"parts have more than {limits.max_package_size:,} bytes", "$.package.parts")
     return parts
+
+
+class _Links:
+    """The links to the parts; they live about an hour, and asking for the status gives new ones."""
+
+    def __init__(self, parts: list[PackagePart], renew: Callable[[], Awaitable[InvoicePackage]]) -> None:
+        self._parts = {part.ordinal_number: part for part in parts}
+        self._renew = renew
+        self._lock = anyio.Lock()
+
+    def of(self, part: PackagePart) -> str:
+        """The newest link to a part."""
+        return self._parts[part.ordinal_number].url
+
+    async def renewed(self, part: PackagePart, refused: str) -> str:
+        """Another link to a part than the one that was refused; one call serves all parts.
+
+        Raises:
+            RemoteProtocolError: KSeF describes the package in another way than before.
+        """
+        async with self._lock:
+            if self.of(part) == refused:
+                fresh = {each.ordinal_number: each for each in (await self._renew()).parts}
+                if {number: _identity(each) for number, each in fresh.items()} != {
+                    number: _identity(each) for number, each in self._parts.items()
+                }:
+                    raise _wrong("its parts are not those of before", "$.package.parts")
+                self._parts = fresh
+        return self.of(part)
+
+
+def _identity(part: PackagePart) -> tuple[object, ...]:
+    return part.part_size, part.part_hash, part.encrypted_part_size, part.encrypted_part_hash
 
 
 async def _fetch_part(
@@ -101,19 +137,15 @@ async def _fetch_part(
     offset: int,
     writing: threading.Lock,
     together: anyio.Semaphore,
-    renew: Callable[[], Awaitable[InvoicePackage]],
+    links: _Links,
 ) -> None:
     async with together:
+        link = links.of(part)
         try:
-            fetched = await api.download(EXPORT_PART, part.url, largest_answer=part.encrypted_part_size)
+            fetched = await api.download(EXPORT_PART, link, largest_answer=part.encrypted_part_size)
         except ForbiddenError:
-            # Links live about an hour; asking for the status gives new ones.
-            fresh = {each.ordinal_number: each for each in (await renew()).parts}
-            if part.ordinal_number not in fresh:
-                raise
-            fetched = await api.download(
-                EXPORT_PART, fresh[part.ordinal_number].url, largest_answer=part.encrypted_part_size
-            )
+            fresh = await links.renewed(part, link)
+            fetched = await api.download(EXPORT_PART, fresh, largest_answer=part.encrypted_part_size)
         await anyio.to_thread.run_sync(_unseal, part, fetched, encryption, spool, offset, writing)
 
 

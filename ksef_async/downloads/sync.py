@@ -175,7 +175,8 @@ class Sync:
                 await self._within_limits(export.wait, EXPORT_CADENCE)
                 async with export.package(EXPORT_CADENCE) as package:
                     package.sort(_storage_order(window))
-                    cursor.begin(window, package.info, package.metadata, self._now())
+                    is_complete = package.unread_rows == 0
+                    cursor.begin(window, package.info, package.metadata, self._now(), is_complete=is_complete)
                     async for invoice in package:
                         metadata, xml = invoice.metadata, invoice.xml
                         if not cursor.is_new(metadata):

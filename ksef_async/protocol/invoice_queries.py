@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from ..errors import InvalidFieldError, LocalProtocolError
+from ..errors import InvalidFieldError, LocalProtocolError, RemoteProtocolError
 from ..models.currencies import CURRENCIES
 from ..models.invoices import DateType, InvoiceFilters, InvoiceMetadata, SortOrder
 
@@ -47,8 +47,8 @@ def check_filters(filters: InvoiceFilters, now: datetime) -> None:
                 raise InvalidFieldError(name, f"must be a number; it is {value}")
 
 
-def date_of(invoice: InvoiceMetadata, date_type: DateType) -> datetime:
-    """The date that a list by ``date_type`` is sorted by; a date of issue at midnight UTC."""
+def date_of(invoice: InvoiceMetadata, date_type: DateType) -> datetime | None:
+    """Return the date that a list by ``date_type`` is sorted by, a date of issue at midnight UTC; None if untold."""
     if date_type == DateType.INVOICING:
         return invoice.invoicing_date
     if date_type == DateType.PERMANENT_STORAGE:
@@ -56,15 +56,30 @@ def date_of(invoice: InvoiceMetadata, date_type: DateType) -> datetime:
     return datetime.combine(invoice.issue_date, time(), UTC)
 
 
-def narrowed(filters: InvoiceFilters, last: InvoiceMetadata, order: SortOrder) -> InvoiceFilters:
+def narrowed(filters: InvoiceFilters, last: InvoiceMetadata | None, order: SortOrder) -> InvoiceFilters:
     """The same query from its last row on, which comes again; after KSeF has cut a list off.
+
+    Args:
+        filters: The query.
+        last: The last row whose date is known; None where there is none.
+        order: How the list is sorted.
 
     Raises:
         LocalProtocolError: The row has the date that the query began with, so the rest cannot be reached: more
             invoices than KSeF lists share one date.
+        RemoteProtocolError: KSeF does not tell the row's date, or it is none that was asked for: going on from there
+            would leave invoices out, or never end.
     """
     dates = filters.date_range
-    border = date_of(last, dates.date_type)
+    border = None if last is None else date_of(last, dates.date_type)
+    if border is None:
+        raise _lost("KSeF has cut the list off without telling a {} date to go on from.", dates.date_type)
+    if dates.date_type == DateType.ISSUE:
+        # Days, while the range has times: its first and last day may begin before it.
+        border = max(border, dates.from_date)
+        border = border if dates.to_date is None else min(border, dates.to_date)
+    elif border < dates.from_date or (dates.to_date is not None and border > dates.to_date):
+        raise _lost("KSeF has cut the list off at a {} date that was not asked for.", dates.date_type)
     if border == (dates.to_date if order == SortOrder.DESCENDING else dates.from_date):
         raise LocalProtocolError(
             f"More invoices than KSeF lists share one {dates.date_type} date ({border.isoformat()}); "
@@ -75,3 +90,7 @@ def narrowed(filters: InvoiceFilters, last: InvoiceMetadata, order: SortOrder) -
     else:
         renewed = attrs.evolve(dates, from_date=border)
     return attrs.evolve(filters, date_range=renewed)
+
+
+def _lost(problem: str, date_type: DateType) -> RemoteProtocolError:
+    return RemoteProtocolError(problem.format(date_type), operation="query_invoice_metadata", path="$.invoices")

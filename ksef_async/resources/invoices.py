@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from ..caller import Api
-from ..errors import BadRequestError, InvalidFieldError
+from ..errors import BadRequestError, InvalidFieldError, RemoteProtocolError
 from ..models.bounds import KSEF_NUMBER
 from ..models.common import StatusInfo
 from ..models.invoices import InvoiceFilters, InvoiceMetadata, InvoiceMetadataPage, SortOrder
@@ -15,12 +15,16 @@ from ..operations.invoices import GET_INVOICE, QUERY_INVOICE_METADATA
 from ..paging import Pages
 from ..polling import Cadence, wait_until
 from ..protocol.error_codes import ErrorCode
-from ..protocol.invoice_queries import check_filters, narrowed
+from ..protocol.invoice_queries import check_filters, date_of, narrowed
 
 __all__ = ["STORAGE_CADENCE", "InvoiceList", "Invoices"]
 
 #: Storing for good takes seconds, at times minutes; documents may be asked for 16 times a minute, 64 times an hour.
 STORAGE_CADENCE: Final = Cadence(interval=2.0, factor=2.0, longest=60.0, deadline=900.0)
+
+
+#: Pages in a row that may bring nothing new though KSeF says that more follow: rows move while invoices come in.
+_FRUITLESS: Final = 5
 
 
 class Invoices:
@@ -128,7 +132,8 @@ class InvoiceList(Pages[InvoiceMetadata]):
     """What was found: ``async for invoice in ...``, or ``async for page in ... .pages()``.
 
     Each invoice comes once, though the borders of the ranges KSeF is asked for overlap. Raises what a call raises,
-    and `LocalProtocolError` where more invoices than KSeF lists (10,000) share one date.
+    `LocalProtocolError` where more invoices than KSeF lists (10,000) share one date, and `RemoteProtocolError` where
+    KSeF says again and again that more follow, and nothing new does.
     """
 
     def __init__(self, api: Api, filters: InvoiceFilters, sort: SortOrder, page_size: int) -> None:
@@ -144,14 +149,16 @@ class InvoiceList(Pages[InvoiceMetadata]):
 
     async def pages(self) -> AsyncIterator[tuple[InvoiceMetadata, ...]]:
         """One page at a time; a page may be short, or even empty, though more follow."""
-        filters, number = self._filters, 0
+        filters, number, fruitless = self._filters, 0, 0
         # Numbers of this range and the one before: rows move between pages when invoices come in meanwhile.
         seen: set[str] = set()
         before: set[str] = set()
         last: InvoiceMetadata | None = None
         while True:
             page = await self.page(number, filters)
-            last = page.invoices[-1] if page.invoices else last
+            dated = (each for each in reversed(page.invoices) if date_of(each, filters.date_range.date_type))
+            last = next(dated, last)
+            fruitless = fruitless + 1 if all(each.ksef_number in seen for each in page.invoices) else 0
             new = tuple(
                 each for each in page.invoices if each.ksef_number not in seen and each.ksef_number not in before
             )
@@ -159,8 +166,14 @@ class InvoiceList(Pages[InvoiceMetadata]):
             yield new
             if not page.has_more:
                 return
-            if page.is_truncated and last is not None:
+            if fruitless == _FRUITLESS:
+                raise RemoteProtocolError(
+                    f"KSeF says that more invoices follow, and {_FRUITLESS} pages in a row have none that are new.",
+                    operation=QUERY_INVOICE_METADATA.name,
+                    path="$.hasMore",
+                )
+            if page.is_truncated:
                 filters, number = narrowed(filters, last, self._sort), 0
-                seen, before = set(), seen
+                seen, before, last = set(), seen, None
             else:
                 number += 1

@@ -132,7 +132,9 @@ class Repository:
             and is_match(each.metadata, filters, end)
         ]
         if dates.date_type != DateType.PERMANENT_STORAGE:
-            found.sort(key=lambda each: (date_of(each.metadata, dates.date_type), each.metadata.ksef_number))
+            found.sort(
+                key=lambda each: (date_of(each.metadata, dates.date_type) or each.stored_at, each.metadata.ksef_number)
+            )
         return found
 
     def _between(self, start: datetime, end: datetime) -> list[ArchivedInvoice]:

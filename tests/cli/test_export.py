@@ -175,3 +175,25 @@ async def test_wrong_part_is_refused(buyer: Shell) -> None:
 
     assert result.code == 2
     assert not (buyer.folder / "in").exists()
+
+
+async def test_invoices_that_are_listed_late_are_found_by_looking_back(sandbox: Sandbox, buyer: Shell) -> None:
+    since = start_of(sandbox)
+    first = feed_samples(sandbox, 1)
+    object.__setattr__(sandbox.world.timings, "index_lag", timedelta(minutes=5))
+    late = feed_samples(sandbox, 1, start=1)
+    settle(sandbox)
+    command = ("export", "in", "--since", since, "--overlap", "0.5", "--json")
+
+    before = await buyer.run(*command)
+    sandbox.clock.advance(timedelta(minutes=5))
+    after = await buyer.run(*command)
+
+    assert (before.json["saved"], after.json["saved"]) == (first, late)
+
+
+@pytest.mark.parametrize("overlap", ["-1", "2161", "nan"])
+async def test_overlap_out_of_its_bounds_is_refused(buyer: Shell, overlap: str) -> None:
+    result = await buyer.run("export", "in", "--since", "2026-01-01", "--overlap", overlap)
+
+    assert result.code == 2
