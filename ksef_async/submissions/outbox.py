@@ -9,11 +9,11 @@ from functools import partial
 from typing import Final, Self
 
 import anyio
-from anyio.abc import TaskGroup
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..errors import LocalProtocolError
 from ..shielding import finish
+from .beside import beside
 from .database import Database
 from .engine import Engine
 from .grouping import Grouped, told
@@ -110,7 +110,8 @@ class Submissions(anyio.AsyncContextManagerMixin):
         A database that cannot be reached for a while, the journal's or the engine's, is waited for, and then all goes
         on; one that refuses for good (a wrong password, a table that is gone) ends the delivery with its error.
 
-        Leaving it stops sending; what is under way is in the journal, and the next who runs goes on with it.
+        Leaving it stops sending; what is under way is in the journal, and the next who runs goes on with it. It may be
+        left by another task than entered it, as by a fixture of pytest-asyncio.
 
         Raises:
             JournalBusyError: Another process delivers from this SQLite journal.
@@ -125,16 +126,12 @@ class Submissions(anyio.AsyncContextManagerMixin):
             raise LocalProtocolError("These Submissions deliver already.")
         give_way = partial(self._intake.let_by, _PATIENCE)
         runner = Runner(self._database, self._vault, self._clients, self._engine, self._settings, give_way)
-        is_ready = anyio.Event()
-        async with _task_group() as tasks:
-            tasks.start_soon(runner.run, is_ready.set)
-            await is_ready.wait()
+        async with beside(runner.run):
             self._runner = runner
             try:
                 yield
             finally:
                 self._runner = None
-                tasks.cancel_scope.cancel()
 
     def begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A transaction on the journal's own database, for ``tx`` of `submit`: committed at the end of the block."""
@@ -322,18 +319,3 @@ class Submissions(anyio.AsyncContextManagerMixin):
     async def troubles(self) -> dict[str, str]:
         """What keeps each context (NIP) from being delivered at present, for people; empty when all is well."""
         return await self._journal.troubles()
-
-
-@asynccontextmanager
-async def _task_group() -> AsyncGenerator[TaskGroup]:
-    """A task group whose only error is raised as itself: users catch errors, not groups."""
-    try:
-        async with anyio.create_task_group() as tasks:
-            yield tasks
-    except BaseExceptionGroup as group:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        if error is group:
-            raise
-        raise error from None
