@@ -6,6 +6,7 @@ import hashlib
 import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 
 import attrs
 from packages import samples
@@ -17,9 +18,12 @@ from ksef_async.models.sessions import SessionFilter, SessionType
 from ksef_async.packing import pack
 from ksef_async.protocol.pacing import UNLIMITED_RATES
 from ksef_async.sandbox import Sandbox, sample_invoice
+from ksef_async.submissions import Settings, Submissions, SubmissionState
 
-__all__ = ["FLOWS", "Bench"]
+__all__ = ["FLOWS", "USUAL_WEIGHT", "WEIGHTS", "Bench"]
 
+#: Nobody else works on it, so it need not look around: hours of lock-outs pass in few steps.
+JOURNAL = Settings(linger=0.5, poll_interval=300.0, lease_duration=3600.0)
 SHORT = Cadence(interval=0.2, factor=2.0, longest=30.0, deadline=300.0)
 
 
@@ -38,6 +42,8 @@ class Bench:
     number: int
     #: What was in the sandbox for the buyer before, by KSeF number.
     received: dict[str, bytes]
+    #: For files.
+    folder: Path
     #: Whether what comes back can be told from the truth.
     is_honest: bool = True
     #: SHA-256 of what was sent twice because somebody lied.
@@ -166,10 +172,29 @@ async def logging_in(bench: Bench) -> None:
         await other.limits.rates()
 
 
+async def journalling(bench: Bench) -> None:
+    invoices = [sample_invoice(bench.sandbox.nip, f"J/{bench.number}/{n}") for n in range(2)]
+    url = f"sqlite+aiosqlite:///{bench.folder / f'journal-{bench.number}.db'}"
+    async with Submissions(url, client=bench.client, settings=JOURNAL) as submissions:
+        written = [await submissions.submit(invoice) for invoice in invoices]
+        async with submissions.running():
+            await submissions.settled()
+        for one, invoice in zip(written, invoices, strict=True):
+            end = await submissions.get(one.id)
+            if end.state is SubmissionState.ACCEPTED:
+                bench.right([end.ksef_number] == bench.taken_in(invoice), "its number is the one KSeF gave")
+            else:
+                bench.right(False, f"an invoice without fault was accepted, not {end.state} ({end.reason})")
+
+
 def _received_lately(bench: Bench) -> InvoiceFilters:
     since = bench.sandbox.clock.now() - timedelta(days=30)
     return InvoiceFilters(subject_type=InvoiceSubject.BUYER, date_range=DateRange(DateType.PERMANENT_STORAGE, since))
 
+
+#: How often each comes, against the others; that of the journal takes the longest.
+WEIGHTS = {"journalling": 1}
+USUAL_WEIGHT = 3
 
 FLOWS: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "online": online,
@@ -183,4 +208,5 @@ FLOWS: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "limits": limits,
     "looking around": looking_around,
     "logging in": logging_in,
+    "journalling": journalling,
 }
