@@ -25,6 +25,7 @@ from ..errors import (
 )
 from ..models.sessions import InvoiceStatusCode, SessionStatus, StatusCode
 from ..models.upo import UPODocument
+from ..operations.sessions import SEND_INVOICE
 from ..polling import Cadence
 from ..protocol.ends import AfterInvoice, AfterSession, invoice_end, session_end
 from ..protocol.retry import may_have_taken_effect
@@ -164,7 +165,8 @@ class SessionWork:
     @staticmethod
     def _refusal(error: KsefError) -> Reason | None:
         """Why KSeF, or the library, does not take this very document; None for what may be over later."""
-        if isinstance(error, BadRequestError):
+        # What KSeF says of another call, the list that settles a doubt for instance, is no word on the document.
+        if isinstance(error, BadRequestError) and error.operation == SEND_INVOICE.name:
             return Reason(error.code, str(error))
         return Reason(None, str(error)) if isinstance(error, LocalProtocolError) else None
 

@@ -200,6 +200,8 @@ async def test_whatever_answers_it_is_right_or_one_of_our_errors(
                     leaks = nothing_secret.leaks
                     assert leaks == [], f"told: {leaks[:3]}"
                 except Exception:  # noqa: BLE001  # to tell of all of them
+                    for session in bench.sandbox.world.sessions.values():
+                        session.closed_at = session.closed_at or bench.sandbox.clock.now()
                     failures.append(f"{name}, flow {flows}, {trouble.done}\n{traceback.format_exc(limit=-8)[-1500:]}")
                 finally:
                     nothing_secret.told.clear()

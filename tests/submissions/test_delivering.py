@@ -93,6 +93,17 @@ async def test_poisoned_documents_do_not_block_the_others(submissions: Submissio
     assert (await submissions.get(good.id)).state is SubmissionState.ACCEPTED
 
 
+async def test_refused_look_at_the_list_is_no_word_on_the_document(submissions: Submissions, sandbox: Sandbox) -> None:
+    submission = await submissions.submit(sample_invoice(sandbox.nip, "FV/1"))
+    sandbox.faults.add("send_invoice", Fault.drop_after())
+    sandbox.faults.add("list_session_invoices", Fault.refuse(30001))
+
+    await deliver(submissions)
+
+    assert (await submissions.get(submission.id)).state is SubmissionState.ACCEPTED
+    assert taken_in(sandbox) == ["FV/1"]
+
+
 async def test_document_that_alone_breaks_the_connection_is_rejected_in_the_end(
     sqlite_url: str, sandbox: Sandbox
 ) -> None:
