@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Protocol
+from typing import Final, Protocol
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -28,6 +28,10 @@ from .reading import read_body
 from .tls import tls_context
 
 __all__ = ["AiohttpTransport", "Transport"]
+
+#: Names and values of headers: neither line breaks nor what cannot be encoded.
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(r"[\t -~\x80-\uD7FF]*")
 
 
 class Transport(Protocol):
@@ -185,10 +189,15 @@ class AiohttpTransport:
             self._session = None
 
 
+def _is_plain(text: str) -> bool:
+    """Tell whether it is nothing but printable ASCII, without the time that a regular expression takes."""
+    return text.isascii() and text.isprintable()
+
+
 def _checked_address(request: RawRequest, headers: Mapping[str, str]) -> URL:
     """Return the address; refuse what aiohttp would refuse later, with the same exceptions as for a wrong answer."""
     url = None
-    if re.fullmatch(r"[!-~]+", request.url) and re.fullmatch(r"[A-Z]+", request.method):
+    if _is_plain(request.url) and " " not in request.url and re.fullmatch(r"[A-Z]+", request.method):
         with suppress(ValueError):
             # As it stands: rewriting the escapes of a signed link may break its signature.
             parsed = URL(request.url, encoded=True)
@@ -198,7 +207,7 @@ def _checked_address(request: RawRequest, headers: Mapping[str, str]) -> URL:
             f"{request.operation}: nothing can be sent to the address that KSeF gave.", operation=request.operation
         )
     for name, value in headers.items():
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[\t -~\x80-\uD7FF]*", value):
+        if not _NAME.fullmatch(name) or not (_is_plain(value) or _VALUE.fullmatch(value)):
             raise LocalProtocolError(f"{request.operation}: a header cannot be sent as it is; nothing was sent.")
     return url
 
