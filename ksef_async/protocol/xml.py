@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 from xml.etree import ElementTree as ET
 
-__all__ = ["ET", "local_name", "parse_xml"]
+__all__ = ["ET", "collapsed", "local_name", "parse_xml"]
 
+#: What XML calls white space; Python's is much more.
+_BLANKS: Final = re.compile("[ \t\r\n]+")
 #: What is parsed at a time, while nothing else of Python runs: mostly a whole invoice, as a comment that comes in many
 #: pieces is read from its beginning with each.
 _PIECE: Final = 2**20
@@ -76,3 +79,11 @@ def _builder(data: bytes) -> ET.TreeBuilder:
 def local_name(element: ET.Element) -> str:
     """The element's name without its namespace."""
     return element.tag.rpartition("}")[2]
+
+
+def collapsed(text: str) -> str:
+    """Return a text as ``xsd:token`` has it: without blanks around it, and with one between words.
+
+    KSeF takes invoice numbers so, and others of FA (ksef-api#703).
+    """
+    return _BLANKS.sub(" ", text).strip(" ")

@@ -21,7 +21,7 @@ from ..models.limits import SessionLimits
 from ..models.sessions import FormCode, InvoiceStatusCode
 from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT, size_limit
 from ..protocol.ksef_number import has_valid_check_digit, has_valid_internal_id
-from ..protocol.xml import ET, local_name, parse_xml
+from ..protocol.xml import ET, collapsed, local_name, parse_xml
 from .facts import Facts, read_facts
 from .issuers import NO_RELATIONS, Relations, may_issue
 
@@ -47,8 +47,6 @@ _HARMLESS: Final = bytes(range(0x7F))
 _DISCOURAGED_XML: Final = "[xml-002]: Plik faktury zawiera niezalecane znaki Unicode lub instrukcje przetwarzania."
 #: A processing instruction, but not the XML declaration.
 _INSTRUCTION: Final = re.compile(rb"<\?(?!xml[ \t\r\n]).*?\?>", re.DOTALL)
-#: What XML calls white space; Python's is much more.
-_BLANKS: Final = re.compile("[ \t\r\n]+")
 _ENCODING: Final = re.compile(rb"""^<\?xml[^>]*encoding\s*=\s*["']([^"']+)["']""")
 
 #: Where the Peppol documents (UBL) have what we need.
@@ -226,8 +224,7 @@ def _named(parties: Iterable[ET.Element], paths: Sequence[str]) -> tuple[str, ..
 
 
 def _required(root: ET.Element, path: str) -> str:
-    # Of the type xsd:token in FA, where blanks around and between words do not count.
-    text = _BLANKS.sub(" ", root.findtext(path) or "").strip(" ")
+    text = collapsed(root.findtext(path) or "")
     if not text:
         name = path.replace("{*}", "")
         raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, f"The element '{name}' is missing or empty.")

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 from ..errors import LocalProtocolError
 from ..models.sessions import FormCode
-from ..protocol.xml import local_name, parse_xml
+from ..protocol.xml import collapsed, local_name, parse_xml
 from .models import Identity
 
 __all__ = ["read_identity"]
@@ -60,7 +60,7 @@ def read_identity(xml: bytes) -> Identity:
 
 def _required(root: Element, path: _Path, longest: int = _LONGEST) -> str:
     found = _find(root, path)
-    text = ((found.text if found is not None else None) or "").strip()
+    text = collapsed((found.text if found is not None else None) or "")
     if not text:
         raise LocalProtocolError(f"The invoice has no {'/'.join(path)}.")
     if len(text) > longest:

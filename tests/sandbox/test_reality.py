@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import pytest
 from parties import token_of
+from sandbox.signed_login import log_in, refusal, signer
 from sandbox.wire import SECOND_BY_SECOND, START, OpenedSession, Tokens, Wire, connected
 
 from ksef_async import Context, ContextType
@@ -200,6 +201,20 @@ async def test_discouraged_xml_is_taken_with_a_warning_on_production(change: tup
     assert status["code"] == 200
     assert re.match(r"\[xml-002\]: [\x20-\x7e]+", sent.headers["X-System-Warning"])
     assert "X-System-Warning" not in plain.headers
+
+
+async def test_production_takes_only_forms_that_are_in_force() -> None:
+    form = {"systemCode": "FA (2)", "schemaVersion": "1-0E", "value": "FA"}
+    async with connected(production=True) as wire:
+        request = (await wire.open_request(b"k" * 32, b"i" * 16)) | {"formCode": form}
+        answer = await wire.call("POST", "/sessions/online", (await wire.tokens()).access, json=request)
+
+    assert (answer.error, answer.details) == ((400, 21405), UNKNOWN_FORM)
+
+
+async def test_production_trusts_no_certificate_that_signs_itself() -> None:
+    async with connected(production=True) as wire:
+        assert await refusal(wire, await log_in(wire, signer())) == (460, ["Niezaufany łańcuch certyfikatów"])
 
 
 async def test_production_makes_up_no_test_data() -> None:

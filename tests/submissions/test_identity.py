@@ -85,3 +85,13 @@ def test_empty_is_missing(text: str) -> None:
 
     with pytest.raises(LocalProtocolError, match="has no Podmiot1/DaneIdentyfikacyjne/NIP"):
         read_identity(document.encode())
+
+
+@pytest.mark.parametrize("number", ["FV 1", " FV 1\n", "FV  1", "FV\t\r\n1"])
+def test_numbers_that_differ_in_blanks_are_one(number: str) -> None:
+    """ksef-api#703: to KSeF they are of the type xsd:token."""
+    assert read_identity(national(*FA3).replace("FV/<!-- -->1", number).encode()).number == "FV 1"
+
+
+def test_other_spaces_are_part_of_a_number() -> None:
+    assert read_identity(national(*FA3).replace("FV/<!-- -->1", "FV\u00a01").encode()).number == "FV\u00a01"
