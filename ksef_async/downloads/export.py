@@ -61,6 +61,24 @@ class Export(OperationHandle[ExportStatus]):
         self._limits = limits
         self._forget_keys = forget_keys
 
+    async def wait(self, cadence: Cadence = EXPORT_CADENCE) -> ExportStatus:
+        """Wait until the package is ready; several may wait, each looks for itself.
+
+        Args:
+            cadence: How often to look, and for how long.
+
+        Returns:
+            What KSeF says of it in the end.
+
+        Raises:
+            ExportFailedError: KSeF could not make it, or it is there no longer.
+            WaitTimeoutError: It was not ready when ``cadence.deadline`` passed; waiting again is safe. Exports have
+                hung for days (CIRFMF/ksef-docs#307): another one does not.
+            GoneError: The export is too old to be asked about.
+            TransportError, ApiError, RemoteProtocolError: A call failed.
+        """
+        return await super().wait(cadence)
+
     def snapshot(self, key: bytes | str) -> bytes:
         """What `Downloads.resume` needs to go on with this export, encrypted with ``key``.
 

@@ -93,6 +93,18 @@ async def test_export_that_hangs_is_given_up_after_half_an_hour_and_another_is_b
     assert [stuck in warning for warning in warnings(caplog)] == [True]
 
 
+async def test_export_that_hangs_is_waited_for_half_an_hour_by_itself_too(sandbox: Sandbox, buyer: KsefClient) -> None:
+    loop = asyncio.get_running_loop()
+    sandbox.faults.add("export_invoices", Fault.stuck())
+    export = await buyer.downloads.export(everything(sandbox))
+    started = loop.time()
+
+    with pytest.raises(WaitTimeoutError):
+        await export.wait()
+
+    assert 1_800 <= loop.time() - started < 1_820
+
+
 async def test_three_exports_that_hang_in_a_row_are_enough(
     sandbox: Sandbox, buyer: KsefClient, events: list[Event]
 ) -> None:
@@ -161,6 +173,18 @@ async def test_limits_are_waited_for_as_long_as_is_told(sandbox: Sandbox, retry_
 
         assert await numbers_of(buyer.downloads.sync(since)) == fed
         assert 2 * least <= loop.time() - started < 2 * least + 10
+
+
+async def test_absurd_pause_is_not_kept(sandbox: Sandbox, buyer: KsefClient) -> None:
+    loop, since = asyncio.get_running_loop(), sandbox.clock.now()
+    fed = feed_samples(sandbox, 1)
+    settle(sandbox)
+    await buyer.log_in()
+    sandbox.faults.add("export_invoices", Fault.too_many_requests(10**9))
+    started = loop.time()
+
+    assert await numbers_of(buyer.downloads.sync(since)) == fed
+    assert 3_600 <= loop.time() - started < 3_700
 
 
 async def test_limits_that_never_end_are_given_up_after_two_hours(sandbox: Sandbox, buyer: KsefClient) -> None:
