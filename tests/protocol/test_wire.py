@@ -22,6 +22,7 @@ from ksef_async.models.common import Context, ContextType, OpenStrEnum, StatusIn
 from ksef_async.models.currencies import CURRENCIES, check_currency
 from ksef_async.models.invoices import AmountFilter, AmountType, BuyerIdentifier, DateRange, DateType
 from ksef_async.models.keys import EncryptionInfo, PublicKeyUsage
+from ksef_async.models.permissions import AttachmentConsent
 from ksef_async.models.sessions import (
     UPO,
     FormCode,
@@ -511,3 +512,15 @@ def test_time_of_the_server_goes_back_in_its_own_text() -> None:
     assert WIRE.dump(DateRange(DateType.PERMANENT_STORAGE, moment))["from"] == text
     assert pickle.loads(pickle.dumps(moment)).text == text
     assert WIRE.dump(moment + timedelta(seconds=1)) == "2026-07-01T10:00:01.123456+00:00"
+
+
+@pytest.mark.parametrize(
+    ("wire", "written"),
+    [
+        pytest.param(WIRE, {}, id="by us, who leave out what is so by default"),
+        pytest.param(REQUESTS, {"isAttachmentAllowed": False}, id="by KSeF"),
+    ],
+)
+def test_optional_boolean_that_is_false_is_written_by_ksef_only(wire: Wire, written: dict[str, object]) -> None:
+    assert wire.dump(AttachmentConsent()) == written
+    assert wire.dump(AttachmentConsent(is_attachment_allowed=True)) == {"isAttachmentAllowed": True}
