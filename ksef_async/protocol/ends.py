@@ -15,9 +15,11 @@ from typing import Final
 import attrs
 
 from ..models.sessions import InvoiceStatusCode, StatusCode
+from .error_codes import ErrorCode
 from .lifecycle import is_terminal
 
 __all__ = [
+    "ANOTHER_SESSION",
     "INVOICE_ENDS",
     "SEND_AGAIN_LIMIT",
     "SESSION_ENDS",
@@ -31,6 +33,11 @@ __all__ = [
 
 #: How often one document, or one package, is sent again before its failure is final.
 SEND_AGAIN_LIMIT: Final = 3
+
+#: Refusals of a sending that say: not in this session. The invoice was not taken in.
+ANOTHER_SESSION: Final = frozenset(
+    {ErrorCode.SESSION_FULL, ErrorCode.SESSION_NOT_OPEN, ErrorCode.SESSION_UNAVAILABLE, ErrorCode.UNKNOWN_SESSION}
+)
 
 
 class AfterInvoice(enum.Enum):

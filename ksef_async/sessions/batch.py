@@ -245,6 +245,28 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
             key,
         )
 
+    async def wait_until_processed(self, cadence: Cadence = BATCH_CADENCE) -> SessionStatus:
+        """Wait until KSeF has decided on every invoice of the package, and return the session's status.
+
+        Args:
+            cadence: How often to look at the session, and for how long.
+
+        Raises:
+            LocalProtocolError: This object's own block still holds the session open: KSeF begins after the close.
+            SessionFailedError: KSeF could not use the package: no invoice of it was accepted. Where
+                ``may_be_sent_again`` says so, none is to blame: open a new session with the same package.
+            WaitTimeoutError: It is still being processed; ask again later.
+            TransportError, ApiError, RemoteProtocolError: A look failed.
+        """
+        self._check_closed("outcomes come")
+        async for transition in self.transitions(cadence):
+            if not transition.is_terminal:
+                continue
+            if session_end(transition.current).after is AfterSession.READ_INVOICES:
+                return transition.status
+            raise self._failure("failed", transition.status)
+        raise AssertionError("transitions end with a terminal status")
+
     async def outcomes(self, cadence: Cadence = BATCH_CADENCE) -> AsyncIterator[BatchOutcome]:
         """What became of each invoice of the package, once; waits until KSeF has processed all of it.
 
@@ -268,13 +290,7 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
 
         Source: GET /sessions/{referenceNumber}/invoices.
         """
-        self._check_closed("outcomes come")
-        async for transition in self.transitions(cadence):
-            if transition.is_terminal and transition.current not in (
-                StatusCode.PROCESSED_OK,
-                StatusCode.VALIDATION_ERROR,
-            ):
-                raise self._failure("failed", transition.status)
+        await self.wait_until_processed(cadence)
         count, strangers = len(self.package.invoices), 0
         matching = Matching(self.package)
         async for invoice in listed_invoices(self._tracker.fetch_page, count):

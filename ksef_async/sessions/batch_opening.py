@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ..auth.access import AuthorizedCaller
 from ..crypto.envelope import rsa_encrypt
-from ..errors import LocalProtocolError
+from ..errors import LocalProtocolError, SessionFailedError, UploadExpiredError
 from ..keys import PublicKey, PublicKeys
 from ..models.batch import BatchFile, BatchFilePart, OpenBatchSessionRequest
 from ..models.keys import EncryptionInfo, PublicKeyUsage
 from ..models.packages import ProgressHook
 from ..models.sessions import Feature, FormCode
 from ..operations.batch import OPEN_BATCH_SESSION
+from ..polling import Cadence
+from ..protocol.ends import SEND_AGAIN_LIMIT
 from ..protocol.error_codes import ErrorCode
 from .batch import BatchSession
 from .opening import Histories
@@ -24,7 +26,7 @@ from .uploads import UploadLedger
 if TYPE_CHECKING:
     from ..packing import Package
 
-__all__ = ["UPLOAD_WINDOW", "open_batch", "resume_batch"]
+__all__ = ["UPLOAD_WINDOW", "open_batch", "resume_batch", "send_batch"]
 
 #: For each part; every part has the sum. Source: sesja-wsadowa.md.
 UPLOAD_WINDOW: Final = timedelta(minutes=20)
@@ -83,6 +85,32 @@ async def open_batch(
         )
 
     return await keys.use(PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION, open_with)
+
+
+async def send_batch(open_session: Callable[[], Awaitable[BatchSession]], cadence: Cadence) -> BatchSession:
+    """See `SessionManager.send_batch`.
+
+    Args:
+        open_session: Opens a session for the package.
+        cadence: How often to look at each session, and for how long.
+    """
+    attempt = 0
+    while True:
+        attempt += 1
+        session = await open_session()
+        try:
+            async with session:
+                pass
+            await session.wait_until_processed(cadence)
+        except SessionFailedError as error:
+            if not error.may_be_sent_again or attempt > SEND_AGAIN_LIMIT:
+                raise
+        except UploadExpiredError:
+            # Nothing of it was processed; the next session has links and time of its own.
+            if attempt > SEND_AGAIN_LIMIT:
+                raise
+        else:
+            return session
 
 
 def _declare(package: Package) -> BatchFile:

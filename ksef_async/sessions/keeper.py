@@ -18,8 +18,7 @@ import anyio
 
 from ..errors import BadRequestError, InvoiceRejectedError, KsefError, LocalProtocolError, SessionFailedError
 from ..polling import Cadence
-from ..protocol.ends import SEND_AGAIN_LIMIT
-from ..protocol.error_codes import ErrorCode
+from ..protocol.ends import ANOTHER_SESSION, SEND_AGAIN_LIMIT
 from ..shielding import finish
 from .alone import Alone
 from .kept import Document, KeptInvoice
@@ -31,7 +30,7 @@ from .session import UPO_CADENCE
 from .tracking import OUTCOME_CADENCE, SentInvoice
 from .upo import SessionUPO
 
-__all__ = ["ANOTHER_SESSION", "KEPT_BYTES", "SessionKeeper", "is_old"]
+__all__ = ["KEPT_BYTES", "SessionKeeper", "is_old"]
 
 #: How many sessions one invoice may be tried in.
 _ROTATIONS: Final = 3
@@ -41,11 +40,6 @@ KEPT_BYTES: Final = 64 * 1024 * 1024
 
 #: How many invoices are sent again at once.
 _CONCURRENCY: Final = 16
-
-#: Refusals that say: not in this session. The invoice was not taken in.
-ANOTHER_SESSION: Final = frozenset(
-    {ErrorCode.SESSION_FULL, ErrorCode.SESSION_NOT_OPEN, ErrorCode.SESSION_UNAVAILABLE, ErrorCode.UNKNOWN_SESSION}
-)
 
 
 class SessionKeeper(anyio.AsyncContextManagerMixin):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final, overload
 from weakref import WeakValueDictionary
 
@@ -25,7 +26,7 @@ from ..operations.sessions import LIST_SESSIONS
 from ..paging import TokenPages
 from ..polling import Cadence
 from .online import ACTIVATION_CADENCE, OnlineSession
-from .opening import open_online
+from .opening import open_online, resume_online
 from .session import Session
 from .tracking import LARGEST_PAGE
 from .transitions import TRANSITION_CADENCE, SessionHistory, Transitions
@@ -112,11 +113,11 @@ class SessionManager:
         progress: ProgressHook | None = None,
         ledger: UploadLedger | None = None,
     ) -> BatchSession:
-        """Open a batch session for a package: one POST. Enter it to upload the package, leave it to have it processed.
+        """Open a batch session for a package: enter it to upload the package, leave it to have it processed.
 
-        A package may be sent as often as you like, each time in a session of its own: when a session fails, open
-        another with the same package. When KSeF's answer is lost this opens another session; the one nobody heard of
-        gets no package, and expires by itself after 12 hours.
+        A package may be sent as often as you like, each time in a session of its own: when one fails, open another
+        with the same package, as `send_batch` does. When KSeF's answer is lost this opens another, too; the one nobody
+        heard of gets no package, and expires by itself.
 
         Args:
             package: From `ksef_async.packing.pack`.
@@ -136,7 +137,7 @@ class SessionManager:
 
         Source: POST /sessions/batch; sesja-wsadowa.md.
         """
-        # Packing loads archive formats, which a program that sends one by one has no use for.
+        # Loads packing, which a program that sends one by one has no use for.
         from .batch_opening import open_batch
 
         return await open_batch(
@@ -151,6 +152,37 @@ class SessionManager:
             progress=progress,
             ledger=ledger,
         )
+
+    async def send_batch(
+        self,
+        package: Package,
+        *,
+        form_code: FormCode | str,
+        offline: bool = False,
+        features: Iterable[Feature | str] = (),
+        concurrency: int = UPLOAD_CONCURRENCY,
+        progress: ProgressHook | None = None,
+        cadence: Cadence | None = None,
+    ) -> BatchSession:
+        """Send a package and wait until it is processed; in another session when one fails though no invoice is bad.
+
+        Args:
+            package: As for `open_batch`, as are the others but the last.
+            cadence: How often to look at each session, and for how long; by default for an hour.
+
+        Returns:
+            The session that KSeF has processed; its ``outcomes`` tell of each invoice.
+
+        Raises:
+            SessionFailedError: The package holds too many invoices (420), or the fourth session failed as well.
+            KsefError: As `open_batch`, and as entering and leaving the session.
+        """
+        from .batch import BATCH_CADENCE
+        from .batch_opening import send_batch
+
+        given = partial(self.open_batch, package, form_code=form_code, offline=offline, features=tuple(features))
+        open_session = partial(given, concurrency=concurrency, progress=progress)
+        return await send_batch(open_session, cadence or BATCH_CADENCE)
 
     async def new_encryption(self) -> EncryptionInfo:
         """A fresh session key, for those who open a session here and send in it elsewhere.
@@ -228,8 +260,8 @@ class SessionManager:
     ) -> OnlineSession | BatchSession:
         """Go on with a session after a crash: what is in it already is found, not sent again.
 
-        A process that simply starts over with all its documents ends with each of them in exactly once. A batch
-        session uploads only the parts that are missing, and is not closed twice.
+        A process that starts over with all its documents ends with each of them in exactly once. A batch session
+        uploads only the parts that are missing.
 
         Args:
             snapshot: From `OnlineSession.snapshot` or `BatchSession.snapshot`.
@@ -242,8 +274,8 @@ class SessionManager:
 
         Raises:
             CryptoError: The key is another, or the snapshot is damaged.
-            LocalProtocolError: It is of the other kind of session, or was written by a later version of this library;
-                or the session was opened with another package.
+            LocalProtocolError: It is of the other kind of session, was written by a later version of this library, or
+                the session was opened with another package.
             BadRequestError: KSeF does not know the session (21173): it is another environment's.
             ForbiddenError: It belongs to somebody else.
             LoginFailedError, TransportError, ApiError, RemoteProtocolError: A call failed.
@@ -257,21 +289,7 @@ class SessionManager:
             return await resume_batch(
                 api, self._history, snapshot, key, package, concurrency=concurrency, progress=progress, ledger=ledger
             )
-        from .snapshot import read_snapshot
-
-        saved = read_snapshot(snapshot, key)
-        history = self._history(api, saved.reference_number)
-        await history.look()
-        return OnlineSession(
-            api,
-            saved.reference_number,
-            history,
-            valid_until=saved.valid_until,
-            form_code=saved.form_code,
-            encryption=saved.encryption,
-            activation=activation,
-            is_resumed=True,
-        )
+        return await resume_online(api, self._history, snapshot, key, activation=activation)
 
     def keep_open(
         self,

@@ -28,6 +28,7 @@ from ..models.sessions import FormCode, SessionStatus, StatusCode
 from ..offloading import offload
 from ..operations.sessions import CLOSE_ONLINE_SESSION
 from ..polling import Cadence, wait_until
+from ..protocol.ends import ANOTHER_SESSION
 from ..protocol.error_codes import ErrorCode
 from ..protocol.invoices import check_correction, check_invoice_file
 from ..protocol.lifecycle import is_success, is_terminal
@@ -305,6 +306,11 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
             if error.code == ErrorCode.SESSION_NOT_OPEN:
                 await self.status()
                 self._raise_if_dead()
+            if error.code in ANOTHER_SESSION:
+                error.add_note(
+                    f"Session {self.reference_number} does not take it, but another may: open one, or send with "
+                    "keep_open(), which does that by itself."
+                )
             raise
         return self._sent_invoice(reference_number, request.invoice_hash)
 

@@ -21,7 +21,7 @@ from ..shielding import finish
 from .online import OnlineSession
 from .transitions import SessionHistory
 
-__all__ = ["OPEN_GRACE", "Histories", "finish_or_close", "open_online"]
+__all__ = ["OPEN_GRACE", "Histories", "finish_or_close", "open_online", "resume_online"]
 
 #: Returns the history of a session, by how to call KSeF and the session's reference number.
 Histories = Callable[[AuthorizedCaller, str], SessionHistory]
@@ -70,6 +70,28 @@ async def open_online(
     return await keys.use(
         PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION,
         lambda key: finish_or_close(api, partial(open_with, wrap_new_key(key))),
+    )
+
+
+async def resume_online(
+    api: AuthorizedCaller, history: Histories, snapshot: bytes, key: bytes | str, *, activation: Cadence
+) -> OnlineSession:
+    """See `SessionManager.resume`."""
+    # Loaded by those who keep sessions.
+    from .snapshot import read_snapshot
+
+    saved = read_snapshot(snapshot, key)
+    seen = history(api, saved.reference_number)
+    await seen.look()
+    return OnlineSession(
+        api,
+        saved.reference_number,
+        seen,
+        valid_until=saved.valid_until,
+        form_code=saved.form_code,
+        encryption=saved.encryption,
+        activation=activation,
+        is_resumed=True,
     )
 
 

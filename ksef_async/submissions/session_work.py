@@ -27,9 +27,8 @@ from ..models.sessions import InvoiceStatusCode, SessionStatus, StatusCode
 from ..models.upo import UPODocument
 from ..operations.sessions import SEND_INVOICE
 from ..polling import Cadence
-from ..protocol.ends import AfterInvoice, AfterSession, invoice_end, session_end
+from ..protocol.ends import ANOTHER_SESSION, AfterInvoice, AfterSession, invoice_end, session_end
 from ..protocol.retry import may_have_taken_effect
-from ..sessions.keeper import ANOTHER_SESSION
 from ..sessions.online import OnlineSession
 from ..sessions.outcomes import AcceptedInvoice, Outcome
 from .context_journal import Claim, ContextJournal, Receipt, Verdict

@@ -13,6 +13,7 @@ from clients import QUICK, Traffic, connected
 from packages import BROKEN, craft, packed, tarred, zipped
 
 from ksef_async import (
+    AcceptedInvoice,
     ApiError,
     BadRequestError,
     Cadence,
@@ -29,6 +30,7 @@ from ksef_async import (
 from ksef_async.models.packages import CompressionType
 from ksef_async.operations.batch import CLOSE_BATCH_SESSION
 from ksef_async.packing import Package, pack
+from ksef_async.protocol.ends import SEND_AGAIN_LIMIT
 from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
 from ksef_async.sandbox.batch import BatchSession as SandboxSession
 from ksef_async.sandbox.faults import UPLOAD_PART
@@ -484,3 +486,62 @@ async def test_clock_that_stands_still_shows_every_state(still_sandbox: Sandbox)
         still_sandbox.clock.advance(0.05)
         assert await accepted(session) == 3
         assert isinstance(still_sandbox.clock, Clock)
+
+
+# --- sent again as a whole -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("codes", [[415, 500], [440], [405, 430, 435]], ids=str)
+async def test_batch_is_sent_again_while_its_sessions_fail(
+    client: KsefClient, sandbox: Sandbox, codes: list[int]
+) -> None:
+    for code in codes:
+        sandbox.faults.add("open_batch_session", Fault.session_ends(code))
+
+    async with packed(sandbox) as package:
+        session = await client.sessions.send_batch(package, form_code=FormCode.FA3)
+        outcomes = [outcome.outcome async for outcome in session.outcomes()]
+
+    assert len(sandbox.world.sessions) == len(codes) + 1
+    assert len([outcome for outcome in outcomes if isinstance(outcome, AcceptedInvoice)]) == 3
+
+
+async def test_batch_whose_sessions_always_fail_is_given_up(client: KsefClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add("open_batch_session", Fault.session_ends(500), times=100)
+
+    async with packed(sandbox) as package:
+        with pytest.raises(SessionFailedError) as caught:
+            await client.sessions.send_batch(package, form_code=FormCode.FA3)
+
+    assert caught.value.may_be_sent_again
+    assert len(sandbox.world.sessions) == 1 + SEND_AGAIN_LIMIT
+
+
+async def test_batch_that_is_too_large_is_not_sent_again(client: KsefClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add("open_batch_session", Fault.session_ends(420))
+
+    async with packed(sandbox) as package:
+        with pytest.raises(SessionFailedError, match="Split it") as caught:
+            await client.sessions.send_batch(package, form_code=FormCode.FA3)
+
+    assert not caught.value.may_be_sent_again
+    assert len(sandbox.world.sessions) == 1
+
+
+async def test_batch_of_rejected_invoices_is_processed(client: KsefClient, sandbox: Sandbox) -> None:
+    async with pack([("a.xml", BROKEN)]) as package:
+        session = await client.sessions.send_batch(package, form_code=FormCode.FA3)
+        (outcome,) = [outcome.outcome async for outcome in session.outcomes()]
+
+    assert isinstance(outcome, InvoiceRejectedError)
+    assert len(sandbox.world.sessions) == 1
+
+
+async def test_batch_whose_links_are_over_is_sent_with_new_ones(client: KsefClient, sandbox: Sandbox) -> None:
+    sandbox.faults.add(UPLOAD_PART, Fault.link_refused())
+
+    async with packed(sandbox) as package:
+        session = await client.sessions.send_batch(package, form_code=FormCode.FA3)
+
+    assert await accepted(session) == 3
+    assert len(sandbox.world.sessions) == 2

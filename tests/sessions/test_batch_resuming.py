@@ -192,8 +192,10 @@ async def test_ledger_remembers_what_is_in(tmp_path: Path) -> None:
 
 
 async def test_line_that_a_crash_cut_off_does_not_count(tmp_path: Path) -> None:
-    (tmp_path / "uploaded-S").write_text("+1\n+12\n-1\n+3")
     ledger = FileLedger(tmp_path)
+    await ledger.note_part("S", 1)
+    (file,) = tmp_path.iterdir()
+    file.write_text("+1\n+12\n-1\n+3")
 
     assert await ledger.parts_in("S") == {12}
     await ledger.note_part("S", 4)

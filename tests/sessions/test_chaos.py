@@ -43,9 +43,26 @@ def plan_trouble(sandbox: Sandbox) -> None:
         (Fault.server_error(after_effect=True), 0.01),
         (Fault.html(502), 0.01),
         (Fault.html(200, after_effect=True), 0.01),
+        (Fault.html(403), 0.01),
+        (Fault.html(403, after_effect=True), 0.005),
         (Fault.too_many_requests(3), 0.01),
     ):
         sandbox.faults.add(None, fault, probability=probability)
+    for fault, probability in (
+        (Fault.answer_becomes(200), 0.05),
+        (Fault.answer_becomes(202, body=b"{}"), 0.02),
+        (Fault.answer_becomes(201, body=b"OK"), 0.01),
+        (Fault.invoice_ends(435), 0.01),
+        (Fault.invoice_ends(500), 0.01),
+        (Fault.invoice_ends(550), 0.01),
+    ):
+        sandbox.faults.add("send_invoice", fault, probability=probability)
+
+
+def plan_death(sandbox: Sandbox) -> None:
+    """The session is replaced by one that dies a little later, as its key cannot be decrypted."""
+    sandbox.faults.add("open_online_session", Fault.wrong_key(), times=1)
+    sandbox.faults.add("send_invoice", Fault.refuse(21184), times=1)
 
 
 async def send_all(sandbox: Sandbox, sender: SessionKeeper, chance: random.Random) -> Counter[bytes]:
@@ -53,7 +70,9 @@ async def send_all(sandbox: Sandbox, sender: SessionKeeper, chance: random.Rando
     numbers = [*range(INVOICES), *chance.sample(range(INVOICES), INVOICES // 20)]
     chance.shuffle(numbers)
     milestones: dict[int, Callable[[], Awaitable[None] | None]] = {
-        len(numbers) // 4: lambda: sandbox.faults.add("send_invoice", Fault.refuse(21184)),
+        len(numbers) // 4: lambda: sandbox.faults.add("send_invoice", Fault.refuse(21184), times=1),
+        # The next session dies after it has taken invoices in.
+        len(numbers) // 3: lambda: plan_death(sandbox),
         len(numbers) // 2: sandbox.rotate_keys,
         len(numbers) * 3 // 4: lambda: sandbox.clock.advance(timedelta(minutes=20)),
     }
@@ -93,16 +112,22 @@ async def test_no_invoice_is_lost_or_sent_twice(capsys: pytest.CaptureFixture[st
                 sent = await send_all(sandbox, sender, chance)
             outcomes = [outcome async for outcome in sender.outcomes()]
             receipts = await sender.upos()
-        taken_in = Counter(invoice.invoice_hash for invoice in sandbox.world.invoices())
+        now = sandbox.clock.now()
+        ends = Counter(int(invoice.verdict.code) for invoice in sandbox.world.invoices())
+        issued = Counter(invoice.invoice_hash for invoice in sandbox.world.invoices() if invoice.is_accepted)
+        left_open = [s for s in sender.sessions if sandbox.world.sessions[s.reference_number].code_at(now) == 100]
 
     with capsys.disabled():
         print(
             f"chaos: {sum(sandbox.faults.happened.values())} faults in {sum(traffic.answers.values())} answers, "
-            f"{len(sender.sessions)} sessions, {sum(taken_in.values()) - len(taken_in)} sent twice, "
-            f"{len(sent.keys() - taken_in.keys())} lost"
+            f"{len(sender.sessions)} sessions, {ends.total() - ends[200] - ends[440]} failed by KSeF, "
+            f"{ends[440]} sent twice, {len(sent.keys() - issued.keys())} lost, {len(left_open)} sessions left open"
         )
     assert len(sent) == INVOICES
-    assert taken_in == dict.fromkeys(sent, 1)
+    assert issued == dict.fromkeys(sent, 1)
+    # KSeF would call what was sent twice a duplicate.
+    assert ends[440] == 0
+    assert left_open == []
     accepted = [outcome for outcome in outcomes if isinstance(outcome, AcceptedInvoice)]
     assert len(outcomes) == len(accepted) == INVOICES
     confirmed = {entry.invoice_hash: entry.ksef_number for receipt in receipts for entry in receipt.entries}

@@ -24,7 +24,7 @@ from ksef_async import (
     StatusCode,
     WaitTimeoutError,
 )
-from ksef_async.sandbox import Sandbox, sample_invoice
+from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 
 AT_ONCE = Cadence(interval=0, deadline=5)
 
@@ -393,3 +393,16 @@ async def test_repr_shows_the_state_and_no_secret(client: KsefClient, sandbox: S
     assert "CLOSING, 1 sent" in seen[4]
     secrets = [sandbox.token, session.access_token, repr(session.aes_key), repr(session.iv)]
     assert not [secret for secret in secrets if secret and any(secret in text for text in seen)]
+
+
+@pytest.mark.parametrize(("code", "is_told"), [(21155, True), (21184, True), (21405, False)])
+async def test_refusal_by_the_session_says_that_another_may_take_the_invoice(
+    client: KsefClient, sandbox: Sandbox, code: int, is_told: bool
+) -> None:
+    async with await client.sessions.open_online(FormCode.FA3) as session:
+        sandbox.faults.add("send_invoice", Fault.refuse(code))
+        with pytest.raises(BadRequestError) as caught:
+            await session.send(sample_invoice(sandbox.nip))
+
+    notes = getattr(caught.value, "__notes__", [])
+    assert any("does not take it, but another may" in note for note in notes) is is_told
