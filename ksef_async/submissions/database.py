@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
@@ -145,11 +146,19 @@ def _promise(engine: AsyncEngine) -> None:
 
 
 def _replace_closed(engine: AsyncEngine) -> None:
-    """What the server has closed, e.g. to start again, is replaced before it is used.
+    """What the server has closed, e.g. to start again, is replaced before it is used; see `connect_or_close`, too.
 
     Nothing is sent for it, as ``pool_pre_ping`` would: a task that is cancelled meanwhile would end with the driver's
     error in place of its cancellation.
     """
+
+    from .postgres_connection import connect_or_close
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def _(dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+        driver = dialect.dbapi
+        connect = driver.asyncpg.connect if dialect.driver == "asyncpg" else driver.psycopg.AsyncConnection.connect
+        options["async_creator_fn"] = partial(connect_or_close, connect)
 
     @event.listens_for(engine.sync_engine, "checkout")
     def _(connection: Any, _record: Any, _proxy: Any) -> None:

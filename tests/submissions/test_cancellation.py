@@ -12,11 +12,13 @@ from typing import Any
 import anyio
 import attrs
 import pytest
+from sqlalchemy.engine import URL
 from sqlalchemy.pool import QueuePool
 
 from ksef_async import KsefClient
 from ksef_async.sandbox import Sandbox, sample_invoice
 from ksef_async.submissions import Submissions, SubmissionState
+from ksef_async.submissions.database import Database
 
 from .conftest import QUICK_SETTINGS
 
@@ -91,3 +93,40 @@ async def test_cancelled_delivery_leaves_no_transaction_open(
             with anyio.fail_after(20):
                 await submissions.settled()
         assert (await submissions.count())[SubmissionState.ACCEPTED] == TIMES // 4 * 2
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+@pytest.mark.parametrize("times", [1, 2])
+async def test_task_cancelled_while_it_connects_leaves_no_connection_to_the_collector(
+    postgres_database: URL, driver: str, times: int
+) -> None:
+    url = postgres_database.set(drivername=f"postgresql+{driver}").render_as_string(hide_password=False)
+
+    async def use(database: Database) -> None:
+        async with database.read() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+
+    gc.disable()
+    try:
+        for turns in range(0, 60, 2):
+            database = Database(url)
+            task = asyncio.ensure_future(use(database))
+            for _ in range(turns):
+                await asyncio.sleep(0.0001)
+            for _ in range(times):
+                task.cancel()
+                await asyncio.sleep(0)
+            await asyncio.wait([task])
+            assert database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+            await database.aclose()
+        kept: list[int] = []
+        database = Database(url)
+        with anyio.fail_after(10):  # the server takes a moment to hear of an end
+            while kept != [1]:
+                async with database.read() as connection:
+                    count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                    kept = [int((await connection.exec_driver_sql(count)).scalar_one())]
+                await anyio.sleep(0.05)
+        await database.aclose()
+    finally:
+        gc.enable()
