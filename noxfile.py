@@ -80,9 +80,9 @@ def fuzz(session: nox.Session) -> None:
     """100,000 changed answers under whole flows, with a new seed each time; it is printed. A quarter of an hour."""
     session.install("-e", ".", *group("test"))
     seed = str(random.randrange(1, 2**32))
-    environment = {"FUZZ_MUTATIONS": "100000", "FUZZ_SEED": seed, **os.environ}
+    environment = {"FUZZ_MUTATIONS": "100000", "FUZZ_SHARDS": "10", "FUZZ_SEED": seed, **os.environ}
     # Records of a million events would be kept until the test is over.
-    session.run("pytest", "-p", "no:logging", "tests/fuzz", *session.posargs, env=environment)
+    session.run("pytest", "-p", "no:logging", *PARALLEL, "-s", "tests/fuzz", *session.posargs, env=environment)
 
 
 @nox.session(python="3.12")

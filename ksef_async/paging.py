@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from typing import Final, Generic, TypeVar
 
-__all__ = ["OffsetPages", "Pages", "TokenPages"]
+from .errors import RemoteProtocolError
+
+__all__ = ["OffsetPages", "Pages", "TokenPages", "check_leads_on"]
 
 T = TypeVar("T")
+
+#: Empty pages in a row, of those that have numbers, after which no more is expected.
+_FRUITLESS: Final = 100
+
+
+def check_leads_on(token: str, used: Collection[str | None]) -> None:
+    """Check that a continuation token leads to a page that was not read before.
+
+    Raises:
+        RemoteProtocolError: It was used before, so the list would never end.
+    """
+    if token in used:
+        raise RemoteProtocolError("KSeF's list leads back to a page that was read before, so it has no end.")
 
 
 class Pages(Generic[T]):
@@ -38,12 +53,15 @@ class TokenPages(Pages[T]):
 
     async def pages(self) -> AsyncIterator[tuple[T, ...]]:
         """One page at a time; a page may be short, or even empty, though more follow."""
-        token = None
+        token: str | None = None
+        used: set[str | None] = set()
         while True:
+            used.add(token)
             items, token = await self._fetch(token)
             yield items
             if not token:
                 return
+            check_leads_on(token, used)
 
 
 class OffsetPages(Pages[T]):
@@ -60,8 +78,11 @@ class OffsetPages(Pages[T]):
 
     async def pages(self) -> AsyncIterator[tuple[T, ...]]:
         """One page at a time; a page may be short, or even empty, though more follow."""
-        number, has_more = 0, True
+        number, fruitless, has_more = 0, 0, True
         while has_more:
             items, has_more = await self._fetch(number)
             yield items
             number += 1
+            fruitless = 0 if items else fruitless + 1
+            if has_more and fruitless == _FRUITLESS:
+                raise RemoteProtocolError(f"KSeF's list goes on, though its last {fruitless} pages were empty.")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from ksef_async import RemoteProtocolError
 from ksef_async.paging import OffsetPages, TokenPages
 
 Page = tuple[tuple[int, ...], str | None]
@@ -95,3 +96,34 @@ async def test_numbered_page_is_asked_for_only_when_wanted() -> None:
     assert asked == []
     assert [await anext(items), await anext(items)] == [0, 1]
     assert asked == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        pytest.param({None: ((1,), "a"), "a": ((2,), "a")}, id="to itself"),
+        pytest.param({None: ((1,), "a"), "a": ((), "b"), "b": ((2,), "a")}, id="in a circle"),
+    ],
+)
+async def test_list_that_leads_back_ends_with_an_error(pages: dict[str | None, Page]) -> None:
+    server = Server(pages)
+
+    with pytest.raises(RemoteProtocolError, match="leads back"):
+        async for _ in TokenPages(server.fetch):
+            pass
+
+    assert len(server.asked) == len(pages)
+
+
+async def test_numbered_list_of_empty_pages_ends_with_an_error() -> None:
+    asked = []
+
+    async def fetch(number: int) -> tuple[tuple[int, ...], bool]:
+        asked.append(number)
+        return ((1,) if number == 50 else ()), True
+
+    with pytest.raises(RemoteProtocolError, match="100 pages were empty"):
+        async for _ in OffsetPages(fetch):
+            pass
+
+    assert asked == [*range(151)]

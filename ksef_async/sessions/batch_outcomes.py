@@ -10,6 +10,7 @@ import attrs
 
 from ..errors import BadRequestError
 from ..models.sessions import SessionInvoice, SessionInvoicePage
+from ..paging import check_leads_on
 from ..protocol.error_codes import ErrorCode
 from .outcomes import Outcome
 from .tracking import LAG
@@ -70,7 +71,9 @@ async def listed_invoices(
     given, before, token = 0, 0, None
     for seconds in LAG:
         await anyio.sleep(seconds)
+        used: set[str | None] = set()
         while True:
+            used.add(token)
             try:
                 page = await fetch(token)
             except BadRequestError as error:
@@ -78,12 +81,14 @@ async def listed_invoices(
                     raise
                 # It has grown old: whoever takes the invoices may take their time over them.
                 before, token = 0, None
+                used.clear()
                 continue
             for invoice in page.invoices[max(0, given - before) :]:
                 given += 1
                 yield invoice
             if not page.continuation_token:
                 break
+            check_leads_on(page.continuation_token, used)
             before, token = before + len(page.invoices), page.continuation_token
         if given >= count:
             return

@@ -9,6 +9,7 @@ import attrs
 
 from ..errors import BadRequestError
 from ..models.sessions import InvoiceStatusInfo, SessionInvoice, SessionInvoicePage
+from ..paging import check_leads_on
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import is_success, is_terminal
 
@@ -112,4 +113,5 @@ class Ledger:
             if seen.continuation_token:
                 page.is_settled = all(is_terminal(invoice.status.code) for invoice in seen.invoices)
                 if number == len(self._pages):
+                    check_leads_on(seen.continuation_token, {each.continuation for each in self._pages})
                     self._pages.append(_Page(seen.continuation_token))

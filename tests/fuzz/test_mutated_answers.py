@@ -37,6 +37,8 @@ from ksef_async.sandbox import Clock, Sandbox
 
 MUTATIONS = int(os.environ.get("FUZZ_MUTATIONS", "400"))
 SEED = int(os.environ.get("FUZZ_SEED", "20261127"))
+#: Tests among which they are divided, each with a seed of its own, so that several processes can share the work.
+SHARDS = int(os.environ.get("FUZZ_SHARDS", "1"))
 #: Flows between two fresh sandboxes: what a world has taken in slows it down.
 FLOWS_A_WORLD = 150
 #: Answers changed in one flow.
@@ -156,7 +158,9 @@ def check_world(bench: Bench, trouble: Trouble) -> None:
 
 
 @pytest.mark.timeout(0)
+@pytest.mark.parametrize("seed", [SEED + shard for shard in range(SHARDS)])
 async def test_whatever_answers_it_is_right_or_one_of_our_errors(
+    seed: int,
     nothing_secret: Listener,
     no_blocking_calls: BlockBuster,
     monkeypatch: pytest.MonkeyPatch,
@@ -171,22 +175,22 @@ async def test_whatever_answers_it_is_right_or_one_of_our_errors(
     )
     await mind_threads()
     mind_the_database(loop, monkeypatch)
-    chance = random.Random(SEED)
+    chance, wanted = random.Random(seed), MUTATIONS // SHARDS
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     total: Counter[str] = Counter()
     ended: Counter[str] = Counter()
     failures: list[str] = []
-    flows = 0
-    while total.total() < MUTATIONS and len(failures) < 20:
+    flows = told = grown = 0
+    while total.total() < wanted and len(failures) < 20:
         trouble = Trouble(random.Random(chance.random()))
         async with benches(trouble, chance, tmp_path) as bench:
             for _ in range(FLOWS_A_WORLD):
-                if total.total() + trouble.count.total() >= MUTATIONS:
+                if total.total() + trouble.count.total() >= wanted:
                     break
                 flows += 1
                 bench.number += 1
-                seed = chance.randrange(2**32)
-                trouble.chance, bench.chance = random.Random(seed), random.Random(seed)
+                own = chance.randrange(2**32)
+                trouble.chance, bench.chance = random.Random(own), random.Random(own)
                 trouble.rate = trouble.chance.choice((0.03, 0.1, 0.3, 0.6))
                 trouble.lies = trouble.chance.random() < 0.5
                 trouble.done.clear()
@@ -212,11 +216,12 @@ async def test_whatever_answers_it_is_right_or_one_of_our_errors(
                     # Whoever is locked out waits.
                     await asyncio.sleep(3700.0)
         total += trouble.count
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
-    with capsys.disabled():
-        print(f"\nfuzz: seed {SEED}, {total.total():,} answers changed in {flows:,} flows, {grown} MB more memory")
-        print(f"fuzz: {dict(ended.most_common())}")
-        for failure in failures:
-            print(f"fuzz: {failure}", file=sys.stderr)
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+        with capsys.disabled():
+            print(f"\nfuzz: seed {seed}, {total.total():,} answers changed in {flows:,} flows, {grown} MB more memory")
+            print(f"fuzz: {dict(ended.most_common())}")
+            for failure in failures[told:]:
+                print(f"fuzz: {failure}", file=sys.stderr)
+            told = len(failures)
     assert not failures, f"{len(failures)} flows failed, the first: {failures[0]}"
     assert grown < MOST_MEMORY
