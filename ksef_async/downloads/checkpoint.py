@@ -39,13 +39,9 @@ class Position:
     #: A permanent storage date, as KSeF wrote it: everything before it was taken.
     cursor: str
     #: From this permanent storage date on, ``taken`` names every invoice that was taken; at most ``cursor``.
-    known_from: str = attrs.field()
+    known_from: str = attrs.field(default=attrs.Factory(lambda self: self.cursor, takes_self=True))
     #: The invoices at or after ``known_from`` that were taken.
     taken: tuple[TakenInvoice, ...] = ()
-
-    @known_from.default
-    def _default_known_from(self) -> str:
-        return self.cursor
 
     @property
     def moment(self) -> ServerTime:

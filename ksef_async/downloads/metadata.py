@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -46,25 +47,23 @@ def read_metadata(pieces: Iterable[bytes], limits: UnpackLimits) -> Iterator[Row
     Raises:
         RemoteProtocolError: Not what KSeF specifies: not JSON, cut off, or with a row longer than may be.
     """
-    problem = None
-    number = 0
     rows = _rows(_Text(pieces), limits.max_row_size)
-    while True:
+    for number in itertools.count():
+        found, problem = None, ""
         try:
-            text, value = next(rows)
-        except StopIteration:
-            return
+            found = next(rows, None)
         except (ValueError, RecursionError, ArithmeticError) as error:
             # Its own text holds what was read; only where it ended is told.
-            problem = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        if problem is not None:
+            problem = error.msg if isinstance(error, json.JSONDecodeError) else str(error) or "unreadable"
+        if problem:
             raise RemoteProtocolError(
                 f"KSeF's package tells of its invoices in something that is not JSON: {problem} (invoice {number}).",
                 operation="export_package",
                 path=f"$.invoices[{number}]",
             )
-        yield _row(text, value, number)
-        number += 1
+        if found is None:
+            return
+        yield _row(*found, number)
 
 
 def _row(text: str, value: object, number: int) -> Row:
