@@ -1,7 +1,8 @@
 """Since which version of KSeF's API there is what: an older sandbox leaves out, and ignores, what was not there yet.
 
 The tables hold everything in which the published specifications (2.1.1 to 2.9.0) differ; a contract test derives them
-anew. "Since" means the first published specification with it: 2.7 and 2.8 were never published here.
+anew. "Since" means the first published specification with it: 2.7 and 2.8 were never published here. How many calls
+were granted is not played: until 2.5 TEST granted ten times as many, production as many as today.
 """
 
 from __future__ import annotations

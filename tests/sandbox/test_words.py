@@ -7,23 +7,33 @@ import itertools
 import re
 import types
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from json import dumps
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_args, get_origin
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packages import zipped
 from sandbox.wire import Answer, Wire, connected
 
-from ksef_async.models.common import OpenStrEnum
+from ksef_async.crypto.envelope import SessionCipher
+from ksef_async.models.common import Context, ContextType, OpenStrEnum
+from ksef_async.models.limits import SessionLimits
+from ksef_async.models.packages import CompressionType
 from ksef_async.models.sessions import FormCode
 from ksef_async.operations import Bearer, Operation
 from ksef_async.operations.table import OPERATIONS
 from ksef_async.protocol.wire import Unread, WireError, camel
+from ksef_async.sandbox import sample_invoice
+from ksef_async.sandbox.archives import ArchiveError, DecryptedParts, EmptyArchiveError, TooManyEntriesError, unpack
+from ksef_async.sandbox.intake import Rejected, examine
 from ksef_async.sandbox.words import problems_in_words
 
 #: What no text of KSeF has: exceptions and types of Python, its values, representations, names as we write them.
@@ -166,6 +176,70 @@ async def test_nothing_of_python_is_said(operation: Operation[Any, Any]) -> None
                 await ask(re.sub(r"{\w+}", text, operation.path), good)
             if operation.continued and text.isascii():
                 await ask(path, good, {"x-continuation-token": text})
+
+
+INVOICE = sample_invoice("5265877635", issued_on=date(2026, 7, 1))
+
+
+@st.composite
+def damaged_invoices(draw: st.DrawFn) -> bytes:
+    """An invoice in which a piece is replaced by another, or by anything."""
+    start = draw(st.integers(0, len(INVOICE)))
+    end = draw(st.integers(start, min(len(INVOICE), start + 200)))
+    pieces = [
+        b"",
+        b"<",
+        b"&x;",
+        b"<?p?>",
+        b"<!DOCTYPE a>",
+        b"\xff",
+        "\x85".encode(),
+        b'encoding="x"',
+        b"9" * 400,
+        b"\0",
+    ]
+    return INVOICE[:start] + draw(st.sampled_from(pieces) | st.binary(max_size=20)) + INVOICE[end:]
+
+
+@given(invoice=damaged_invoices(), is_production=st.booleans())
+def test_invoice_is_refused_in_words_of_ksef(invoice: bytes, is_production: bool) -> None:
+    said = ""
+    try:
+        examine(
+            invoice,
+            form_code=FormCode.FA3,
+            context=Context(ContextType.NIP, "5265877635"),
+            received_at=datetime(2026, 7, 1, 12, tzinfo=UTC),
+            declared=None,
+            is_correction=False,
+            check_identifiers=True,
+            limits=SessionLimits(max_invoice_size_mb=1, max_invoice_with_attachment_size_mb=3, max_invoices=1),
+            validate=None,
+            is_production=is_production,
+        )
+    except Rejected as rejected:
+        said = " ".join(rejected.details)
+
+    assert FOREIGN.search(said) is None, said
+
+
+@given(archive=st.binary(max_size=200) | st.binary(max_size=200).map(lambda tail: zipped([("a.xml", b"x")]) + tail))
+def test_package_is_refused_in_words_of_ksef(archive: bytes) -> None:
+    cipher = SessionCipher(bytes(32), bytes(16))
+    said = []
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "part")
+        path.write_bytes(cipher.encrypt(archive))
+        for compression in CompressionType:
+            # More invoices than allowed, or none, have words of their own.
+            with suppress(TooManyEntriesError, EmptyArchiveError):
+                try:
+                    with DecryptedParts([path], cipher, lambda: None) as parts:
+                        list(unpack(parts, compression, max_invoices=3, largest=1000))
+                except ArchiveError as error:
+                    said.append(str(error))
+
+    assert not [text for text in said if FOREIGN.search(text)]
 
 
 @given(path=st.text(), text=st.text())
