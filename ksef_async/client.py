@@ -14,9 +14,9 @@ from .auth.access import AccessTokens, AuthorizedCaller
 from .auth.credentials import Credentials
 from .caller import Caller
 from .environment import Environment
-from .errors import KsefError, LocalProtocolError, WaitTimeoutError
+from .errors import ApiError, KsefError, LocalProtocolError, RemoteProtocolError, TransportError, WaitTimeoutError
 from .keys import PublicKeys
-from .models.events import Hook
+from .models.events import Hook, LimitsUnknown
 from .models.rates import RateLimit, RateLimits
 from .operations import Operation, RateGroup
 from .polling import Cadence
@@ -88,18 +88,28 @@ class Pacing:
         self._pacer.remember(history, anyio.current_time())
 
     async def adopt_limits(self) -> RateLimits:
-        """Ask KSeF what it grants this context, and keep to that from now on.
+        """Ask KSeF what it grants this context, keep to that from now on, and return it.
+
+        A group that KSeF does not tell, or not in a usable way, is paced by what production grants (the event
+        `AnswerIncomplete` says which). Where KSeF cannot be asked, the limits stay as they are, which the event
+        `LimitsUnknown` tells: this never ends a program that could go on.
 
         Raises:
-            LoginFailedError, TransportError, ApiError, RemoteProtocolError: The call failed.
+            LoginFailedError: KSeF refused the login.
+            ApiError: KSeF refused the login at once.
+            RemoteProtocolError: KSeF's answers to the login cannot be read.
 
         Source: GET /rate-limits.
         """
         from .operations.limits import GET_RATE_LIMITS
 
-        limits = await self._api.call(GET_RATE_LIMITS)
-        self._pacer.adopt(limits)
-        return limits
+        try:
+            self._pacer.adopt(await self._api.call(GET_RATE_LIMITS))
+        except (TransportError, ApiError, RemoteProtocolError) as error:
+            if not isinstance(error, TransportError) and error.operation != GET_RATE_LIMITS.name:
+                raise  # of the login
+            self._api.report(LimitsUnknown(error=error))
+        return self._pacer.limits
 
 
 def _rate_group(name: str) -> RateGroup:

@@ -101,7 +101,8 @@ async def run_demo(paths: Sequence[Path] = ()) -> None:
         say("login", f"NIP {nip}, by KSeF token")
 
         session = await client.sessions.open_online(FormCode.FA3)
-        say("open", f"session {session.reference_number}, valid until {session.valid_until:%Y-%m-%d %H:%M} UTC")
+        until = f", valid until {session.valid_until:%Y-%m-%d %H:%M} UTC" if session.valid_until else ""
+        say("open", f"session {session.reference_number}{until}")
         async with session:
             accepted = []
             for name, invoice in files or [("FV/1", sample_invoice(nip))]:

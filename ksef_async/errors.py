@@ -272,7 +272,7 @@ class InvoiceRejectedError(ProcessingError):
         status: Status,
         reference_number: str,
         session_reference_number: str,
-        invoice_hash: bytes,
+        invoice_hash: bytes | None,
         may_be_sent_again: bool = False,
     ) -> None:
         super().__init__(message, status=status)
@@ -280,7 +280,7 @@ class InvoiceRejectedError(ProcessingError):
         self.reference_number = reference_number
         #: The reference number of the session it was sent in.
         self.session_reference_number = session_reference_number
-        #: SHA-256 of the invoice (32 bytes); what a technical correction names.
+        #: SHA-256 of the invoice (32 bytes), which a technical correction names; None where KSeF does not tell.
         self.invoice_hash = invoice_hash
         #: True when the document is not to blame (405, 435, 500, 550): the same one, sent again in another session, may
         #: well be accepted.

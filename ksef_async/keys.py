@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import anyio
@@ -26,12 +26,15 @@ T = TypeVar("T")
 MAX_AGE = timedelta(hours=6)
 
 
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
 @attrs.frozen
 class PublicKey:
     """A key of the Ministry, ready for use."""
 
-    #: What requests name it by, so that KSeF tries this key and no other.
-    public_key_id: str
+    #: What requests name it by, so that KSeF tries this key and no other; None before version 2.5 of the API.
+    public_key_id: str | None
     key: rsa.RSAPublicKey = attrs.field(repr=False)
 
 
@@ -43,12 +46,12 @@ def choose_certificate(
     Raises:
         CryptoError: There is none.
     """
-    valid = [c for c in certificates if usage in c.usage and c.valid_from <= now <= c.valid_to]
+    valid = [c for c in certificates if usage in c.usage and (c.valid_from or now) <= now <= (c.valid_to or now)]
     if not valid:
         raise CryptoError(
             f"None of KSeF's {len(certificates)} certificates serves {usage} at {now:%Y-%m-%d %H:%M} UTC."
         )
-    return max(valid, key=lambda c: c.valid_from)
+    return max(valid, key=lambda c: c.valid_from or _LONG_AGO)
 
 
 class PublicKeys:

@@ -273,7 +273,7 @@ async def test_links_begin_with_the_public_address(program: str, unused_port: in
     assert served.variables["KSEF_ENV"] == f"{url}/v2"
     assert [entry.ksef_number for entry in upo.entries] == [accepted.ksef_number]
     assert status.upo is not None
-    assert status.upo.pages[0].download_url.startswith(f"{url}/storage/")
+    assert (status.upo.pages[0].download_url or "").startswith(f"{url}/storage/")
 
 
 @pytest.mark.parametrize("program", ["ksef_async", "ksef_async.cli"], ids=["python -m", "ksef-async"])

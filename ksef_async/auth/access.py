@@ -56,7 +56,8 @@ class AccessTokens:
         self._renewal = 0
 
     def __repr__(self) -> str:
-        state = f"until {self._tokens.access_token.valid_until:%H:%M:%S}" if self._tokens else "not logged in"
+        until = self._tokens.access_token.valid_until if self._tokens else None
+        state = "not logged in" if self._tokens is None else f"until {until:%H:%M:%S}" if until else "logged in"
         return f"<AccessTokens {self._credentials.context}, {state}>"
 
     @property
@@ -135,7 +136,8 @@ class AccessTokens:
         return await log_in(self._caller, self._keys, self._credentials, cadence=self._cadence)
 
     def _ends_soon(self, token: TokenInfo) -> bool:
-        return self._caller.now() >= token.valid_until - REFRESH_MARGIN
+        # One that does not say until when is used until KSeF refuses it.
+        return token.valid_until is not None and self._caller.now() >= token.valid_until - REFRESH_MARGIN
 
 
 class AuthorizedCaller:

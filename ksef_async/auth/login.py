@@ -104,7 +104,7 @@ async def _prove(caller: Caller, keys: PublicKeys, credentials: Credentials) -> 
 
         challenge = await caller.call(GET_CHALLENGE)
         # By KSeF's clock: a signature from the future is refused, and this machine's clock may be ahead.
-        document = await sign_login(credentials, challenge.challenge, challenge.timestamp)
+        document = await sign_login(credentials, challenge.challenge, challenge.timestamp or caller.now())
         query = {"verify_certificate_chain": credentials.verify_certificate_chain or None}
         return await caller.call(LOG_IN_WITH_SIGNATURE, document, query=query)
 

@@ -89,7 +89,7 @@ def _checked(package: InvoicePackage, limits: UnpackLimits) -> list[PackagePart]
             raise _wrong(f"part {part.ordinal_number} has a size below zero", _path(part))
         if max(part.part_size, part.encrypted_part_size) > limits.max_part_size:
             raise _wrong(f"part {part.ordinal_number} has more than {limits.max_part_size:,} bytes", _path(part))
-        if part.method.upper() != "GET":
+        if part.method is not None and part.method.upper() != "GET":
             raise _wrong(f"part {part.ordinal_number} is to be fetched by another method than GET", _path(part))
     if sum(part.part_size for part in parts) > limits.max_package_size:
         raise _wrong(f"parts have more than {limits.max_package_size:,} bytes", "$.package.parts")

@@ -207,7 +207,7 @@ class Sync:
                 return
             if package.info.is_truncated and reached <= window.start and not count:
                 raise LocalProtocolError(
-                    f"More invoices than fit into a package ({package.info.invoice_count:,}) share one storage date "
+                    f"More invoices than fit into a package ({len(package.metadata):,}) share one storage date "
                     f"({reached.text}); what follows them cannot be reached."
                 )
             following = max(reached, window.start)

@@ -8,6 +8,7 @@ from datetime import datetime
 import attrs
 
 from .bounds import IP4_ADDRESS, IP4_MASK, IP4_RANGE, items
+from .checked import ChallengeText, Identifier, Jwt
 from .common import Context, OpenStrEnum, StatusInfo
 
 __all__ = [
@@ -30,12 +31,12 @@ __all__ = [
 class Challenge:
     """What a login has to answer, within 10 minutes."""
 
-    challenge: str
-    timestamp: datetime
+    challenge: ChallengeText
+    timestamp: datetime | None = None
     #: Milliseconds since 1970, truncated from ``timestamp`` by KSeF: to be used as given, never recomputed.
     timestamp_ms: int
     #: The caller's address as KSeF sees it.
-    client_ip: str
+    client_ip: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -86,15 +87,16 @@ class TokenLoginRequest:
 class TokenInfo:
     """A JWT and when it ends."""
 
-    token: str = attrs.field(repr=False)
-    valid_until: datetime
+    token: Jwt = attrs.field(repr=False)
+    #: None when KSeF does not tell, or a time that cannot be: the token is then used until it is refused.
+    valid_until: datetime | None = None
 
 
 @attrs.frozen
 class LoginStarted:
     """A login under way: to be polled with the operation's own token."""
 
-    reference_number: str
+    reference_number: Identifier
     authentication_token: TokenInfo
 
 
@@ -111,9 +113,9 @@ class AuthenticationMethodCategory(OpenStrEnum):
 class AuthenticationMethodInfo:
     """How the login was proved, in detail."""
 
-    category: AuthenticationMethodCategory
-    code: str
-    display_name: str
+    category: AuthenticationMethodCategory | None = None
+    code: str | None = None
+    display_name: str | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from .auth import LoginStatus
+from .checked import NEVER_LEFT_OUT, Cursor, Identifier
 
 __all__ = ["AuthSession", "AuthSessionPage"]
 
@@ -13,7 +14,7 @@ __all__ = ["AuthSession", "AuthSessionPage"]
 class AuthSession(LoginStatus):
     """A login that was redeemed, and whose refresh token lives."""
 
-    reference_number: str
+    reference_number: Identifier
     #: Whether it is the one this list was asked for with.
     is_current: bool = False
 
@@ -23,4 +24,4 @@ class AuthSessionPage:
     """One page of logins, newest first."""
 
     items: tuple[AuthSession, ...]
-    continuation_token: str | None = None
+    continuation_token: Cursor | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)

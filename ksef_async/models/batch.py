@@ -5,8 +5,11 @@ Source: OpenAPI 2.9.0, /sessions/batch; sesja-wsadowa.md.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import attrs
 
+from .checked import EVERY_ITEM, Identifier, Method, SignedLink, UploadHeaders
 from .keys import EncryptionInfo
 from .packages import CompressionType
 from .sessions import FormCode
@@ -55,15 +58,15 @@ class PartUploadRequest:
     """How to upload one part: method, address and headers are used exactly as they stand, and no token is added."""
 
     ordinal_number: int
-    method: str
+    method: Method
     #: A signed link: whoever has it can write the part, so it is kept out of ``repr``.
-    url: str = attrs.field(repr=False)
-    headers: dict[str, str | None] = attrs.field(repr=False)
+    url: SignedLink = attrs.field(repr=False)
+    headers: UploadHeaders = attrs.field(repr=False)
 
 
 @attrs.frozen(kw_only=True)
 class OpenBatchSessionResponse:
     """A batch session KSeF has opened."""
 
-    reference_number: str
-    part_upload_requests: tuple[PartUploadRequest, ...]
+    reference_number: Identifier
+    part_upload_requests: Annotated[tuple[PartUploadRequest, ...], EVERY_ITEM]

@@ -7,6 +7,7 @@ from datetime import datetime
 import attrs
 
 from .bounds import items, text
+from .checked import Identifier
 from .common import OpenStrEnum, StatusInfo, SubjectIdentifier, wire_name
 
 __all__ = [
@@ -63,8 +64,8 @@ class RevocationReason(OpenStrEnum):
 class CertificateLimit:
     """How many there may be, and how many more."""
 
-    remaining: int
-    limit: int
+    remaining: int | None = None
+    limit: int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -72,11 +73,11 @@ class CertificateLimits:
     """What is left to whoever logged in."""
 
     #: Whether an application would be taken now.
-    can_request: bool
+    can_request: bool | None = None
     #: Applications.
-    enrollment: CertificateLimit
+    enrollment: CertificateLimit = CertificateLimit()
     #: Active certificates.
-    certificate: CertificateLimit
+    certificate: CertificateLimit = CertificateLimit()
 
 
 @attrs.frozen(kw_only=True)
@@ -85,7 +86,7 @@ class EnrollmentData:
 
     common_name: str
     #: ISO 3166.
-    country_name: str
+    country_name: str | None = None
     given_name: str | None = None
     surname: str | None = None
     serial_number: str | None = None
@@ -110,18 +111,18 @@ class EnrollmentRequest:
 class EnrollmentStarted:
     """An application that KSeF has taken in."""
 
-    reference_number: str
-    timestamp: datetime
+    reference_number: Identifier
+    timestamp: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
 class Enrollment:
     """How far an application is."""
 
-    request_date: datetime
+    request_date: datetime | None = None
     status: StatusInfo
     #: Once it was issued: 16 hex digits.
-    certificate_serial_number: str | None = None
+    certificate_serial_number: Identifier | None = None
 
 
 @attrs.frozen
@@ -138,9 +139,9 @@ class RetrievedCertificate:
 
     #: DER.
     certificate: bytes = attrs.field(repr=False)
-    certificate_name: str
-    certificate_serial_number: str
-    certificate_type: CertificateType
+    certificate_name: str | None = None
+    certificate_serial_number: Identifier | None = None
+    certificate_type: CertificateType | None = None
 
 
 @attrs.frozen
@@ -173,17 +174,17 @@ class CertificateFilter:
 class CertificateRow:
     """A certificate in a list."""
 
-    certificate_serial_number: str
+    certificate_serial_number: Identifier
     #: As it was given in the application.
-    name: str
-    type: CertificateType
-    common_name: str
-    status: CertificateStatus
-    subject: SubjectIdentifier = attrs.field(metadata=wire_name("subjectIdentifier"))
-    valid_from: datetime
-    valid_to: datetime
+    name: str | None = None
+    type: CertificateType | None = None
+    common_name: str | None = None
+    status: CertificateStatus | None = None
+    subject: SubjectIdentifier | None = attrs.field(default=None, metadata=wire_name("subjectIdentifier"))
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
     last_use_date: datetime | None = None
-    request_date: datetime
+    request_date: datetime | None = None
 
 
 @attrs.frozen

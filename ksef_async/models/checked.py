@@ -16,10 +16,12 @@ import attrs
 __all__ = [
     "EVERY_ITEM",
     "LEFT_OUT",
-    "Challenge",
+    "NEVER_LEFT_OUT",
+    "ChallengeText",
     "Cursor",
     "Identifier",
     "Jwt",
+    "Method",
     "Rule",
     "SignedLink",
     "UploadHeaders",
@@ -44,8 +46,11 @@ EVERY_ITEM: Final = _EveryItem()
 #: Metadata of a field that is told how many items of the lists beside it could not be read and were left out.
 LEFT_OUT: Final[Mapping[str, Any]] = {"local": True, "left_out": True}
 
+#: Metadata of a field that may be missing, but that must not be taken for missing when it cannot be read.
+NEVER_LEFT_OUT: Final[Mapping[str, Any]] = {"never_left_out": True}
+
 _LONGEST_LINK: Final = 8_192
-_IDENTIFIER: Final = re.compile(r"[A-Za-z0-9-]{1,100}", re.ASCII)
+_IDENTIFIER: Final = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _HEADER_VALUE: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,8190}[\x21-\x7e])?|")
@@ -74,14 +79,16 @@ def _visible(most: int) -> Callable[[str], bool]:
 
 #: A reference number, a KSeF number, a serial number: goes into paths, file names and columns.
 Identifier: TypeAlias = Annotated[
-    str, Rule("letters, digits and hyphens, at most 100", lambda text: _IDENTIFIER.fullmatch(text) is not None)
+    str, Rule("letters, digits and hyphens, at most 64", lambda text: _IDENTIFIER.fullmatch(text) is not None)
 ]
 #: Goes into a header.
 Jwt: TypeAlias = Annotated[str, Rule("a token that fits a header", _visible(16_384))]
+#: Of an HTTP request.
+Method: TypeAlias = Annotated[str, Rule("an HTTP method", lambda text: text in ("PUT", "POST"))]
 #: Leads to the next page of a list; goes into a header.
 Cursor: TypeAlias = Annotated[str, Rule("a token that fits a header", lambda text: not text or _visible(8_192)(text))]
 #: Goes into an XML document, and back to KSeF.
-Challenge: TypeAlias = Annotated[str, Rule("visible ASCII, at most 100", _visible(100))]
+ChallengeText: TypeAlias = Annotated[str, Rule("visible ASCII, at most 100", _visible(100))]
 #: Whether it leads to where it may is for `Environment.accepts` to say.
 SignedLink: TypeAlias = Annotated[str, Rule("an address", _is_link)]
 #: Sent as they are.

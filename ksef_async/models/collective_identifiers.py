@@ -12,6 +12,7 @@ import attrs
 
 from ..errors import InvalidFieldError
 from .bounds import KSEF_NUMBER, items, text
+from .checked import NEVER_LEFT_OUT, Cursor, Identifier
 from .currencies import check_currency
 
 __all__ = [
@@ -65,7 +66,7 @@ class CreateCollectiveIdentifierResponse:
     """The identifier of a group."""
 
     #: ``NIP-IZYYYYMM-FFFFFFFFFFFF-CC`` (35 characters).
-    collective_identifier_number: str
+    collective_identifier_number: Identifier
 
 
 @attrs.frozen(kw_only=True)
@@ -89,10 +90,10 @@ class CollectiveIdentifierFilter:
 class CollectiveIdentifier:
     """A collective identifier in a list."""
 
-    collective_identifier_number: str
-    date_created: datetime
-    invoice_count: int
-    created_in_current_context: bool
+    collective_identifier_number: Identifier
+    date_created: datetime | None = None
+    invoice_count: int | None = None
+    created_in_current_context: bool | None = None
 
 
 @attrs.frozen
@@ -100,7 +101,7 @@ class CollectiveIdentifierPage:
     """One page of collective identifiers, newest first."""
 
     collective_identifiers: tuple[CollectiveIdentifier, ...]
-    continuation_token: str | None = None
+    continuation_token: Cursor | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)
 
 
 @attrs.frozen
@@ -115,13 +116,13 @@ class CollectiveIdentifierInvoicesRequest:
 class CollectiveIdentifierInvoice:
     """An invoice in a collective identifier."""
 
-    ksef_number: str
+    ksef_number: Identifier
     #: None when KSeF does not tell, as in its own example.
-    collective_identifier_number: str | None = None
+    collective_identifier_number: Identifier | None = None
     payment: InvoicePayment | None = None
     description: str | None = None
     #: True when there are details that only the creator and the invoice's parties may see.
-    details_hidden: bool
+    details_hidden: bool | None = None
 
 
 @attrs.frozen
@@ -129,16 +130,16 @@ class CollectiveIdentifierInvoicePage:
     """One page of invoices, by KSeF number, last first."""
 
     invoices: tuple[CollectiveIdentifierInvoice, ...]
-    continuation_token: str | None = None
+    continuation_token: Cursor | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)
 
 
 @attrs.frozen(kw_only=True)
 class CollectiveIdentifierOfInvoice:
     """A collective identifier an invoice is in."""
 
-    collective_identifier_number: str
-    created_in_current_context: bool
-    date_created: datetime
+    collective_identifier_number: Identifier
+    created_in_current_context: bool | None = None
+    date_created: datetime | None = None
 
 
 @attrs.frozen
@@ -146,4 +147,4 @@ class CollectiveIdentifierOfInvoicePage:
     """One page of collective identifiers, newest first."""
 
     collective_identifiers: tuple[CollectiveIdentifierOfInvoice, ...]
-    continuation_token: str | None = None
+    continuation_token: Cursor | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)

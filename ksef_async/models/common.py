@@ -65,8 +65,8 @@ class StatusInfo:
 
     #: Below 200 in progress, 200 success, above 200 failure; see `protocol.lifecycle` for the known codes.
     code: int
-    #: For people, in Polish.
-    description: str
+    #: For people, in Polish; empty when KSeF does not tell.
+    description: str = ""
     #: For people, mostly in Polish.
     details: tuple[str, ...] = ()
 

@@ -15,6 +15,7 @@ __all__ = [
     "Event",
     "ExportReplaced",
     "Hook",
+    "LimitsUnknown",
     "RequestAnswered",
     "RequestFailed",
     "RequestPaced",
@@ -83,6 +84,13 @@ class AnswerIncomplete:
 
 
 @attrs.frozen(kw_only=True)
+class LimitsUnknown:
+    """KSeF could not be asked what it grants: calls are paced by the limits there are, production's unless told."""
+
+    error: KsefError
+
+
+@attrs.frozen(kw_only=True)
 class RequestFailed:
     """No complete answer came."""
 
@@ -141,6 +149,7 @@ Event: TypeAlias = (
     | RequestSent
     | RequestAnswered
     | AnswerIncomplete
+    | LimitsUnknown
     | RequestFailed
     | RequestRetried
     | SystemWarning
@@ -154,7 +163,7 @@ Hook: TypeAlias = Callable[[Event], None]
 
 def log_level(event: Event) -> int:
     """Return the level of an event in the log: what stands still for long looks like a fault, so it is told."""
-    if isinstance(event, SystemWarning | AnswerIncomplete):
+    if isinstance(event, SystemWarning | AnswerIncomplete | LimitsUnknown):
         return logging.WARNING
     is_long = isinstance(event, RequestPaced | RequestRetried) and event.delay >= _LONG_PAUSE
     return logging.INFO if is_long else logging.DEBUG

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Annotated
 
 import attrs
 
 from .bounds import KSEF_NUMBER, text
+from .checked import EVERY_ITEM, LEFT_OUT, NEVER_LEFT_OUT, Identifier, SignedLink
 from .common import OpenStrEnum, StatusInfo, wire_name
 from .keys import EncryptionInfo
 from .packages import CompressionType
@@ -107,7 +109,7 @@ class BuyerIdentifier:
 class Buyer:
     """Who buys."""
 
-    identifier: BuyerIdentifier
+    identifier: BuyerIdentifier | None = None
     name: str | None = None
 
 
@@ -123,11 +125,11 @@ class ThirdSubjectIdentifier:
 class ThirdSubject:
     """A third party: a factor, recipient, payer, ..."""
 
-    identifier: ThirdSubjectIdentifier
+    identifier: ThirdSubjectIdentifier | None = None
     name: str | None = None
     #: 0 other, 1 factor, 2 recipient, 3 original subject, 4 further buyer, 5 issuer, 6 payer, 7 and 8 local
     #: government, 9 and 10 VAT group, 11 employee.
-    role: int = attrs.field(kw_only=True)
+    role: int | None = attrs.field(default=None, kw_only=True)
 
 
 @attrs.frozen
@@ -136,38 +138,39 @@ class AuthorizedSubject:
 
     nip: str
     name: str | None = None
-    role: int = attrs.field(kw_only=True)
+    role: int | None = attrs.field(default=None, kw_only=True)
 
 
 @attrs.frozen(kw_only=True)
 class InvoiceMetadata:
-    """What KSeF tells of an invoice without its document."""
+    """What KSeF tells of an invoice without its document; None stands for what it does not tell."""
 
-    ksef_number: str
+    ksef_number: Identifier
     #: The seller's number (P_2).
-    invoice_number: str
+    invoice_number: str | None = None
     #: Date of issue (P_1).
-    issue_date: date
+    issue_date: date | None = None
     #: When KSeF took it in for processing.
-    invoicing_date: ServerTime
+    invoicing_date: ServerTime | None = None
     #: When it got its KSeF number.
-    acquisition_date: datetime
+    acquisition_date: datetime | None = None
     #: When it was stored for good; what incremental fetching goes by.
-    permanent_storage_date: ServerTime
-    seller: Seller
-    buyer: Buyer
-    net_amount: Decimal
-    gross_amount: Decimal
-    vat_amount: Decimal
+    permanent_storage_date: ServerTime | None = None
+    seller: Seller | None = None
+    buyer: Buyer | None = None
+    net_amount: Decimal | None = None
+    gross_amount: Decimal | None = None
+    vat_amount: Decimal | None = None
     #: ISO 4217.
-    currency: str
-    invoicing_mode: InvoicingMode
-    invoice_type: InvoiceType
-    form_code: FormCode
-    is_self_invoicing: bool
-    has_attachment: bool
+    currency: str | None = None
+    invoicing_mode: InvoicingMode | None = None
+    invoice_type: InvoiceType | None = None
+    #: None for a form that this version does not know, too.
+    form_code: FormCode | None = None
+    is_self_invoicing: bool | None = None
+    has_attachment: bool | None = None
     #: SHA-256 of the document (32 bytes).
-    invoice_hash: bytes
+    invoice_hash: bytes | None = None
     #: SHA-256 of the invoice that this one corrects technically (32 bytes).
     hash_of_corrected_invoice: bytes | None = None
     third_subjects: tuple[ThirdSubject, ...] = ()
@@ -272,6 +275,8 @@ class InvoiceMetadataPage:
     #: Up to there what was found is final and complete; for permanent storage only.
     permanent_storage_hwm_date: ServerTime | None = None
     invoices: tuple[InvoiceMetadata, ...]
+    #: How many rows could not be read.
+    left_out: int = attrs.field(default=0, metadata=LEFT_OUT)
 
 
 # --- packages ----------------------------------------------------------------------------------------------
@@ -292,7 +297,7 @@ class ExportInvoicesRequest:
 class ExportInvoicesResponse:
     """KSeF has begun to make a package."""
 
-    reference_number: str
+    reference_number: Identifier
 
 
 @attrs.frozen(kw_only=True)
@@ -301,10 +306,10 @@ class PackagePart:
 
     #: From 1.
     ordinal_number: int
-    part_name: str
-    method: str
+    part_name: str | None = None
+    method: str | None = None
     #: A signed link, good for about an hour: whoever has it can fetch the part, so it is kept out of ``repr``.
-    url: str = attrs.field(repr=False)
+    url: SignedLink = attrs.field(repr=False)
     #: Bytes of the part once decrypted, and their SHA-256 (32 bytes).
     part_size: int
     part_hash: bytes
@@ -312,17 +317,17 @@ class PackagePart:
     encrypted_part_size: int
     encrypted_part_hash: bytes
     #: Until when the link works.
-    expiration_date: datetime
+    expiration_date: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
 class InvoicePackage:
     """A package that can be fetched."""
 
-    invoice_count: int
+    invoice_count: int | None = None
     #: Bytes of the whole archive.
-    size: int
-    parts: tuple[PackagePart, ...]
+    size: int | None = None
+    parts: Annotated[tuple[PackagePart, ...], EVERY_ITEM]
     #: Whether there is more than fits: 10,000 invoices, or 1 GB.
     is_truncated: bool
     #: Of the last invoice in it; only when truncated, and only the date that was asked by.
@@ -331,7 +336,8 @@ class InvoicePackage:
     last_permanent_storage_date: ServerTime | None = None
     #: Up to there what was found is final and complete; for permanent storage only.
     permanent_storage_hwm_date: ServerTime | None = None
-    compression_type: CompressionType
+    #: None before version 2.8 of the API: the archive's first bytes tell.
+    compression_type: CompressionType | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -342,4 +348,5 @@ class ExportStatus:
     completed_date: datetime | None = None
     #: Until when the package is there: seven days.
     package_expiration_date: datetime | None = None
-    package: InvoicePackage | None = None
+    #: None at 200, too, when nothing was found.
+    package: InvoicePackage | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)

@@ -25,11 +25,13 @@ class PublicKeyCertificate:
     #: X.509, DER.
     certificate: bytes = attrs.field(repr=False)
     #: Base64 of SHA-256 of the DER; changes when the same key is certified again.
-    certificate_id: str
+    certificate_id: str | None = None
     #: Base64 of SHA-256 of the SubjectPublicKeyInfo (44 characters); names the key in requests.
-    public_key_id: str
-    valid_from: datetime
-    valid_to: datetime
+    public_key_id: str | None = None
+    #: None when KSeF does not tell: it is then taken to be valid.
+    valid_from: datetime | None = None
+    #: None when KSeF does not tell: it is then taken to be valid.
+    valid_to: datetime | None = None
     usage: tuple[PublicKeyUsage, ...]
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Final, TypeAlias
+
 import attrs
 
+from .checked import Rule
 from .common import SubjectType, wire_name
 from .rates import RateLimit
 
@@ -12,12 +15,17 @@ __all__ = [
     "CollectiveIdentifierLimits",
     "ContextLimits",
     "EnrollmentQuota",
+    "Limit",
     "RateLimitsOverride",
     "SessionLimits",
     "SetRateLimitsRequest",
     "SubjectLimits",
     "SubjectLimitsOverride",
 ]
+
+
+#: How much, or how many.
+Limit: TypeAlias = Annotated[int, Rule("a number from 0 on", lambda value: 0 <= value < 2**31)]
 
 
 @attrs.frozen(kw_only=True)
@@ -50,25 +58,32 @@ class SetRateLimitsRequest:
 class SessionLimits:
     """What a session takes; KSeF's megabyte is 1,000,000 bytes."""
 
-    max_invoice_size_mb: int = attrs.field(metadata=wire_name("maxInvoiceSizeInMB"))
-    max_invoice_with_attachment_size_mb: int = attrs.field(metadata=wire_name("maxInvoiceWithAttachmentSizeInMB"))
-    max_invoices: int
+    max_invoice_size_mb: Limit = attrs.field(metadata=wire_name("maxInvoiceSizeInMB"))
+    max_invoice_with_attachment_size_mb: Limit = attrs.field(metadata=wire_name("maxInvoiceWithAttachmentSizeInMB"))
+    max_invoices: Limit
 
 
 @attrs.frozen
 class CollectiveIdentifierLimits:
     """What a collective identifier takes."""
 
-    max_invoices: int
+    max_invoices: Limit
+
+
+_ASSUMED: Final = {"assumed": "missing, so what KSeF grants to all is assumed"}
+_BY_DEFAULT: Final = SessionLimits(max_invoice_size_mb=1, max_invoice_with_attachment_size_mb=3, max_invoices=10_000)
 
 
 @attrs.frozen(kw_only=True)
 class ContextLimits:
-    """What is granted to a context."""
+    """What is granted to a context; by default what KSeF grants to all."""
 
-    online_session: SessionLimits
-    batch_session: SessionLimits
-    collective_identifier: CollectiveIdentifierLimits
+    online_session: SessionLimits = attrs.field(default=_BY_DEFAULT, metadata=_ASSUMED)
+    batch_session: SessionLimits = attrs.field(default=_BY_DEFAULT, metadata=_ASSUMED)
+    #: Not in the API before version 2.8.
+    collective_identifier: CollectiveIdentifierLimits = attrs.field(
+        default=CollectiveIdentifierLimits(500), metadata=_ASSUMED
+    )
 
 
 @attrs.frozen

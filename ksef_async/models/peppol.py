@@ -15,8 +15,8 @@ class PeppolProvider:
 
     #: ``P``, two letters of the country, six digits.
     id: str
-    name: str
-    date_created: datetime
+    name: str | None = None
+    date_created: datetime | None = None
 
 
 @attrs.frozen

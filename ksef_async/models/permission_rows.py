@@ -6,6 +6,7 @@ from datetime import date, datetime
 
 import attrs
 
+from .checked import Identifier
 from .common import OpenStrEnum, SubjectIdentifier
 from .permission_queries import AuthorIdentifier, EuPermission, HeldPermission, PermissionState
 from .permissions import Authorization, InvoicePermission, Permission
@@ -74,9 +75,9 @@ class SubordinateRole(OpenStrEnum):
 class PersonDescription:
     """A person, as KSeF tells of them."""
 
-    subject_details_type: SubjectDetailsType
-    first_name: str
-    last_name: str
+    subject_details_type: SubjectDetailsType | None = None
+    first_name: str | None = None
+    last_name: str | None = None
     person_identifier: PersonIdentifier | None = None
     birth_date: date | None = None
     id_document: IdDocument | None = None
@@ -93,8 +94,8 @@ class EntityDescriptionType(OpenStrEnum):
 class EntityDescription:
     """A company, as KSeF tells of it."""
 
-    subject_details_type: EntityDescriptionType
-    full_name: str
+    subject_details_type: EntityDescriptionType | None = None
+    full_name: str | None = None
     #: Only of a company without a NIP.
     address: str | None = None
 
@@ -103,17 +104,17 @@ class EntityDescription:
 class PersonalPermissionRow:
     """One permission of whoever is logged in."""
 
-    id: str
+    id: Identifier
     context_identifier: UnitIdentifier | None = None
     authorized_identifier: SubjectIdentifier | None = None
     target_identifier: TargetIdentifier | None = None
-    permission_scope: HeldPermission
-    description: str
+    permission_scope: HeldPermission | None = None
+    description: str | None = None
     subject_person_details: PersonDescription | None = None
     subject_entity_details: EntityDescription | None = None
-    permission_state: PermissionState
-    start_date: datetime
-    can_delegate: bool
+    permission_state: PermissionState | None = None
+    start_date: datetime | None = None
+    can_delegate: bool | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -130,19 +131,19 @@ class PersonalPermissionPage:
 class PersonPermissionRow:
     """One permission of a person or company."""
 
-    id: str
-    authorized_identifier: SubjectIdentifier
+    id: Identifier
+    authorized_identifier: SubjectIdentifier | None = None
     #: Of an administrator: the unit.
     context_identifier: UnitIdentifier | None = None
     target_identifier: TargetIdentifier | None = None
-    author_identifier: AuthorIdentifier
-    permission_scope: Permission
-    description: str
+    author_identifier: AuthorIdentifier | None = None
+    permission_scope: Permission | None = None
+    description: str | None = None
     subject_person_details: PersonDescription | None = None
     subject_entity_details: EntityDescription | None = None
-    permission_state: PermissionState
-    start_date: datetime
-    can_delegate: bool
+    permission_state: PermissionState | None = None
+    start_date: datetime | None = None
+    can_delegate: bool | None = None
 
 
 @attrs.frozen
@@ -157,15 +158,15 @@ class PersonPermissionPage:
 class SubunitPermissionRow:
     """One administrator of a unit."""
 
-    id: str
-    authorized_identifier: SubjectIdentifier
-    subunit_identifier: UnitIdentifier
-    author_identifier: SubjectIdentifier
-    permission_scope: AdministratorPermission
-    description: str
+    id: Identifier
+    authorized_identifier: SubjectIdentifier | None = None
+    subunit_identifier: UnitIdentifier | None = None
+    author_identifier: SubjectIdentifier | None = None
+    permission_scope: AdministratorPermission | None = None
+    description: str | None = None
     subject_person_details: PersonDescription | None = None
     subunit_name: str | None = None
-    start_date: datetime
+    start_date: datetime | None = None
 
 
 @attrs.frozen
@@ -180,13 +181,13 @@ class SubunitPermissionPage:
 class EntityPermissionRow:
     """One permission that another company granted to the context."""
 
-    id: str
+    id: Identifier
     #: Whoever granted it.
-    context_identifier: UnitIdentifier
-    permission_scope: InvoicePermission
-    description: str
-    start_date: datetime
-    can_delegate: bool
+    context_identifier: UnitIdentifier | None = None
+    permission_scope: InvoicePermission | None = None
+    description: str | None = None
+    start_date: datetime | None = None
+    can_delegate: bool | None = None
 
 
 @attrs.frozen
@@ -204,8 +205,8 @@ class EntityRoleRow:
     #: The company above it.
     parent_entity_identifier: NipIdentifier | None = None
     role: EntityRole
-    description: str
-    start_date: datetime
+    description: str | None = None
+    start_date: datetime | None = None
 
 
 @attrs.frozen
@@ -222,8 +223,8 @@ class SubordinateRoleRow:
 
     subordinate_entity_identifier: NipIdentifier
     role: SubordinateRole
-    description: str
-    start_date: datetime
+    description: str | None = None
+    start_date: datetime | None = None
 
 
 @attrs.frozen
@@ -238,14 +239,14 @@ class SubordinateRolePage:
 class AuthorizationRow:
     """One authorization."""
 
-    id: str
+    id: Identifier
     author_identifier: SubjectIdentifier | None = None
-    authorized_entity_identifier: EntityIdentifier
-    authorizing_entity_identifier: NipIdentifier
-    authorization_scope: Authorization
-    description: str
+    authorized_entity_identifier: EntityIdentifier | None = None
+    authorizing_entity_identifier: NipIdentifier | None = None
+    authorization_scope: Authorization | None = None
+    description: str | None = None
     subject_entity_details: EntityDescription | None = None
-    start_date: datetime
+    start_date: datetime | None = None
 
 
 @attrs.frozen
@@ -260,17 +261,17 @@ class AuthorizationPage:
 class EuPermissionRow:
     """One permission of somebody who acts for an EU entity."""
 
-    id: str
-    author_identifier: SubjectIdentifier
-    vat_ue_identifier: str
-    eu_entity_name: str
-    authorized_fingerprint_identifier: str
-    permission_scope: EuPermission
-    description: str
+    id: Identifier
+    author_identifier: SubjectIdentifier | None = None
+    vat_ue_identifier: str | None = None
+    eu_entity_name: str | None = None
+    authorized_fingerprint_identifier: str | None = None
+    permission_scope: EuPermission | None = None
+    description: str | None = None
     subject_person_details: PersonDescription | None = None
     subject_entity_details: EntityDescription | None = None
     eu_entity_details: ForeignEntityDetails | None = None
-    start_date: datetime
+    start_date: datetime | None = None
 
 
 @attrs.frozen

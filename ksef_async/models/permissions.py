@@ -10,6 +10,7 @@ from datetime import datetime
 import attrs
 
 from .bounds import text
+from .checked import Identifier
 from .common import OpenStrEnum, StatusInfo, SubjectIdentifier
 from .subjects import (
     EntityDetails,
@@ -182,7 +183,7 @@ class EuRepresentativeGrantRequest:
 class OperationStarted:
     """KSeF has taken a grant or a revocation in."""
 
-    reference_number: str
+    reference_number: Identifier
 
 
 @attrs.frozen

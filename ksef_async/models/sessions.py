@@ -5,10 +5,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 
 import attrs
 
+from .checked import EVERY_ITEM, LEFT_OUT, NEVER_LEFT_OUT, Cursor, Identifier, SignedLink
 from .common import OpenStrEnum, StatusInfo, wire_name
 from .keys import EncryptionInfo
 
@@ -177,9 +178,9 @@ class OpenOnlineSessionRequest:
 class OpenOnlineSessionResponse:
     """A session KSeF has opened."""
 
-    reference_number: str
-    #: 12 hours after the opening; activity does not move it.
-    valid_until: datetime
+    reference_number: Identifier
+    #: 12 hours after the opening; activity does not move it. None when KSeF does not tell.
+    valid_until: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -206,24 +207,24 @@ class SendInvoiceRequest:
 class SendInvoiceResponse:
     """KSeF has taken the invoice in."""
 
-    reference_number: str
+    reference_number: Identifier
 
 
 @attrs.frozen
 class UPOPage:
     """Where one page of a session's UPO can be fetched; a page holds up to 10,000 invoices."""
 
-    reference_number: str
-    #: A signed link: whoever has it can read the page, so it is kept out of ``repr``.
-    download_url: str = attrs.field(repr=False)
-    expires_at: datetime = attrs.field(metadata=wire_name("downloadUrlExpirationDate"))
+    reference_number: Identifier
+    #: A signed link: whoever has it can read the page, so it is kept out of ``repr``. None when KSeF does not tell.
+    download_url: SignedLink | None = attrs.field(default=None, repr=False)
+    expires_at: datetime | None = attrs.field(default=None, metadata=wire_name("downloadUrlExpirationDate"))
 
 
 @attrs.frozen
 class UPO:
     """The official receipt of a session, as links; `OnlineSession.upo()` fetches and verifies it."""
 
-    pages: tuple[UPOPage, ...]
+    pages: Annotated[tuple[UPOPage, ...], EVERY_ITEM]
 
 
 @attrs.frozen(kw_only=True)
@@ -231,12 +232,12 @@ class SessionStatus:
     """How far a session is."""
 
     status: StatusInfo
-    date_created: datetime
-    date_updated: datetime
+    date_created: datetime | None = None
+    date_updated: datetime | None = None
     #: When KSeF closes the session by itself.
     valid_until: datetime | None = None
     #: Only at 200.
-    upo: UPO | None = None
+    upo: UPO | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)
     #: KSeF leaves the counters out while they are zero.
     invoice_count: int = 0
     successful_invoice_count: int = 0
@@ -262,14 +263,14 @@ class SessionFilter:
 class SessionSummary:
     """A session in a list."""
 
-    reference_number: str
+    reference_number: Identifier
     status: StatusInfo
-    date_created: datetime
-    date_updated: datetime
+    date_created: datetime | None = None
+    date_updated: datetime | None = None
     valid_until: datetime | None = None
-    total_invoice_count: int
-    successful_invoice_count: int
-    failed_invoice_count: int
+    total_invoice_count: int | None = None
+    successful_invoice_count: int | None = None
+    failed_invoice_count: int | None = None
 
 
 @attrs.frozen
@@ -277,7 +278,7 @@ class SessionPage:
     """One page of sessions, newest first."""
 
     sessions: tuple[SessionSummary, ...]
-    continuation_token: str | None = None
+    continuation_token: Cursor | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)
 
 
 @attrs.frozen
@@ -286,8 +287,8 @@ class InvoiceStatusInfo:
 
     #: Below 200 in progress, 200 accepted, above 200 rejected; see `InvoiceStatusCode`.
     code: int
-    #: For people, in Polish.
-    description: str
+    #: For people, in Polish; empty when KSeF does not tell.
+    description: str = ""
     #: For people, mostly in Polish.
     details: tuple[str, ...] = ()
     #: For 440: ``originalSessionReferenceNumber`` and ``originalKsefNumber``; KSeF sometimes leaves them out.
@@ -299,24 +300,24 @@ class SessionInvoice:
     """How far an invoice is."""
 
     #: From 1, in the order KSeF took them in.
-    ordinal_number: int
+    ordinal_number: int | None = None
     #: The seller's number (P_2), once KSeF has read the document.
     invoice_number: str | None = None
     #: Only for an accepted invoice.
-    ksef_number: str | None = None
-    reference_number: str
-    #: SHA-256 of the plain invoice (32 bytes).
-    invoice_hash: bytes
+    ksef_number: Identifier | None = None
+    reference_number: Identifier
+    #: SHA-256 of the plain invoice (32 bytes). None when KSeF does not tell.
+    invoice_hash: bytes | None = None
     #: Batch sessions only.
     invoice_file_name: str | None = None
     #: When the KSeF number was given.
     acquisition_date: datetime | None = None
     #: Online: when the invoice was sent. Batch: when the session was opened.
-    invoicing_date: datetime
+    invoicing_date: datetime | None = None
     #: Set some time after acceptance; from then on the invoice can be queried and downloaded.
     permanent_storage_date: datetime | None = None
     #: A signed link: whoever has it can read the invoice's UPO, so it is kept out of ``repr``.
-    upo_download_url: str | None = attrs.field(default=None, repr=False)
+    upo_download_url: SignedLink | None = attrs.field(default=None, repr=False)
     upo_download_url_expiration_date: datetime | None = None
     #: Only for an accepted invoice.
     invoicing_mode: InvoicingMode | None = None
@@ -328,4 +329,6 @@ class SessionInvoicePage:
     """One page of a session's invoices, in the order KSeF took them in."""
 
     invoices: tuple[SessionInvoice, ...]
-    continuation_token: str | None = None
+    #: How many rows could not be read: nothing must be concluded from an invoice's absence then.
+    left_out: int = attrs.field(default=0, kw_only=True, metadata=LEFT_OUT)
+    continuation_token: Cursor | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)

@@ -7,6 +7,7 @@ from datetime import datetime
 import attrs
 
 from .bounds import text
+from .checked import NEVER_LEFT_OUT, Cursor, Identifier
 from .common import Context, OpenStrEnum, SubjectIdentifier, SubjectType, wire_name
 from .permissions import Permission
 
@@ -44,7 +45,7 @@ class GenerateTokenRequest:
 class GenerateTokenResponse:
     """A token that KSeF will activate."""
 
-    reference_number: str
+    reference_number: Identifier
     #: The secret; KSeF shows it this once.
     token: str = attrs.field(repr=False)
 
@@ -53,13 +54,13 @@ class GenerateTokenResponse:
 class IssuedToken:
     """What KSeF tells of a token; never its secret."""
 
-    reference_number: str
-    author: SubjectIdentifier = attrs.field(metadata=wire_name("authorIdentifier"))
+    reference_number: Identifier
+    author: SubjectIdentifier | None = attrs.field(default=None, metadata=wire_name("authorIdentifier"))
     #: Where it was generated, and what it gives access to.
-    context: Context = attrs.field(metadata=wire_name("contextIdentifier"))
-    description: str
-    requested_permissions: tuple[Permission, ...]
-    date_created: datetime
+    context: Context | None = attrs.field(default=None, metadata=wire_name("contextIdentifier"))
+    description: str | None = None
+    requested_permissions: tuple[Permission, ...] = ()
+    date_created: datetime | None = None
     last_use_date: datetime | None = None
     status: TokenStatus
     #: What KSeF says of a failure.
@@ -71,7 +72,7 @@ class TokenPage:
     """One page of tokens, newest first."""
 
     tokens: tuple[IssuedToken, ...]
-    continuation_token: str | None = None
+    continuation_token: Cursor | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)
 
 
 @attrs.frozen(kw_only=True)

@@ -53,7 +53,7 @@ def date_of(invoice: InvoiceMetadata, date_type: DateType) -> datetime | None:
         return invoice.invoicing_date
     if date_type == DateType.PERMANENT_STORAGE:
         return invoice.permanent_storage_date
-    return datetime.combine(invoice.issue_date, time(), UTC)
+    return None if invoice.issue_date is None else datetime.combine(invoice.issue_date, time(), UTC)
 
 
 def narrowed(filters: InvoiceFilters, last: InvoiceMetadata | None, order: SortOrder) -> InvoiceFilters:

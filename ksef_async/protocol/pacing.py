@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 import attrs
 
-from ..models.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit, RateLimits
+from ..models.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit, RateLimits, usable
 from ..operations import Operation, RateGroup
 from .wire import camel
 
@@ -72,7 +72,7 @@ class AddressBudget:
 
     def __init__(self, limits: RateLimits = PRODUCTION_LIMITS, *, margin: float = MARGIN) -> None:
         self._window = 1.0 + margin
-        granted = limits_by_group(limits)
+        granted = limits_by_group(usable(limits))
         self._granted = {group: granted[group].per_second for group in (RateGroup.OVERALL, RateGroup.ANONYMOUS)}
         self._starts: dict[RateGroup, list[float]] = {group: [] for group in self._granted}
 
@@ -122,8 +122,8 @@ class Pacer:
     ) -> None:
         #: Asked when a call is about to start: what else it had to wait for, a login for instance, is over.
         self.address = address
-        self._granted = limits
-        self._limits = limits_by_group(limits)
+        self._granted = usable(limits)
+        self._limits = limits_by_group(self._granted)
         self._margin = margin
         self._queues: dict[str, _Queue] = {}
 
@@ -185,9 +185,12 @@ class Pacer:
             queue.starts.extend(starts)
 
     def adopt(self, limits: RateLimits) -> None:
-        """Replace the limits by those KSeF grants this context; what was counted so far stays counted."""
-        self._granted = limits
-        self._limits = limits_by_group(limits)
+        """Replace the limits by those KSeF grants this context; what was counted so far stays counted.
+
+        A group whose numbers can be no limit, such as 0, is paced by what production grants.
+        """
+        self._granted = usable(limits)
+        self._limits = limits_by_group(self._granted)
         for key, queue in self._queues.items():
             renewed = self._queues[key] = self._new_queue(key)
             renewed.starts.extend(queue.starts)

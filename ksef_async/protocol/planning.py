@@ -15,7 +15,7 @@ import attrs
 
 from ..errors import LocalProtocolError
 from ..models.limits import ContextLimits, SessionLimits
-from ..models.rates import UNLIMITED, RateLimit, RateLimits
+from ..models.rates import UNLIMITED, RateLimit, RateLimits, usable
 from .invoices import MAX_SIZE_WITH_ATTACHMENT
 from .pacing import MARGIN
 from .packages import MAX_INVOICES, MAX_PACKAGE_SIZE
@@ -84,6 +84,7 @@ def plan(
         LocalProtocolError: No invoices, sizes that do not fit their number, an invoice larger than KSeF takes, or a
             context without any invoices in a batch.
     """
+    rates = usable(rates)
     granted = limits.batch_session if limits is not None else None
     each = _sizes(count, sizes, MAX_SIZE_WITH_ATTACHMENT if granted is None else _largest_invoice(granted))
     batches = _batches(each, MAX_INVOICES if granted is None else granted.max_invoices)

@@ -14,7 +14,7 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Final, NamedTuple, TypeAlias, get_args, get_origin
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias, Union, get_args, get_origin
 
 import attrs
 
@@ -106,7 +106,7 @@ class Reader:
                 return self._array(inner, every_item=True)
             reader = self._reader(inner)
             return reader if self._requests else _checked(reader, [rule for rule in rules if isinstance(rule, Rule)])
-        if origin is types.UnionType:
+        if origin in (types.UnionType, Union):  # the latter where the other member is Annotated
             (inner,) = (each for each in arguments if each is not types.NoneType)
             reader = self._reader(inner)
             return lambda value, place, unread: None if value is None else reader(value, place, unread)
@@ -129,7 +129,14 @@ class Reader:
     def _object(self, cls: type[attrs.AttrsInstance]) -> _Read:
         fields = [field for field in attrs.fields(attrs.resolve_types(cls)) if not field.metadata.get("local")]
         rows = [
-            (self._key(field_name(field)), field_name(field), field.name, self._reader(field.type), is_essential(field))
+            (
+                self._key(field_name(field)),
+                field_name(field),
+                field.name,
+                self._reader(field.type),
+                is_essential(field),
+                field.metadata,
+            )
             for field in fields
         ]
         names_in_any_case = self._requests
@@ -144,16 +151,19 @@ class Reader:
                 value = {key.lower(): item for key, item in value.items()}
             arguments: dict[str, Any] = {}
             problems: list[Unread] = []
-            for key, wire_name, name, reader, essential in rows:
+            for key, wire_name, name, reader, essential, metadata in rows:
                 item = value.get(key)
                 if item is None:
                     if essential:
                         problems.append(Unread(_path((place, f".{wire_name}")), "required field missing"))
+                    elif "assumed" in metadata:
+                        unread.append(Unread(_path((place, f".{wire_name}")), metadata["assumed"]))
                     continue
                 try:
                     arguments[name] = reader(item, (place, f".{wire_name}"), unread)
                 except MisfitError as misfit:
-                    (problems if essential or names_in_any_case else unread).extend(misfit.problems)
+                    sinks = essential or names_in_any_case or "never_left_out" in metadata
+                    (problems if sinks else unread).extend(misfit.problems)
             if problems:
                 raise MisfitError(*problems)
             if counter is not None:

@@ -44,7 +44,9 @@ class Limits:
         self._api = api
 
     async def context(self) -> ContextLimits:
-        """How many invoices, and of what size, the context's sessions and collective identifiers take.
+        """Return how many invoices, and of what size, the context's sessions and collective identifiers take.
+
+        What KSeF does not tell is what it grants to all; the event `AnswerIncomplete` says which.
 
         Raises:
             TransportError, ApiError, RemoteProtocolError: The call failed.
@@ -64,7 +66,9 @@ class Limits:
         return await self._api.call(GET_SUBJECT_LIMITS)
 
     async def rates(self) -> RateLimits:
-        """How many calls the context is granted.
+        """Return how many calls the context is granted.
+
+        What KSeF does not tell is what production grants; the event `AnswerIncomplete` says which.
 
         Raises:
             TransportError, ApiError, RemoteProtocolError: The call failed.

@@ -8,6 +8,7 @@ from ..models.common import Context, ContextType
 from ..models.invoices import (
     AmountFilter,
     AmountType,
+    BuyerIdentifier,
     BuyerIdentifierType,
     DateType,
     InvoiceFilters,
@@ -33,17 +34,17 @@ def is_visible(metadata: InvoiceMetadata, sent_in: Context, context: Context, su
     is_company = context.type == ContextType.NIP
     if subject == InvoiceSubject.SELLER:
         # What others than companies issued is told by where it was sent [INF].
-        return metadata.seller.nip == context.value if is_company else sent_in == context
+        return _seller_nip(metadata) == context.value if is_company else sent_in == context
     if subject == InvoiceSubject.BUYER:
-        buyer = metadata.buyer.identifier
-        return is_company and buyer.type == BuyerIdentifierType.NIP and buyer.value == context.value
+        return is_company and _buyer(metadata) == BuyerIdentifier(BuyerIdentifierType.NIP, context.value)
     if subject == InvoiceSubject.THIRD_SUBJECT:
         kinds = {
             ContextType.NIP: ThirdSubjectIdentifierType.NIP,
             ContextType.INTERNAL_ID: ThirdSubjectIdentifierType.INTERNAL_ID,
         }
         wanted = (kinds.get(context.type), context.value)
-        return any((each.identifier.type, each.identifier.value) == wanted for each in metadata.third_subjects)
+        identifiers = [each.identifier for each in metadata.third_subjects if each.identifier is not None]
+        return any((each.type, each.value) == wanted for each in identifiers)
     authorized = metadata.authorized_subject
     return is_company and authorized is not None and authorized.nip == context.value
 
@@ -66,31 +67,43 @@ def is_match(metadata: InvoiceMetadata, filters: InvoiceFilters, end: datetime) 
         _is_dated(metadata, filters, end)
         and filters.ksef_number in (None, metadata.ksef_number)
         and filters.invoice_number in (None, metadata.invoice_number)
-        and filters.seller_nip in (None, metadata.seller.nip)
+        and filters.seller_nip in (None, _seller_nip(metadata))
         and filters.invoicing_mode in (None, metadata.invoicing_mode)
         and filters.is_self_invoicing in (None, metadata.is_self_invoicing)
         and filters.has_attachment in (None, metadata.has_attachment)
         and (not filters.currency_codes or metadata.currency in filters.currency_codes)
         and (not filters.invoice_types or metadata.invoice_type in filters.invoice_types)
-        and (filters.form_type is None or filters.form_type == metadata.form_code.form)
+        and (
+            filters.form_type is None
+            or (metadata.form_code is not None and filters.form_type == metadata.form_code.form)
+        )
         and (filters.amount is None or _costs(metadata, filters.amount))
         and (
             identifier is None
             or (
-                identifier.type == metadata.buyer.identifier.type
-                and identifier.value in (None, metadata.buyer.identifier.value)
+                (buyer := _buyer(metadata)) is not None
+                and identifier.type == buyer.type
+                and identifier.value in (None, buyer.value)
             )
         )
     )
+
+
+def _seller_nip(metadata: InvoiceMetadata) -> str | None:
+    return None if metadata.seller is None else metadata.seller.nip
+
+
+def _buyer(metadata: InvoiceMetadata) -> BuyerIdentifier | None:
+    return None if metadata.buyer is None else metadata.buyer.identifier
 
 
 def _is_dated(metadata: InvoiceMetadata, filters: InvoiceFilters, end: datetime) -> bool:
     dates = filters.date_range
     if dates.date_type == DateType.ISSUE:
         # A date of issue has no time: the days of both ends count, as Poland has them (ksef-api#507).
-        return _day(dates.from_date) <= metadata.issue_date <= _day(end)
+        return metadata.issue_date is not None and _day(dates.from_date) <= metadata.issue_date <= _day(end)
     moment = metadata.invoicing_date if dates.date_type == DateType.INVOICING else metadata.permanent_storage_date
-    return dates.from_date <= moment <= end
+    return moment is not None and dates.from_date <= moment <= end
 
 
 def _day(moment: datetime) -> date:
@@ -104,6 +117,8 @@ def _costs(metadata: InvoiceMetadata, wanted: AmountFilter) -> bool:
         AmountType.VAT: metadata.vat_amount,
     }
     amount = amounts[wanted.type]
-    return (wanted.from_amount is None or wanted.from_amount <= amount) and (
-        wanted.to_amount is None or amount <= wanted.to_amount
+    return (
+        amount is not None
+        and (wanted.from_amount is None or wanted.from_amount <= amount)
+        and (wanted.to_amount is None or amount <= wanted.to_amount)
     )

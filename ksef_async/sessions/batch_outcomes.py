@@ -48,8 +48,9 @@ class Matching:
     def take(self, listed: SessionInvoice) -> PackedInvoice | None:
         """The invoice, once; None for a stranger."""
         found = self._package.by_file_name(listed.invoice_file_name or "")
-        if found is None or found.sha256 != listed.invoice_hash or found.file_name not in self._open:
-            same = self._package.by_sha256(listed.invoice_hash)
+        told = listed.invoice_hash
+        if found is None or told not in (None, found.sha256) or found.file_name not in self._open:
+            same = () if told is None else self._package.by_sha256(told)
             found = next((invoice for invoice in same if invoice.file_name in self._open), None)
         if found is not None:
             self._open.remove(found.file_name)

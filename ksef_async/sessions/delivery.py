@@ -91,7 +91,7 @@ class Delivery:
                 return known
             reference_number = await self._deliver(request)
             self._references[digest] = reference_number
-            self._tracker.sent.add(reference_number)
+            self._tracker.sent[reference_number] = digest
             return reference_number
 
     async def _deliver(self, request: SendInvoiceRequest) -> str:
@@ -127,7 +127,7 @@ class Delivery:
         if found is not None:
             del self._in_doubt[digest]
             self._references[digest] = found
-            self._tracker.sent.add(found)
+            self._tracker.sent[found] = digest
         return found
 
     def _earlier(self, digest: bytes) -> frozenset[str]:

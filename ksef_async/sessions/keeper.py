@@ -256,7 +256,7 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
                 if outcome.reference_number in given or outcome.reference_number in self._superseded:
                     continue
                 given.add(outcome.reference_number)
-                kept = self._kept.get(outcome.invoice_hash)
+                kept = self._kept.get(outcome.invoice_hash) if outcome.invoice_hash is not None else None
                 if kept is not None and isinstance(outcome, InvoiceRejectedError) and outcome.may_be_sent_again:
                     failed.append((kept, outcome))
                     continue

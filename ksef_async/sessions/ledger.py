@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import anyio
 import attrs
@@ -13,7 +13,13 @@ from ..paging import check_leads_on
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import is_success, is_terminal
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "is_settled"]
+
+
+def is_settled(invoice: SessionInvoice) -> bool:
+    """Return whether KSeF has said all that it is going to say of an invoice: of an accepted one, its KSeF number."""
+    status = invoice.status.code
+    return is_terminal(status) and (not is_success(status) or invoice.ksef_number is not None)
 
 
 @attrs.define
@@ -22,6 +28,8 @@ class _Page:
     continuation: str | None
     #: Full, and every invoice in it final: it will not change any more.
     is_settled: bool = False
+    #: How many of its rows could not be read.
+    left_out: int = 0
 
 
 class Ledger:
@@ -60,10 +68,23 @@ class Ledger:
             return set()
         return {number for number, invoice in self.invoices.items() if invoice.invoice_hash == invoice_hash}
 
+    def may_hide_an_invoice(self, known: Collection[str]) -> bool:
+        """Return whether there is a row that may be any invoice: it cannot be read, or has no SHA-256.
+
+        Args:
+            known: Reference numbers of which the document is known without that.
+        """
+        return any(page.left_out for page in self._pages) or any(
+            invoice.invoice_hash is None and reference_number not in known
+            for reference_number, invoice in self.invoices.items()
+        )
+
     def note(self, invoice: SessionInvoice) -> None:
         """Remember what KSeF said of an invoice elsewhere; what is final stays as it is."""
         known = self.invoices.get(invoice.reference_number)
-        if known is None or not is_terminal(known.status.code):
+        if known is None or not is_settled(known):
+            if invoice.invoice_hash is None and known is not None:
+                invoice = attrs.evolve(invoice, invoice_hash=known.invoice_hash)
             self.invoices[invoice.reference_number] = attrs.evolve(
                 invoice,
                 # A signed link would be kept for as long as the session.
@@ -71,7 +92,8 @@ class Ledger:
                 upo_download_url_expiration_date=None,
                 status=self._shared(invoice.status),
             )
-            self.by_hash[invoice.invoice_hash] = invoice.reference_number
+            if invoice.invoice_hash is not None:
+                self.by_hash[invoice.invoice_hash] = invoice.reference_number
 
     def _shared(self, status: InvoiceStatusInfo) -> InvoiceStatusInfo:
         """The same object for all that are accepted, which mostly means every one of thousands."""
@@ -110,8 +132,9 @@ class Ledger:
             seen = await self._fetch(page.continuation)
             for invoice in seen.invoices:
                 self.note(invoice)
+            page.left_out = seen.left_out
             if seen.continuation_token:
-                page.is_settled = all(is_terminal(invoice.status.code) for invoice in seen.invoices)
+                page.is_settled = not seen.left_out and all(is_settled(invoice) for invoice in seen.invoices)
                 if number == len(self._pages):
                     check_leads_on(seen.continuation_token, {each.continuation for each in self._pages})
                     self._pages.append(_Page(seen.continuation_token))

@@ -31,10 +31,10 @@ class AcceptedInvoice:
     reference_number: str
     #: The session whose UPO confirms it.
     session_reference_number: str
-    #: SHA-256 of the invoice (32 bytes).
-    invoice_hash: bytes
-    #: When it was sent.
-    invoicing_date: datetime
+    #: SHA-256 of the invoice (32 bytes); None where KSeF does not tell.
+    invoice_hash: bytes | None
+    #: When it was sent; None where KSeF does not tell.
+    invoicing_date: datetime | None
     #: When the KSeF number was given.
     acquisition_date: datetime | None
     #: Whether KSeF regards it as issued online or offline.

@@ -237,6 +237,10 @@ class AnySession:
         raise by_link
 
     async def _page_by_link(self, page: UPOPage) -> UPODocument:
+        if page.download_url is None:
+            raise RemoteProtocolError(
+                f"KSeF gives no link to page {page.reference_number} of the UPO.", operation=GET_SESSION_STATUS.name
+            )
         xml = await self._api.download("session_upo", page.download_url)
         return await verify_upo(xml, session_reference_number=self.reference_number)
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Collection
 
 import anyio
 import anyio.lowlevel
+import attrs
 
 from ..caller import Api
 from ..errors import BadRequestError, DuplicateInvoiceError, ForbiddenError, RemoteProtocolError, WaitTimeoutError
@@ -25,9 +26,8 @@ from ..operations.sessions import (
 from ..polling import Cadence
 from ..protocol.ends import AfterInvoice, invoice_end
 from ..protocol.error_codes import ErrorCode
-from ..protocol.lifecycle import is_terminal
 from ..protocol.requests import CONTINUATION_HEADER
-from .ledger import Ledger
+from .ledger import Ledger, is_settled
 from .outcomes import AcceptedInvoice, Outcome, duplicate_error, judge, original_of
 from .upo import verify_upo
 
@@ -67,8 +67,8 @@ class Tracker:
         #: Rejections, so that each is one object, and what KSeF calls duplicates, which takes requests to find out; an
         #: acceptance is read from the list again.
         self._outcomes: dict[str, Outcome] = {}
-        #: Reference numbers of what this process has sent, whether KSeF lists it already or not.
-        self.sent: set[str] = set()
+        #: What this process has sent, whether KSeF lists it already or not: SHA-256 by reference number.
+        self.sent: dict[str, bytes] = {}
         self.ledger = Ledger(self.fetch_page)
 
     async def fetch_page(self, token: str | None) -> SessionInvoicePage:
@@ -96,6 +96,7 @@ class Tracker:
                 found = self.ledger.by_hash.get(invoice_hash)
             if found is not None:
                 return found
+        self._check_certain()
         return None
 
     async def find_all(self, invoice_hashes: Collection[bytes]) -> dict[bytes, str]:
@@ -107,8 +108,20 @@ class Tracker:
             listed = self.ledger.by_hash
             found = {digest: listed[digest] for digest in invoice_hashes if digest in listed}
             if len(found) == len(invoice_hashes):
-                break
+                return found
+        self._check_certain()
         return found
+
+    def _check_certain(self) -> None:
+        """Raise where what is not found in KSeF's list may be in it all the same."""
+        if self.ledger.may_hide_an_invoice(self.sent):
+            raise RemoteProtocolError(
+                f"Session {self._session}: KSeF lists invoices in a way that does not tell which they are, so one that "
+                "is not found may be there all the same.",
+                operation=LIST_SESSION_INVOICES.name,
+                path="$.invoices",
+                maybe_delivered=True,
+            )
 
     async def outcome(self, reference_number: str, cadence: Cadence) -> Outcome:
         """Wait until KSeF has decided on one invoice.
@@ -148,7 +161,7 @@ class Tracker:
         self._looked_at = anyio.current_time()
         give_up_at = cadence.give_up_at(anyio.current_time())
         while True:
-            known = self.sent | self.ledger.invoices.keys()
+            known = self.sent.keys() | self.ledger.invoices.keys()
             for reference_number in [number for number in self.ledger.invoices if number not in given]:
                 if self._is_final(reference_number):
                     given.add(reference_number)
@@ -157,7 +170,7 @@ class Tracker:
                         await anyio.lowlevel.checkpoint()
                     give_up_at = cadence.give_up_at(anyio.current_time())
             pending = known - given
-            if not pending and known == self.sent | self.ledger.invoices.keys():
+            if not pending and known == self.sent.keys() | self.ledger.invoices.keys():
                 return
             with anyio.CancelScope(deadline=give_up_at) as scope:
                 async with self._lock:
@@ -174,7 +187,7 @@ class Tracker:
             WaitTimeoutError: It was not final when ``cadence.deadline`` passed.
             TransportError, ApiError, RemoteProtocolError: A call failed.
         """
-        if is_terminal(listed.status.code):
+        if is_settled(listed):
             return await self._judge(listed)
         return await self.outcome(listed.reference_number, cadence)
 
@@ -200,7 +213,7 @@ class Tracker:
 
     def _is_final(self, reference_number: str) -> bool:
         invoice = self.ledger.invoices.get(reference_number)
-        return invoice is not None and is_terminal(invoice.status.code)
+        return invoice is not None and is_settled(invoice)
 
     async def _look_when_due(self, cadence: Cadence, wanted: Counter[str] | set[str]) -> None:
         pages = self.ledger.pages_to_read
@@ -223,6 +236,8 @@ class Tracker:
     async def _judge(self, invoice: SessionInvoice) -> Outcome:
         if known := self._outcomes.get(invoice.reference_number):
             return known
+        if invoice.invoice_hash is None:
+            invoice = attrs.evolve(invoice, invoice_hash=self.sent.get(invoice.reference_number))
         outcome = judge(invoice, self._session)
         if isinstance(outcome, DuplicateInvoiceError):
             outcome = await self._look_into(invoice)
@@ -320,7 +335,7 @@ class SentInvoice:
         """
         invoice = await self._api.call(GET_SESSION_INVOICE, path=self._path)
         self._check(invoice.invoice_hash)
-        return invoice
+        return attrs.evolve(invoice, invoice_hash=self.invoice_hash)
 
     async def outcome(self, cadence: Cadence = OUTCOME_CADENCE) -> AcceptedInvoice:
         """Wait until KSeF has decided. However many tasks wait for invoices of one session, they share the looks.
@@ -340,11 +355,12 @@ class SentInvoice:
         outcome = await self._tracker.outcome(self.reference_number, cadence)
         self._check(outcome.invoice_hash)
         if isinstance(outcome, AcceptedInvoice):
-            return outcome
+            return attrs.evolve(outcome, invoice_hash=self.invoice_hash)
+        outcome.invoice_hash = self.invoice_hash
         raise outcome
 
-    def _check(self, invoice_hash: bytes) -> None:
-        if invoice_hash != self.invoice_hash:
+    def _check(self, invoice_hash: bytes | None) -> None:
+        if invoice_hash not in (None, self.invoice_hash):
             raise RemoteProtocolError(
                 f"KSeF's status of invoice {self.reference_number} is about a document with another SHA-256.",
                 operation=GET_SESSION_INVOICE.name,

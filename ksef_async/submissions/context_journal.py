@@ -78,10 +78,11 @@ class Receipt:
 
 @attrs.frozen(kw_only=True)
 class Verdict:
-    """What is to be written of the document with ``invoice_hash`` in a session."""
+    """What is to be written of a document in a session."""
 
     session_reference_number: str
-    invoice_hash: bytes
+    #: Which it is; None where KSeF does not tell: then it is the one with ``reference_number``.
+    invoice_hash: bytes | None
     state: SubmissionState
     reference_number: str | None = None
     ksef_number: str | None = None
@@ -209,7 +210,8 @@ class ContextJournal(FencedJournal):
         if not rows:
             return
         sources = [source for source in sources_of(state) if source in OPEN]
-        of_session = (_T.session == bindparam("of_session")) & (_T.sha256 == bindparam("of_hash"))
+        is_it = (_T.sha256 == bindparam("of_hash")) | (_T.reference_number == bindparam("of_reference"))
+        of_session = (_T.session == bindparam("of_session")) & is_it
         change = update(SUBMISSIONS).where(self._mine(*sources), of_session)
         names = [name for name in rows[0] if not name.startswith("of_")]
         values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
@@ -227,6 +229,7 @@ class ContextJournal(FencedJournal):
         values: dict[str, Any] = {
             "of_session": verdict.session_reference_number,
             "of_hash": verdict.invoice_hash,
+            "of_reference": verdict.reference_number if verdict.invoice_hash is None else None,
             "state": state.value,
             "updated_at": time.time(),
         }

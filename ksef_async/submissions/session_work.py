@@ -175,7 +175,7 @@ class SessionWork:
 
     def _verdict(
         self,
-        invoice_hash: bytes,
+        invoice_hash: bytes | None,
         state: SubmissionState,
         reference_number: str | None = None,
         *,
@@ -257,7 +257,7 @@ class SessionWork:
         )
 
     async def _receipt(self, outcome: AcceptedInvoice) -> Receipt | None:
-        sent = self.session.find_sent(outcome.invoice_hash)
+        sent = self.session.find_sent(outcome.invoice_hash) if outcome.invoice_hash else None
         if sent is None:
             return None
         return Receipt(outcome.session_reference_number, outcome.ksef_number, await sent.upo())

@@ -47,6 +47,7 @@ async def test_every_exchange_with_certificates_fits_the_specification(sandbox: 
     )
     assert len([row async for row in certificates.query(wanted)]) == 1
     (row,) = [row async for row in certificates.query()]
+    assert row.valid_to is not None
     await certificates.set_validity(number, row.valid_to)
     await certificates.revoke(number, RevocationReason.SUPERSEDED)
     await certificates.revoke(number)

@@ -6,7 +6,7 @@ import types
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import attrs
 import pytest
@@ -20,19 +20,15 @@ from ksef_async.models.tokens import TokenFilter
 from ksef_async.operations import Operation
 from ksef_async.operations.table import OPERATIONS
 from ksef_async.protocol.limits import CONTEXT_BOUNDS
-from ksef_async.protocol.wire import WIRE, Wire, WireError, camel
+from ksef_async.protocol.wire import WIRE, Wire, camel
 
 #: Where the models differ from the specification, and why.
 DIFFERENCES = {
-    "LoginStatus.authenticationMethod: optional here": "KSeF will remove it on 2026-11-16",
-    "LoginStatus.authenticationMethodInfo: optional here": "KSeF's own examples lack it",
     "LoginStatus.authenticationMethod: str, not an enum": "deprecated, so its values are not worth a class",
-    "LoginStatus.startDate: optional here": "for people only, and the year 1 in an example",
-    "AuthSession.startDate: optional here": "for people only, and the year 1 in an example",
-    "CollectiveIdentifierInvoice.collectiveIdentifierNumber: optional here": "KSeF's own example lacks it",
-    "AuthSession.authenticationMethod: optional here": "KSeF will remove it on 2026-11-16",
-    "AuthSession.authenticationMethodInfo: optional here": "KSeF's own examples of a login lack it",
     "AuthSession.authenticationMethod: str, not an enum": "deprecated, so its values are not worth a class",
+    "ContextLimits.onlineSession: optional here": "the same model is an answer; always written",
+    "ContextLimits.batchSession: optional here": "the same model is an answer; always written",
+    "ContextLimits.collectiveIdentifier: optional here": "the same model is an answer; always written",
     "InvoicePayment.currency: str, not an enum": "187 codes of ISO 4217; a validator knows them",
     "CollectiveIdentifierInvoicesRequest.collectiveIdentifierNumbers: other bounds": "said in the description only",
     "PersonDescription.subjectDetailsType: SubjectDetailsType has other values": "one class reads all persons",
@@ -62,10 +58,6 @@ REQUESTS = Wire(requests=True)
 #: Stands where KSeF has no date, and reads as None.
 NO_DATE = "0001-01-01T00:00:00+00:00"
 
-#: Fields that the specification requires and that an example (of the answer) of its own lacks.
-LACKING = {
-    "get_session_invoice": "$.invoiceHash",
-}
 
 SCALARS: dict[tuple[str, str | None], type] = {
     ("string", None): str,
@@ -94,6 +86,8 @@ class Comparison:
     def __init__(self, spec: dict[str, Any]) -> None:
         self._schemas = spec["components"]["schemas"]
         self._seen: set[object] = set()
+        #: Whether what is walked is an answer.
+        self.is_answer = False
         #: Names of the schemas that a model was compared with.
         self.reached: set[str] = set()
 
@@ -105,8 +99,10 @@ class Comparison:
 
     def differences(self, annotation: Any, schema: dict[str, Any], where: str) -> Iterator[str]:
         schema = self.resolve(schema)
-        if get_origin(annotation) is types.UnionType:
+        if get_origin(annotation) in (types.UnionType, Union):
             (annotation,) = (each for each in get_args(annotation) if each is not types.NoneType)
+        if get_origin(annotation) is Annotated:
+            annotation = get_args(annotation)[0]
         if attrs.has(annotation):
             yield from self._object(annotation, schema)
         elif get_origin(annotation) is tuple:
@@ -130,9 +126,9 @@ class Comparison:
 
     def _object(self, cls: Any, schema: dict[str, Any]) -> Iterator[str]:
         # By schema as well: one class may stand for several.
-        if (cls, id(schema)) in self._seen:
+        if (cls, id(schema), self.is_answer) in self._seen:
             return
-        self._seen.add((cls, id(schema)))
+        self._seen.add((cls, id(schema), self.is_answer))
         fields = {
             field.metadata.get("wire_name") or camel(field.name): field
             for field in attrs.fields(attrs.resolve_types(cls))
@@ -142,7 +138,8 @@ class Comparison:
             yield f"{cls.__name__}.{name}: {'not specified' if name in fields else 'missing here'}"
         for name in fields.keys() & schema["properties"].keys():
             required = name in schema.get("required", ())
-            if required is not (fields[name].default is attrs.NOTHING):
+            # What an answer may lack is said in the table of essentials.
+            if required is not (fields[name].default is attrs.NOTHING) and not (required and self.is_answer):
                 yield f"{cls.__name__}.{name}: {'optional' if required else 'required'} here"
             bounds = fields[name].validator
             if isinstance(bounds, Bounds) and not self.are_bounds_of(bounds, schema["properties"][name]):
@@ -173,6 +170,7 @@ def compare(spec: dict[str, Any]) -> tuple[set[str], set[str]]:
     for row in OPERATIONS:
         path = re.sub(r"{(\w+)}", lambda name: "{" + camel(name[1]) + "}", row.path)
         for model, place in content(spec["paths"][path][row.method.lower()], row):
+            comparison.is_answer = model is row.response
             found.update(comparison.differences(model, place["schema"], row.name))
     return found, comparison.reached
 
@@ -269,12 +267,10 @@ def test_examples_of_the_specification_survive_reading_and_writing(
         examples = [each["value"] for each in place.get("examples", {}).values()]
         for example in [place["example"], *examples] if "example" in place else examples:
             readable = filled_in(example)
-            if operation.name in LACKING and model is operation.response:
-                with pytest.raises(WireError) as caught:
-                    WIRE.load(readable, operation.response)
-                assert caught.value.path == LACKING[operation.name]
-            else:
-                assert comparable(WIRE.dump(WIRE.load(readable, model))) == comparable(readable)
+            written, expected = comparable(WIRE.dump(WIRE.load(readable, model))), comparable(readable)
+            if operation.name in ("get_rate_limits", "get_context_limits"):
+                written = {group: written[group] for group in expected}  # others are assumed
+            assert written == expected
 
 
 def filled_in(value: Any) -> Any:

@@ -53,7 +53,7 @@ async def test_package_brings_every_invoice_with_its_metadata(
     for invoice in invoices:
         assert invoice.xml is not None
         assert hashlib.sha256(invoice.xml).digest() == invoice.metadata.invoice_hash
-        assert invoice.metadata.invoice_number.encode() in invoice.xml
+        assert (invoice.metadata.invoice_number or "-").encode() in invoice.xml
 
 
 @pytest.mark.parametrize("compression", CompressionType)
@@ -93,6 +93,8 @@ async def test_package_is_cut_where_it_would_become_too_large(
 
     assert package is not None
     assert package.is_truncated
+    assert package.invoice_count is not None
+    assert package.size is not None
     assert 2 <= package.invoice_count < 10
     assert package.size <= 135_000  # with its metadata
     assert [invoice.metadata.ksef_number for invoice in found] == numbers[: package.invoice_count]

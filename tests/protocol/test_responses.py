@@ -348,7 +348,7 @@ def test_what_ksef_says_is_quoted_without_secrets_control_characters_and_end(sta
 
 def test_a_secret_in_the_place_of_another_value_is_not_told() -> None:
     with pytest.raises(RemoteProtocolError) as caught:
-        decipher_response(auth.GET_CHALLENGE, answer(200, {"challenge": "c", "timestamp": JWT, "timestampMs": 1}))
+        decipher_response(auth.GET_CHALLENGE, answer(200, {"challenge": "c", "timestamp": JWT, "timestampMs": JWT}))
 
     assert "eyJ" not in f"{caught.value} {vars(caught.value)}"
 

@@ -15,6 +15,7 @@ from receiving import BUYER, everything, feed_samples, settle
 from ksef_async import KsefClient, KsefToken, LocalProtocolError, Pacer
 from ksef_async.errors import RemoteProtocolError
 from ksef_async.models.invoices import DateRange, DateType, InvoiceFilters, InvoiceMetadata, InvoiceSubject, SortOrder
+from ksef_async.models.times import ServerTime
 from ksef_async.protocol.invoice_queries import narrowed
 from ksef_async.sandbox import Fault, Sandbox
 
@@ -134,5 +135,5 @@ async def test_list_goes_on_within_the_range_or_not_at_all(sandbox: Sandbox, buy
 def _dated(row: InvoiceMetadata, moment: datetime | None) -> InvoiceMetadata | None:
     if moment is None:
         return None
-    invoicing_date = type(row.permanent_storage_date).parse(moment.isoformat())
+    invoicing_date = ServerTime.parse(moment.isoformat())
     return attrs.evolve(row, invoicing_date=invoicing_date, issue_date=date(moment.year, moment.month, moment.day))

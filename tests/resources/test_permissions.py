@@ -23,7 +23,7 @@ from ksef_async.errors import InvalidFieldError, OperationFailedError
 from ksef_async.models.common import SubjectIdentifier, SubjectType
 from ksef_async.models.permission_queries import EuPermissionFilter, PermissionState, PersonPermissionFilter, Scope
 from ksef_async.models.permissions import EntityPermission, InvoicePermission, Permission
-from ksef_async.models.subjects import ForeignEntityDetails, TargetIdentifier, TargetType
+from ksef_async.models.subjects import ForeignEntityDetails, TargetIdentifier, TargetType, UnitIdentifier, UnitType
 from ksef_async.protocol.ksef_number import has_valid_internal_id
 from ksef_async.sandbox import Clock, Sandbox, Timings, sample_invoice
 from ksef_async.sandbox.subjects import Subject
@@ -95,7 +95,8 @@ async def test_employee_of_an_office_acts_while_its_client_lets_the_office_pass_
         async with client_of(sandbox, employee, sandbox.nip) as bookkeeper:
             assert await send(bookkeeper, sample_invoice(sandbox.nip))
             (received,) = [row async for row in office.permissions.received()]
-            assert (received.context_identifier.value, received.can_delegate) == (sandbox.nip, True)
+            assert received.context_identifier == UnitIdentifier(UnitType.NIP, sandbox.nip)
+            assert received.can_delegate
 
             (granted,) = [row async for row in client.permissions.of_persons()]
             await done(await client.permissions.revoke(granted.id))
@@ -133,17 +134,17 @@ async def test_administrator_of_a_unit_manages_it_but_not_the_company(sandbox: S
     context = Context(ContextType.INTERNAL_ID, unit)
     async with client_of(sandbox, Subject("Pesel", PESEL), context) as administrator:
         await done(await administrator.permissions.grant_to_person(company(OTHER), ["InvoiceRead"], "Reading", ADAM))
-        assert [row.authorized_identifier.value async for row in administrator.permissions.of_persons()] == [
-            OTHER,
-            PESEL,
+        assert [row.authorized_identifier async for row in administrator.permissions.of_persons()] == [
+            company(OTHER),
+            person(),
         ]
     async with client_of(sandbox, Subject("Pesel", PESEL), sandbox.nip) as administrator:
         with pytest.raises(LoginFailedError):
             await administrator.log_in()
     (row,) = [row async for row in client.permissions.of_subunit_administrators(unit)]
-    assert (row.subunit_name, row.subunit_identifier.value, row.permission_scope) == (
+    assert (row.subunit_name, row.subunit_identifier, row.permission_scope) == (
         "Oddział 1",
-        unit,
+        UnitIdentifier(UnitType.INTERNAL_ID, unit),
         "CredentialsManage",
     )
 

@@ -8,6 +8,7 @@ from parties import ADAM, OFFICE, OTHER, PESEL, client_of, company, done, owner_
 
 from ksef_async import BadRequestError, Context, ContextType, ForbiddenError, FormCode, KsefClient, LoginFailedError
 from ksef_async.errors import InvalidFieldError
+from ksef_async.models.permission_queries import AuthorIdentifier, AuthorType
 from ksef_async.models.testdata import CompanyKind, Subunit
 from ksef_async.sandbox import Sandbox
 from ksef_async.sandbox.subjects import Subject
@@ -82,7 +83,7 @@ async def test_permissions_are_granted_and_revoked_at_once(sandbox: Sandbox, cli
         with pytest.raises(ForbiddenError):
             await clerk.sessions.open_online(FormCode.FA3)
 
-    assert {(row.author_identifier.type, row.author_identifier.value) for row in rows} == {("System", None)}
+    assert {row.author_identifier for row in rows} == {AuthorIdentifier(AuthorType.SYSTEM)}
 
 
 async def test_members_of_a_vat_group_are_below_it(sandbox: Sandbox, client: KsefClient) -> None:

@@ -404,6 +404,7 @@ async def test_upload_window_is_told(client: KsefClient, sandbox: Sandbox) -> No
         session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
 
     opened_at = (await session.status()).date_created
+    assert opened_at is not None
     expected = opened_at + timedelta(minutes=20) * len(package.parts)
     assert abs(session.upload_until - expected) < timedelta(seconds=2)
 

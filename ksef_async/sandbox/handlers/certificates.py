@@ -62,8 +62,9 @@ _ALREADY_CERTIFIED: Final = "Klucz publiczny został już certyfikowany przez in
 async def get_certificate_limits(call: Call) -> CertificateLimits:
     """GET /certificates/limits."""
     enrollment, certificate = _limits(call)
+    is_left = bool(enrollment.remaining and certificate.remaining)
     return CertificateLimits(
-        can_request=call.caller.signature is not None and enrollment.remaining > 0 and certificate.remaining > 0,
+        can_request=call.caller.signature is not None and is_left,
         enrollment=enrollment,
         certificate=certificate,
     )

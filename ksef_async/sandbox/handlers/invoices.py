@@ -49,7 +49,7 @@ async def get_invoice(call: Call) -> Document:
     found = call.world.repository.get(number)
     if (
         found is None
-        or call.now < found.metadata.acquisition_date
+        or call.now < (found.metadata.acquisition_date or call.now)
         or not is_party(found.metadata, found.context, call.caller.context)
     ):
         raise Refusal(ErrorCode.UNKNOWN_INVOICE, f"Faktura o numerze KSeF {number} nie została znaleziona.")
@@ -60,7 +60,7 @@ async def get_invoice(call: Call) -> Document:
         )
         raise Refusal(ErrorCode.INVOICE_NOT_STORED_YET, detail)
     xml = await anyio.to_thread.run_sync(found.stored.read)
-    return Document(xml, b64encode(found.metadata.invoice_hash).decode("ascii"))
+    return Document(xml, b64encode(found.metadata.invoice_hash or b"").decode("ascii"))
 
 
 async def query_invoice_metadata(call: Call) -> InvoiceMetadataPage:
