@@ -133,7 +133,9 @@ class SessionWork:
                     self.is_spent, self.failure = True, error
                     break
                 if (reason := self._refusal(error)) is not None:
-                    self._reject(claim, reason)
+                    # An earlier answer may have been lost: KSeF refuses what it has, too. Then its list settles it.
+                    if not self.session.may_have(hashlib.sha256(claim.xml).digest()):
+                        self._reject(claim, reason)
                     return
                 tries += 1
                 # Others get through, and this one does not.
