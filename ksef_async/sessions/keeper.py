@@ -229,7 +229,9 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
         # When KSeF has decided on few of them, do not ask with every invoice.
         self._room = 2 * self._kept_bytes
         try:
-            decided = {number for session in self._sessions for number in await session.decided()}
+            undecided = {kept.session_reference_number for kept in self._kept.values() if kept.document is not None}
+            asked = [session for session in self._sessions if session.reference_number in undecided]
+            decided = {number for session in asked for number in await session.decided()}
         except KsefError:
             return  # It may be asked later; the invoice at hand is sent.
         for kept in self._kept.values():

@@ -67,6 +67,7 @@ async def accepted(session: BatchSession) -> int:
         pytest.param(Fault.html(200), id="a firewall's page with 200"),
         pytest.param(Fault.html(200, after_effect=True), id="a firewall's page, though the part is in"),
         pytest.param(Fault.html(503), id="a gateway's page"),
+        pytest.param(Fault.html(403), id="a firewall's page with 403"),
         pytest.param(Fault.empty(200), id="200 in place of 201"),
         pytest.param(Fault.server_error(), id="500"),
         pytest.param(Fault.link_refused(503, "ServerBusy"), id="storage busy"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from ksef_async import (
     SentInvoice,
     StatusCode,
 )
+from ksef_async.models.events import Event, RequestSent
 from ksef_async.protocol.ends import SEND_AGAIN_LIMIT
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.sessions.keeper import SessionKeeper
@@ -153,3 +155,43 @@ async def test_documents_that_ksef_has_decided_on_are_let_go(sandbox: Sandbox) -
     held = [each for each in kept if isinstance(each, KeptInvoice) and each.document is not None]
     assert 0 < len(held) <= 5
     assert 2 <= traffic.of("list_session_invoices") <= 3
+
+
+class Trigger:
+    """Cancels a task at the n-th request."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+        self.task: asyncio.Task[Any] | None = None
+
+    def __call__(self, event: Event) -> None:
+        if self.task is not None and isinstance(event, RequestSent):
+            self.left -= 1
+            if self.left == 0:
+                self.task.cancel()
+
+
+async def test_sending_again_leaves_no_session_open_wherever_it_is_cancelled(sandbox: Sandbox) -> None:
+    for number in itertools.count(1):
+        trigger = Trigger(number)
+        async with connected(sandbox, hook=trigger) as client:
+            await client.log_in()
+            async with client.sessions.keep_open(FormCode.FA3) as sender:
+                sandbox.faults.add("send_invoice", Fault.invoice_ends(500), times=2)
+                sent = [await sender.send(sample_invoice(sandbox.nip, f"FV/{number}/{each}")) for each in range(2)]
+            trigger.task = asyncio.ensure_future(by_all(sender, sent))
+            await asyncio.wait([trigger.task])
+            now = sandbox.clock.now()
+            codes = {session.code_at(now) for session in sandbox.world.sessions.values()}
+            assert StatusCode.OPENED not in codes, f"cancelled at request {number}"
+
+            # Whoever asks once more is told of each, and each is issued once.
+            numbers = await by_all(sender, sent)
+
+        assert len({*numbers}) == 2
+        if not trigger.task.cancelled():
+            break
+
+    issued = accepted(sandbox)
+    assert len(issued) == len({*issued}) == 2 * number
+    assert number > 5
