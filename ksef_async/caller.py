@@ -7,7 +7,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
 
@@ -75,7 +75,9 @@ class Api(Protocol):
         """Call ``operation``; `Caller.call` describes the arguments and errors."""
         ...
 
-    async def download(self, name: str, url: str, *, largest_answer: int = LARGEST_UPO) -> bytes:
+    async def download(
+        self, name: str, url: str, *, largest_answer: int = LARGEST_UPO, into: IO[bytes] | None = None
+    ) -> bytes:
         """Fetch what is behind a signed link; see `Caller.download`."""
         ...
 
@@ -207,13 +209,16 @@ class Caller:
             self.report(AnswerIncomplete.of(operation.name, unread))
         return answer
 
-    async def download(self, name: str, url: str, *, largest_answer: int = LARGEST_UPO) -> bytes:
+    async def download(
+        self, name: str, url: str, *, largest_answer: int = LARGEST_UPO, into: IO[bytes] | None = None
+    ) -> bytes:
         """Fetch what is behind a signed link and check its SHA-256; no token goes with it.
 
         Args:
             name: What it is, for errors: the link itself is a secret.
             url: As KSeF gave it.
             largest_answer: The most bytes the document may have.
+            into: A file that takes the document in place of memory; what is returned is then its beginning only.
 
         Raises:
             RemoteProtocolError: The link leads to another host, or over plain http, and is not followed; or the
@@ -222,7 +227,7 @@ class Caller:
             ApiError: The storage said no; 403 means the link has expired.
         """
         self._check_link(name, url)
-        request = build_link_request(name, url, largest_answer=largest_answer)
+        request = build_link_request(name, url, largest_answer=largest_answer, into=into)
         # The storage has no rate limits.
         return await self._persist(request, lambda response: decipher_link_response(name, response), repeat_safe=True)
 

@@ -9,6 +9,8 @@ import resource
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -347,3 +349,50 @@ async def test_headers_that_are_not_text_can_be_printed() -> None:
         response = await ask(environment)
 
     assert response.headers["x-system-warning"] == "\ufffdą"
+
+
+# --- into a file ------------------------------------------------------------------------------------------
+
+
+async def test_a_large_answer_goes_into_a_file_and_not_into_memory(tmp_path: Path) -> None:
+    piece, count = b"0123456789abcdef" * 4096, 800
+    path = tmp_path / "part"
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield head(f"Content-Length: {len(piece) * count}")
+        for _ in range(count):
+            yield piece
+
+    with path.open("w+b") as file:
+        file.write(b"what an attempt before has left" * 3_000_000)
+        async with conversing(answering_with(pieces)) as environment:
+            tracemalloc.start()
+            response = await ask(environment, into=file, largest_answer=len(piece) * count)
+            _, peak = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+
+    assert response.written is not None
+    assert response.written.size == path.stat().st_size == len(piece) * count == 52_428_800
+    assert response.written.sha256 == sha256(path.read_bytes()).digest()
+    assert response.body == (piece * 2)[:1000]
+    assert peak < 8_000_000
+
+
+async def test_an_error_does_not_go_into_the_file(tmp_path: Path) -> None:
+    with (tmp_path / "part").open("w+b") as file:
+        async with conversing(answering_with(whole(b"<html>", status="403 Forbidden"))) as environment:
+            response = await ask(environment, into=file)
+        assert file.tell() == 0
+
+    assert (response.body, response.written) == (b"<html>", None)
+
+
+async def test_a_file_that_cannot_be_written_is_none_of_the_networks_faults(tmp_path: Path) -> None:
+    (tmp_path / "part").touch()
+
+    with (tmp_path / "part").open("rb") as file:
+        async with conversing(answering_with(whole(bytes(100)))) as environment:
+            with pytest.raises(OSError, match=r"not writable|truncate|write") as caught:
+                await ask(environment, into=file)
+
+    assert not isinstance(caught.value, KsefError)

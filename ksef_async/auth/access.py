@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
+from typing import IO, TypeVar
 
 import anyio
 
@@ -195,9 +195,11 @@ class AuthorizedCaller:
             return await call()
         return await once_agreed(call, lambda error: isinstance(error, BadRequestError) and error.code == code)
 
-    async def download(self, name: str, url: str, *, largest_answer: int = LARGEST_UPO) -> bytes:
+    async def download(
+        self, name: str, url: str, *, largest_answer: int = LARGEST_UPO, into: IO[bytes] | None = None
+    ) -> bytes:
         """Fetch what is behind a signed link, without the token; see `Caller.download`."""
-        return await self.caller.download(name, url, largest_answer=largest_answer)
+        return await self.caller.download(name, url, largest_answer=largest_answer, into=into)
 
     def now(self) -> datetime:
         """What time it is at KSeF (UTC)."""

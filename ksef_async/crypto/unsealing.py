@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from mmap import mmap
 from typing import Final
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -16,7 +17,7 @@ _BLOCK: Final = 16
 _PIECE: Final = 2**20
 
 
-def decrypt_pieces(ciphertext: bytes, key: bytes, iv: bytes) -> Iterator[memoryview]:
+def decrypt_pieces(ciphertext: bytes | mmap, key: bytes, iv: bytes) -> Iterator[memoryview]:
     """The plain bytes, piece by piece; each piece must be used up before the next is asked for.
 
     Args:

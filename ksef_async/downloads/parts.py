@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import mmap
+import os
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable
@@ -25,7 +27,7 @@ __all__ = ["EXPORT_PART", "FETCHED_TOGETHER", "close_spool", "fetch_package"]
 #: What fetching a part is called in errors and events.
 EXPORT_PART: Final = "export_part"
 
-#: Parts under way at once: each is held in memory as it is fetched, and has up to 50 MB.
+#: Parts under way at once: each lies on the disk as it is fetched, and has up to 50 MB.
 FETCHED_TOGETHER: Final = 2
 
 #: A smaller package needs no file.
@@ -141,23 +143,32 @@ async def _fetch_part(
 ) -> None:
     async with together:
         link = links.of(part)
+        fetched: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # closed below
         try:
-            fetched = await api.download(EXPORT_PART, link, largest_answer=part.encrypted_part_size)
-        except ForbiddenError:
-            fresh = await links.renewed(part, link)
-            fetched = await api.download(EXPORT_PART, fresh, largest_answer=part.encrypted_part_size)
-        await anyio.to_thread.run_sync(_unseal, part, fetched, encryption, spool, offset, writing)
+            largest = part.encrypted_part_size
+            try:
+                await api.download(EXPORT_PART, link, largest_answer=largest, into=fetched)
+            except ForbiddenError:
+                fresh = await links.renewed(part, link)
+                await api.download(EXPORT_PART, fresh, largest_answer=largest, into=fetched)
+            await anyio.to_thread.run_sync(_unseal, part, fetched, encryption, spool, offset, writing)
+        finally:
+            await close_spool(fetched)
 
 
 def _unseal(
     part: PackagePart,
-    fetched: bytes,
+    file: IO[bytes],
     encryption: EncryptionInfo,
     spool: IO[bytes],
     offset: int,
     writing: threading.Lock,
 ) -> None:
-    if len(fetched) != part.encrypted_part_size or hashlib.sha256(fetched).digest() != part.encrypted_part_hash:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    # What lies on the disk is read from there as it is decrypted.
+    fetched = file.read() if size <= _IN_MEMORY else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if size != part.encrypted_part_size or hashlib.sha256(fetched).digest() != part.encrypted_part_hash:
         raise _wrong(f"part {part.ordinal_number} is not the one KSeF described", _path(part))
     digest, size = hashlib.sha256(), 0
     for piece in decrypt_pieces(fetched, encryption.symmetric_key, encryption.initialization_vector):

@@ -45,6 +45,8 @@ class AnswerBody:
         self._largest = largest
         self._encoding = encoding.strip().lower()
         self._plain = io.BytesIO()
+        #: Bytes that were collected in all, and those of them that were taken.
+        self._size = self._taken = 0
         self._received = 0
         self._members = 0
         self._decompressor: zlib._Decompress | None = None
@@ -58,8 +60,18 @@ class AnswerBody:
 
     @property
     def content(self) -> bytes:
-        """What was collected so far; after `BodyTooLargeError`, no more than the bound."""
+        """What was collected so far and not taken; after `BodyTooLargeError`, no more than the bound."""
         return self._plain.getvalue()
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes that is."""
+        return self._size - self._taken
+
+    def take(self) -> bytes:
+        """Return what was collected since the last time, and hold it no longer."""
+        content, self._plain, self._taken = self._plain.getvalue(), io.BytesIO(), self._size
+        return content
 
     def feed(self, piece: bytes) -> None:
         """Take in the next piece.
@@ -98,7 +110,7 @@ class AnswerBody:
                 self._members += 1
                 self._decompressor = zlib.decompressobj(self._window(piece))
             # One byte more than may be: that shows a body which is too large.
-            self._add(self._decompressor.decompress(piece, self._largest - self._plain.tell() + 1))
+            self._add(self._decompressor.decompress(piece, self._largest - self._size + 1))
             piece = self._decompressor.unconsumed_tail or self._decompressor.unused_data
 
     def _window(self, piece: bytes) -> int:
@@ -108,7 +120,7 @@ class AnswerBody:
         return zlib.MAX_WBITS if piece[0] & 0x0F == 8 else -zlib.MAX_WBITS
 
     def _add(self, plain: bytes) -> None:
-        room = self._largest - self._plain.tell()
-        self._plain.write(plain[:room] if len(plain) > room else plain)
+        room = self._largest - self._size
+        self._size += self._plain.write(plain[:room] if len(plain) > room else plain)
         if len(plain) > room:
             raise BodyTooLargeError

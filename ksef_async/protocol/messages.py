@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO
 
 import attrs
 
 from ..operations.operation import LARGEST_JSON
 
-__all__ = ["FileBody", "RawRequest", "RawResponse"]
+__all__ = ["FileBody", "RawRequest", "RawResponse", "WrittenBody"]
 
 
 @attrs.frozen(kw_only=True)
@@ -35,6 +36,18 @@ class RawRequest:
     body: bytes | FileBody | None = attrs.field(default=None, repr=False)
     #: The most bytes the answer may have, decompressed, where it is one of success.
     largest_answer: int = LARGEST_JSON
+    #: A file that takes the body of an answer of success, from the file's beginning, so that memory need not.
+    into: IO[bytes] | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class WrittenBody:
+    """What was written to `RawRequest.into`."""
+
+    #: Bytes.
+    size: int
+    #: Of all of them (32 bytes).
+    sha256: bytes
 
 
 @attrs.frozen(kw_only=True)
@@ -45,6 +58,8 @@ class RawResponse:
     #: Names in lower case.
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     body: bytes = attrs.field(default=b"", repr=False)
+    #: Where the body went to `RawRequest.into`; ``body`` is then no more than its beginning.
+    written: WrittenBody | None = None
 
     @property
     def content_type(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import quote, urlencode
 
 import attrs
@@ -95,9 +95,13 @@ def with_bearer(request: RawRequest, token: str | None) -> RawRequest:
     return attrs.evolve(request, headers={**request.headers, "Authorization": f"Bearer {token}"})
 
 
-def build_link_request(name: str, url: str, *, largest_answer: int = LARGEST_UPO) -> RawRequest:
+def build_link_request(
+    name: str, url: str, *, largest_answer: int = LARGEST_UPO, into: IO[bytes] | None = None
+) -> RawRequest:
     """The request that follows a signed link: the signature is the only credential, so no bearer goes with it."""
-    return RawRequest(operation=name, method="GET", url=url, headers=_USER_AGENT, largest_answer=largest_answer)
+    return RawRequest(
+        operation=name, method="GET", url=url, headers=_USER_AGENT, largest_answer=largest_answer, into=into
+    )
 
 
 def build_upload_request(name: str, link: PartUploadRequest, body: FileBody) -> RawRequest:

@@ -211,13 +211,16 @@ def _check_hash(name: str, response: RawResponse, *, required: bool = False) -> 
     declared = response.headers.get("x-ms-meta-hash")
     if declared is None and not required:
         return response.body
-    actual = b64encode(hashlib.sha256(response.body).digest()).decode("ascii")
+    written = response.written
+    digest = hashlib.sha256(response.body).digest() if written is None else written.sha256
+    actual = b64encode(digest).decode("ascii")
     if declared != actual:
         problem = (
             "without its SHA-256" if declared is None else f"whose SHA-256 is {actual}, not {quote(declared, 100)}"
         )
+        size = len(response.body) if written is None else written.size
         raise RemoteProtocolError(
-            f"{name}: KSeF sent a document of {len(response.body)} bytes {problem}; it must not be trusted.",
+            f"{name}: KSeF sent a document of {size} bytes {problem}; it must not be trusted.",
             operation=name,
             path="x-ms-meta-hash",
             # It may come whole the next time.

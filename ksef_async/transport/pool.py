@@ -24,7 +24,7 @@ from ..protocol.messages import FileBody, RawRequest, RawResponse
 from .failures import failure_of, proxy_wants_a_password
 from .files import FilePayload, payload_of
 from .proxies import Proxies, Proxy
-from .reading import read_body
+from .reading import FileNotWrittenError, read_body
 from .tls import tls_context
 
 __all__ = ["AiohttpTransport", "Transport"]
@@ -98,7 +98,7 @@ class AiohttpTransport:
             RemoteProtocolError: The answer is larger than `RawRequest.largest_answer`, or compressed in a way that
                 was not asked for; the address, which KSeF gave, cannot be used.
             LocalProtocolError: The file to be sent is shorter than it should be; a header has a line break in it.
-            OSError: The file to be sent cannot be read.
+            OSError: The file to be sent cannot be read, or that for the answer cannot be written.
         """
         # A pool of the caller's does not tell how far a request came.
         progress = {"was_sent": not self._owned}
@@ -154,9 +154,11 @@ class AiohttpTransport:
             ) as response:
                 if response.status == 407 and proxy is not None:
                     raise proxy_wants_a_password(request.operation, proxy)
-                body = await read_body(request, response, limit)
+                body, written = await read_body(request, response, limit)
                 lower = {name.lower(): _readable(value) for name, value in response.headers.items()}
-                return RawResponse(status=response.status, headers=lower, body=body)
+                return RawResponse(status=response.status, headers=lower, body=body, written=written)
+        except FileNotWrittenError as error:
+            raise error.reason from None
         # Not all that aiohttp's parsers raise is of its own kinds.
         except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, ArithmeticError, LookupError) as error:
             failure = self._failure(error, request, progress)
