@@ -11,7 +11,6 @@ from ..caller import Api
 from ..errors import ExportFailedError, ProcessingError
 from ..models.invoices import ExportStatus, InvoicePackage
 from ..models.keys import EncryptionInfo
-from ..models.packages import CompressionType
 from ..operations.invoices import GET_EXPORT_STATUS
 from ..polling import Cadence
 from ..protocol.lifecycle import ExportStatusCode
@@ -150,9 +149,7 @@ class Export(OperationHandle[ExportStatus]):
     @staticmethod
     def _described(seen: ExportStatus) -> InvoicePackage:
         # Where nothing was found, KSeF need not say so.
-        return seen.package or InvoicePackage(
-            invoice_count=0, size=0, parts=(), is_truncated=False, compression_type=CompressionType.ZIP
-        )
+        return seen.package or InvoicePackage(parts=(), is_truncated=False)
 
     def _failed(self, message: str, seen: ExportStatus) -> ProcessingError:
         if seen.status.code == ExportStatusCode.DECRYPTION_ERROR:

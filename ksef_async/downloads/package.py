@@ -16,7 +16,6 @@ from ..errors import RemoteProtocolError
 from ..models.events import AnswerIncomplete, Event
 from ..models.invoices import InvoiceMetadata, InvoicePackage
 from ..protocol.file_names import file_name
-from ..protocol.wire import WIRE
 from .archives import Archive, open_archive
 from .limits import UnpackLimits
 from .metadata import Row, read_metadata
@@ -175,7 +174,7 @@ class DownloadedPackage:
                 unknown -= 1
                 if unknown < 0:
                     raise _wrong(f"has a document {number} that nothing is told of")
-                told = WIRE.load({"ksefNumber": number}, InvoiceMetadata)
+                told = InvoiceMetadata(ksef_number=number)
             elif not _fits(xml, told.invoice_hash):
                 raise _wrong(f"has a document {number} that is not the one its metadata is about")
             yield ExportedInvoice(told, xml)
