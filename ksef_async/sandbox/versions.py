@@ -68,8 +68,8 @@ REQUEST_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     "override_rate_limits": {"rateLimits.collectiveIdentifier": "2.9.0"},
 }
 
-_COLLECTIVE: Final = {"CollectiveIdentifierManage": "2.9.0"}
-_TOKEN: Final = {"Introspection": "2.1.2", **_COLLECTIVE}
+_COLLECTIVE: Final[Mapping[str, str]] = {"CollectiveIdentifierManage": "2.9.0"}
+_TOKEN: Final[Mapping[str, str]] = {"Introspection": "2.1.2", **_COLLECTIVE}
 _CURRENCIES: Final = dict.fromkeys(("CNH", "SLE", "VED", "XTS", "ZWG"), "2.9.0")
 
 #: Values of answers, likewise.
