@@ -384,7 +384,7 @@ class Caller:
         started = anyio.current_time()
         try:
             response = await self._transport.send(request)
-        except TransportError as error:
+        except (TransportError, RemoteProtocolError) as error:
             seconds = anyio.current_time() - started
             self.report(RequestFailed(operation=name, attempt=attempt, error=error, seconds=seconds))
             raise

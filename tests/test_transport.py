@@ -14,7 +14,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from clients import connected
+from clients import ONCE, connected
 from raw_server import Conversation, answering_with, conversing, read_head
 
 from ksef_async import (
@@ -25,7 +25,9 @@ from ksef_async import (
     RemoteProtocolError,
     TransportError,
 )
-from ksef_async.models.events import Event, RequestSent
+from ksef_async.caller import Caller
+from ksef_async.models.events import Event, RequestFailed, RequestSent
+from ksef_async.operations.auth import GET_CHALLENGE
 from ksef_async.protocol.bodies import UnreadableBodyError
 from ksef_async.protocol.messages import RawRequest, RawResponse
 from ksef_async.sandbox import Fault, Sandbox
@@ -292,6 +294,18 @@ async def test_each_attempt_that_arrives_is_told_to_the_hook(sandbox: Sandbox) -
         await client.limits.context()
 
     assert sum(isinstance(event, RequestSent) for event in events) == sandbox.world.recent.request_count - before == 2
+
+
+async def test_an_answer_beyond_its_bound_is_told_to_the_hook_as_lost() -> None:
+    events: list[Event] = []
+
+    async with conversing(answering_with(whole(bytes(16_000_001)))) as environment:
+        transport = AiohttpTransport()
+        with pytest.raises(RemoteProtocolError, match="more than 16,000,000 bytes"):
+            await Caller(environment, transport, retry=ONCE, hook=events.append).call(GET_CHALLENGE)
+        await transport.aclose()
+
+    assert [type(event) for event in events] == [RequestSent, RequestFailed]
 
 
 async def test_middlewares_of_a_borrowed_pool_stay_in_use() -> None:
