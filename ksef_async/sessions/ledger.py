@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Collection
 import anyio
 import attrs
 
-from ..errors import BadRequestError
+from ..errors import BadRequestError, RemoteProtocolError
 from ..models.sessions import InvoiceStatusInfo, SessionInvoice, SessionInvoicePage
+from ..operations.sessions import LIST_SESSION_INVOICES
 from ..paging import check_leads_on
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import is_success, is_terminal
@@ -68,21 +69,36 @@ class Ledger:
             return set()
         return {number for number, invoice in self.invoices.items() if invoice.invoice_hash == invoice_hash}
 
-    def may_hide_an_invoice(self, known: Collection[str]) -> bool:
-        """Return whether there is a row that may be any invoice: it cannot be read, or has no SHA-256.
+    def check_absence(self, known: Collection[str]) -> None:
+        """Make sure that what is not listed is not at KSeF.
 
         Args:
-            known: Reference numbers of which the document is known without that.
+            known: Reference numbers of which the document is known without a SHA-256.
+
+        Raises:
+            RemoteProtocolError: There is a row that may be any invoice: it cannot be read, or has no SHA-256.
         """
-        return any(page.left_out for page in self._pages) or any(
-            invoice.invoice_hash is None and reference_number not in known
+        if any(page.left_out for page in self._pages) or self.without_hash(known):
+            raise RemoteProtocolError(
+                "KSeF lists invoices of the session in a way that does not tell which they are, so one that is not "
+                "found may be there all the same.",
+                operation=LIST_SESSION_INVOICES.name,
+                path="$.invoices",
+                maybe_delivered=True,
+            )
+
+    def without_hash(self, known: Collection[str]) -> list[str]:
+        """Return the reference numbers listed without a SHA-256, except those in ``known``."""
+        return [
+            reference_number
             for reference_number, invoice in self.invoices.items()
-        )
+            if invoice.invoice_hash is None and reference_number not in known
+        ]
 
     def note(self, invoice: SessionInvoice) -> None:
         """Remember what KSeF said of an invoice elsewhere; what is final stays as it is."""
         known = self.invoices.get(invoice.reference_number)
-        if known is None or not is_settled(known):
+        if known is None or known.invoice_hash is None or not is_settled(known):
             if invoice.invoice_hash is None and known is not None:
                 invoice = attrs.evolve(invoice, invoice_hash=known.invoice_hash)
             self.invoices[invoice.reference_number] = attrs.evolve(

@@ -39,6 +39,8 @@ OUTCOME_CADENCE = Cadence(interval=0.25, factor=1.5, longest=10.0, deadline=300.
 #: The most KSeF gives at once: a budget counts pages, not rows.
 LARGEST_PAGE = 1000
 
+#: Invoices without a SHA-256 that are asked about one by one.
+_MOST_ASKED = 20
 #: 1,200 single looks an hour are granted, and 200 pages; 120 and 20 a minute.
 _LOOKS_A_PAGE = 6
 
@@ -96,8 +98,11 @@ class Tracker:
                 found = self.ledger.by_hash.get(invoice_hash)
             if found is not None:
                 return found
-        self._check_certain()
-        return None
+        await self._ask_for_hashes()
+        found = next(iter(self.ledger.references_of(invoice_hash) - {*(but or ())}), None)
+        if found is None:
+            self.ledger.check_absence(self.sent)
+        return found
 
     async def find_all(self, invoice_hashes: Collection[bytes]) -> dict[bytes, str]:
         """As `find`, for many at once: the reference numbers of those that KSeF has taken in."""
@@ -109,19 +114,16 @@ class Tracker:
             found = {digest: listed[digest] for digest in invoice_hashes if digest in listed}
             if len(found) == len(invoice_hashes):
                 return found
-        self._check_certain()
+        await self._ask_for_hashes()
+        found = {digest: listed[digest] for digest in invoice_hashes if digest in (listed := self.ledger.by_hash)}
+        if len(found) < len(invoice_hashes):
+            self.ledger.check_absence(self.sent)
         return found
 
-    def _check_certain(self) -> None:
-        """Raise where what is not found in KSeF's list may be in it all the same."""
-        if self.ledger.may_hide_an_invoice(self.sent):
-            raise RemoteProtocolError(
-                f"Session {self._session}: KSeF lists invoices in a way that does not tell which they are, so one that "
-                "is not found may be there all the same.",
-                operation=LIST_SESSION_INVOICES.name,
-                path="$.invoices",
-                maybe_delivered=True,
-            )
+    async def _ask_for_hashes(self) -> None:
+        """Ask one by one about the first invoices that KSeF lists without a SHA-256."""
+        for reference_number in self.ledger.without_hash(self.sent)[:_MOST_ASKED]:
+            self.ledger.note(await self._look(reference_number))
 
     async def outcome(self, reference_number: str, cadence: Cadence) -> Outcome:
         """Wait until KSeF has decided on one invoice.
