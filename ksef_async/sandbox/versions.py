@@ -70,7 +70,7 @@ REQUEST_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
 
 _COLLECTIVE: Final[Mapping[str, str]] = {"CollectiveIdentifierManage": "2.9.0"}
 _TOKEN: Final[Mapping[str, str]] = {"Introspection": "2.1.2", **_COLLECTIVE}
-_CURRENCIES: Final = dict.fromkeys(("CNH", "SLE", "VED", "XTS", "ZWG"), "2.9.0")
+_CURRENCIES: Final[dict[str, str]] = dict.fromkeys(("CNH", "SLE", "VED", "XTS", "ZWG"), "2.9.0")
 
 #: Values of answers, likewise.
 ANSWER_VALUES: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
