@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from typing import Final
 
 import anyio
 import attrs
@@ -15,6 +16,8 @@ from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import is_success, is_terminal
 
 __all__ = ["Ledger", "is_settled"]
+
+_HASH_SIZE: Final = 32
 
 
 def is_settled(invoice: SessionInvoice) -> bool:
@@ -97,6 +100,9 @@ class Ledger:
 
     def note(self, invoice: SessionInvoice) -> None:
         """Remember what KSeF said of an invoice elsewhere; what is final stays as it is."""
+        if len(invoice.invoice_hash or b"") != _HASH_SIZE:
+            # It tells no more than none.
+            invoice = attrs.evolve(invoice, invoice_hash=None)
         known = self.invoices.get(invoice.reference_number)
         if known is None or known.invoice_hash is None or not is_settled(known):
             if invoice.invoice_hash is None and known is not None:

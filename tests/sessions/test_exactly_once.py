@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, suppress
 from typing import Any
 
 import anyio
@@ -344,3 +344,52 @@ async def test_outcomes_wait_for_what_ksef_does_not_list_yet(sandbox: Sandbox, s
     outcomes = [outcome.reference_number async for outcome in session.outcomes()]
 
     assert outcomes == [first.reference_number, second.reference_number]
+
+
+def rows_changed(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Fault:
+    """The list of a session whose every row is changed on the way."""
+
+    def changed(body: bytes) -> bytes:
+        page = orjson.loads(body)
+        return orjson.dumps(page | {"invoices": [change(row) for row in page["invoices"]]})
+
+    return Fault.answer_becomes(body=changed)
+
+
+ODD_ROWS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "without SHA-256": lambda row: {name: value for name, value in row.items() if name != "invoiceHash"},
+    "with a SHA-256 of another length": lambda row: row | {"invoiceHash": "AAAA"},
+    "unreadable": lambda row: {"ordinalNumber": row["ordinalNumber"]},
+}
+
+
+@pytest.mark.parametrize("odd", ODD_ROWS.values(), ids=ODD_ROWS)
+async def test_row_that_does_not_tell_which_invoice_it_is_settles_no_doubt(
+    sandbox: Sandbox, session: OnlineSession, odd: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    sandbox.faults.add("list_session_invoices", rows_changed(odd), times=1000)
+    sandbox.faults.add("send_invoice", Fault.drop_after())
+    with suppress(KsefError):
+        await session.send(sample_invoice(sandbox.nip))
+    assert len([*sandbox.world.invoices()]) == 1
+    sandbox.faults.clear()
+
+    sent = await session.send(sample_invoice(sandbox.nip))
+
+    assert [invoice.reference_number for invoice in sandbox.world.invoices()] == [sent.reference_number]
+
+
+async def test_row_that_lacks_something_does_not_sink_the_others(sandbox: Sandbox, session: OnlineSession) -> None:
+    sent = [await session.send(sample_invoice(sandbox.nip, f"FV/{number}")) for number in range(3)]
+
+    def second_is_odd(row: dict[str, Any]) -> dict[str, Any]:
+        if row["ordinalNumber"] != 2:
+            return row
+        return {name: value for name, value in row.items() if name not in ("invoiceHash", "ordinalNumber")}
+
+    sandbox.faults.add("list_session_invoices", rows_changed(second_is_odd), times=1000)
+
+    outcomes = [outcome async for outcome in session.outcomes()]
+
+    assert {outcome.reference_number for outcome in outcomes} == {each.reference_number for each in sent}
+    assert {outcome.invoice_hash for outcome in outcomes} == {each.invoice_hash for each in sent}
