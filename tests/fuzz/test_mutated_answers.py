@@ -42,7 +42,7 @@ SHARDS = int(os.environ.get("FUZZ_SHARDS", "1"))
 #: Flows between two fresh sandboxes: what a world has taken in slows it down.
 FLOWS_A_WORLD = 150
 #: Answers changed in one flow.
-MOST_IN_A_FLOW = 30
+MOST_IN_A_FLOW = 40
 #: Seconds of virtual time: the longest that a flow may take. The journal waits out every lock-out, an hour each.
 LONGEST = 36 * 3600.0
 #: Megabytes by which the process may grow: the longest answer that is read has 64 MB, compressed or not.
@@ -191,7 +191,7 @@ async def test_whatever_answers_it_is_right_or_one_of_our_errors(
                 bench.number += 1
                 own = chance.randrange(2**32)
                 trouble.chance, bench.chance = random.Random(own), random.Random(own)
-                trouble.rate = trouble.chance.choice((0.03, 0.1, 0.3, 0.6))
+                trouble.rate = trouble.chance.choice((0.05, 0.2, 0.4, 0.7))
                 trouble.lies = trouble.chance.random() < 0.5
                 trouble.done.clear()
                 bench.is_honest = not trouble.lies
