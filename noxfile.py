@@ -77,10 +77,11 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session(python="3.12")
 def fuzz(session: nox.Session) -> None:
-    """100,000 changed answers under whole flows, with a new seed each time; it is printed. A quarter of an hour."""
+    """100,000 changed answers under whole flows, with a new seed each time; it is printed. Takes half an hour."""
     session.install("-e", ".", *group("test"))
     seed = str(random.randrange(1, 2**32))
     environment = {"FUZZ_MUTATIONS": "100000", "FUZZ_SHARDS": "10", "FUZZ_SEED": seed, **os.environ}
+    session.log(f"seed {environment['FUZZ_SEED']}")
     # Records of a million events would be kept until the test is over.
     session.run("pytest", "-p", "no:logging", *PARALLEL, "-s", "tests/fuzz", *session.posargs, env=environment)
 
