@@ -39,7 +39,10 @@ class _Queue:
         self.limit = limit
         self.margin = margin
         self.windows = [window for window in zip(attrs.astuple(limit), _SECONDS, strict=True) if window[0] != UNLIMITED]
-        self.starts: deque[float] = deque(maxlen=max((calls for calls, _ in self.windows), default=1))
+        # Not so many only as the largest window takes: those that wait for their turn may give it back, and what they
+        # had pushed out would be missing.
+        self.starts: deque[float] = deque()
+        self._kept_for = max((seconds + margin for _, seconds in self.windows), default=0.0)
         self.blocked_until = -math.inf
 
     def earliest(self, now: float) -> float:
@@ -51,6 +54,11 @@ class _Queue:
             if len(starts) >= calls:
                 earliest = max(earliest, starts[-calls] + seconds + self.margin)
         return earliest
+
+    def forget(self, now: float) -> None:
+        """Drop the calls that no window holds any more, but the last: others come after it."""
+        while len(self.starts) > 1 and self.starts[0] + self._kept_for <= now:
+            self.starts.popleft()
 
     def remaining(self, now: float) -> RateLimit:
         left = [
@@ -135,6 +143,7 @@ class Pacer:
     def reserve(self, operation: Operation[Any, Any], now: float) -> float:
         """The time, not before ``now``, at which a call may start; it is taken from then on."""
         queue = self._queue(_key(operation))
+        queue.forget(now)
         start = queue.earliest(now)
         queue.starts.append(start)
         return start

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +12,7 @@ from ksef_async.operations import RateGroup
 from ksef_async.operations.auth import REVOKE_CURRENT_LOGIN
 from ksef_async.operations.limits import GET_RATE_LIMITS
 from ksef_async.operations.sessions import CLOSE_ONLINE_SESSION, GET_INVOICE_UPO, GET_SESSION_STATUS, SEND_INVOICE
-from ksef_async.protocol.pacing import Pacer
+from ksef_async.protocol.pacing import UNLIMITED_RATES, AddressBudget, Pacer
 
 WINDOWS = ((1.0, "per_second"), (60.0, "per_minute"), (3600.0, "per_hour"))
 
@@ -106,3 +109,75 @@ def test_adopted_limits_count_what_went_before() -> None:
     pacer.adopt(attrs.evolve(PRODUCTION_LIMITS, invoice_send=RateLimit(12, UNLIMITED, UNLIMITED)))
 
     assert [pacer.reserve(SEND_INVOICE, 0.0) for _ in range(3)] == [0.5, 0.5, 1.25]
+
+
+def test_calls_that_wait_for_their_turn_keep_it_when_more_is_granted() -> None:
+    pacer = Pacer()
+    starts = [pacer.reserve(SEND_INVOICE, 0.0) for _ in range(31)]
+
+    pacer.adopt(UNLIMITED_RATES)
+
+    assert starts[-1] == 60.25
+    assert pacer.reserve(SEND_INVOICE, 1.0) == 60.25
+    assert pacer.reserve(GET_SESSION_STATUS, 1.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("age", "counts"),
+    [
+        pytest.param(0.5, True, id="in the last second"),
+        pytest.param(59.0, True, id="in the last minute"),
+        pytest.param(61.0, True, id="in the last hour"),
+        pytest.param(3600.125, True, id="within the margin"),
+        pytest.param(3600.25, False, id="over"),
+    ],
+)
+def test_history_tells_of_every_call_that_still_counts(age: float, counts: bool) -> None:
+    pacer = Pacer()
+    pacer.reserve(SEND_INVOICE, 1000.0)
+
+    assert pacer.history(1000.0 + age) == ({"invoiceSend": [age]} if counts else {})
+
+
+def test_hour_that_another_process_has_used_up_is_waited_for() -> None:
+    first, second = Pacer(), Pacer()
+    starts = [first.reserve(SEND_INVOICE, 0.0) for _ in range(180)]
+    now = starts[-1] + 600.0
+    second.reserve(SEND_INVOICE, 7.0)
+
+    second.remember(first.history(now), 7.0)
+
+    # 181 have started: the next may when the second of them is an hour old.
+    assert second.reserve(SEND_INVOICE, 7.0) == pytest.approx(7.0 + starts[1] + 3600.25 - now)
+
+
+def test_address_without_a_limit_lets_every_call_go() -> None:
+    budget = AddressBudget(UNLIMITED_RATES)
+
+    assert [budget.reserve(SEND_INVOICE, 5.0) for _ in range(200)] == [5.0] * 200
+
+
+def test_turns_given_back_make_no_room_in_a_full_window() -> None:
+    pacer = Pacer()
+    taken = [pacer.reserve(SEND_INVOICE, 0.0) for _ in range(180)]
+
+    for _ in range(20):
+        turn = pacer.reserve(SEND_INVOICE, 1000.0)
+        assert turn == taken[0] + 3600.25
+        pacer.release(SEND_INVOICE, turn)
+
+    assert pacer.remaining(RateGroup.INVOICE_SEND, 1000.0).per_hour == 0
+
+
+@pytest.mark.parametrize("pacer", [Pacer(), Pacer.unlimited()], ids=["limited", "unlimited"])
+def test_calls_that_no_longer_count_are_not_kept(pacer: Pacer) -> None:
+    tracemalloc.start()
+    try:
+        for number in range(20_000):
+            pacer.reserve(GET_SESSION_STATUS, number * 4.0)
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    # Those of an hour are 900, of 32 bytes each.
+    assert size < 200_000
