@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 import pytest
+from virtual_time import VirtualTimeLoop
 
 from ksef_async import Cadence, StatusInfo, WaitTimeoutError
 from ksef_async.polling import wait_until
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
 
 
 @pytest.mark.parametrize(
@@ -81,3 +89,25 @@ async def test_error_of_a_look_is_raised_as_it_is() -> None:
 
     with pytest.raises(OSError, match="broken"):
         await wait_until(look, lambda _: True, Cadence(interval=0), what="X", status=lambda seen: seen)
+
+
+@pytest.mark.parametrize(
+    ("cadence", "expected"),
+    [
+        pytest.param(Cadence(), [0, 0.2, 0.6, 1.4, 3.0, 6.2, 11.2, 16.2], id="longer and longer, up to the longest"),
+        pytest.param(Cadence(first_look=3, interval=1, factor=1), [3, 4, 5, 6, 7, 8, 9, 10], id="not at once"),
+        pytest.param(Cadence(interval=600, longest=900), [0, 600, 1500, 2400, 3300, 4200, 5100, 6000], id="rarely"),
+    ],
+)
+async def test_looks_are_made_as_often_as_the_cadence_says(cadence: Cadence, expected: list[float]) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    looks: list[float] = []
+
+    async def look() -> StatusInfo:
+        looks.append(loop.time() - began)
+        return StatusInfo(100 if len(looks) < 8 else 200, "d")
+
+    await wait_until(look, lambda seen: seen.code >= 200, cadence, what="X", status=lambda seen: seen)
+
+    assert looks == pytest.approx(expected, abs=0.05)

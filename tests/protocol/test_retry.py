@@ -111,3 +111,17 @@ def test_deadline_ends_everything() -> None:
     assert delay(SERVER, elapsed=179.0, chance=1.0) == 0.5
     assert delay(SERVER, elapsed=180.0, chance=1.0) is None
     assert delay(limited(30.0), elapsed=160.0) is None
+
+
+def test_last_attempt_may_start_when_the_deadline_is_reached() -> None:
+    assert delay(SERVER, elapsed=179.5, chance=1.0) == 0.5
+    assert delay(limited(30.0), elapsed=150.0, chance=0.0) == 30.0
+
+
+@pytest.mark.parametrize("attempt", [6, 7, 100, 10**9])
+def test_pauses_stop_growing(attempt: int) -> None:
+    policy = RetryPolicy(attempts=10**10)
+
+    pause = delay_before_retry(policy, SERVER, repeat_safe=True, attempt=attempt, elapsed=0.0, chance=Certain(1.0))
+
+    assert pause == 15.0

@@ -32,6 +32,7 @@ from ksef_async.caller import Caller
 from ksef_async.keys import PublicKeys
 from ksef_async.protocol.messages import RawRequest, RawResponse
 from ksef_async.protocol.pacing import Pacer
+from ksef_async.protocol.retry import RetryPolicy
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 
 
@@ -393,3 +394,19 @@ async def test_row_that_lacks_something_does_not_sink_the_others(sandbox: Sandbo
 
     assert {outcome.reference_number for outcome in outcomes} == {each.reference_number for each in sent}
     assert {outcome.invoice_hash for outcome in outcomes} == {each.invoice_hash for each in sent}
+
+
+async def test_pauses_lie_between_the_attempts_to_send(sandbox: Sandbox) -> None:
+    patient = RetryPolicy(attempts=4, first_pause=10_000, longest_pause=10_000, deadline=1e9)
+    loop = asyncio.get_running_loop()
+    async with (
+        connected(sandbox, retry=patient, answer_timeout=1e6) as client,
+        await client.sessions.open_online(FormCode.FA3) as session,
+    ):
+        sandbox.faults.add("send_invoice", Fault.drop_before(), times=3)
+        began = loop.time()
+        await session.send(sample_invoice(sandbox.nip))
+
+    # Three pauses at random, of up to ten thousand seconds each; looking for it takes seconds.
+    assert 60.0 < loop.time() - began < 30_060.0
+    assert len([*sandbox.world.invoices()]) == 1

@@ -4,11 +4,13 @@ import asyncio
 import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 from clients import connected
+from virtual_time import VirtualTimeLoop
 
 from ksef_async import Cadence, FormCode, KsefClient, ServerError, StatusCode, Transition, WaitTimeoutError
 from ksef_async.models.common import StatusInfo
@@ -19,6 +21,11 @@ from ksef_async.sessions.transitions import SessionHistory, Transitions
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 REFERENCE = "20250625-SO-2C3E6C8000-B675CF5D68-07"
 AT_ONCE = Cadence(interval=0)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
 
 
 def status(code: int, count: int = 0) -> SessionStatus:
@@ -36,9 +43,11 @@ class Script:
     def __init__(self, *codes: int | Exception) -> None:
         self._codes: Iterator[int | Exception] = itertools.chain(codes, itertools.repeat(codes[-1]))
         self.looks = 0
+        self.looked_at: list[float] = []
 
     async def __call__(self) -> SessionStatus:
         self.looks += 1
+        self.looked_at.append(asyncio.get_running_loop().time())
         await anyio.lowlevel.checkpoint()
         code = next(self._codes)
         if isinstance(code, Exception):
@@ -163,3 +172,37 @@ async def test_every_state_can_be_seen(still_sandbox: Sandbox) -> None:
         seen += [transition async for transition in transitions]
 
     assert changes(seen) == [(None, 100), (100, 170), (170, 200)]
+
+
+async def test_pauses_between_looks_grow_until_something_changes() -> None:
+    script = Script(100, 100, 100, 170, 170, 170, 200)
+    began = asyncio.get_running_loop().time()
+
+    await _drain(Transitions(SessionHistory(script), REFERENCE, Cadence(interval=1, factor=2, longest=60)))
+
+    looked_at = [moment - began for moment in script.looked_at]
+    assert looked_at == pytest.approx([0, 1, 3, 7, 8, 10, 14], abs=0.05)
+
+
+async def test_listener_that_comes_later_waits_for_the_next_look_only() -> None:
+    script = Script(100, 170, 200)
+    history = SessionHistory(script)
+    cadence = Cadence(interval=10, factor=1, longest=10)
+    began = asyncio.get_running_loop().time()
+    await anext(Transitions(history, REFERENCE, cadence))
+
+    await anyio.sleep(4)
+    await _drain(Transitions(history, REFERENCE, cadence))
+
+    assert [moment - began for moment in script.looked_at] == pytest.approx([0, 10, 20], abs=0.05)
+
+
+async def test_what_is_seen_after_the_end_changes_nothing() -> None:
+    history = SessionHistory(Script(100, 440, 200))
+    await _drain(Transitions(history, REFERENCE, AT_ONCE))
+
+    await history.look()
+
+    assert changes(history.transitions) == [(None, 100), (100, 440)]
+    assert history.last is not None
+    assert history.last.status.code == 440
