@@ -86,6 +86,14 @@ def fuzz(session: nox.Session) -> None:
     session.run("pytest", "-p", "no:logging", *PARALLEL, "-s", "tests/fuzz", *session.posargs, env=environment)
 
 
+@nox.session(python="3.11")
+def mutants(session: nox.Session) -> None:
+    """Which small changes of the code no test notices: MUTANTS of them (200), see ``tests/mutation/__main__.py``."""
+    session.install("-e", ".", *group("test"))
+    session.chdir("tests")
+    session.run("python", "-m", "mutation", *session.posargs)
+
+
 @nox.session(python="3.12")
 def durable(session: nox.Session) -> None:
     """2,000 invoices, ten kills, on SQLite and PostgreSQL; then 1,000 companies in one process."""
