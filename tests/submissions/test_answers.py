@@ -70,8 +70,9 @@ async def test_answer_to_a_close_of_any_kind_closes(sqlite_url: str, sandbox: Sa
     assert left_open(sandbox) == []
 
 
-async def test_opening_of_another_number_is_one(sqlite_url: str, sandbox: Sandbox) -> None:
-    sandbox.faults.add("open_online_session", Fault.answer_becomes(200))
+@pytest.mark.parametrize("fault", [Fault.answer_becomes(200), Fault.fields_missing("validUntil")])
+async def test_opening_that_can_be_read_is_one(sqlite_url: str, sandbox: Sandbox, fault: Fault) -> None:
+    sandbox.faults.add("open_online_session", fault)
 
     await deliver(sandbox, sqlite_url)
 
