@@ -40,11 +40,11 @@ from .operations import Bearer, Operation
 from .operations.operation import LARGEST_UPO
 from .protocol.messages import FileBody, RawRequest, RawResponse
 from .protocol.pacing import Pacer
+from .protocol.reading import Assumed, Unread
 from .protocol.requests import Query, build_link_request, build_request, build_upload_request, with_bearer
 from .protocol.responses import decipher_link_response, decipher_response, decipher_upload_response
 from .protocol.retry import RetryPolicy, delay_before_retry, may_be_outdated, may_have_taken_effect
 from .protocol.server_time import ServerClock
-from .protocol.wire import Unread
 from .quoting import quote
 from .transport import Transport
 
@@ -206,7 +206,8 @@ class Caller:
             bearer=FixedToken(bearer) if isinstance(bearer, str) else bearer,
         )
         if unread:
-            self.report(AnswerIncomplete.of(operation.name, unread))
+            is_assumed = all(isinstance(each, Assumed) for each in unread)
+            self.report(AnswerIncomplete.of(operation.name, unread, is_assumed=is_assumed))
         return answer
 
     async def download(

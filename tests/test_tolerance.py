@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,7 +26,7 @@ from ksef_async import (
     SessionFilter,
     SessionType,
 )
-from ksef_async.models.events import Event
+from ksef_async.models.events import Event, log_level
 from ksef_async.packing import pack
 from ksef_async.protocol.pacing import AddressBudget, Pacer
 from ksef_async.protocol.planning import plan
@@ -73,6 +74,8 @@ async def test_limits_of_an_older_version_are_productions_where_it_has_none(sand
     assert adopted.overall == PRODUCTION_LIMITS.overall
     assert granted.collective_identifier.max_invoices == 500
     assert parts_of(events) == [*(f"$.{group}" for group in YOUNGER), "$.collectiveIdentifier"]
+    # Nothing is wrong, so nobody is warned.
+    assert {log_level(event) for event in events if isinstance(event, AnswerIncomplete)} == {logging.INFO}
 
 
 @pytest.mark.parametrize("value", [-2, 0, 2**31, 10**30, "60", 1.5, True, None, [], {}])
@@ -188,6 +191,7 @@ async def test_row_that_cannot_be_read_is_told(sandbox: Sandbox) -> None:
 
     assert len(rows) == 2
     assert parts_of(events) == ["$.invoices[0].referenceNumber", "$.invoices[0].status"]
+    assert {log_level(event) for event in events if isinstance(event, AnswerIncomplete)} == {logging.WARNING}
 
 
 # --- values ------------------------------------------------------------------------------------------------

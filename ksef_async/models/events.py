@@ -75,12 +75,14 @@ class AnswerIncomplete:
     parts: tuple[str, ...]
     #: How many there are in all.
     count: int
+    #: True when nothing is wrong: all of it are limits that KSeF does not tell, as older versions do not.
+    is_assumed: bool = False
 
     @classmethod
-    def of(cls, operation: str, unread: Sequence[tuple[str, str]]) -> AnswerIncomplete:
+    def of(cls, operation: str, unread: Sequence[tuple[str, str]], *, is_assumed: bool = False) -> AnswerIncomplete:
         """Return the event that tells of each path and what was expected there."""
         parts = tuple(f"{path}: {reason}" for path, reason in unread[:_MOST_PARTS])
-        return cls(operation=operation, parts=parts, count=len(unread))
+        return cls(operation=operation, parts=parts, count=len(unread), is_assumed=is_assumed)
 
 
 @attrs.frozen(kw_only=True)
@@ -163,7 +165,9 @@ Hook: TypeAlias = Callable[[Event], None]
 
 def log_level(event: Event) -> int:
     """Return the level of an event in the log: what stands still for long looks like a fault, so it is told."""
-    if isinstance(event, SystemWarning | AnswerIncomplete | LimitsUnknown):
+    if isinstance(event, AnswerIncomplete):
+        return logging.INFO if event.is_assumed else logging.WARNING
+    if isinstance(event, SystemWarning | LimitsUnknown):
         return logging.WARNING
     is_long = isinstance(event, RequestPaced | RequestRetried) and event.delay >= _LONG_PAUSE
     return logging.INFO if is_long else logging.DEBUG

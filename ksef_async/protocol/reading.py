@@ -24,7 +24,7 @@ from ..models.common import OpenStrEnum
 from ..models.sessions import FormCode
 from ..models.times import ServerTime
 
-__all__ = ["MisfitError", "Reader", "Unread", "camel", "field_name", "form_code_as_json", "is_essential"]
+__all__ = ["Assumed", "MisfitError", "Reader", "Unread", "camel", "field_name", "form_code_as_json", "is_essential"]
 
 #: KSeF writes the year 1 where it has no date, and nothing of it is older than this one.
 _EARLIEST_YEAR: Final = 1900
@@ -42,6 +42,12 @@ class Unread(NamedTuple):
     path: str
     #: What was expected of it; never what it is.
     reason: str
+
+
+class Assumed(Unread):
+    """A limit that KSeF does not tell, as older versions do not: what is documented is assumed."""
+
+    __slots__ = ()
 
 
 class MisfitError(Exception):
@@ -157,7 +163,7 @@ class Reader:
                     if essential:
                         problems.append(Unread(_path((place, f".{wire_name}")), "required field missing"))
                     elif "assumed" in metadata:
-                        unread.append(Unread(_path((place, f".{wire_name}")), metadata["assumed"]))
+                        unread.append(Assumed(_path((place, f".{wire_name}")), metadata["assumed"]))
                     continue
                 try:
                     arguments[name] = reader(item, (place, f".{wire_name}"), unread)
