@@ -17,6 +17,7 @@ from opened_packages import invoices_of, spool_is_empty
 
 from ksef_async.errors import CryptoError, LocalProtocolError
 from ksef_async.packing import Package, pack
+from ksef_async.packing.parts import SpooledParts
 from ksef_async.packing.sources import Item
 
 GOOD = b"<Faktura/>"
@@ -182,3 +183,22 @@ async def test_manifest_refuses_keys_it_could_not_give_back() -> None:
             await package.write_manifest(Fernet.generate_key())
         with pytest.raises(CryptoError, match=r"Fernet.generate_key"):
             await attrs.evolve(package, invoices=()).write_manifest(b"short")
+
+
+@pytest.mark.parametrize(
+    ("size", "sizes"),
+    [
+        pytest.param(999, [999], id="less than one"),
+        pytest.param(1000, [1000], id="exactly one"),
+        pytest.param(1001, [1000, 1], id="one and a byte"),
+        pytest.param(3000, [1000, 1000, 1000], id="exactly three"),
+    ],
+)
+def test_part_that_is_full_is_followed_by_no_empty_one(tmp_path: Path, size: int, sizes: list[int]) -> None:
+    parts = SpooledParts(tmp_path, 1000, b"k" * 32, b"i" * 16)
+    parts.write(b"x" * size)
+    parts.finish()
+
+    # PKCS#7 adds 1 to 16 bytes.
+    assert [part.size for part in parts.parts] == [plain // 16 * 16 + 16 for plain in sizes]
+    assert len([*tmp_path.iterdir()]) == len(sizes)

@@ -136,6 +136,44 @@ def test_limits_of_the_context_are_what_counts() -> None:
         planned(1, limits=none)
 
 
+def test_attachments_count_in_what_an_invoice_may_have() -> None:
+    with_attachments = SessionLimits(max_invoice_size_mb=1, max_invoice_with_attachment_size_mb=3, max_invoices=1000)
+    limits = attrs.evolve(SMALL, batch_session=with_attachments)
+
+    assert planned(1, 3_000_000, limits=limits).route is Route.ONLINE
+    with pytest.raises(LocalProtocolError, match="1 to 3,000,000 bytes"):
+        planned(1, 3_000_001, limits=limits)
+
+
+@pytest.mark.parametrize(
+    ("count", "options", "seconds"),
+    [
+        pytest.param(1000, {}, 10 + 5 + 120, id="processing"),
+        pytest.param(1500, {"sizes": 1_000_000}, 10 + 750 + 180, id="upload"),
+        pytest.param(90_000, {"limits": SMALL, "upload_rate": 1e9}, 10 + 3600.25 + 60.25 + 120, id="openings"),
+    ],
+)
+def test_batch_takes_its_start_what_is_slower_of_openings_and_upload_and_the_processing(
+    count: int, options: dict[str, Any], seconds: float
+) -> None:
+    assert planned(count, **options).batch.total_seconds() == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("limit", "count", "bound_by"),
+    [
+        (RateLimit(10, UNLIMITED, UNLIMITED), 11, "invoiceSend: 10 a second"),
+        (RateLimit(10, UNLIMITED, UNLIMITED), 10, "nothing: KSeF's limits are not reached"),
+        (RateLimit(UNLIMITED, 30, UNLIMITED), 31, "invoiceSend: 30 a minute"),
+        (RateLimit(UNLIMITED, UNLIMITED, UNLIMITED), 9999, "nothing: KSeF's limits are not reached"),
+    ],
+)
+def test_window_without_a_limit_binds_nobody(limit: RateLimit, count: int, bound_by: str) -> None:
+    result = planned(count, rates=attrs.evolve(PRODUCTION_LIMITS, invoice_send=limit), deadline=DAY)
+
+    assert (result.route, result.bound_by) == (Route.ONLINE, bound_by)
+
+
 @given(st.builds(RateLimit, calls, calls, calls), st.integers(0, 300))
 def test_time_of_call_is_when_the_pacer_would_let_it_go(limit: RateLimit, number: int) -> None:
     pacer = Pacer(attrs.evolve(PRODUCTION_LIMITS, invoice_send=limit))

@@ -24,7 +24,12 @@ from ksef_async.models.sessions import SendInvoiceResponse
 from ksef_async.operations import Operation, auth, sessions
 from ksef_async.operations.table import OPERATIONS
 from ksef_async.protocol.messages import RawResponse
-from ksef_async.protocol.responses import LONGEST_LOCKOUT, decipher_link_response, decipher_response
+from ksef_async.protocol.responses import (
+    LONGEST_LOCKOUT,
+    decipher_link_response,
+    decipher_response,
+    decipher_upload_response,
+)
 
 TRACE = "5f2c7b1e9a0d4c3f8b6a5e4d3c2b1a09"
 PROBLEM = "application/problem+json; charset=utf-8"
@@ -212,6 +217,37 @@ def legacy(
             id="odd trace",
         ),
         pytest.param(answer(400, [1, 2]), BadRequestError, {"code": None}, "5 bytes of application/json.", id="a list"),
+        pytest.param(
+            problem(400, errors=[], exception={"exceptionDetailList": []}),
+            BadRequestError,
+            {"code": None, "details": ()},
+            "HTTP 400: D.",
+            id="400 with empty lists of errors",
+        ),
+        pytest.param(
+            answer(400, {"title": "Only a title", "detail": ""}, PROBLEM),
+            BadRequestError,
+            {"code": None},
+            "HTTP 400: Only a title",
+            id="400 with a title only",
+        ),
+        pytest.param(
+            problem(400, errors=[{"code": 21405, "description": "B.", "details": ["a", 7, None, "b"]}]),
+            BadRequestError,
+            {"code": 21405, "details": ("a", "b")},
+            "B. a; b",
+            id="400 with details that are no text",
+        ),
+        pytest.param(
+            answer(400, b" " * 70 + b"<html>", None), BadRequestError, {}, "76 bytes of unknown type", id="blank start"
+        ),
+        pytest.param(
+            answer(300, content_type=None), ServerError, {"http_status": 300}, "HTTP 300", id="just above 2xx"
+        ),
+        pytest.param(
+            answer(199, content_type=None), ServerError, {"http_status": 199}, "HTTP 199", id="just below 2xx"
+        ),
+        pytest.param(answer(499, content_type=None), ApiError, {"http_status": 499}, "HTTP 499", id="last of KSeF's"),
     ],
 )
 def test_error_answer_becomes_the_right_error(
@@ -226,6 +262,30 @@ def test_error_answer_becomes_the_right_error(
     assert {name: getattr(error, name) for name in expected} == expected
     assert str(error).startswith("send_invoice: HTTP ")
     assert said in str(error)
+
+
+@pytest.mark.parametrize(
+    ("response", "cls"),
+    [
+        pytest.param(answer(201, content_type=None), None, id="201"),
+        pytest.param(answer(200, content_type=None), ServerError, id="200, after which a file was lost"),
+        pytest.param(answer(202, content_type=None), ServerError, id="202"),
+        pytest.param(answer(204, content_type=None), ServerError, id="204"),
+        pytest.param(answer(201, HTML, "text/html"), ServerError, id="a firewall's page with 201"),
+        pytest.param(answer(307, content_type=None), ServerError, id="redirect"),
+        pytest.param(answer(403, content_type=None), ForbiddenError, id="403"),
+        pytest.param(answer(409, content_type=None), ApiError, id="409"),
+        pytest.param(answer(503, content_type=None), ServerError, id="503"),
+    ],
+)
+def test_file_is_in_after_201_only(response: RawResponse, cls: type[ApiError] | None) -> None:
+    if cls is None:
+        decipher_upload_response("upload_part", response)
+        return
+    with pytest.raises(ApiError) as caught:
+        decipher_upload_response("upload_part", response)
+    assert type(caught.value) is cls
+    assert (caught.value.operation, caught.value.http_status) == ("upload_part", response.status)
 
 
 DOCUMENT = "<UPO>ą</UPO>".encode()

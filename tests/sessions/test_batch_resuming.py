@@ -7,18 +7,20 @@ from datetime import timedelta
 from pathlib import Path
 
 import anyio
+import attrs
 import pytest
 from clients import Traffic, connected
 from cryptography.fernet import Fernet
 from packages import packed
 
 from ksef_async import CryptoError, FormCode, KsefClient, LocalProtocolError, UploadExpiredError
+from ksef_async.models.batch import PartUploadRequest
 from ksef_async.packing import Package
 from ksef_async.sandbox import Fault, Sandbox
 from ksef_async.sandbox.faults import UPLOAD_PART
 from ksef_async.sessions.batch import BatchSession
 from ksef_async.sessions.snapshot import read_batch_snapshot
-from ksef_async.sessions.uploads import FileLedger
+from ksef_async.sessions.uploads import FileLedger, requests_by_number
 
 KEY = Fernet.generate_key()
 
@@ -69,6 +71,45 @@ async def test_only_missing_parts_are_uploaded(client: KsefClient, sandbox: Sand
 
     assert traffic.answers[UPLOAD_PART, 201] == len(package.parts) - done
     assert sorted(outcomes) == sorted(f"key of FV/{n}" for n in range(1, 31))
+
+
+async def test_part_that_ksef_lost_is_uploaded_after_a_crash_too(client: KsefClient, sandbox: Sandbox) -> None:
+    async with packed(sandbox, 30, part_size=1500) as package:
+        await package.write_manifest(KEY)
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        snapshot = session.snapshot(KEY)
+        sandbox.faults.add(UPLOAD_PART, Fault.part_lost())
+        with pytest.raises(UploadExpiredError):
+            async with session:
+                # The part goes up again when KSeF misses it, and this process does not live to see it in.
+                sandbox.faults.add(UPLOAD_PART, Fault.link_refused())
+
+        traffic = Traffic()
+        async with connected(sandbox, hook=traffic) as other:
+            again = await Package.reopen(package.folder, KEY)
+            resumed = await other.sessions.resume(snapshot, KEY, package=again)
+            async with resumed:
+                pass
+            assert len([outcome async for outcome in resumed.outcomes()]) == 30
+
+    assert traffic.of(UPLOAD_PART) == 1
+    assert traffic.of("close_batch_session") == 1
+
+
+@pytest.mark.parametrize("numbers", [[1, 2], [1, 2, 4], [1, 2, 3, 4], []])
+async def test_upload_requests_that_are_not_for_these_parts_are_refused(
+    client: KsefClient, sandbox: Sandbox, numbers: list[int]
+) -> None:
+    async with packed(sandbox, 3, part_size=400) as package:
+        three = attrs.evolve(package, parts=package.parts[:3])
+    assert len(three.parts) == 3
+    requests = [
+        PartUploadRequest(ordinal_number=number, method="PUT", url="https://127.0.0.1/part", headers={})
+        for number in numbers
+    ]
+
+    with pytest.raises(LocalProtocolError, match=f"The session has {len(numbers)} parts, the package 3"):
+        requests_by_number(requests, three)
 
 
 async def test_closed_session_is_followed_not_sent_again(client: KsefClient, sandbox: Sandbox) -> None:
