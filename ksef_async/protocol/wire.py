@@ -137,7 +137,7 @@ class Wire:
             UnreadableJsonError: Not JSON.
             WireError: JSON that does not fit.
         """
-        problem = None
+        parsed, problem = None, None
         try:
             # orjson reads every fraction as a double, which is no way to keep amounts of money.
             exact = _has_amounts(cast("Hashable", cls))
