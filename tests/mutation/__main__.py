@@ -7,7 +7,7 @@ temporary copy is written. By the environment:
     MUTANTS_SEED=1    the same sample again
     MUTANTS_ONLY=protocol/pacing.py,sessions/delivery.py:90-120
                       these modules, or these of their lines, only
-    MUTANTS_BUDGET=30 seconds of tests for each change, as long as they took when they were measured
+    MUTANTS_BUDGET=60 seconds of tests for a change that none of them notices, as long as they took when measured
     MUTANTS_LINES=f   where to keep, and find again, which tests run which lines
 """
 
@@ -172,7 +172,7 @@ def chosen_mutants() -> list[tuple[str, Mutant]]:
 def main() -> None:
     count = int(os.environ.get("MUTANTS", "200"))
     seed = int(os.environ.get("MUTANTS_SEED") or random.randrange(1, 2**32))
-    budget = float(os.environ.get("MUTANTS_BUDGET", "30"))
+    budget = float(os.environ.get("MUTANTS_BUDGET", "60"))
     mutants = chosen_mutants()
     total = len(mutants)
     if count and count < total:

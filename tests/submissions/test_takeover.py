@@ -13,6 +13,8 @@ from cryptography.fernet import Fernet
 
 from ksef_async import KsefClient
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
+from ksef_async.sandbox.upo import session_upo_pages
+from ksef_async.sandbox.world import new_reference_number
 from ksef_async.submissions import Submissions, SubmissionState
 
 from .conftest import QUICK_SETTINGS
@@ -130,6 +132,32 @@ async def test_session_whose_list_leaves_out_what_was_taken_in_is_not_finished(
 
             await run_until(submissions, lambda: in_state(submissions, SubmissionState.ACCEPTED))
     assert len([*sandbox.world.invoices()]) == 1
+
+
+async def test_session_whose_upo_leaves_out_an_accepted_invoice_is_not_finished(
+    sqlite_url: str, client: KsefClient, sandbox: Sandbox
+) -> None:
+    async with Submissions(sqlite_url, client=client, keys=[KEY], settings=SETTINGS) as submissions:
+        for number in (1, 2):
+            await submissions.submit(sample_invoice(sandbox.nip, f"FV/{number}"))
+        sandbox.faults.add("close_online_session", Fault.refuse(21184), times=1000)
+        await run_until(submissions, lambda: in_state(submissions, SubmissionState.ACCEPTED, 2))
+        sandbox.faults.clear()
+        (session,) = sandbox.world.sessions.values()
+        number, left_out = session.invoices.popitem()
+        pages = session_upo_pages(session)
+        session.upo_pages = tuple((new_reference_number("EU", sandbox.clock.now()), page) for page in pages)
+        session.invoices[number] = left_out
+
+        async def is_told() -> bool:
+            return "leaves out 1 accepted invoices" in (await submissions.troubles()).get(sandbox.nip, "")
+
+        await run_until(submissions, is_told)
+        assert sorted(one.has_upo for one in await submissions.list()) == [False, True]
+        session.upo_pages = ()
+
+        await settle(submissions)
+        assert all(one.has_upo for one in await submissions.list())
 
 
 @pytest.mark.parametrize("keys", [[KEY], []], ids=["with a key", "without a key"])
