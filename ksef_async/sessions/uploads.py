@@ -172,6 +172,8 @@ class Uploads:
         if not self._was_read:
             self.confirmed |= await self._ledger.parts_in(self._session) & self._sizes.keys()
             self._was_read, self._done = True, None
+        # Of those that an earlier call left on their way, because it failed or was cancelled, nothing is in.
+        self._under_way.clear()
         missing = [part for part in self._package.parts if part.ordinal_number not in self.confirmed]
         failures: list[Exception] = []
         waiting = iter(missing)
@@ -189,7 +191,6 @@ class Uploads:
         async with anyio.create_task_group() as tasks:
             for _ in range(min(self._concurrency, len(missing))):
                 tasks.start_soon(work)
-        self._under_way.clear()
         if failures:
             raise failures[0]
 

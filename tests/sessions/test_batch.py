@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from ksef_async import (
     RemoteProtocolError,
     SessionFilter,
     SessionType,
+    UploadExpiredError,
 )
 from ksef_async.models.batch import PartUploadRequest
 from ksef_async.models.packages import CompressionType, PackageProgress, PackageStage
@@ -386,6 +388,27 @@ async def test_progress_counts_bytes_and_parts_and_invoices(client: KsefClient, 
     assert {each.total for each in uploading} == {package.encrypted_size}
     processing = [each for each in seen if each.stage is PackageStage.PROCESSING]
     assert (processing[-1].done, processing[-1].total) == (30, 30)
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True], ids=["failed", "cancelled"])
+async def test_progress_of_an_upload_that_is_gone_on_with_counts_what_is_in_only(
+    client: KsefClient, sandbox: Sandbox, is_cancelled: bool
+) -> None:
+    seen: list[PackageProgress] = []
+    async with packed(sandbox, 40, part_size=1000) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3, concurrency=1, progress=seen.append)
+        sandbox.faults.add(UPLOAD_PART, Fault.wait(0), times=2)
+        sandbox.faults.add(UPLOAD_PART, Fault.wait(2) if is_cancelled else Fault.link_refused())
+        with anyio.move_on_after(1), suppress(UploadExpiredError):
+            await session.upload()
+        sandbox.faults.clear()
+        seen.clear()
+
+        await session.upload()
+
+    assert (seen[0].parts, seen[0].done) == (2, sum(part.size for part in package.parts[:2]))
+    assert [each.done for each in seen] == sorted(each.done for each in seen)
+    assert seen[-1].done == package.encrypted_size
 
 
 async def test_progress_hook_that_fails_costs_nothing(client: KsefClient, sandbox: Sandbox) -> None:

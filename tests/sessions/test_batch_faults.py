@@ -29,6 +29,7 @@ from ksef_async import (
 )
 from ksef_async.models.packages import CompressionType
 from ksef_async.operations.batch import CLOSE_BATCH_SESSION
+from ksef_async.operations.operation import LARGEST_JSON
 from ksef_async.packing import Package, pack
 from ksef_async.protocol.ends import SEND_AGAIN_LIMIT
 from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
@@ -73,6 +74,7 @@ async def accepted(session: BatchSession) -> int:
         pytest.param(Fault.link_refused(503, "ServerBusy"), id="storage busy"),
         pytest.param(Fault.drop_before(), id="connection broken before"),
         pytest.param(Fault.drop_after(), id="answer lost"),
+        pytest.param(Fault.answer_becomes(body=b"x" * (LARGEST_JSON + 1)), id="answer without end"),
     ],
 )
 async def test_part_that_failed_is_tried_again_by_itself(client: KsefClient, sandbox: Sandbox, fault: Fault) -> None:

@@ -116,7 +116,7 @@ async def test_invoice_that_ksef_always_fails_on_is_told_after_a_few_times(
 async def test_outcomes_tell_once_what_ksef_always_fails_on(client: KsefClient, sandbox: Sandbox) -> None:
     sandbox.faults.add("send_invoice", Fault.invoice_ends(500), times=1000)
     async with client.sessions.keep_open(FormCode.FA3) as sender:
-        await sender.send(sample_invoice(sandbox.nip))
+        sent = await sender.send(sample_invoice(sandbox.nip))
 
     for _ in range(2):
         (outcome,) = [outcome async for outcome in sender.outcomes()]
@@ -124,6 +124,8 @@ async def test_outcomes_tell_once_what_ksef_always_fails_on(client: KsefClient, 
         assert outcome.code == InvoiceStatusCode.UNKNOWN_ERROR
 
     assert len([*sandbox.world.invoices()]) == 1 + SEND_AGAIN_LIMIT
+    assert isinstance(sent, KeptInvoice)
+    assert sent.document is None
 
 
 async def test_refused_document_is_not_sent_again(client: KsefClient, sandbox: Sandbox) -> None:
@@ -154,6 +156,33 @@ async def test_documents_that_ksef_has_decided_on_are_let_go(sandbox: Sandbox) -
     held = [each for each in kept if isinstance(each, KeptInvoice) and each.document is not None]
     assert 0 < len(held) <= 5
     assert 2 <= traffic.of("list_session_invoices") <= 3
+
+
+async def test_documents_whose_outcome_was_asked_for_take_no_room(sandbox: Sandbox) -> None:
+    traffic = Traffic()
+    invoices = [sample_invoice(sandbox.nip, f"FV/{number:02}") for number in range(15)]
+    async with connected(sandbox, hook=traffic) as client:
+
+        async def open_session() -> OnlineSession:
+            return await client.sessions.open_online(FormCode.FA3)
+
+        async with SessionKeeper(open_session, client.sessions.now, room=2 * len(invoices[0])) as sender:
+            for invoice in invoices:
+                await (await sender.send(invoice)).outcome()
+
+    assert traffic.of("list_session_invoices") == 0
+
+
+async def test_few_documents_are_kept_without_asking_about_them(sandbox: Sandbox) -> None:
+    traffic = Traffic()
+    async with (
+        connected(sandbox, hook=traffic) as client,
+        client.sessions.keep_open(FormCode.FA3) as sender,
+    ):
+        for number in range(40):
+            await sender.send(sample_invoice(sandbox.nip, f"FV/{number}"))
+
+    assert traffic.of("list_session_invoices", "get_session_invoice") == 0
 
 
 class Trigger:
