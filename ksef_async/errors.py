@@ -210,7 +210,10 @@ class RateLimitedError(ApiError):
 
 
 class ServerError(ApiError):
-    """5xx, a redirect, or an HTML page of a gateway or firewall with any status: KSeF may have acted, or not."""
+    """5xx, a redirect, or an HTML page of a gateway or firewall with any status: KSeF may have acted, or not.
+
+    Not with a status that says the request is too large (413, 414, 431): whoever says so has not passed it on.
+    """
 
     maybe_delivered = True
 

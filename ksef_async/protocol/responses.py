@@ -57,6 +57,8 @@ _ERRORS: Final[Mapping[int, type[ApiError]]] = {
     410: GoneError,
     429: RateLimitedError,
 }
+#: What a gateway's bound is on: KSeF has no such answers, and never sees such a request.
+_TOO_LARGE: Final[Mapping[int, str]] = {413: "body", 414: "address", 431: "headers"}
 _ADVICE: Final[Mapping[type[ApiError], str]] = {
     UnauthorizedError: "The bearer token is missing, expired or revoked.",
     RateLimitedError: "Wait before the next call of this kind.",
@@ -141,7 +143,9 @@ def decipher_error(name: str, response: RawResponse) -> ApiError:
     cls = _error_class(response)
     said = " ".join(filter(None, [description, "; ".join(details[:_MOST_NAMED])])) or _describe_body(response)
     message = f"{', '.join(headline)}: {said}"
-    if advice := _ADVICE.get(cls):
+    if part := _TOO_LARGE.get(response.status):
+        message += f" A proxy or gateway before KSeF takes no {part} of this size, so KSeF has not seen the request."
+    elif advice := _ADVICE.get(cls):
         message += f" {advice}"
     if trace_id:
         message += f" [trace {trace_id}]"
@@ -165,6 +169,9 @@ def _is_success(response: RawResponse) -> bool:
 def _error_class(response: RawResponse) -> type[ApiError]:
     if response.status == 429:
         return RateLimitedError
+    # Whoever says so has not passed the request on, and says the same the next time.
+    if response.status in _TOO_LARGE:
+        return ApiError
     # A page in place of an answer comes from a gateway or firewall, whatever its status says; so do redirects, and
     # numbers that HTTP does not have. KSeF says no by 4xx, with JSON or without a body.
     if not 400 <= response.status < 500 or _is_html(response):

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
 from ..errors import (
+    ApiError,
     BadRequestError,
     DuplicateInvoiceError,
     KsefError,
@@ -167,7 +169,7 @@ class SessionWork:
     def _refusal(error: KsefError) -> Reason | None:
         """Why KSeF, or the library, does not take this very document; None for what may be over later."""
         # What KSeF says of another call, the list that settles a doubt for instance, is no word on the document.
-        if isinstance(error, BadRequestError) and error.operation == SEND_INVOICE.name:
+        if isinstance(error, ApiError) and error.operation == SEND_INVOICE.name and _is_about_document(error):
             return Reason(error.code, str(error))
         return Reason(None, str(error)) if isinstance(error, LocalProtocolError) else None
 
@@ -362,3 +364,8 @@ class SessionWork:
         number = self.reference_number
         error = SessionFailedError(f"Batch session {number} came to nothing", status=status, reference_number=number)
         await self._trouble.wait_out(error, batches.count_loss())
+
+
+def _is_about_document(error: ApiError) -> bool:
+    # KSeF says no to it; or a gateway before KSeF does, which takes none of this size.
+    return isinstance(error, BadRequestError) or error.http_status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE

@@ -191,6 +191,13 @@ def legacy(
             )
             for status in (400, 401, 403, 404, 405, 410)
         ],
+        *[
+            pytest.param(
+                answer(status, body, kind), ApiError, {"maybe_delivered": False}, problem, id=f"{status} {name}"
+            )
+            for status, problem in ((413, "takes no body"), (414, "takes no address"), (431, "takes no headers"))
+            for name, body, kind in (("page", HTML, "text/html"), ("empty", b"", None))
+        ],
         pytest.param(answer(429, HTML, "text/html"), RateLimitedError, {"retry_after": None}, "HTML", id="429 page"),
         pytest.param(
             answer(401, b"", "text/html"), UnauthorizedError, {}, "empty answer", id="401 empty, said to be html"

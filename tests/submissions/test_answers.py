@@ -111,3 +111,23 @@ async def test_firewall_that_answers_a_third_of_all_calls_loses_and_doubles_noth
         assert (await submissions.count())[SubmissionState.ACCEPTED] == INVOICES
     assert sum(1 for _ in sandbox.world.invoices()) == INVOICES
     assert left_open(sandbox) == []
+
+
+async def test_document_that_a_gateway_finds_too_large_is_rejected_by_itself(sqlite_url: str, sandbox: Sandbox) -> None:
+    sandbox.faults.add("send_invoice", Fault.html(413))
+    calls = Calls()
+    async with (
+        connected(sandbox, hook=calls) as client,
+        Submissions(sqlite_url, client=client, settings=QUICK_SETTINGS) as submissions,
+    ):
+        for number in range(2):
+            await submissions.submit(sample_invoice(sandbox.nip, f"FV/{number}"))
+        async with submissions.running():
+            await submissions.settled()
+
+        assert {one.state for one in await submissions.list()} == {SubmissionState.ACCEPTED, SubmissionState.REJECTED}
+        (reason,) = [one.reason for one in await submissions.list() if one.reason is not None]
+    assert "HTTP 413" in reason.text
+    # Nothing of it is in doubt: it is neither sent again nor looked for.
+    assert calls.count("send_invoice") == 2
+    assert left_open(sandbox) == []
