@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import pytest
+from every import check_every
 
 import ksef_async
 
@@ -49,7 +49,6 @@ def dotted(path: Path) -> str:
 
 
 MODULES = {dotted(path): path for path in sorted(ROOT.rglob("*.py"))}
-every_module = pytest.mark.parametrize("module", [pytest.param(name, id=name or "ksef_async") for name in MODULES])
 
 
 def tree(module: str) -> ast.Module:
@@ -83,8 +82,11 @@ def test_map_in_the_docstring_is_the_map_above() -> None:
     assert [tuple(line.split("   ")[0].split()) for line in lines] == [tuple(rooms) for rooms in LAYERS]
 
 
-@every_module
-def test_room_imports_only_rooms_above_it(module: str) -> None:
+def test_room_imports_only_rooms_above_it() -> None:
+    check_every(MODULES, check_imports)
+
+
+def check_imports(module: str) -> None:
     room = module.partition(".")[0]
 
     for imported in imports(module):
@@ -98,16 +100,22 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     TopologicalSorter({module: set(imports(module)) - {module} for module in MODULES}).prepare()
 
 
-@every_module
-def test_module_is_small_and_says_what_it_is(module: str) -> None:
+def test_module_is_small_and_says_what_it_is() -> None:
+    check_every(MODULES, check_module)
+
+
+def check_module(module: str) -> None:
     source = MODULES[module].read_text("utf-8")
 
     assert len(source.splitlines()) <= 400
     assert ast.get_docstring(tree(module))
 
 
-@every_module
-def test_public_names_are_in_all(module: str) -> None:
+def test_public_names_are_in_all() -> None:
+    check_every(MODULES, check_public_names)
+
+
+def check_public_names(module: str) -> None:
     body = tree(module).body[1:]
     if not body:
         return  # a package that is nothing but its docstring

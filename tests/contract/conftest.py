@@ -27,23 +27,27 @@ def spec() -> dict[str, Any]:
     return loaded
 
 
-@pytest.fixture(params=OPERATIONS, ids=lambda operation: operation.name)
-def operation(request: pytest.FixtureRequest) -> Operation[Any, Any]:
-    """Each row of the table."""
-    row: Operation[Any, Any] = request.param
-    return row
+Endpoint = tuple[Operation[Any, Any], dict[str, Any]]
 
 
-@pytest.fixture
-def endpoint(spec: dict[str, Any], operation: Operation[Any, Any]) -> dict[str, Any]:
-    """What the specification says about the row."""
+@pytest.fixture(scope="session")
+def endpoints(spec: dict[str, Any]) -> list[Endpoint]:
+    """Each row of the table, and what the specification says about it."""
+    return [(row, endpoint_of(spec, row)) for row in OPERATIONS]
+
+
+def endpoint_of(spec: dict[str, Any], operation: Operation[Any, Any]) -> dict[str, Any]:
+    """What a specification says about a row; ``{}`` where it does not have it."""
     path = re.sub(r"{(\w+)}", lambda name: "{" + camel(name[1]) + "}", operation.path)
-    assert path in spec["paths"]
-    found: dict[str, Any] = spec["paths"][path][operation.method.lower()]
+    found: dict[str, Any] = spec["paths"].get(path, {}).get(operation.method.lower(), {})
     return found
 
 
-@pytest.fixture
+def name_of(case: Endpoint) -> str:
+    return case[0].name
+
+
+@pytest.fixture(scope="session")
 def openapi(spec: dict[str, Any]) -> OpenAPI:
     # To the specification an XML document is a string; problem details are JSON.
     config = Config(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 import types
 from collections import Counter
 from collections.abc import Iterator
@@ -15,9 +14,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import attrs
 import pytest
-from contract.conftest import SPECIFICATION
+from contract.conftest import SPECIFICATION, endpoint_of
 from contract.essentials import ESSENTIALS
 from contract.test_models import filled_in
+from every import check_every
 
 from ksef_async.models import checked, limits, rates
 from ksef_async.models.common import OpenStrEnum
@@ -26,9 +26,9 @@ from ksef_async.models.times import ServerTime
 from ksef_async.operations import Operation
 from ksef_async.operations.table import OPERATIONS
 from ksef_async.protocol.reading import field_name, form_code_as_json, is_essential
-from ksef_async.protocol.wire import WIRE, Unread, WireError, camel
+from ksef_async.protocol.wire import WIRE, Unread, WireError
 
-ANSWERS = [pytest.param(row.response, id=row.name) for row in OPERATIONS if row.response not in (None, bytes)]
+ANSWERS = [row for row in OPERATIONS if row.response not in (None, bytes)]
 #: Examples of answers, by version.
 EXAMPLES = {"2.1.1": 55, "2.1.2": 55, "2.2.0": 56, "2.2.1": 56, "2.4.0": 56, "2.5.0": 56, "2.6.0": 56, "2.9.0": 60}
 
@@ -117,7 +117,7 @@ def told(answer: Any, model: Any) -> list[str]:
 def test_table_of_essentials_is_that_of_the_models() -> None:
     listed = [name for names in ESSENTIALS.values() for name in names.split()]
     models: set[Any] = set()
-    pending = [case.values[0] for case in ANSWERS]
+    pending = [row.response for row in ANSWERS]
     while pending:
         annotation: Any = pending.pop()
         if get_origin(annotation) is not None:
@@ -131,8 +131,12 @@ def test_table_of_essentials_is_that_of_the_models() -> None:
     assert len(listed) == len(set(listed))
 
 
-@pytest.mark.parametrize("model", ANSWERS)
-def test_answer_of_tomorrow_is_read(model: Any) -> None:
+def test_answer_of_tomorrow_is_read() -> None:
+    check_every(ANSWERS, check_tomorrow, named=lambda row: row.name)
+
+
+def check_tomorrow(row: Operation[Any, Any]) -> None:
+    model = row.response
     whole, unread = read(full(model), model)
     assert unread == []
     dropped = 0
@@ -157,8 +161,12 @@ def test_answer_of_tomorrow_is_read(model: Any) -> None:
     assert dropped >= 2 * len([*objects(full(model), model)]) or not dropped
 
 
-@pytest.mark.parametrize("model", ANSWERS)
-def test_value_of_another_kind_sinks_only_what_cannot_do_without(model: Any) -> None:
+def test_value_of_another_kind_sinks_only_what_cannot_do_without() -> None:
+    check_every(ANSWERS, check_values, named=lambda row: row.name)
+
+
+def check_values(row: Operation[Any, Any]) -> None:
+    model = row.response
     for number, (_, cls, path) in enumerate(objects(full(model), model)):
         for field in fields_of(cls):
             inner = plain(field.type)
@@ -178,8 +186,7 @@ def test_value_of_another_kind_sinks_only_what_cannot_do_without(model: Any) -> 
 
 def examples(spec: dict[str, Any], operation: Operation[Any, Any]) -> Iterator[Any]:
     """The examples of an operation's answer; none where the version does not have it."""
-    path = re.sub(r"{(\w+)}", lambda name: "{" + camel(name[1]) + "}", operation.path)
-    for status, response in spec["paths"].get(path, {}).get(operation.method.lower(), {}).get("responses", {}).items():
+    for status, response in endpoint_of(spec, operation).get("responses", {}).items():
         content = response.get("content", {}).get("application/json", {})
         if status.startswith("2"):
             yield from [content["example"]] if "example" in content else []

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import attrs
 import pytest
+from contract.conftest import Endpoint, endpoint_of, name_of
+from every import check_every
 
 from ksef_async.models.bounds import Bounds, items, number, text
 from ksef_async.models.common import OpenStrEnum, SubjectType
@@ -168,8 +170,7 @@ def compare(spec: dict[str, Any]) -> tuple[set[str], set[str]]:
     comparison = Comparison(spec)
     found: set[str] = set()
     for row in OPERATIONS:
-        path = re.sub(r"{(\w+)}", lambda name: "{" + camel(name[1]) + "}", row.path)
-        for model, place in content(spec["paths"][path][row.method.lower()], row):
+        for model, place in content(endpoint_of(spec, row), row):
             comparison.is_answer = model is row.response
             found.update(comparison.differences(model, place["schema"], row.name))
     return found, comparison.reached
@@ -260,9 +261,12 @@ def test_form_codes_are_those_of_the_specification(spec: dict[str, Any]) -> None
     assert {(code.system_code, code.schema_version, code.form) for code in FormCode} == set(listed)
 
 
-def test_examples_of_the_specification_survive_reading_and_writing(
-    operation: Operation[Any, Any], endpoint: dict[str, Any]
-) -> None:
+def test_examples_of_the_specification_survive_reading_and_writing(endpoints: list[Endpoint]) -> None:
+    check_every(endpoints, check_examples, named=name_of)
+
+
+def check_examples(case: Endpoint) -> None:
+    operation, endpoint = case
     for model, place in content(endpoint, operation):
         examples = [each["value"] for each in place.get("examples", {}).values()]
         for example in [place["example"], *examples] if "example" in place else examples:

@@ -4,10 +4,12 @@ import re
 from typing import Any
 
 import attrs
+from contract.conftest import Endpoint, name_of
+from every import check_every
 
 from ksef_async.models.rates import PRODUCTION_LIMITS, RateLimit
 from ksef_async.models.sessions import SessionFilter
-from ksef_async.operations import Bearer, Operation, RateGroup
+from ksef_async.operations import Bearer, RateGroup
 from ksef_async.operations.sessions import LIST_SESSIONS
 from ksef_async.operations.table import OPERATIONS
 from ksef_async.protocol.pacing import limits_by_group
@@ -41,7 +43,12 @@ def media_type(content: dict[str, Any]) -> str | None:
     return next(iter(content), None)
 
 
-def test_row_agrees_with_the_specification(operation: Operation[Any, Any], endpoint: dict[str, Any]) -> None:
+def test_row_agrees_with_the_specification(endpoints: list[Endpoint]) -> None:
+    check_every(endpoints, check_row, named=name_of)
+
+
+def check_row(case: Endpoint) -> None:
+    operation, endpoint = case
     parameters: dict[str, list[str]] = {"path": [], "query": [], "header": []}
     for parameter in endpoint.get("parameters", []):
         parameters[parameter["in"]].append(parameter["name"])
@@ -74,7 +81,12 @@ def test_row_agrees_with_the_specification(operation: Operation[Any, Any], endpo
     }
 
 
-def test_query_is_read_as_the_specification_types_it(operation: Operation[Any, Any], endpoint: dict[str, Any]) -> None:
+def test_query_is_read_as_the_specification_types_it(endpoints: list[Endpoint]) -> None:
+    check_every(endpoints, check_query, named=name_of)
+
+
+def check_query(case: Endpoint) -> None:
+    operation, endpoint = case
     kinds = {
         parameter["name"]: parameter["schema"]
         for parameter in endpoint.get("parameters", [])

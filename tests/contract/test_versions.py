@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from contract.conftest import endpoint_of
 
-from ksef_async.operations import Operation, RateGroup
+from ksef_async.operations import RateGroup
 from ksef_async.operations.table import OPERATIONS
-from ksef_async.protocol.wire import camel
 from ksef_async.sandbox import versions
 from ksef_async.sandbox.versions import VERSIONS, ApiVersion
 
@@ -35,12 +34,6 @@ def test_every_published_version_is_known(specs: dict[str, Any]) -> None:
 
     assert set(VERSIONS) == published
     assert list(VERSIONS) == sorted(VERSIONS)
-
-
-def endpoint(spec: dict[str, Any], operation: Operation[Any, Any]) -> dict[str, Any] | None:
-    path = re.sub(r"{(\w+)}", lambda name: "{" + camel(name[1]) + "}", operation.path)
-    found: dict[str, Any] | None = spec["paths"].get(path, {}).get(operation.method.lower())
-    return found
 
 
 def body(found: dict[str, Any], part: str) -> dict[str, Any]:
@@ -75,8 +68,8 @@ def news(specs: dict[str, Any], part: str) -> tuple[dict[str, Any], dict[str, An
     values: dict[str, dict[str, dict[str, str]]] = {}
     for operation in OPERATIONS:
         for older, newer in pairwise(VERSIONS):
-            before, after = endpoint(specs[older], operation), endpoint(specs[newer], operation)
-            if before is None or after is None:
+            before, after = endpoint_of(specs[older], operation), endpoint_of(specs[newer], operation)
+            if not before or not after:
                 continue
             known = set(walk(specs[older], body(before, part)))
             now = set(walk(specs[newer], body(after, part)))
@@ -94,7 +87,7 @@ def news(specs: dict[str, Any], part: str) -> tuple[dict[str, Any], dict[str, An
 
 def test_new_operations(specs: dict[str, Any]) -> None:
     since = {
-        operation.name: next(version for version in VERSIONS if endpoint(specs[version], operation))
+        operation.name: next(version for version in VERSIONS if endpoint_of(specs[version], operation))
         for operation in OPERATIONS
     }
 
@@ -113,7 +106,7 @@ def test_new_fields_and_values_of_requests(specs: dict[str, Any]) -> None:
 def test_calls_are_counted_in_the_groups_of_the_version(specs: dict[str, Any], version: str) -> None:
     told, played = {}, {}
     for operation in OPERATIONS:
-        if (found := endpoint(specs[version], operation)) is not None:
+        if found := endpoint_of(specs[version], operation):
             told[operation.name] = found["responses"]["429"]["description"].strip().rpartition("|")[2].strip()
             group = ApiVersion.parse(version).rate_group(operation.rate_group)
             played[operation.name] = "-" if group in (RateGroup.ANONYMOUS, None) else group.value
