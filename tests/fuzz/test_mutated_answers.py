@@ -35,7 +35,7 @@ from ksef_async import Environment, KsefClient, KsefError, KsefToken, Pacer
 from ksef_async.models.sessions import SessionType
 from ksef_async.sandbox import Clock, Sandbox
 
-MUTATIONS = int(os.environ.get("FUZZ_MUTATIONS", "400"))
+MUTATIONS = int(os.environ.get("FUZZ_MUTATIONS", "150"))
 SEED = int(os.environ.get("FUZZ_SEED", "20261127"))
 #: Tests among which they are divided, each with a seed of its own, so that several processes can share the work.
 SHARDS = int(os.environ.get("FUZZ_SHARDS", "1"))
