@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import attrs
+from raw_server import listening, read_head
 
 from ksef_async.operations.table import OPERATIONS
 
@@ -95,7 +96,6 @@ class MutatingProxy:
     ) -> None:
         self._instead = instead
         self._change = change
-        self._tasks: set[asyncio.Task[None]] = set()
         #: Where the sandbox is; told once it is known.
         self.upstream = 0
         self.port = 0
@@ -106,20 +106,10 @@ class MutatingProxy:
 
     @asynccontextmanager
     async def serving(self) -> AsyncGenerator[MutatingProxy]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**20)
-        self.port = server.sockets[0].getsockname()[1]
-        try:
+        async with listening(self._serve) as self.port:
             yield self
-        finally:
-            server.close()
-            for task in [*self._tasks]:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         upstream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         try:
             while (head := await _head(reader)) is not None:
@@ -143,17 +133,14 @@ class MutatingProxy:
                 await writer.drain()
                 if wire.closes:
                     return
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # the client went away
         finally:
-            self._tasks.discard(task)
-            for each in (writer, *(upstream[1:] if upstream else ())):
-                each.close()
+            if upstream is not None:
+                upstream[1].close()
 
 
 async def _head(reader: asyncio.StreamReader) -> list[str] | None:
     try:
-        head = await reader.readuntil(b"\r\n\r\n")
+        head = await read_head(reader)
     except asyncio.IncompleteReadError:
         return None
     return head[:-4].decode("latin-1").split("\r\n")

@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from raw_server import Conversation
+from raw_server import forwarding_to, listening, read_head
 
 #: Resolves nowhere: whoever gets there came through the proxy.
 HOST = "ksef.company.invalid"
@@ -79,56 +79,10 @@ class Authority:
         return context
 
 
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass  # the other side has hung up
-    finally:
-        writer.close()
-
-
-async def _join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
-    there, back = await asyncio.open_connection("127.0.0.1", port)
-    await asyncio.gather(_pipe(reader, back), _pipe(there, writer))
-
-
-@asynccontextmanager
-async def _listening(conversation: Conversation, tls: ssl.SSLContext | None = None) -> AsyncGenerator[int]:
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await conversation(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # hung up, or the test is over
-        finally:
-            tasks.discard(task)
-            writer.close()
-
-    server = await asyncio.start_server(converse, "127.0.0.1", 0, ssl=tls)
-    try:
-        yield int(server.sockets[0].getsockname()[1])
-    finally:
-        server.close()
-        for task in tuple(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 @asynccontextmanager
 async def behind_tls(port: int, authority: Authority) -> AsyncGenerator[int]:
     """A port at which the server of another port answers by TLS."""
-
-    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _join(reader, writer, port)
-
-    async with _listening(converse, authority.server_context()) as tls_port:
+    async with listening(forwarding_to(port), tls=authority.server_context()) as tls_port:
         yield tls_port
 
 
@@ -154,7 +108,7 @@ class ConnectProxy:
         return {head.split()[1] for head in self.heads}
 
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        head = (await read_head(reader)).decode()
         self.heads.append(head)
         if self.answer is not None:
             writer.write(self.answer)
@@ -163,7 +117,7 @@ class ConnectProxy:
             writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
         elif head.startswith(f"CONNECT {HOST}:"):
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            await _join(reader, writer, self.target)
+            await forwarding_to(self.target)(reader, writer)
         else:
             writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
 
@@ -172,5 +126,5 @@ class ConnectProxy:
 async def proxying(port: int, tls: ssl.SSLContext | None = None) -> AsyncGenerator[ConnectProxy]:
     """Serve a proxy, by TLS where a context is given."""
     proxy = ConnectProxy(port)
-    async with _listening(proxy.converse, tls) as proxy.port:
+    async with listening(proxy.converse, tls=tls) as proxy.port:
         yield proxy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -13,9 +14,11 @@ Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[
 
 
 @asynccontextmanager
-async def conversing(conversation: Conversation) -> AsyncGenerator[Environment]:
-    """An environment at which every connection is left to ``conversation``."""
-    tasks = set()
+async def listening(
+    conversation: Conversation, *, port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncGenerator[int]:
+    """A port at which every connection is left to ``conversation``, by TLS where a context is given."""
+    tasks: set[asyncio.Task[None]] = set()
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -23,20 +26,48 @@ async def conversing(conversation: Conversation) -> AsyncGenerator[Environment]:
         tasks.add(task)
         try:
             await conversation(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the other side has hung up, or the test is over
         finally:
             tasks.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(converse, "127.0.0.1", 0)
+    server = await asyncio.start_server(converse, "127.0.0.1", port, ssl=tls, limit=2**20)
     try:
-        yield Environment(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v2")
+        yield int(server.sockets[0].getsockname()[1])
     finally:
         server.close()
         for task in tuple(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def conversing(conversation: Conversation) -> AsyncGenerator[Environment]:
+    """An environment at which every connection is left to ``conversation``."""
+    async with listening(conversation) as port:
+        yield Environment(f"http://127.0.0.1:{port}/v2")
+
+
+def forwarding_to(port: int) -> Conversation:
+    """Pass on whatever comes, to a port of this machine and back."""
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(_pipe(reader, back), _pipe(there, writer))
+
+    return converse
+
+
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass  # the other side has hung up
+    finally:
+        writer.close()
 
 
 async def read_head(reader: asyncio.StreamReader) -> bytes:

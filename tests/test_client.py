@@ -14,6 +14,7 @@ from aiohttp import web
 from canned import serving
 from certificates import EC_KEY, key_bytes, pem
 from clients import ONCE
+from raw_server import answering_with, listening
 
 from ksef_async import (
     AnswerTimeoutError,
@@ -101,10 +102,11 @@ async def test_server_whose_certificate_is_not_trusted(tmp_path: Path) -> None:
     key.write_bytes(key_bytes(EC_KEY) + pem(self_signed_seal(CREDENTIALS.nip or "", EC_KEY)))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(key)
-    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
-    port = server.sockets[0].getsockname()[1]
 
-    async with server, KsefClient(Environment(f"https://127.0.0.1:{port}/v2"), CREDENTIALS, retry=ONCE) as client:
+    async with (
+        listening(answering_with(b""), tls=context) as port,
+        KsefClient(Environment(f"https://127.0.0.1:{port}/v2"), CREDENTIALS, retry=ONCE) as client,
+    ):
         with pytest.raises(ConnectError, match="self-signed certificate"):
             await client.log_in()
 

@@ -13,6 +13,7 @@ import anyio
 import pytest
 from aiohttp import web
 from canned import serving
+from raw_server import listening
 
 from ksef_async import Environment
 from ksef_async.errors import AnswerTimeoutError, LocalProtocolError, TransportError
@@ -161,10 +162,9 @@ async def test_broken_connection_is_a_transport_error(path: Path) -> None:
         writer.transport.abort()
 
     transport = AiohttpTransport()
-    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
-        host, port = server.sockets[0].getsockname()
+    async with listening(hang_up) as port:
         with pytest.raises(TransportError) as caught:
-            await transport.send(put(Environment(f"http://{host}:{port}/secret"), FileBody(path=path, size=SIZE)))
+            await transport.send(put(Environment(f"http://127.0.0.1:{port}/secret"), FileBody(path=path, size=SIZE)))
         await transport.aclose()
 
     assert caught.value.maybe_delivered

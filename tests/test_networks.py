@@ -17,6 +17,7 @@ import attrs
 import pytest
 from clients import ONCE, QUICK
 from networks import HOST, Authority, ConnectProxy, behind_tls, proxying
+from raw_server import listening
 
 from ksef_async import ConnectError, Environment, KsefClient, KsefToken, LocalProtocolError, TransportError
 from ksef_async.fastapi import KsefService
@@ -345,12 +346,8 @@ async def test_a_proxy_of_plain_http_that_asks_for_a_password(sandbox: Sandbox, 
 async def test_a_proxy_that_says_nothing(company: Company) -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-
-    async with server:
+    async with listening(silent) as port:
         proxy = f"http://127.0.0.1:{port}"
         async with company.client(proxy=proxy, retry=ONCE, connect_timeout=0.1, answer_timeout=0.1) as client:
             with pytest.raises(ConnectError, match=f"through the proxy 127.0.0.1:{port}") as caught:

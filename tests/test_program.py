@@ -14,6 +14,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from raw_server import forwarding_to, listening
 
 from ksef_async import ApiError, Environment, FormCode, InvoiceRejectedError, KsefClient, KsefToken
 from ksef_async.protocol.ksef_number import KsefNumber
@@ -230,30 +231,6 @@ def test_the_time_zone_database_is_a_dependency_everywhere() -> None:
     assert ";" not in requirement
 
 
-@asynccontextmanager
-async def forwarding(port: int, to: int) -> AsyncIterator[None]:
-    """A proxy in front of the sandbox: what comes to one port goes to another."""
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(2**16):
-            writer.write(data)
-            await writer.drain()
-        writer.close()
-
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", to)
-            await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
-        except OSError:
-            writer.close()  # one of the two has gone away
-
-    server = await asyncio.start_server(forward, "127.0.0.1", port)
-    try:
-        yield
-    finally:
-        server.close()
-
-
 @pytest.mark.parametrize("program", ["ksef_async", "ksef_async.cli"], ids=["python -m", "ksef-async"])
 async def test_links_begin_with_the_public_address(program: str, unused_port: int) -> None:
     url = f"http://127.0.0.1:{unused_port}"
@@ -261,7 +238,7 @@ async def test_links_begin_with_the_public_address(program: str, unused_port: in
         own = int(re.findall(r"It listens at http://127.0.0.1:(\d+)/v2", served.told)[0])
         credentials = KsefToken(nip=served.variables["KSEF_NIP"], token=served.variables["KSEF_TOKEN"])
         async with (
-            forwarding(unused_port, own),
+            listening(forwarding_to(own), port=unused_port),
             KsefClient(Environment(served.variables["KSEF_ENV"]), credentials) as client,
         ):
             async with await client.sessions.open_online(FormCode.FA3) as session:

@@ -13,7 +13,7 @@ import anyio.lowlevel
 import attrs
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from canned import serving
 from clients import Traffic, connected
 from cryptography.fernet import Fernet
 from packages import BROKEN, packed, samples
@@ -440,13 +440,11 @@ async def test_link_is_not_escaped_anew(client: KsefClient, tmp_path: Path) -> N
         await request.read()
         return web.Response(status=201)
 
-    app = web.Application()
-    app.router.add_put("/{path:.*}", take)
     (tmp_path / "part").write_bytes(b"x" * 32)
-    async with TestServer(app, host="127.0.0.1") as server:
+    async with serving(take) as environment:
         path = "/a%2Fb/1.zip.enc?sig=x%2Fy%2Bz%3d%3D&se=2026-01-01T00%3A00%3A00Z&odd=%7E~%20"
         link = PartUploadRequest(
-            ordinal_number=1, method="PUT", url=f"http://127.0.0.1:{server.port}{path}", headers={"x": "y"}
+            ordinal_number=1, method="PUT", url=f"{environment.base_url.removesuffix('/v2')}{path}", headers={"x": "y"}
         )
         await client.sessions._authorized(None).caller.upload(
             UPLOAD_PART, link, FileBody(path=tmp_path / "part", size=32)
