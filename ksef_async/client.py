@@ -23,7 +23,6 @@ from .polling import Cadence
 from .protocol.pacing import Pacer
 from .protocol.requests import Query
 from .protocol.retry import RetryPolicy
-from .protocol.wire import WIRE
 from .sessions.manager import SessionManager
 from .shielding import finish
 from .transport import AiohttpTransport
@@ -174,7 +173,6 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         ssl_context: ssl.SSLContext | None = None,
         ca_file: Path | str | None = None,
     ) -> None:
-        WIRE.prepare()
         self.environment = environment
         self._credentials = credentials
         self._transport = AiohttpTransport(

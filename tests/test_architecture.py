@@ -156,7 +156,7 @@ import ksef_async
 assert before == (logging.root.level, logging.root.handlers), "the root logger was touched"
 ours = ("sandbox", "resources", "downloads", "submissions", "demo")
 rare = ("auth.signing", "operations.limits", "protocol.planning", "sessions.batch", "sessions.keeper")
-others = ("aiohttp.web", "cattrs", "cryptography.fernet", "lxml", "pytest", "fastapi", "rich", "sqlalchemy", "zoneinfo")
+others = ("aiohttp.web", "cryptography.fernet", "lxml", "pytest", "fastapi", "rich", "sqlalchemy", "zoneinfo")
 heavy = (*(f"ksef_async.{room}" for room in (*ours, *rare)), *others)
 print(*(name for name in heavy if name in sys.modules and name not in theirs))
 """

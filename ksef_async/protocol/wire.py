@@ -1,32 +1,26 @@
-"""JSON <-> attrs, by cattrs: the only place that knows camelCase.
+"""JSON <-> attrs.
 
 Reading (`protocol.reading`): unknown properties are ignored, ``null`` counts as absent, an unknown enum value reads as
 itself. A value of the wrong type is never converted: where the model can do without, it is left out and noted; where
 it cannot, that is an error that names its path.
-Writing: what is absent, empty or false by default is left out while it is, so nulls never leave this process; KSeF's
-side writes what is false.
+Writing (`protocol.writing`): what is absent, empty or false by default is left out while it is, so nulls never leave
+this process; KSeF's side writes what is false.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from base64 import b64encode
 from collections.abc import Callable, Hashable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import attrs
 import orjson
 
-from ..models.sessions import FormCode
-from ..models.times import ServerTime
-from .reading import MisfitError, Reader, Unread, camel, field_name, form_code_as_json
-
-if TYPE_CHECKING:
-    # A third of what importing this library takes, and of no use before there is a client: see `Wire.prepare`.
-    from cattrs import Converter
+from .reading import MisfitError, Reader, Unread, camel
+from .writing import Writer
 
 __all__ = ["WIRE", "Unread", "UnreadableJsonError", "Wire", "WireError", "camel", "format_datetime"]
 
@@ -74,32 +68,11 @@ class Wire:
 
     def __init__(self, *, requests: bool = False, datetime_format: Callable[[datetime], str] = format_datetime) -> None:
         self._reader = Reader(requests=requests)
-        self._writes_false = requests
-        self._datetime_format = datetime_format
-
-    def prepare(self) -> None:
-        """Load what writes (some tens of milliseconds, once), so that the first call need not."""
-        _ = self._converter
-
-    @functools.cached_property
-    def _converter(self) -> Converter:
-        from cattrs import Converter
-
-        datetime_format = self._datetime_format
-        converter = Converter()
-        converter.register_unstructure_hook_factory(attrs.has, self._writer)
-        converter.register_unstructure_hook(
-            datetime, lambda value: value.text if isinstance(value, ServerTime) else datetime_format(value)
-        )
-        converter.register_unstructure_hook(date, date.isoformat)
-        converter.register_unstructure_hook(Decimal, lambda value: value)
-        converter.register_unstructure_hook(bytes, lambda value: b64encode(value).decode("ascii"))
-        converter.register_unstructure_hook(FormCode, form_code_as_json)
-        return converter
+        self._writer = Writer(writes_false=requests, datetime_format=datetime_format)
 
     def dump(self, model: object) -> Any:
         """``model`` as JSON-ready objects; amounts are `Decimal`, which only `to_json` writes."""
-        return self._converter.unstructure(model)
+        return self._writer.write(model)
 
     def to_json(self, model: object) -> bytes:
         """``model`` as JSON."""
@@ -148,24 +121,6 @@ class Wire:
             # Not from the parser's error, nor while it is handled: that one holds the whole text, JWTs included.
             raise UnreadableJsonError(problem)
         return self.load(parsed, cls, unread)
-
-    def _writer(self, cls: type[attrs.AttrsInstance]) -> Callable[[Any], Any]:
-        from cattrs.gen import make_dict_unstructure_fn, override
-
-        names: dict[str, Any] = {
-            field.name: override(
-                rename=field_name(field),
-                omit=field.metadata.get("local", False),
-                omit_if_default=self._is_left_out(field),
-            )
-            for field in attrs.fields(attrs.resolve_types(cls))
-        }
-        return make_dict_unstructure_fn(cls, self._converter, **names)
-
-    def _is_left_out(self, field: attrs.Attribute[Any]) -> bool:
-        if field.default is False:
-            return not self._writes_false
-        return not field.default or isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
 
 
 def _write_number(value: object) -> orjson.Fragment:

@@ -27,7 +27,7 @@ from .documents import Documents
 from .faults import Faults
 from .handlers import HANDLERS
 from .inbox.pages import add_inbox
-from .router import SIMULATOR_HEADER, WIRE, add_routes
+from .router import SIMULATOR_HEADER, add_routes
 from .schemas import Schemas
 from .storage import add_storage
 from .subjects import ALL_PERMISSIONS, OWNER_PERMISSIONS, Subject
@@ -152,7 +152,6 @@ class Sandbox(anyio.AsyncContextManagerMixin):
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
-        await anyio.to_thread.run_sync(WIRE.prepare)
         await anyio.to_thread.run_sync(self.world.ministry.publish_first_keys, self.clock.now())
         if self._schema_folder is not None:
             self.world.schemas = await anyio.to_thread.run_sync(Schemas, self._schema_folder)

@@ -46,7 +46,7 @@ SHARES = 1 if os.environ.get("WORDS") == "all" else 9
 #: What no text of KSeF has: exceptions and types of Python, its values, representations, names as we write them.
 FOREIGN = re.compile(
     r"NoneType|\bNone\b|\bTrue\b|\bFalse\b|Traceback|\w+(?:Error|Exception)\b(?!Detail)|object has no|attribute '|"
-    r"\b(?:str|int|float|bool|dict|tuple|list|bytes|datetime|Decimal)\b|iterable|codec can't|isoformat|cattrs|attrs|"
+    r"\b(?:str|int|float|bool|dict|tuple|list|bytes|datetime|Decimal)\b|iterable|codec can't|isoformat|attrs|"
     r"ksef_async\.|<class|<[a-z_.]+ object|0x[0-9a-f]{6}|\b[a-z]+(?:_[a-z]+)+\b|\\d|\(\?|\[A-Z\]|\bmodel\b|\bfile \""
 )
 PERMISSIONS = [
