@@ -79,8 +79,8 @@ class Delivery:
             again: Send it even so.
 
         Raises:
-            TransportError, ApiError, RemoteProtocolError: KSeF does not have it, or may have it: next time its list
-                is asked first.
+            TransportError, ApiError, RemoteProtocolError: KSeF does not have it; or it may have it, which
+                ``maybe_delivered`` tells, and next time its list is asked first.
         """
         digest = request.invoice_hash
         async with self._alone.with_(digest):
@@ -89,7 +89,12 @@ class Delivery:
             known = self.reference_of(digest)
             if known is not None and not again:
                 return known
-            reference_number = await self._deliver(request)
+            try:
+                reference_number = await self._deliver(request)
+            except KsefError as error:
+                # Whichever call failed last: an attempt may have come through, and KSeF's list has not shown it.
+                error.maybe_delivered = error.maybe_delivered or digest in self._in_doubt
+                raise
             self._references[digest] = reference_number
             self._tracker.sent[reference_number] = digest
             return reference_number

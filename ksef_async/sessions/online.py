@@ -292,9 +292,9 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
                 sent; ``corrects`` without ``offline``.
             SessionFailedError: The session has died, e.g. because KSeF could not decrypt its key (415).
             RateLimitedError: The ``invoiceSend`` budget is spent; ``retry_after`` is in seconds.
-            TransportError, ServerError: No answer came, again and again; ``maybe_delivered`` of it
-                tells whether KSeF may have the invoice. Sending it once more is safe.
-            ApiError, RemoteProtocolError: KSeF refused, or answered nonsense.
+            TransportError, ServerError: No answer came, again and again.
+            ApiError, RemoteProtocolError: KSeF refused, or answered nonsense. Of each of these four,
+                ``maybe_delivered`` tells whether KSeF may have the invoice; sending it once more is safe.
 
         Source: POST /sessions/online/{referenceNumber}/invoices; sesja-interaktywna.md, section 2.
         """

@@ -14,6 +14,7 @@ from virtual_time import VirtualTimeLoop
 
 from ksef_async import (
     AiohttpTransport,
+    BadRequestError,
     ConnectError,
     ForbiddenError,
     FormCode,
@@ -153,6 +154,20 @@ async def test_what_could_not_be_looked_up_is_looked_up_next_time(sandbox: Sandb
         sent = await session.send(sample_invoice(sandbox.nip))
 
     assert [invoice.reference_number for invoice in sandbox.world.invoices()] == [sent.reference_number]
+
+
+async def test_doubt_is_told_although_it_is_the_look_for_it_that_failed(sandbox: Sandbox) -> None:
+    async with (
+        connected(sandbox, retry=ONCE) as client,
+        await client.sessions.open_online(FormCode.FA3) as session,
+    ):
+        sandbox.faults.add("send_invoice", Fault.drop_after())
+        sandbox.faults.add("list_session_invoices", Fault.refuse(21405))
+
+        with pytest.raises(BadRequestError) as caught:
+            await session.send(sample_invoice(sandbox.nip))
+
+        assert caught.value.maybe_delivered
 
 
 async def test_cancelled_send_is_looked_up_before_it_is_repeated(sandbox: Sandbox, session: OnlineSession) -> None:
