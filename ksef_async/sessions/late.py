@@ -80,10 +80,14 @@ class LateSending:
 
     async def _send_all(self, lot: list[_Waiting]) -> None:
         at_once = anyio.Semaphore(_CONCURRENCY)
-        try:
-            for each in lot:
+        for each in lot:
+            try:
                 each.sent = await self._find_doubtful(sha256(each.document.xml).digest())
-            lot = [each for each in lot if each.sent is None]
+            except KsefError as error:
+                # That one has to wait; the others need not.
+                each.error = error
+        try:
+            lot = [each for each in lot if not each.is_over]
             if not lot:
                 return
             session = await self._open_session()
@@ -94,7 +98,7 @@ class LateSending:
         except KsefError as error:
             # What was sent is sent, whatever became of the session: the outcomes tell, which are asked for next.
             for each in lot:
-                if each.sent is None:
+                if not each.is_over:
                     each.error = error
 
 

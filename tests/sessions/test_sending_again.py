@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -18,13 +20,15 @@ from ksef_async import (
     KsefClient,
     OnlineSession,
     SentInvoice,
+    ServerError,
     StatusCode,
 )
 from ksef_async.models.events import Event, RequestSent
 from ksef_async.protocol.ends import SEND_AGAIN_LIMIT
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.sessions.keeper import SessionKeeper
-from ksef_async.sessions.kept import KeptInvoice
+from ksef_async.sessions.kept import Document, KeptInvoice
+from ksef_async.sessions.late import LateSending
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +97,22 @@ async def test_invoices_of_a_dead_session_are_sent_again_after_the_block_in_one_
     assert len(sender.sessions) == 2
     now = sandbox.clock.now()
     assert StatusCode.OPENED not in {session.code_at(now) for session in sandbox.world.sessions.values()}
+
+
+async def test_one_that_cannot_be_looked_for_does_not_hold_up_the_others(client: KsefClient, sandbox: Sandbox) -> None:
+    documents = [Document(xml=sample_invoice(sandbox.nip, f"FV/{number}")) for number in range(3)]
+    hashes = [sha256(each.xml).digest() for each in documents]
+
+    async def find_doubtful(digest: bytes) -> None:
+        if digest == hashes[1]:
+            raise ServerError("no list", operation="list_session_invoices", http_status=500)
+
+    late = LateSending(partial(client.sessions.open_online, FormCode.FA3), lambda _: None, find_doubtful)
+
+    results = await asyncio.gather(*(late.send(each) for each in documents), return_exceptions=True)
+
+    assert isinstance(results[1], ServerError)
+    assert [each.invoice_hash for each in results if isinstance(each, SentInvoice)] == [hashes[0], hashes[2]]
 
 
 async def test_invoice_that_ksef_always_fails_on_is_told_after_a_few_times(
