@@ -142,7 +142,7 @@ class SessionWork:
                 tries += 1
                 # Others get through, and this one does not.
                 alone = may_have_taken_effect(error) and self._successes > successes + tries
-                if alone and tries >= self._settings.tries:
+                if alone and tries >= self._settings.tries and await self._is_absent(claim):
                     self._reject(claim, Reason(None, f"KSeF failed on it {tries} times: {error}"))
                     return
                 await self._trouble.wait_out(error, tries)
@@ -172,6 +172,13 @@ class SessionWork:
         if isinstance(error, ApiError) and error.operation == SEND_INVOICE.name and _is_about_document(error):
             return Reason(error.code, str(error))
         return Reason(None, str(error)) if isinstance(error, LocalProtocolError) else None
+
+    async def _is_absent(self, claim: Claim) -> bool:
+        """Return whether KSeF's list, read now, does not have the document; False when the list cannot be read."""
+        try:
+            return await self.session.find_doubtful(hashlib.sha256(claim.xml).digest()) is None
+        except KsefError:
+            return False
 
     def _reject(self, claim: Claim, reason: Reason) -> None:
         digest = hashlib.sha256(claim.xml).digest()

@@ -133,6 +133,46 @@ async def test_document_that_alone_breaks_the_connection_is_rejected_in_the_end(
     assert "3 times" in rejected.reason.text
 
 
+async def test_document_in_doubt_is_not_rejected_while_the_list_cannot_be_read(
+    sqlite_url: str, sandbox: Sandbox
+) -> None:
+    lost = sample_invoice(sandbox.nip, "FV/LOST")
+    digest = b64encode(sha256(lost).digest()).decode()
+    looks = 0
+
+    async def breaking(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        nonlocal looks
+        response = await handler(request)
+        if request.method == "GET" and request.url.path.endswith("/invoices"):
+            looks += 1
+        if digest in request.body.decode():
+            response.close()
+            raise aiohttp.ServerDisconnectedError
+        return response
+
+    async with (
+        aiohttp.ClientSession(middlewares=[breaking]) as session,
+        connected(sandbox, session=session, retry=ONCE) as client,
+    ):
+        settings = attrs.evolve(QUICK_SETTINGS, tries=2, concurrency=4)
+        async with Submissions(sqlite_url, client=client, settings=settings) as submissions:
+            submission = await submissions.submit(lost)
+            for number in range(40):
+                await submissions.submit(sample_invoice(sandbox.nip, f"FV/{number}"))
+            sandbox.faults.add("list_session_invoices", Fault.server_error(), probability=0.999999)
+            with anyio.fail_after(20):
+                async with submissions.running():
+                    while looks < 15:
+                        await anyio.sleep(0.01)
+                    state = (await submissions.get(submission.id)).state
+                    sandbox.faults.clear()
+                    await submissions.settled()
+
+            assert (await submissions.count())[SubmissionState.ACCEPTED] == 41
+    assert state is SubmissionState.SENDING
+    assert taken_in(sandbox).count("FV/LOST") == 1
+
+
 async def test_same_document_accepted_before_is_an_acceptance_with_its_own_upo(
     submissions: Submissions, client: KsefClient, sandbox: Sandbox
 ) -> None:
