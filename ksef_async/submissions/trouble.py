@@ -102,7 +102,8 @@ class Trouble:
             await self._note(text)
         pause = self._settings.pause(tries)
         if isinstance(error, RateLimitedError) and error.retry_after is not None:
-            pause = error.retry_after
+            # Never less than the first pause: 0 is an answer, too.
+            pause = max(error.retry_after, self._settings.first_pause)
         await anyio.sleep(pause)
 
     def is_over(self) -> None:

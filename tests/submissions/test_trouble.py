@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import anyio
 import attrs
 import pytest
 from clients import ONCE, connected
+from virtual_time import VirtualTimeLoop
 
-from ksef_async.errors import ConnectError, KsefError
+from ksef_async.errors import ConnectError, KsefError, RateLimitedError
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.submissions import Settings, Submissions
 from ksef_async.submissions.trouble import Trouble, gist
@@ -56,6 +59,30 @@ async def test_troubles_that_take_turns_are_told_once_each_until_all_is_well(not
     await this.wait_out(ConnectError("no 0", maybe_delivered=False), 1)
 
     assert notes == ["ConnectError: no 0", "ConnectError: no 1", None, "ConnectError: no 0"]
+
+
+async def beginning(notes: Notes) -> Trouble:
+    return Trouble("1111111111", Settings(first_pause=1.0, longest_pause=60.0), notes.add, None)
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "tries", "pause"),
+    [(None, 3, 4.0), (7.0, 3, 7.0), (0.0, 3, 1.0)],
+    ids=["not told", "told", "told to come at once"],
+)
+def test_pause_is_as_long_as_ksef_says_but_never_none(
+    notes: Notes, retry_after: float | None, tries: int, pause: float
+) -> None:
+    error = RateLimitedError("429", operation="send_invoice", http_status=429, retry_after=retry_after)
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        loop = runner.get_loop()
+        this = runner.run(beginning(notes))
+        before = loop.time()
+        runner.run(this.wait_out(error, tries))
+        paused = loop.time() - before
+
+    assert paused == pytest.approx(pause, abs=0.1)
 
 
 async def test_trouble_that_is_in_the_journal_already_is_not_noted_again(notes: Notes) -> None:
