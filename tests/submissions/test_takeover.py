@@ -144,10 +144,10 @@ async def test_session_whose_upo_leaves_out_an_accepted_invoice_is_not_finished(
         await run_until(submissions, lambda: in_state(submissions, SubmissionState.ACCEPTED, 2))
         sandbox.faults.clear()
         (session,) = sandbox.world.sessions.values()
-        number, left_out = session.invoices.popitem()
+        reference_number, left_out = session.invoices.popitem()
         pages = session_upo_pages(session)
         session.upo_pages = tuple((new_reference_number("EU", sandbox.clock.now()), page) for page in pages)
-        session.invoices[number] = left_out
+        session.invoices[reference_number] = left_out
 
         async def is_told() -> bool:
             return "leaves out 1 accepted invoices" in (await submissions.troubles()).get(sandbox.nip, "")
