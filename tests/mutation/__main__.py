@@ -8,6 +8,7 @@ temporary copy is written. By the environment:
     MUTANTS_ONLY=protocol/pacing.py,sessions/delivery.py:90-120
                       these modules, or these of their lines, only
     MUTANTS_BUDGET=60 seconds of tests for a change that none of them notices, as long as they took when measured
+    MUTANTS_MINUTES=0 no mutant is begun after so many minutes of mutants; 0 for all of the sample
     MUTANTS_LINES=f   where to keep, and find again, which tests run which lines
 """
 
@@ -191,7 +192,11 @@ def main() -> None:
         for name in FOREIGN:
             __import__(name)
 
-        for module, mutant in mutants:
+        began, minutes = time.monotonic(), float(os.environ.get("MUTANTS_MINUTES", "0"))
+        for tried, (module, mutant) in enumerate(mutants):
+            if minutes and time.monotonic() - began > 60.0 * minutes:
+                print(f"time is up after {tried} mutants")
+                break
             end = try_one(tree, module, mutant, lines, budget)
             key = (module, " ".join(mutant.before.split()), " ".join(mutant.after.split()))
             if end in ("survived", "not covered") and key in equivalent:

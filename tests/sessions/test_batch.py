@@ -383,6 +383,7 @@ async def test_progress_counts_bytes_and_parts_and_invoices(client: KsefClient, 
 
     uploading = [each for each in seen if each.stage is PackageStage.UPLOADING]
     assert (uploading[0].done, uploading[0].parts) == (0, 0)
+    assert any(each.done > 0 for each in uploading if not each.parts)
     assert [each.done for each in uploading] == sorted(each.done for each in uploading)
     assert (uploading[-1].done, uploading[-1].parts) == (package.encrypted_size, len(package.parts))
     assert {each.total for each in uploading} == {package.encrypted_size}

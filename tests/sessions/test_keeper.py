@@ -151,6 +151,23 @@ async def test_session_that_dies_while_it_is_activated_is_replaced(client: KsefC
     assert [code for code, _ in sessions(sandbox)] == [StatusCode.DECRYPTION_ERROR, StatusCode.CLOSED]
 
 
+async def test_session_that_is_being_closed_when_it_becomes_active_is_replaced(
+    client: KsefClient, sandbox: Sandbox
+) -> None:
+    sandbox.faults.add("get_session_status", Fault.wait(5))
+    sandbox.faults.add("close_online_session", Fault.wait(60))
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        sending = asyncio.create_task(sender.send(sample_invoice(sandbox.nip)))
+        while not sender.sessions:
+            await asyncio.sleep(0)
+        closing = asyncio.create_task(sender.sessions[0].terminate())
+
+        sent = await sending
+        await closing
+
+    assert [session.reference_number for session in sender.sessions[1:]] == [sent.session_reference_number]
+
+
 async def test_bad_file_is_told_at_once(client: KsefClient, sandbox: Sandbox) -> None:
     async with client.sessions.keep_open(FormCode.FA3) as sender:
         with pytest.raises(LocalProtocolError, match="empty"):

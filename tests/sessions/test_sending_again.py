@@ -14,6 +14,7 @@ from virtual_time import VirtualTimeLoop
 
 from ksef_async import (
     AcceptedInvoice,
+    BadRequestError,
     FormCode,
     InvoiceRejectedError,
     InvoiceStatusCode,
@@ -146,6 +147,23 @@ async def test_outcomes_tell_once_what_ksef_always_fails_on(client: KsefClient, 
     assert len([*sandbox.world.invoices()]) == 1 + SEND_AGAIN_LIMIT
     assert isinstance(sent, KeptInvoice)
     assert sent.document is None
+
+
+async def test_outcomes_raise_what_keeps_an_invoice_from_being_sent_again_and_go_on_later(
+    client: KsefClient, sandbox: Sandbox
+) -> None:
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(500), times=2)
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        sent = [await sender.send(sample_invoice(sandbox.nip, f"FV/{number}")) for number in range(3)]
+        sandbox.faults.add("send_invoice", Fault.refuse(21405))
+        with pytest.raises(BadRequestError) as caught:
+            await by_all(sender, [])
+
+        outcomes = [outcome async for outcome in sender.outcomes()]
+
+    assert caught.value.code == 21405
+    assert sorted(outcome.invoice_hash for outcome in outcomes) == sorted(each.invoice_hash for each in sent)
+    assert accepted(sandbox) == sorted(each.invoice_hash for each in sent)
 
 
 async def test_refused_document_is_not_sent_again(client: KsefClient, sandbox: Sandbox) -> None:

@@ -184,6 +184,17 @@ async def test_pauses_between_looks_grow_until_something_changes() -> None:
     assert looked_at == pytest.approx([0, 1, 3, 7, 8, 10, 14], abs=0.05)
 
 
+async def test_a_session_is_looked_at_five_times_in_two_seconds_and_every_five_seconds_in_the_end() -> None:
+    script = Script(*[100] * 20, 200)
+    began = asyncio.get_running_loop().time()
+
+    await _drain(Transitions(SessionHistory(script), REFERENCE))
+
+    looked_at = [moment - began for moment in script.looked_at]
+    assert looked_at[:5] == pytest.approx([0, 0.2, 0.5, 0.95, 1.625], abs=0.02)
+    assert looked_at[-1] - looked_at[-2] == pytest.approx(5, abs=0.02)
+
+
 async def test_listener_that_comes_later_waits_for_the_next_look_only() -> None:
     script = Script(100, 170, 200)
     history = SessionHistory(script)
