@@ -52,8 +52,8 @@ async def export(
     Where it stopped is kept in FOLDER, so run again it fetches only what is new. KSeF grants 20 packages an hour;
     beyond that it waits.
     """
-    from ..downloads.checkpoint import Checkpoint
     from ..models.invoices import InvoiceSubject
+    from .checkpoints import CheckpointFile
 
     access = access or Access()
     settled = await access.settle()
@@ -66,26 +66,19 @@ async def export(
     start = since if since.tzinfo is not None else since.replace(tzinfo=UTC)
     target = anyio.Path(folder)
     await target.mkdir(parents=True, exist_ok=True)
-    kept = target / _CHECKPOINT.format(environment=settled.environment_word, nip=settled.nip)
-    checkpoint = Checkpoint.from_json(await kept.read_text()) if await kept.exists() else Checkpoint()
+    kept = CheckpointFile(target / _CHECKPOINT.format(environment=settled.environment_word, nip=settled.nip))
+    checkpoint = await kept.read()
     count = 0
     with json_list({"folder": str(folder)}, "saved", shown=access.json) as add:
-        async with settled.client() as client:
+        async with settled.client() as client, kept:
             sync = client.downloads.sync(start, (subject,), checkpoint=checkpoint, overlap=timedelta(hours=overlap))
             async for invoice in sync:
                 # The document first: what is noted as fetched is there.
                 await (target / f"{file_name(invoice.metadata.ksef_number)}.xml").write_bytes(invoice.xml)
-                await _replace(kept, invoice.checkpoint.to_json())
                 add(invoice.metadata.ksef_number)
+                await kept.move_to(invoice.checkpoint)
                 count += 1
-            await _replace(kept, sync.checkpoint.to_json())
+            await kept.move_to(sync.checkpoint)
     if not access.json:
         console().print(f"{count:,} new invoices saved in {folder}.", markup=False)
     return Exit.OK
-
-
-async def _replace(path: anyio.Path, text: str) -> None:
-    """Whole or not at all."""
-    beside = path.with_suffix(".new")
-    await beside.write_text(text)
-    await beside.replace(path)

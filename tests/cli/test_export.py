@@ -153,6 +153,35 @@ async def test_interrupted_export_goes_on(sandbox: Sandbox, buyer: Shell) -> Non
     assert all((folder / f"{number}.xml").read_bytes().startswith(b"<?xml") for number in fed)
 
 
+async def test_export_that_was_killed_goes_on_and_misses_nothing(sandbox: Sandbox, buyer: Shell) -> None:
+    since = start_of(sandbox)
+    fed = feed_samples(sandbox, 20)
+    settle(sandbox)
+    sandbox.world.exports.limits.max_invoices = 3
+    sandbox.faults.add("export_invoices", Fault.wait(0.3), probability=0.999999)
+    folder = buyer.folder / "in"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ksef_async.cli", "export", "in", "--since", since),
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        while process.returncode is None and len(numbers_in(folder)) < 8:
+            await asyncio.sleep(0.005)
+    finally:
+        process.kill()
+    await process.wait()
+    before = len(numbers_in(folder))
+    sandbox.faults.clear()
+
+    result = await buyer.run("export", "in", "--since", since, "--json")
+
+    assert 8 <= before < 20
+    # What was noted is not fetched again; what was not, is.
+    assert result.json["saved"] == fed[20 - len(result.json["saved"]) :]
+    assert 20 - before <= len(result.json["saved"]) < 20
+    assert numbers_in(folder) == sorted(fed)
+
+
 async def test_failure_on_the_way_is_told_beside_what_was_saved(sandbox: Sandbox, buyer: Shell) -> None:
     since = start_of(sandbox)
     fed = feed_samples(sandbox, 4)
