@@ -88,8 +88,10 @@ class Cursor:
         self._cursor = position.moment
         self._known_from = ServerTime.parse(position.known_from)
         self._numbers = {each.ksef_number for each in position.taken}
-        #: What is remembered, the oldest first.
-        self._entries = sorted(_entry(each, now) for each in position.taken)
+        #: What is remembered, the oldest first, and by which date: `position` is asked for with every invoice.
+        entries = sorted(_entry(each, now) for each in position.taken)
+        self._keys = [(date, number) for date, number, _ in entries]
+        self._taken = [taken for _, _, taken in entries]
         #: The invoices of the package, the oldest first, and how many of them were taken without a gap.
         self._order: list[InvoiceMetadata] = []
         self._passed = 0
@@ -106,7 +108,7 @@ class Cursor:
             subject_type=self._subject_type,
             cursor=self._cursor.text,
             known_from=self._known_from.text,
-            taken=tuple(taken for _, _, taken in self._entries),
+            taken=tuple(self._taken),
         )
 
     @property
@@ -153,14 +155,17 @@ class Cursor:
         date = stored_at(invoice)
         taken = TakenInvoice(invoice.ksef_number, None if date is None else date.text)
         self._numbers.add(invoice.ksef_number)
-        bisect.insort(self._entries, _entry(taken, self._asked_at))
+        stored, number, taken = _entry(taken, self._asked_at)
+        place = bisect.bisect(self._keys, (stored, number))
+        self._keys.insert(place, (stored, number))
+        self._taken.insert(place, taken)
         reached = None
         while self._passed < len(self._order) and not self.is_new(self._order[self._passed]):
             reached = stored_at(self._order[self._passed]) or reached
             self._passed += 1
         if reached is not None and self._is_complete:
             self._move_to(min(reached, self._final))
-        if len(self._entries) > _MOST_BELOW + _MOST_ABOVE:
+        if len(self._keys) > _MOST_BELOW + _MOST_ABOVE:
             raise RemoteProtocolError(
                 f"KSeF gives more than {_MOST_ABOVE:,} invoices above the high-water mark that it tells "
                 f"({self._final.text}); the download cannot go on.",
@@ -209,7 +214,7 @@ class Cursor:
         self._forget(self._count_below(self._known_from))
         below = self._count_below(self._cursor)
         if below > _MOST_BELOW:
-            last, _, _ = self._entries[below - _MOST_BELOW - 1]
+            last, _ = self._keys[below - _MOST_BELOW - 1]
             self._known_from = min(self._cursor, _written(last + _TICK))
             self._forget(self._count_below(self._known_from))
             self.is_cut_short = True
@@ -222,11 +227,11 @@ class Cursor:
         return _written(self._cursor - self._overlap)
 
     def _count_below(self, moment: datetime) -> int:
-        return bisect.bisect_left(self._entries, moment, key=lambda each: each[0])
+        return bisect.bisect_left(self._keys, moment, key=lambda each: each[0])
 
     def _forget(self, count: int) -> None:
-        self._numbers.difference_update(number for _, number, _ in self._entries[:count])
-        del self._entries[:count]
+        self._numbers.difference_update(number for _, number in self._keys[:count])
+        del self._keys[:count], self._taken[:count]
 
 
 def stored_at(invoice: InvoiceMetadata) -> ServerTime | None:
