@@ -31,7 +31,7 @@ from ..protocol.packages import MAX_INVOICES
 from ..protocol.planning import Route
 from ..sessions.keeper import is_old
 from ..sessions.online import OnlineSession
-from .batch_work import BATCH_KIND, BatchWork, choose_route, is_elsewhere
+from .batch_work import BATCH_KIND, BatchWork, choose_route
 from .context_journal import Claim, ContextJournal, OpenSession, Queue
 from .leases import Lease, Leases
 from .recorder import Recorder
@@ -83,6 +83,8 @@ class Drain:
         self._trouble = Trouble(lease.context, settings, journal.note_trouble, lease.trouble)
         self._batches = BatchWork(client, journal, self._trouble, settings)
         self._current: dict[FormCode, SessionWork] = {}
+        #: Those that were left last because nothing more was waiting: how they end is seen only afterwards.
+        self._left: dict[FormCode, SessionWork] = {}
         #: Forms of which a batch is being packed and uploaded.
         self._packing: set[FormCode] = set()
         #: How many invoices a batch of the context may have; None until KSeF has said so.
@@ -141,9 +143,9 @@ class Drain:
         try:
             session = await self._resumed(saved)
         except (BadRequestError, ForbiddenError) as error:
-            if not is_elsewhere(error):
+            if isinstance(error, BadRequestError) and error.code != ErrorCode.UNKNOWN_SESSION:
                 raise
-            # Whatever was sent in it, KSeF does not have it here.
+            # Another environment's, or another company's: whatever was sent in it, KSeF does not have it here.
             await self._journal.forget_session(saved.reference_number, str(error))
             return
         work = self._new_work(session)
@@ -185,7 +187,8 @@ class Drain:
                 await self._wait(min(left, self._settings.poll_interval))
                 continue
             for form_code in [*self._current]:
-                self._finish(self._current.pop(form_code), tasks)
+                self._left[form_code] = work = self._current.pop(form_code)
+                self._finish(work, tasks)
             if not self._finishing:
                 await self._recorder.flush()
                 if not await self._journal.waiting():
@@ -278,8 +281,10 @@ class Drain:
                 return current
             del self._current[form_code]
             self._finish(current, tasks)
-            if current.failure is not None and current.was_in_vain:
-                await self._pause(current.failure)
+        last = self._left.pop(form_code, None) if current is None else current
+        if last is not None:
+            if last.failure is not None and last.was_in_vain:
+                await self._pause(last.failure)
             else:
                 self._in_vain = 0
         while True:
