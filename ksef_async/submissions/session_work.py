@@ -44,14 +44,13 @@ from .trouble import Trouble
 if TYPE_CHECKING:
     from .batch_work import BatchWork
 
-__all__ = ["FOLLOWING", "SessionWork"]
+__all__ = ["SessionWork"]
 
 _log = logging.getLogger(__name__)
 
 _BATCH: Final = Cadence(interval=0.5, factor=1.5, longest=30.0)
 
-#: After its deadline the same invoices are asked for again.
-FOLLOWING: Final = Cadence(interval=0.25, factor=1.5, longest=10.0, deadline=300.0)
+_FOLLOWING: Final = Cadence(interval=0.25, factor=1.5, longest=10.0, deadline=300.0)
 
 
 class SessionWork:
@@ -233,7 +232,7 @@ class SessionWork:
     async def _write_outcomes(self) -> None:
         while True:
             try:
-                async for outcome in self.session.outcomes(FOLLOWING):
+                async for outcome in self.session.outcomes(_FOLLOWING):
                     self._recorder.add(await self._judged(outcome))
             except WaitTimeoutError:
                 continue  # KSeF takes its time; nothing is lost by asking on.

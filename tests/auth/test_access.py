@@ -4,12 +4,14 @@ import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import anyio
 import attrs
 import pytest
 from clients import QUICK, connected
 
 from ksef_async import (
     BadRequestError,
+    Cadence,
     Context,
     ContextType,
     FormCode,
@@ -20,6 +22,7 @@ from ksef_async import (
     SessionManager,
     StatusCode,
     UnauthorizedError,
+    WaitTimeoutError,
 )
 from ksef_async.auth.access import AccessTokens, AuthorizedCaller
 from ksef_async.auth.login import log_in
@@ -52,11 +55,11 @@ class Parts:
     api: AuthorizedCaller
 
 
-def take_apart(sandbox: Sandbox) -> Parts:
+def take_apart(sandbox: Sandbox, cadence: Cadence | None = None) -> Parts:
     transport = CountingTransport()
     caller = Caller(sandbox.environment, transport, pacer=Pacer.unlimited(), retry=QUICK)
     credentials = KsefToken(nip=sandbox.nip, token=sandbox.token)
-    tokens = AccessTokens(caller, PublicKeys(caller), credentials)
+    tokens = AccessTokens(caller, PublicKeys(caller), credentials, cadence=cadence)
     return Parts(transport, tokens, AuthorizedCaller(caller, tokens))
 
 
@@ -115,6 +118,17 @@ async def test_call_that_never_went_out_because_the_login_failed_is_not_counted(
                 await client.sessions.open_online(FormCode.FA3)
 
         assert client.pacing.remaining("onlineSession") == granted
+
+
+async def test_login_is_waited_for_as_long_as_the_client_was_told() -> None:
+    timings = Timings(login_delay=timedelta(hours=1))
+    async with Sandbox(timings=timings, rate_limits=None) as sandbox:
+        parts = take_apart(sandbox, cadence=Cadence(interval=0.01, deadline=0.05))
+
+        with anyio.fail_after(5), pytest.raises(WaitTimeoutError):
+            await parts.tokens.get()
+
+        await parts.transport.aclose()
 
 
 async def test_many_tasks_share_one_login(sandbox: Sandbox) -> None:

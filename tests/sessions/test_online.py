@@ -269,6 +269,22 @@ async def test_upo_of_an_open_session_is_refused_rather_than_waited_for(client: 
             await session.upo()
 
 
+async def test_upo_of_a_session_outside_of_a_block_is_waited_for_until_somebody_closes_it(
+    client: KsefClient, sandbox: Sandbox
+) -> None:
+    session = await client.sessions.open_online(FormCode.FA3)
+    sent = await session.send(sample_invoice(sandbox.nip))
+    await session.status()
+
+    waiting = asyncio.create_task(session.upo())
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    async with connected(sandbox) as other:
+        await (await other.sessions.attach(session.reference_number)).terminate()
+
+    assert [entry.invoice_hash for entry in (await waiting).entries] == [sent.invoice_hash]
+
+
 async def test_upo_of_an_empty_session_does_not_exist(client: KsefClient) -> None:
     async with await client.sessions.open_online(FormCode.FA3) as session:
         pass
