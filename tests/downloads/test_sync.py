@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
 
@@ -163,12 +164,14 @@ async def test_following_looks_again_every_quarter_of_an_hour(sandbox: Sandbox, 
     settle(sandbox)
 
     found, moments = [], []
-    async for invoice in buyer.downloads.sync(since, follow=True):
-        found.append(invoice.metadata.ksef_number)
-        moments.append(loop.time() - started)
-        if len(found) == 4:
-            break
-        fed += feed_samples(sandbox, 1, start=len(found))
+    # Closed before the loop ends: what a generator that nobody closed holds is let go at some later moment.
+    async with aclosing(aiter(buyer.downloads.sync(since, follow=True))) as invoices:
+        async for invoice in invoices:
+            found.append(invoice.metadata.ksef_number)
+            moments.append(loop.time() - started)
+            if len(found) == 4:
+                break
+            fed += feed_samples(sandbox, 1, start=len(found))
 
     assert found == fed
     assert [round(later - earlier) for earlier, later in itertools.pairwise(moments)] == [900] * 3
