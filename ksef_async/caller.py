@@ -173,7 +173,7 @@ class Caller:
             query: An attrs instance or a mapping with its query parameters.
             headers: Sent besides the usual ones.
             bearer: The JWT it is called with, or where to get one. One that is refused (401), or that lacks a
-                permission (403 ``missing-permissions``), is replaced once.
+                permission (403 ``missing-permissions``, or without a reason), is replaced once.
 
         Returns:
             The answer as the row's model, ``bytes`` for an XML document, None where there is none.

@@ -304,7 +304,8 @@ class KsefClient(anyio.AsyncContextManagerMixin):
     async def refresh(self) -> None:
         """Get a new access token now, so that permissions granted or revoked meanwhile count from here on.
 
-        A call that KSeF refuses for want of a permission (403 ``missing-permissions``) does this by itself, once.
+        A call that KSeF refuses for want of a permission (403 ``missing-permissions``, or without a
+        reason) does this by itself, once.
 
         Raises:
             LoginFailedError: The login is dead, and KSeF refused another.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import anyio.to_thread
 import attrs
 import pytest
+from blockbuster import BlockBuster
 
 from ksef_async.cli import main
 from ksef_async.sandbox import Sandbox, sample_invoice
@@ -57,6 +59,24 @@ class Shell:
             paths.append(path := self.folder / f"invoice-{number:03}.xml")
             path.write_bytes(sample_invoice(nip, f"FV/{number}"))
         return paths
+
+
+def shell_for(
+    sandbox: Sandbox,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    no_blocking_calls: BlockBuster,
+) -> Shell:
+    """A shell in ``folder``, with nothing in its environment but what leads to the sandbox."""
+    # A command has its event loop for itself: loading its modules there keeps nobody waiting.
+    no_blocking_calls.deactivate()
+    monkeypatch.chdir(folder)
+    for name in [name for name in os.environ if name.startswith("KSEF_")]:
+        monkeypatch.delenv(name)
+    shell = Shell(folder, monkeypatch, capsys)
+    shell.set(**variables(sandbox))
+    return shell
 
 
 def variables(sandbox: Sandbox) -> Mapping[str, str]:

@@ -5,7 +5,6 @@ The journal and the command line are tried on the version that production was la
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,13 +12,16 @@ from pathlib import Path
 import anyio
 import pytest
 from blockbuster import BlockBuster
+from certificates import EC_KEY, NIP
 from clients import QUICK
-from shell import Shell, variables
+from shell import Shell, shell_for
 
-from ksef_async import AcceptedInvoice, Cadence, FormCode, KsefClient, KsefToken, pack
+from ksef_async import AcceptedInvoice, Cadence, CertificateCredentials, FormCode, KsefClient, KsefToken, pack
+from ksef_async.crypto.issuing import self_signed_seal
 from ksef_async.models.events import Event
 from ksef_async.models.invoices import DateRange, DateType, InvoiceFilters, InvoiceSubject
 from ksef_async.models.rates import PRODUCTION_LIMITS
+from ksef_async.models.sessions import SessionType
 from ksef_async.sandbox import Sandbox, sample_invoice
 from ksef_async.sandbox.versions import VERSIONS
 
@@ -27,6 +29,8 @@ pytest.importorskip("sqlalchemy", reason="the extra durable is not installed")
 
 #: Production was last seen at it.
 of_production = pytest.mark.parametrize("old", ["2.6.0"], indirect=True)
+
+SEAL = self_signed_seal(NIP, EC_KEY, name="Firma Kowalski Sp. z o.o.")
 
 AT_ONCE = Cadence(interval=0.02, factor=1.0, deadline=20)
 
@@ -58,13 +62,7 @@ def shell(
     capsys: pytest.CaptureFixture[str],
     no_blocking_calls: BlockBuster,
 ) -> Shell:
-    no_blocking_calls.deactivate()
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("KSEF_")]:
-        monkeypatch.delenv(name)
-    shell = Shell(tmp_path, monkeypatch, capsys)
-    shell.set(**variables(old))
-    return shell
+    return shell_for(old, tmp_path, monkeypatch, capsys, no_blocking_calls)
 
 
 def filters(sandbox: Sandbox) -> InvoiceFilters:
@@ -98,6 +96,16 @@ async def test_sent_online_in_a_batch_and_received(old: Sandbox, client: KsefCli
     assert listed == exported == synced == [online, outcome.ksef_number]
 
 
+async def test_certificate_logs_in_and_is_refreshed(old: Sandbox) -> None:
+    credentials = CertificateCredentials(certificate=SEAL, key=EC_KEY, nip=NIP)
+    async with KsefClient(old.environment, credentials, retry=QUICK) as client:
+        ksef_number = await send_online(client, NIP, "FV/1")
+        old.clock.advance(20 * 60)  # longer than an access token lives
+
+        assert await client.limits.rates() == PRODUCTION_LIMITS
+    assert ksef_number
+
+
 async def test_limits_that_are_not_told_are_those_of_production(old: Sandbox, client: KsefClient) -> None:
     assert await client.limits.rates() == PRODUCTION_LIMITS
     context = await client.limits.context()
@@ -108,9 +116,21 @@ async def test_limits_that_are_not_told_are_those_of_production(old: Sandbox, cl
 
 
 @of_production
-@pytest.mark.parametrize("online_within", [600.0, 0.001], ids=["one by one", "in a batch"])
+@pytest.mark.parametrize(
+    ("count", "online_within", "kind"),
+    [
+        pytest.param(4, 600.0, SessionType.ONLINE, id="one by one"),
+        pytest.param(60, 1.0, SessionType.BATCH, id="in a batch"),
+    ],
+)
 async def test_journal_delivers(
-    old: Sandbox, client: KsefClient, tmp_path: Path, no_blocking_calls: BlockBuster, online_within: float
+    old: Sandbox,
+    client: KsefClient,
+    tmp_path: Path,
+    no_blocking_calls: BlockBuster,
+    count: int,
+    online_within: float,
+    kind: SessionType,
 ) -> None:
     from ksef_async.submissions import Settings, Submissions, SubmissionState
 
@@ -118,14 +138,15 @@ async def test_journal_delivers(
     settings = Settings(linger=0.1, poll_interval=0.05, first_pause=0.05, online_within=online_within)
     url = f"sqlite+aiosqlite:///{tmp_path / 'journal.db'}"
     async with Submissions(url, client=client, settings=settings) as journal:
-        submitted = [await journal.submit(sample_invoice(old.nip, f"FV/{number}")) for number in range(4)]
+        submitted = [await journal.submit(sample_invoice(old.nip, f"FV/{number}")) for number in range(count)]
         async with journal.running():
             with anyio.fail_after(20):
                 await journal.settled()
         states = {(await journal.get(each.id)).state for each in submitted}
 
     assert states == {SubmissionState.ACCEPTED}
-    assert len([*old.world.invoices()]) == 4
+    assert len([*old.world.invoices()]) == count
+    assert {session.kind for session in old.world.sessions.values()} == {kind}
 
 
 @of_production

@@ -44,9 +44,10 @@ def may_have_taken_effect(error: KsefError) -> bool:
 def may_be_outdated(error: ApiError) -> bool:
     """Return whether a call refused by 401 or 403 may be accepted with a newer token.
 
-    A token holds the permissions of the moment it was issued; of other reasons for 403 a newer one changes nothing.
+    A token holds the permissions of the moment it was issued. KSeF may leave out why it refuses (ksef-api#747), so a
+    403 without a reason may be for want of a permission, too; of other reasons a newer token changes nothing.
     """
-    return not isinstance(error, ForbiddenError) or error.reason == "missing-permissions"
+    return not isinstance(error, ForbiddenError) or error.reason in (None, "missing-permissions")
 
 
 def may_be_repeated(error: KsefError, *, repeat_safe: bool) -> bool:

@@ -145,10 +145,10 @@ class Fault:
         return cls("answer", status=status)
 
     @classmethod
-    def forbidden(cls) -> Fault:
-        """A 403 that does not say why (``reasonCode`` null)."""
-        body = '{"title":"Forbidden","status":403,"detail":"Dostęp zabroniony.","reasonCode":null}'
-        return cls("answer", status=403, body=body, content_type="application/problem+json")
+    def forbidden(cls, reason: str | None = None) -> Fault:
+        """A 403; by default one that does not say why (``reasonCode`` null, ksef-api#747)."""
+        body = {"title": "Forbidden", "status": 403, "detail": "Dostęp zabroniony.", "reasonCode": reason}
+        return cls("answer", status=403, body=orjson.dumps(body).decode(), content_type="application/problem+json")
 
     @classmethod
     def too_many_requests(cls, retry_after: int) -> Fault:

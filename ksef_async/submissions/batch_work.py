@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from ..packing import Package
     from ..sessions.batch import BatchSession
 
-__all__ = ["BATCH_KIND", "BatchWork", "choose_route"]
+__all__ = ["BATCH_KIND", "BatchWork", "choose_route", "is_elsewhere"]
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +75,16 @@ def choose_route(client: KsefClient, form_code: FormCode, count: int, size_bytes
         return Route.ONLINE
     within = timedelta(seconds=settings.online_within)
     return client.sessions.plan(count, max(1, min(size_bytes // count, MAX_SIZE)), deadline=within).route
+
+
+def is_elsewhere(error: BadRequestError | ForbiddenError) -> bool:
+    """Return whether KSeF says of a session that it is another environment's, or another company's.
+
+    A permission that is missing, or an address that is not allowed, says nothing of the session.
+    """
+    if isinstance(error, ForbiddenError):
+        return error.reason in (None, "insufficient-resource-access")
+    return error.code == ErrorCode.UNKNOWN_SESSION
 
 
 class BatchWork:
@@ -144,9 +154,8 @@ class BatchWork:
         try:
             code = (await self._client.sessions.status(number)).status.code
         except (BadRequestError, ForbiddenError) as error:
-            if isinstance(error, BadRequestError) and error.code != ErrorCode.UNKNOWN_SESSION:
+            if not is_elsewhere(error):
                 raise
-            # Another environment's, or another company's.
             await self._abandon(number, str(error))
             return None
         if code == StatusCode.CANCELLED and not saved.is_closing:

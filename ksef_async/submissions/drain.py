@@ -31,7 +31,7 @@ from ..protocol.packages import MAX_INVOICES
 from ..protocol.planning import Route
 from ..sessions.keeper import is_old
 from ..sessions.online import OnlineSession
-from .batch_work import BATCH_KIND, BatchWork, choose_route
+from .batch_work import BATCH_KIND, BatchWork, choose_route, is_elsewhere
 from .context_journal import Claim, ContextJournal, OpenSession, Queue
 from .leases import Lease, Leases
 from .recorder import Recorder
@@ -143,9 +143,9 @@ class Drain:
         try:
             session = await self._resumed(saved)
         except (BadRequestError, ForbiddenError) as error:
-            if isinstance(error, BadRequestError) and error.code != ErrorCode.UNKNOWN_SESSION:
+            if not is_elsewhere(error):
                 raise
-            # Another environment's, or another company's: whatever was sent in it, KSeF does not have it here.
+            # Whatever was sent in it, KSeF does not have it here.
             await self._journal.forget_session(saved.reference_number, str(error))
             return
         work = self._new_work(session)

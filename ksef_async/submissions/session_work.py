@@ -44,13 +44,14 @@ from .trouble import Trouble
 if TYPE_CHECKING:
     from .batch_work import BatchWork
 
-__all__ = ["SessionWork"]
+__all__ = ["FOLLOWING", "SessionWork"]
 
 _log = logging.getLogger(__name__)
 
 _BATCH: Final = Cadence(interval=0.5, factor=1.5, longest=30.0)
 
-_FOLLOWING: Final = Cadence(interval=0.25, factor=1.5, longest=10.0, deadline=300.0)
+#: After its deadline the same invoices are asked for again.
+FOLLOWING: Final = Cadence(interval=0.25, factor=1.5, longest=10.0, deadline=300.0)
 
 
 class SessionWork:
@@ -232,7 +233,7 @@ class SessionWork:
     async def _write_outcomes(self) -> None:
         while True:
             try:
-                async for outcome in self.session.outcomes(_FOLLOWING):
+                async for outcome in self.session.outcomes(FOLLOWING):
                     self._recorder.add(await self._judged(outcome))
             except WaitTimeoutError:
                 continue  # KSeF takes its time; nothing is lost by asking on.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster
-from shell import Shell, variables
+from shell import Shell, shell_for
 
 from ksef_async.sandbox import Sandbox
 
@@ -20,11 +19,4 @@ def shell(
     capsys: pytest.CaptureFixture[str],
     no_blocking_calls: BlockBuster,
 ) -> Shell:
-    # A command has its event loop for itself: loading its modules there keeps nobody waiting.
-    no_blocking_calls.deactivate()
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("KSEF_")]:
-        monkeypatch.delenv(name)
-    shell = Shell(tmp_path, monkeypatch, capsys)
-    shell.set(**variables(sandbox))
-    return shell
+    return shell_for(sandbox, tmp_path, monkeypatch, capsys, no_blocking_calls)

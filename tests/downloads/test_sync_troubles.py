@@ -232,7 +232,7 @@ async def test_refusal_that_waiting_does_not_change_is_raised_at_once(sandbox: S
     loop, since = asyncio.get_running_loop(), sandbox.clock.now()
     await buyer.log_in()
     started = loop.time()
-    for fault, error in ((Fault.refuse(21181), BadRequestError), (Fault.forbidden(), ForbiddenError)):
+    for fault, error in ((Fault.refuse(21181), BadRequestError), (Fault.forbidden("ip-not-allowed"), ForbiddenError)):
         sandbox.faults.add("export_invoices", fault)
         with pytest.raises(error):
             await numbers_of(buyer.downloads.sync(since))

@@ -102,6 +102,7 @@ SECRET_NAME = re.compile(r"token|key$|vector|content$|url$|^url|^xml$|^body$|^he
 NOT_SECRET = {
     "base_url": "the address of an environment",
     "continuation_token": "a place in a list",
+    "Proxy.url": "host and port: user and password of a proxy are kept apart",
     "Document.key": "what the caller knows the invoice by, e.g. the number of an order",
     "Submission.key": "the same",
 }

@@ -15,7 +15,7 @@ from ksef_async.auth.login import log_in
 from ksef_async.caller import Caller, FixedToken
 from ksef_async.keys import PublicKeys
 from ksef_async.operations.permissions import GET_ATTACHMENT_CONSENT
-from ksef_async.sandbox import Sandbox, sample_invoice
+from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.sandbox.grants import GrantKind
 from ksef_async.sandbox.subjects import Subject
 from ksef_async.transport import AiohttpTransport
@@ -92,6 +92,18 @@ async def test_what_is_refused_for_another_reason_is_not_repeated(
     assert refused.value.reason == "insufficient-resource-access"
     assert traffic.of("get_token") == 1
     assert traffic.of("refresh_access_token") == 0
+
+
+async def test_refusal_without_a_reason_may_be_for_want_of_a_permission(
+    sandbox: Sandbox, client: KsefClient, employee: KsefClient, traffic: Traffic
+) -> None:
+    await give(client, "CredentialsRead")
+    sandbox.faults.add("get_attachment_consent", Fault.forbidden())
+
+    await employee.permissions.attachment_status()
+
+    assert traffic.answers["get_attachment_consent", 403] == 1
+    assert traffic.of("refresh_access_token") == 1
 
 
 async def test_token_of_the_callers_own_is_not_replaced(sandbox: Sandbox, traffic: Traffic) -> None:

@@ -45,7 +45,7 @@ async def client(sandbox: Sandbox) -> AsyncIterator[KsefClient]:
         pytest.param(Fault.html(502), ServerError, id="gateway"),
         pytest.param(Fault.html(503), ServerError, id="maintenance"),
         pytest.param(Fault.html(200), ServerError, id="firewall"),
-        pytest.param(Fault.forbidden(), ForbiddenError, id="403 without a reason"),
+        pytest.param(Fault.forbidden("ip-not-allowed"), ForbiddenError, id="403"),
         pytest.param(Fault.refuse(21184), BadRequestError, id="21184"),
     ],
 )

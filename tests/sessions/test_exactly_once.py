@@ -123,7 +123,7 @@ async def test_one_loss_after_the_other(sandbox: Sandbox, session: OnlineSession
 
 
 async def test_refusal_is_not_repeated(sandbox: Sandbox, session: OnlineSession, traffic: Traffic) -> None:
-    sandbox.faults.add("send_invoice", Fault.forbidden())
+    sandbox.faults.add("send_invoice", Fault.forbidden("ip-not-allowed"))
 
     with pytest.raises(ForbiddenError):
         await session.send(sample_invoice(sandbox.nip))
@@ -259,7 +259,7 @@ async def test_doubt_about_what_was_sent_again_is_settled_by_the_newest(sandbox:
     [
         pytest.param(Fault.refuse(21405), id="refused"),
         pytest.param(Fault.too_many_requests(600), id="rate limited"),
-        pytest.param(Fault.forbidden(), id="forbidden"),
+        pytest.param(Fault.forbidden("ip-not-allowed"), id="forbidden"),
     ],
 )
 async def test_answer_to_a_later_attempt_does_not_settle_an_earlier_doubt(

@@ -223,7 +223,9 @@ async def test_original_is_found_wherever_it_is_named(
                 await second.outcome()
 
 
-@pytest.mark.parametrize("fault", [Fault.forbidden(), Fault.refuse(21164)], ids=["somebody else's", "unknown"])
+@pytest.mark.parametrize(
+    "fault", [Fault.forbidden("insufficient-resource-access"), Fault.refuse(21164)], ids=["somebody else's", "unknown"]
+)
 async def test_original_that_is_not_shown_is_not_believed(client: KsefClient, sandbox: Sandbox, fault: Fault) -> None:
     async with await client.sessions.open_online(FormCode.FA3) as session:
         await (await session.send(sample_invoice(sandbox.nip))).outcome()

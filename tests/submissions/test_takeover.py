@@ -95,6 +95,26 @@ async def test_another_refusal_at_take_over_forgets_nothing(sqlite_url: str, san
     assert len(sandbox.world.sessions) == 1
 
 
+@pytest.mark.parametrize("reason", ["missing-permissions", "ip-not-allowed"])
+@pytest.mark.parametrize("kind", ["online", "batch"])
+async def test_what_may_not_be_looked_at_for_now_is_not_forgotten(
+    sqlite_url: str, sandbox: Sandbox, reason: str, kind: str
+) -> None:
+    async with connected(sandbox, retry=ONCE) as client:
+        await leave_a_session(sqlite_url, client, sandbox)
+        async with Submissions(sqlite_url, client=client, keys=[KEY], settings=SETTINGS) as submissions:
+            async with submissions.begin() as connection:
+                await connection.exec_driver_sql(f"UPDATE ksef_sessions SET kind = '{kind}'")
+            sandbox.faults.add("get_session_status", Fault.forbidden(reason), times=6)
+
+            async def was_refused() -> bool:
+                return "403" in (await submissions.troubles()).get(sandbox.nip, "")
+
+            await run_until(submissions, was_refused)
+
+            assert await in_state(submissions, SubmissionState.TAKEN_IN)
+
+
 async def test_session_that_ksef_has_closed_is_not_sent_in_at_take_over(
     sqlite_url: str, client: KsefClient, sandbox: Sandbox
 ) -> None:

@@ -1,0 +1,65 @@
+"""A KSeF that takes longer to decide than any one wait lasts: the worker waits on. In virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import pytest
+from clients import QUICK, connected
+from virtual_time import VirtualTimeLoop, mind_the_database, mind_threads
+
+from ksef_async.protocol.pacing import Pacer
+from ksef_async.sandbox import Clock, Sandbox, Timings, sample_invoice
+from ksef_async.sessions.session import UPO_CADENCE
+from ksef_async.submissions import Settings, Submissions, SubmissionState
+from ksef_async.submissions.session_work import FOLLOWING
+
+#: Longer than one wait for the invoices of a session lasts, or for its UPO.
+SLOW = timedelta(seconds=60.0 + max(FOLLOWING.deadline or 0.0, UPO_CADENCE.deadline or 0.0))
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
+
+
+@pytest.mark.parametrize(
+    "timings",
+    [
+        pytest.param(Timings(invoice_processing_delay=SLOW), id="invoice"),
+        pytest.param(Timings(session_closing_delay=SLOW), id="session"),
+    ],
+)
+async def test_slow_ksef_is_waited_for_without_a_word(
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    timings: Timings,
+) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    await mind_threads()
+    mind_the_database(loop, monkeypatch)
+    settings = Settings(linger=1.0, poll_interval=5.0)
+    async with (
+        Sandbox(rate_limits=None, clock=Clock(monotonic=loop.time), timings=timings) as sandbox,
+        connected(sandbox, pacer=Pacer(), retry=QUICK) as client,
+        Submissions(sqlite_url, client=client, settings=settings) as submissions,
+    ):
+        for number in range(2):
+            await submissions.submit(sample_invoice(sandbox.nip, f"FV/{number}"))
+        started = loop.time()
+        async with submissions.running():
+            with anyio.fail_after(4 * SLOW.total_seconds()):
+                await submissions.settled()
+        seconds = loop.time() - started
+        rows = await submissions.list()
+
+        assert [(row.state, row.has_upo) for row in rows] == [(SubmissionState.ACCEPTED, True)] * 2
+        assert await submissions.troubles() == {}
+        assert len(sandbox.world.sessions) == 1
+    assert seconds > SLOW.total_seconds()
+    assert not [record for record in caplog.records if "delivery for" in record.getMessage()]
