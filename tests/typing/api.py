@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import assert_type
 
 from ksef_async import (
     AcceptedInvoice,
+    AiohttpTransport,
+    AnswerIncomplete,
     BatchOutcome,
     BatchSession,
+    Cadence,
     Caller,
     CertificateCredentials,
     Checkpoint,
@@ -19,15 +23,19 @@ from ksef_async import (
     DownloadedPackage,
     EncryptionInfo,
     Environment,
+    Event,
     Export,
     ExportedInvoice,
+    ExportReplaced,
     FormCode,
     InvoiceFilters,
     InvoiceMetadata,
     InvoiceRejectedError,
     InvoiceSubject,
     KsefClient,
+    KsefError,
     KsefToken,
+    LimitsUnknown,
     OnlineSession,
     OperationHandle,
     Package,
@@ -37,6 +45,7 @@ from ksef_async import (
     RateLimit,
     RateLimits,
     SentInvoice,
+    SessionFailedError,
     SessionFilter,
     SessionInvoice,
     SessionKeeper,
@@ -68,6 +77,7 @@ from ksef_async.operations.auth import GET_CHALLENGE
 from ksef_async.operations.sessions import CLOSE_ONLINE_SESSION, GET_INVOICE_UPO
 from ksef_async.resources.tokens import GeneratedToken
 from ksef_async.sandbox import Sandbox
+from ksef_async.submissions import Submission, Submissions
 
 
 async def certificates(files: tuple[str, str]) -> None:
@@ -82,6 +92,33 @@ async def certificates(files: tuple[str, str]) -> None:
         assert_type(await handle.wait(), Enrollment)
         async for row in client.certificates.query():
             assert_type(row, CertificateRow)
+
+
+async def networks(context: ssl.SSLContext) -> None:
+    token = KsefToken(nip="5265877635", token="secret")
+    async with (
+        KsefClient(Environment.TEST, token, proxy="http://proxy.example:3128", ca_file=Path("ca.pem")),
+        KsefClient(Environment.TEST, token, ca_file="ca.pem", ssl_context=None),
+        KsefClient(Environment.TEST, token, ssl_context=context, proxy=""),
+    ):
+        pass
+    AiohttpTransport(proxy="http://proxy.example:3128", ssl_context=context)
+
+
+def hook(event: Event) -> None:
+    if isinstance(event, AnswerIncomplete):
+        assert_type(event.parts, tuple[str, ...])
+    elif isinstance(event, ExportReplaced):
+        assert_type(event.error, KsefError)
+        assert_type(event.reference_number, str | None)
+    elif isinstance(event, LimitsUnknown):
+        assert_type(event.error, KsefError)
+
+
+def what_to_do_after(error: KsefError) -> None:
+    assert_type(error.maybe_delivered, bool)
+    if isinstance(error, SessionFailedError | InvoiceRejectedError):
+        assert_type(error.may_be_sent_again, bool)
 
 
 async def client_and_session() -> None:
@@ -137,7 +174,9 @@ async def manager(client: KsefClient, caller: Caller, encryption: EncryptionInfo
         async for result in batch.outcomes():
             assert_type(result, BatchOutcome)
             assert_type(result.outcome, AcceptedInvoice | InvoiceRejectedError)
+        assert_type(await batch.wait_until_processed(Cadence(interval=1.0, first_look=0.5)), SessionStatus)
         assert_type(await batch.upo(), SessionUPO)
+        assert_type(await client.sessions.send_batch(package, form_code=FormCode.FA3), BatchSession)
         assert_type(await client.sessions.resume(batch.snapshot(b"key"), b"key", package=package), BatchSession)
     assert_type(await client.sessions.resume(b"snapshot", b"key"), OnlineSession)
     async with client.sessions.keep_open(FormCode.FA3) as sender:
@@ -207,10 +246,19 @@ async def receiving(client: KsefClient, filters: InvoiceFilters, since: datetime
     assert_type(await export.save("folder"), tuple[Path, ...])
     assert_type(client.downloads.resume(b"snapshot", "key"), Export)
     sync = client.downloads.sync(since, [InvoiceSubject.BUYER], checkpoint=Checkpoint.from_json("{}"))
+    client.downloads.sync(since, [InvoiceSubject.BUYER], overlap=timedelta(hours=1))
     async for synced in sync:
         assert_type(synced, SyncedInvoice)
         assert_type(synced.checkpoint.to_json(), str)
     assert_type(sync.checkpoint, Checkpoint)
+
+
+async def journals(client: KsefClient) -> None:
+    async with Submissions("sqlite:///journal.db", client=client) as submissions:
+        submission = await submissions.submit(b"<Faktura/>", key="order 1", nip="5265877635")
+        assert_type(submission, Submission)
+        assert_type(await submissions.get(submission.id), Submission)
+        assert_type(await submissions.get(key="order 1", nip="5265877635"), Submission)
 
 
 async def sandboxes() -> None:
