@@ -9,13 +9,15 @@ import re
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Final, Protocol
 
 import aiohttp
+from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.payload import Payload
+from aiohttp.tracing import Trace
 from yarl import URL
 
 from ..errors import AnswerTimeoutError, ConnectError, LocalProtocolError, RemoteProtocolError, TransportError
@@ -29,9 +31,13 @@ from .tls import tls_context
 
 __all__ = ["AiohttpTransport", "Transport"]
 
+_METHOD: Final = re.compile(r"[A-Z]+")
 #: Names and values of headers: neither line breaks nor what cannot be encoded.
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t -~\x80-\uD7FF]*")
+
+#: How far the request of this task came.
+_progress: ContextVar[dict[str, bool]] = ContextVar("_progress")
 
 
 class Transport(Protocol):
@@ -102,6 +108,7 @@ class AiohttpTransport:
         """
         # A pool of the caller's does not tell how far a request came.
         progress = {"was_sent": not self._owned}
+        _progress.set(progress)
         file = None
         failure: TransportError | LocalProtocolError | OSError
         try:
@@ -150,7 +157,6 @@ class AiohttpTransport:
                 proxy_headers=None if proxy is None else _authorization(proxy),
                 raise_for_status=False,
                 timeout=self._timeout,
-                trace_request_ctx=progress,
             ) as response:
                 if response.status == 407 and proxy is not None:
                     raise proxy_wants_a_password(request.operation, proxy)
@@ -178,8 +184,7 @@ class AiohttpTransport:
         return aiohttp.ClientSession(
             # Firewall cookies must not tie the calls of a process together, hence the dummy jar.
             cookie_jar=aiohttp.DummyCookieJar(),
-            connector=aiohttp.TCPConnector(ssl=self._tls or True),
-            trace_configs=[_progress()],
+            connector=_Connector(ssl=self._tls or True),
             # With True it would read `.netrc`, whose credentials would go to signed links too.
             trust_env=False,
         )
@@ -199,7 +204,7 @@ def _is_plain(text: str) -> bool:
 def _checked_address(request: RawRequest, headers: Mapping[str, str]) -> URL:
     """Return the address; refuse what aiohttp would refuse later, with the same exceptions as for a wrong answer."""
     url = None
-    if _is_plain(request.url) and " " not in request.url and re.fullmatch(r"[A-Z]+", request.method):
+    if _is_plain(request.url) and " " not in request.url and _METHOD.fullmatch(request.method):
         with suppress(ValueError):
             # As it stands: rewriting the escapes of a signed link may break its signature.
             parsed = URL(request.url, encoded=True)
@@ -208,6 +213,9 @@ def _checked_address(request: RawRequest, headers: Mapping[str, str]) -> URL:
         raise RemoteProtocolError(
             f"{request.operation}: nothing can be sent to the address that KSeF gave.", operation=request.operation
         )
+    # All at once, as nearly all are; what may be wrong is looked for one by one.
+    if _NAME.fullmatch("".join(headers)) and "" not in headers and _is_plain("".join(headers.values())):
+        return url
     for name, value in headers.items():
         if not _NAME.fullmatch(name) or not (_is_plain(value) or _VALUE.fullmatch(value)):
             raise LocalProtocolError(f"{request.operation}: a header cannot be sent as it is; nothing was sent.")
@@ -245,17 +253,18 @@ def _plain_authorization(url: URL, proxy: Proxy | None) -> dict[str, str]:
     return _authorization(proxy) if proxy is not None and url.scheme == "http" else {}
 
 
-def _progress() -> aiohttp.TraceConfig:
-    """Note when a request begins to leave: until then KSeF has not seen it, however it ends."""
+class _Connector(aiohttp.TCPConnector):
+    """Notes when a request has its connection: until then KSeF has not seen it, however it ends.
 
-    async def note(
-        _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams
-    ) -> None:
-        context.trace_request_ctx["was_sent"] = True
+    aiohttp's tracing tells the same, and takes a sixth of the time that sending an invoice does.
+    """
 
-    trace = aiohttp.TraceConfig()
-    trace.on_request_headers_sent.append(note)
-    return trace
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        _progress.get()["was_sent"] = True
+        return connection
 
 
 def _middlewares_of(session: aiohttp.ClientSession) -> tuple[aiohttp.ClientMiddlewareType, ...]:
