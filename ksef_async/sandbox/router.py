@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 import anyio
 import anyio.to_thread
 import attrs
+import orjson
 from aiohttp import web
 
 from ..operations import Bearer, Operation
@@ -139,6 +140,8 @@ def _endpoint(
             wanted = request.headers.get("X-Error-Format", "").lower() == "problem-details"
             problem_details = wanted and world.version.has(_PROBLEM_DETAILS_SINCE)
             response = refusal.response(instance=request.path, now=now, problem_details=problem_details)
+            if not world.version.has(_PROBLEM_DETAILS_SINCE):
+                _drop_time(response)
             refused = str(refusal)
         except Exception:  # noqa: BLE001  # a bug in the sandbox must look like one of KSeF's, and be seen
             _log.exception("%s failed", operation.name)
@@ -158,6 +161,14 @@ def _endpoint(
         return response
 
     return endpoint
+
+
+def _drop_time(response: web.Response) -> None:
+    """Leave out the time that problem details did not have before 2.4."""
+    if response.content_type == "application/problem+json" and response.text:
+        response.body = orjson.dumps(
+            {name: value for name, value in orjson.loads(response.text).items() if name != "timestamp"}
+        )
 
 
 def _is_there(operation: Operation[Any, Any], world: World) -> bool:
