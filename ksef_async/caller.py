@@ -334,7 +334,7 @@ class Caller:
                 # Only now: a call may wait for its turn longer than a token lives.
                 token = replacement or (await bearer.get() if bearer else None)
                 if operation is not None and self.pacer.address is not None:
-                    await anyio.sleep_until(self.pacer.address.reserve(operation, anyio.current_time()))
+                    await self._sleep_until(self.pacer.address.reserve(operation, anyio.current_time()), operation)
             except BaseException:
                 if operation is not None:
                     self.pacer.release(operation, turn)
@@ -364,11 +364,8 @@ class Caller:
             await anyio.sleep(delay)
 
     async def _wait_for(self, turn: float, operation: Operation[Any, Any]) -> None:
-        """Wait for the call's turn, and tell of it."""
-        delay = turn - anyio.current_time()
-        if delay <= 0:
-            return
-        if delay > self._retry.patience:
+        """Wait for the call's turn, unless that takes too long."""
+        if (delay := turn - anyio.current_time()) > self._retry.patience:
             raise RateLimitedError(
                 f"{operation.name}: KSeF's limit for {operation.rate_group.value} is reached for another "
                 f"{delay:.0f} s, longer than the patience of {self._retry.patience:g} s; nothing was sent.",
@@ -376,8 +373,12 @@ class Caller:
                 http_status=429,
                 retry_after=delay,
             )
-        self.report(RequestPaced(operation=operation.name, delay=delay))
-        await anyio.sleep(delay)
+        await self._sleep_until(turn, operation)
+
+    async def _sleep_until(self, start: float, operation: Operation[Any, Any]) -> None:
+        if (delay := start - anyio.current_time()) > 0:
+            self.report(RequestPaced(operation=operation.name, delay=delay))
+            await anyio.sleep(delay)
 
     async def _send_once(self, request: RawRequest, decipher: Callable[[RawResponse], T], attempt: int) -> T:
         name = request.operation

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Any
 
+import attrs
 import orjson
 import pytest
 from aiohttp import web
@@ -28,8 +29,9 @@ from ksef_async import (
 )
 from ksef_async.caller import Caller
 from ksef_async.models.events import Event, RequestPaced, RequestSent
+from ksef_async.models.rates import RateLimit
 from ksef_async.operations.auth import GET_CHALLENGE
-from ksef_async.protocol.pacing import Pacer
+from ksef_async.protocol.pacing import UNLIMITED_RATES, AddressBudget, Pacer
 from ksef_async.protocol.retry import RetryPolicy
 from ksef_async.transport import AiohttpTransport
 
@@ -144,6 +146,21 @@ async def test_turn_that_comes_within_the_patience_is_waited_for_and_told() -> N
         await transport.aclose()
 
     assert [round(event.delay, 1) for event in events if isinstance(event, RequestPaced)] == [1.2]
+
+
+async def test_waiting_for_what_the_address_is_granted_is_told_too() -> None:
+    events: list[Event] = []
+    few = attrs.evolve(UNLIMITED_RATES, overall=RateLimit(1, -1, -1))
+    pacer = Pacer(UNLIMITED_RATES, address=AddressBudget(few, margin=0.0))
+    async with serving(answering(good)) as environment:
+        transport = AiohttpTransport(answer_timeout=1e6)
+        caller = Caller(environment, transport, pacer=pacer, hook=events.append)
+
+        await asyncio.gather(*(caller.call(GET_CHALLENGE) for _ in range(3)))
+
+        await transport.aclose()
+
+    assert [round(event.delay) for event in events if isinstance(event, RequestPaced)] == [1, 2]
 
 
 async def test_turn_that_comes_later_than_the_patience_is_given_back_at_once() -> None:
