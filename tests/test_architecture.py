@@ -36,8 +36,9 @@ LAYERS = (
 #: What stands outside of the house: the public names, the commands, and what extras are for.
 OUTSIDE = (("",), ("demo", "pytest_plugin"), ("__main__", "fastapi"), ("cli",))
 LEVELS = {room: level for level, rooms in enumerate(LAYERS + OUTSIDE) for room in rooms}
-#: The sandbox stands beside the client's rooms: both meet only in the table, the models and the rules.
-BESIDE = {"sandbox": {"transport", "polling", "paging", "shielding", "offloading"}}
+#: The sandbox stands beside the client's rooms: both meet only in the table, the models and the rules, and in how what
+#: is cancelled is finished.
+BESIDE = {"sandbox": {"transport", "polling", "paging", "offloading"}}
 
 ROOT = Path(ksef_async.__file__).parent
 

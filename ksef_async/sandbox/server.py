@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 import shutil
@@ -22,6 +23,7 @@ from ..models.common import Context, ContextType
 from ..models.rates import PRODUCTION_LIMITS, RateLimits
 from ..protocol.ksef_number import has_valid_check_digit
 from ..protocol.pacing import UNLIMITED_RATES
+from ..shielding import finish
 from .clock import Clock, Timings
 from .documents import Documents
 from .faults import Faults
@@ -176,15 +178,17 @@ class Sandbox(anyio.AsyncContextManagerMixin):
 
     async def aclose(self) -> None:
         """Stop serving; leaving the block does it."""
-        with anyio.CancelScope(shield=True):
-            if self._runner is not None:
-                runner, self._runner = self._runner, None
-                await runner.cleanup()
-            await self.world.background.aclose()
-            self.world.documents.close()
-            spool, self.world.spool = self.world.spool, Path()
-            if spool != Path():
-                await anyio.to_thread.run_sync(shutil.rmtree, spool)
+        await finish(self._close(), math.inf)
+
+    async def _close(self) -> None:
+        if self._runner is not None:
+            runner, self._runner = self._runner, None
+            await runner.cleanup()
+        await self.world.background.aclose()
+        self.world.documents.close()
+        spool, self.world.spool = self.world.spool, Path()
+        if spool != Path():
+            await anyio.to_thread.run_sync(shutil.rmtree, spool)
 
 
 def checked_url(text: str) -> str:

@@ -7,6 +7,7 @@ The time of a link is checked when an upload starts; one that runs past it is ta
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,6 +20,7 @@ import anyio.to_thread
 from aiohttp import web
 
 from ..models.packages import CompressionType
+from ..shielding import finish
 from .batch import BatchSession, Part
 from .faults import UPLOAD_PART, Fault, Faults
 from .refusals import Refusal, StorageRefusal
@@ -113,8 +115,7 @@ async def _take(request: web.Request, session: BatchSession, part: Part, fault: 
             part.stored_size, part.stored_hash = size, digest.digest()
             part.uploads += 1
     finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(_settle, file, draft, part.path if kept else None)
+        await finish(anyio.to_thread.run_sync(_settle, file, draft, part.path if kept else None), math.inf)
 
 
 async def _pieces(request: web.Request, damage: str | None) -> AsyncIterator[list[bytes]]:
