@@ -9,11 +9,20 @@ from clients import QUICK
 from receiving import BUYER
 
 from ksef_async import KsefClient, KsefToken, Pacer
+from ksef_async.models.events import Event
 from ksef_async.sandbox import Sandbox
 
 
 @pytest.fixture
-async def buyer(sandbox: Sandbox) -> AsyncIterator[KsefClient]:
+def events() -> list[Event]:
+    """What the buyer's client tells."""
+    return []
+
+
+@pytest.fixture
+async def buyer(sandbox: Sandbox, events: list[Event]) -> AsyncIterator[KsefClient]:
     credentials = KsefToken(nip=BUYER, token=sandbox.issue_token(BUYER))
-    async with KsefClient(sandbox.environment, credentials, pacer=Pacer.unlimited(), retry=QUICK) as client:
+    async with KsefClient(
+        sandbox.environment, credentials, pacer=Pacer.unlimited(), retry=QUICK, hook=events.append
+    ) as client:
         yield client

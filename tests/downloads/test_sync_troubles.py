@@ -44,11 +44,6 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 
 
 @pytest.fixture
-def events() -> list[Event]:
-    return []
-
-
-@pytest.fixture
 async def buyer(sandbox: Sandbox, events: list[Event]) -> AsyncIterator[KsefClient]:
     credentials = KsefToken(nip=BUYER, token=sandbox.issue_token(BUYER))
     async with KsefClient(

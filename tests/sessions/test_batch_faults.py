@@ -11,6 +11,7 @@ import attrs
 import pytest
 from clients import QUICK, Traffic, connected
 from packages import BROKEN, craft, packed, tarred, zipped
+from sessions.test_openings import OPENING_TROUBLE
 
 from ksef_async import (
     AcceptedInvoice,
@@ -410,18 +411,6 @@ async def test_opening_whose_answer_is_lost_again_and_again_is_told(client: Ksef
 
     assert caught.value.maybe_delivered
     assert len(sandbox.world.sessions) == QUICK.attempts  # nothing comes of them: they expire
-
-
-OPENING_TROUBLE = {
-    "gateway": Fault.html(502),
-    "gateway, after it has opened": Fault.html(502, after_effect=True),
-    "firewall": Fault.html(403),
-    "500": Fault.server_error(),
-    "answer lost": Fault.drop_after(),
-    "connection broken": Fault.drop_before(),
-    "200 that does not fit": Fault.answer_becomes(200, body=b"{}"),
-    "201 that is no JSON": Fault.answer_becomes(body=b"OK"),
-}
 
 
 @pytest.mark.parametrize("fault", OPENING_TROUBLE.values(), ids=OPENING_TROUBLE)

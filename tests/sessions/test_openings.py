@@ -42,11 +42,14 @@ WITHOUT_EFFECT = {
     "connection broken": Fault.drop_before(),
 }
 AFTER_EFFECT = {
-    "gateway": Fault.html(502, after_effect=True),
+    "gateway, after it has opened": Fault.html(502, after_effect=True),
     "answer lost": Fault.drop_after(),
     "200 that does not fit": Fault.answer_becomes(200, body=b"{}"),
     "201 that is no JSON": Fault.answer_becomes(body=b"OK"),
 }
+
+
+OPENING_TROUBLE = WITHOUT_EFFECT | AFTER_EFFECT
 
 
 @pytest.mark.parametrize("fault", WITHOUT_EFFECT.values(), ids=WITHOUT_EFFECT)
