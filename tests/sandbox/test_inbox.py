@@ -208,27 +208,31 @@ async def over_socket(url: str, head: bytes) -> tuple[int, bytes]:
 
 
 @pytest.mark.parametrize("path", ["/", "/inbox/state", "/inbox/sessions/none"])
-@pytest.mark.parametrize("name", HOSTS)
-async def test_page_survives_any_host(inbox: Inbox, name: str, path: str) -> None:
-    host, expected = HOSTS[name]
+async def test_page_survives_any_host(inbox: Inbox, path: str) -> None:
+    statuses: dict[str, int] = {}
+    repeated: list[str] = []
+    for name, (host, _) in HOSTS.items():
+        statuses[name], answer = await over_socket(inbox.url, f"GET {path} ".encode() + called_by(host))
+        if path == "/inbox/state" and statuses[name] == 200:
+            # Links are right whatever the page was called by.
+            assert json.loads(answer.partition(b"\r\n\r\n")[2])["baseUrl"] == f"{inbox.url}/v2"
+        if host and len(host) >= 12 and host in answer:
+            repeated.append(name)
 
-    status, answer = await over_socket(inbox.url, f"GET {path} ".encode() + called_by(host))
-
-    assert status == (404 if path == "/inbox/sessions/none" else expected)
-    if path == "/inbox/state" and status == 200:
-        # Links are right whatever the page was called by.
-        assert json.loads(answer.partition(b"\r\n\r\n")[2])["baseUrl"] == f"{inbox.url}/v2"
-    assert not host or len(host) < 12 or host not in answer
+    missing = path == "/inbox/sessions/none"
+    assert statuses == {name: 404 if missing else expected for name, (_, expected) in HOSTS.items()}
+    assert repeated == []
 
 
 @pytest.mark.parametrize("path", ["/v2/auth/challenge", "/v2/nothing", "/nothing", "/storage/nothing"])
-@pytest.mark.parametrize("name", HOSTS)
-async def test_api_answers_whatever_the_host_is(inbox: Inbox, name: str, path: str) -> None:
-    host, _ = HOSTS[name]
+async def test_api_answers_whatever_the_host_is(inbox: Inbox, path: str) -> None:
+    statuses: dict[str, int] = {}
+    for name, (host, _) in HOSTS.items():
+        head = f"POST {path} ".encode() + called_by(host) + b"Content-Length: 0\r\n"
+        statuses[name], _ = await over_socket(inbox.url, head)
 
-    status, _ = await over_socket(inbox.url, f"POST {path} ".encode() + called_by(host) + b"Content-Length: 0\r\n")
-
-    assert status == 200 if path == "/v2/auth/challenge" else status in (404, 405)
+    expected = (200,) if path == "/v2/auth/challenge" else (404, 405)
+    assert {name: status for name, status in statuses.items() if status not in expected} == {}
 
 
 async def test_page_behind_a_public_url_is_answered_under_its_name() -> None:
