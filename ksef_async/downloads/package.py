@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -22,8 +21,6 @@ from .metadata import Row, read_metadata
 from .parts import close_spool
 
 __all__ = ["DownloadedPackage", "ExportedInvoice"]
-
-_log = logging.getLogger(__name__)
 
 #: Documents are read until they have this many bytes together, so that a thread is not entered for each.
 _HANDFUL: Final = 1_000_000
@@ -115,9 +112,7 @@ class DownloadedPackage:
             await package.aclose()
             raise _wrong(f"tells of {told} invoices, not of {info.invoice_count}")
         if contents.unread:
-            event = AnswerIncomplete.of("export_package", contents.unread)
-            _log.warning("KSeF's package tells of its invoices in a way that cannot be read: %s", event)
-            report(event)
+            report(AnswerIncomplete.of("export_package", contents.unread))
         return package
 
     @property

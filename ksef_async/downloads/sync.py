@@ -214,7 +214,6 @@ class Sync:
 
     async def _begin_anew(self, reference_number: str | None, attempt: int, error: KsefError) -> None:
         """Tell that another export is begun, after a pause; one that nobody fetches does no harm."""
-        _log.warning("Export %s is given up, another is begun in %.0f s: %s", reference_number or "", _PAUSE, error)
         self._report(ExportReplaced(reference_number=reference_number, attempt=attempt, error=error, delay=_PAUSE))
         await anyio.sleep(_PAUSE)
 
@@ -233,8 +232,9 @@ class Sync:
                 reason, pause, deadline = error, _LOCKED_OUT, _RUNNING_DEADLINE
             if anyio.current_time() + pause - started > deadline:
                 raise reason
-            level = logging.WARNING if attempt == 1 else logging.INFO
-            _log.log(level, "KSeF's limits for exports are reached; going on in %.0f s: %s", pause, reason)
+            if attempt == 1:
+                # What stands still for minutes is a warning; of each further pause the event tells.
+                _log.warning("KSeF's limits for exports are reached; going on in %.0f s: %s", pause, reason)
             self._report(RequestRetried(operation=reason.operation, attempt=attempt, error=reason, delay=pause))
             await anyio.sleep(pause)
             attempt += 1

@@ -167,7 +167,7 @@ def log_level(event: Event) -> int:
     """Return the level of an event in the log: what stands still for long looks like a fault, so it is told."""
     if isinstance(event, AnswerIncomplete):
         return logging.INFO if event.is_assumed else logging.WARNING
-    if isinstance(event, SystemWarning | LimitsUnknown):
+    if isinstance(event, ExportReplaced | LimitsUnknown | SystemWarning):
         return logging.WARNING
     is_long = isinstance(event, RequestPaced | RequestRetried) and event.delay >= _LONG_PAUSE
     return logging.INFO if is_long else logging.DEBUG

@@ -78,7 +78,7 @@ async def test_export_that_hangs_is_given_up_after_half_an_hour_and_another_is_b
     sandbox.faults.add("export_invoices", Fault.stuck())
     started = loop.time()
 
-    with caplog.at_level(logging.WARNING, "ksef_async.downloads"):
+    with caplog.at_level(logging.WARNING, "ksef_async"):
         assert await numbers_of(buyer.downloads.sync(since)) == fed
 
     assert 1_800 <= loop.time() - started < 1_900
@@ -128,7 +128,7 @@ async def test_ten_exports_that_hang_are_waited_for_half_an_hour(
     await buyer.downloads.export(everything(sandbox))
     started, sync = loop.time(), buyer.downloads.sync(since)
 
-    with caplog.at_level(logging.WARNING, "ksef_async.downloads"), pytest.raises(BadRequestError) as caught:
+    with caplog.at_level(logging.WARNING, "ksef_async"), pytest.raises(BadRequestError) as caught:
         await numbers_of(sync)
 
     assert caught.value.code == 21182
