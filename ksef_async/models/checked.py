@@ -25,6 +25,7 @@ __all__ = [
     "Rule",
     "SignedLink",
     "UploadHeaders",
+    "are_headers",
 ]
 
 
@@ -66,7 +67,8 @@ def _is_link(text: str) -> bool:
         return False
 
 
-def _are_headers(headers: Mapping[str, str | None]) -> bool:
+def are_headers(headers: Mapping[str, str | None]) -> bool:
+    """Return whether these can be sent as headers; None stands for one that is not sent."""
     return all(
         _HEADER_NAME.fullmatch(name) and (value is None or _HEADER_VALUE.fullmatch(value))
         for name, value in headers.items()
@@ -92,4 +94,4 @@ ChallengeText: TypeAlias = Annotated[str, Rule("visible ASCII, at most 100", _vi
 #: Whether it leads to where it may is for `Environment.accepts` to say.
 SignedLink: TypeAlias = Annotated[str, Rule("an address", _is_link)]
 #: Sent as they are.
-UploadHeaders: TypeAlias = Annotated[dict[str, str | None], Rule("headers", _are_headers)]
+UploadHeaders: TypeAlias = Annotated[dict[str, str | None], Rule("headers", are_headers)]

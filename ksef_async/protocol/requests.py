@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import quote, urlencode
@@ -10,6 +9,7 @@ from urllib.parse import quote, urlencode
 import attrs
 
 from ..errors import LocalProtocolError, RemoteProtocolError
+from ..models.checked import are_headers
 from ..operations import Operation
 from ..operations.operation import LARGEST_UPO
 from .messages import FileBody, RawRequest
@@ -36,9 +36,6 @@ _USER_AGENT = {"User-Agent": "ksef_async"}
 # KSeF then answers 400 and 429 as problem details too, as it always does 401, 403 and 410.
 _PROBLEM_DETAILS = {"X-Error-Format": "problem-details"}
 
-#: RFC 9110, 5.6.2 and 5.5. A line break in a value would begin a header, or a request, of somebody else's.
-_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
-_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\ud7ff]*")
 #: How a body is framed, and to whom it goes, is the transport's business, whatever KSeF says of an upload.
 _OURS: Final = frozenset(
     ("connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
@@ -112,15 +109,13 @@ def build_upload_request(name: str, link: PartUploadRequest, body: FileBody) -> 
     """
     if link.method.upper() != "PUT":
         raise RemoteProtocolError(f"{name}: KSeF wants the file by another method than PUT.", operation=name)
-    headers = {header: value for header, value in link.headers.items() if value is not None}
-    if not all(_fits(header, value) for header, value in headers.items()):
+    # Also of one that the caller made, or kept: a line break would begin a header, or a request, of somebody else's.
+    if not are_headers(link.headers):
         raise RemoteProtocolError(f"{name}: KSeF wants a header that cannot be sent.", operation=name)
-    headers = {header: value for header, value in headers.items() if header.lower() not in _OURS}
+    headers = {
+        header: value for header, value in link.headers.items() if value is not None and header.lower() not in _OURS
+    }
     return RawRequest(operation=name, method="PUT", url=link.url, headers={**_USER_AGENT, **headers}, body=body)
-
-
-def _fits(header: str, value: str) -> bool:
-    return bool(_HEADER_NAME.fullmatch(header) and _HEADER_VALUE.fullmatch(value))
 
 
 def _written(operation: Operation[Any, Any], body: object) -> bytes | None:
