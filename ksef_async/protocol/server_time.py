@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -12,6 +13,7 @@ __all__ = ["ServerClock", "read_http_date"]
 _YEARS: Final = range(1970, 3000)
 
 
+@functools.lru_cache(16)  # the answers of a second have theirs in common
 def read_http_date(text: str) -> datetime | None:
     """Return the time that a header tells (UTC); None for what is no time, or none of these centuries."""
     try:
