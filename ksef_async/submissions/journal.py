@@ -52,7 +52,7 @@ class Journal:
         # A number that no row can have is an error to databases, and would be one to all who ask at once.
         is_possible = "\0" not in (key or "") if submission_id is None else 0 < submission_id <= _LARGEST_ID
         known: tuple[Submission, ...] = await self._lookup.ask((submission_id, key)) if is_possible else ()
-        found = tuple(submission for submission in known if nip is None or submission.nip == nip)
+        found = [submission for submission in known if nip is None or submission.nip == nip]
         if not found:
             raise UnknownSubmissionError(f"There is no submission {submission_id if key is None else repr(key)}.")
         if len(found) > 1:
