@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final, TypeVar
 
 import anyio
@@ -66,7 +66,7 @@ class Trouble:
             KsefError: One of ``but``, which another try would not change.
         """
         tries = 0
-        with self.lasting():
+        with ExitStack() as stack:
             while True:
                 try:
                     result = await call()
@@ -74,6 +74,9 @@ class Trouble:
                     raise
                 except KsefError as error:
                     tries += 1
+                    if tries == 1:
+                        # Not before: a call may take hours without any trouble, and another's be over meanwhile.
+                        stack.enter_context(self.lasting())
                     await self.wait_out(error, tries)
                 else:
                     self.is_over()

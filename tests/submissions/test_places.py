@@ -66,3 +66,27 @@ async def test_another_session_is_not_opened_at_once_after_one_that_came_to_noth
 
         assert len(sandbox.world.sessions) == 1
         assert (await submissions.troubles())[sandbox.nip]
+
+
+async def test_trouble_that_is_over_is_no_longer_told_while_the_delivery_goes_on(
+    sqlite_url: str, sandbox: Sandbox
+) -> None:
+    sandbox.faults.add("send_invoice", Fault.html(502), times=2)
+    sandbox.faults.add("send_invoice", Fault.stuck())
+    async with (
+        connected(sandbox, retry=ONCE) as client,
+        Submissions(sqlite_url, client=client, settings=QUICK_SETTINGS) as submissions,
+    ):
+        await submissions.submit(sample_invoice(sandbox.nip, "FV/1"))
+
+        async with submissions.running():
+            with anyio.fail_after(20):
+                while "502" not in (await submissions.troubles()).get(sandbox.nip, ""):
+                    await anyio.sleep(0.01)
+                while (await submissions.count())[SubmissionState.TAKEN_IN] != 1:
+                    await anyio.sleep(0.01)
+                # KSeF does not decide on it.
+                while await submissions.troubles():
+                    await anyio.sleep(0.01)
+
+        assert (await submissions.count())[SubmissionState.TAKEN_IN] == 1
