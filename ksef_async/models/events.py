@@ -163,8 +163,13 @@ Event: TypeAlias = (
 Hook: TypeAlias = Callable[[Event], None]
 
 
+_OF_EVERY_CALL: Final = frozenset((RequestSent, RequestAnswered))
+
+
 def log_level(event: Event) -> int:
     """Return the level of an event in the log: what stands still for long looks like a fault, so it is told."""
+    if type(event) in _OF_EVERY_CALL:
+        return logging.DEBUG
     if isinstance(event, AnswerIncomplete):
         return logging.INFO if event.is_assumed else logging.WARNING
     if isinstance(event, ExportReplaced | LimitsUnknown | SystemWarning):

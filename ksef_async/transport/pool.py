@@ -152,7 +152,7 @@ class AiohttpTransport:
                 headers={**headers, "Accept-Encoding": ACCEPT_ENCODING, **_plain_authorization(url, proxy)},
                 allow_redirects=False,
                 auto_decompress=False,
-                middlewares=(*_middlewares_of(self._session), _sent_once),
+                middlewares=_middlewares(self._session, request.method),
                 proxy=None if proxy is None else proxy.url,
                 proxy_headers=None if proxy is None else _authorization(proxy),
                 raise_for_status=False,
@@ -241,7 +241,7 @@ def _check_borrowed(session: aiohttp.ClientSession, others: Mapping[str, object]
 
 def _readable(value: str) -> str:
     # aiohttp hands on bytes that are not UTF-8 as lone surrogates, which nothing can print or store.
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _authorization(proxy: Proxy) -> dict[str, str]:
@@ -267,9 +267,12 @@ class _Connector(aiohttp.TCPConnector):
         return connection
 
 
-def _middlewares_of(session: aiohttp.ClientSession) -> tuple[aiohttp.ClientMiddlewareType, ...]:
+def _middlewares(session: aiohttp.ClientSession, method: str) -> tuple[aiohttp.ClientMiddlewareType, ...] | None:
+    if method == "POST":
+        # aiohttp repeats none by itself: the session's own, which it may have.
+        return None
     # Those of a request take the place of the session's, which a borrowed session may have, and no public name tells.
-    return tuple(getattr(session, "_middlewares", ()))
+    return (*getattr(session, "_middlewares", ()), _sent_once)
 
 
 class _ConnectionLostError(aiohttp.ClientConnectionError):

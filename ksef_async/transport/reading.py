@@ -54,13 +54,18 @@ async def read_body(
         if not is_error and (response.content_length or 0) > largest:
             raise BodyTooLargeError
         # As it comes: `read()` would hold a large answer twice, once in pieces.
+        earned = 0.0
         async for piece in response.content.iter_any():
             await _feed(body, piece)
             if file is not None and body.waiting >= _WRITE:
                 await file.write(body.take())
-            when = limit.when()
-            if when is not None and not limit.expired():
-                limit.reschedule(when + len(piece) / _SLOWEST)
+            earned += len(piece) / _SLOWEST
+            # Setting a timer anew takes time, so the pieces of a small answer do not.
+            if earned >= 1.0:
+                when = limit.when()
+                if when is not None and not limit.expired():
+                    limit.reschedule(when + earned)
+                earned = 0.0
         body.end()
     except (BodyTooLargeError, UnreadableBodyError) as error:
         response.close()
