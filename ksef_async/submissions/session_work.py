@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -48,10 +49,13 @@ __all__ = ["FOLLOWING", "SessionWork"]
 
 _log = logging.getLogger(__name__)
 
-_BATCH: Final = Cadence(interval=0.5, factor=1.5, longest=30.0)
+_BATCH: Final = Cadence(interval=0.5, factor=1.5, longest=30.0, deadline=300.0)
 
 #: After its deadline the same invoices are asked for again.
 FOLLOWING: Final = Cadence(interval=0.25, factor=1.5, longest=10.0, deadline=300.0)
+
+#: How many waits in a row, of 300 seconds each, are nothing to speak of.
+_QUIET_WAITS: Final = 12
 
 
 class SessionWork:
@@ -228,16 +232,22 @@ class SessionWork:
 
     async def _follow_to_the_end(self) -> None:
         """Until KSeF has decided on all it has of this session."""
-        await self._trouble.persist(self._write_outcomes)
+        await self._trouble.persist(partial(self._ask_on, self._write_outcomes))
 
-    async def _write_outcomes(self) -> None:
+    async def _ask_on(self, ask: Callable[[], Awaitable[None]]) -> None:
+        """Await ``ask`` again while KSeF has not decided: nothing is lost by it, but after an hour it is told."""
+        waits = 0
         while True:
             try:
-                async for outcome in self.session.outcomes(FOLLOWING):
-                    self._recorder.add(await self._judged(outcome))
-            except WaitTimeoutError:
-                continue  # KSeF takes its time; nothing is lost by asking on.
-            return
+                return await ask()
+            except WaitTimeoutError as error:
+                waits += 1
+                if waits >= _QUIET_WAITS:
+                    await self._trouble.wait_out(error, waits)
+
+    async def _write_outcomes(self) -> None:
+        async for outcome in self.session.outcomes(FOLLOWING):
+            self._recorder.add(await self._judged(outcome))
 
     async def _judged(self, outcome: Outcome) -> Verdict:
         if isinstance(outcome, AcceptedInvoice):
@@ -318,18 +328,10 @@ class SessionWork:
         self.is_spent = True
         while self.under_way:
             await self._quiet.wait()
-        await self._trouble.persist(self._finish_in_time)
-
-    async def _finish_in_time(self) -> None:
-        while True:
-            await self._recorder.flush()
-            try:
-                await self._finish_once()
-            except WaitTimeoutError:
-                continue
-            return
+        await self._trouble.persist(partial(self._ask_on, self._finish_once))
 
     async def _finish_once(self) -> None:
+        await self._recorder.flush()
         if self._batches is not None:
             await self._follow_batch(self._batches)
         else:

@@ -63,3 +63,32 @@ async def test_slow_ksef_is_waited_for_without_a_word(
         assert len(sandbox.world.sessions) == 1
     assert seconds > SLOW.total_seconds()
     assert not [record for record in caplog.records if "delivery for" in record.getMessage()]
+
+
+async def test_ksef_that_decides_nothing_for_an_hour_is_told_of(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    await mind_threads()
+    mind_the_database(loop, monkeypatch)
+    settings = Settings(linger=1.0, poll_interval=60.0, lease_duration=600.0)
+    timings = Timings(invoice_processing_delay=timedelta(minutes=75))
+    async with (
+        Sandbox(rate_limits=None, clock=Clock(monotonic=loop.time), timings=timings) as sandbox,
+        connected(sandbox, pacer=Pacer(), retry=QUICK) as client,
+        Submissions(sqlite_url, client=client, settings=settings) as submissions,
+    ):
+        await submissions.submit(sample_invoice(sandbox.nip, "FV/1"))
+        async with submissions.running():
+            await asyncio.sleep(55 * 60)
+            early = await submissions.troubles()
+            await asyncio.sleep(13 * 60)
+            late = await submissions.troubles()
+            await submissions.settled()
+
+        assert early == {}
+        assert "still in progress" in late[sandbox.nip]
+        assert await submissions.troubles() == {}
+        (row,) = await submissions.list()
+        assert row.state is SubmissionState.ACCEPTED
