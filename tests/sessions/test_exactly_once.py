@@ -213,6 +213,18 @@ async def test_document_is_sent_again_on_demand(sandbox: Sandbox, session: Onlin
     assert outcome.ksef_number == (await first.outcome()).ksef_number
 
 
+async def test_document_whose_doubt_is_settled_is_sent_again_on_demand(
+    sandbox: Sandbox, session: OnlineSession
+) -> None:
+    sandbox.faults.add("send_invoice", Fault.drop_after())
+    first = await session.send(sample_invoice(sandbox.nip))
+
+    second = await session.send(sample_invoice(sandbox.nip), again=True)
+
+    assert first.reference_number != second.reference_number
+    assert len([*sandbox.world.invoices()]) == 2
+
+
 async def test_failure_that_lasts_is_told(sandbox: Sandbox, session: OnlineSession) -> None:
     sandbox.faults.add("send_invoice", Fault.drop_before(), times=20)
 
