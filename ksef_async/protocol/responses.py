@@ -57,6 +57,7 @@ _ERRORS: Final[Mapping[int, type[ApiError]]] = {
     410: GoneError,
     429: RateLimitedError,
 }
+_STORAGE_SAYS: Final = "the storage says"
 #: What a gateway's bound is on: KSeF has no such answers, and never sees such a request.
 _TOO_LARGE: Final[Mapping[int, str]] = {413: "body", 414: "address", 431: "headers"}
 _ADVICE: Final[Mapping[type[ApiError], str]] = {
@@ -143,7 +144,7 @@ def decipher_error(name: str, response: RawResponse) -> ApiError:
     cls = _error_class(response)
     said = " ".join(filter(None, [description, "; ".join(details[:_MOST_NAMED])])) or _describe_body(response)
     message = f"{', '.join(headline)}: {said}"
-    if part := _TOO_LARGE.get(response.status):
+    if (part := _TOO_LARGE.get(response.status)) and not said.startswith(_STORAGE_SAYS):
         message += f" A proxy or gateway before KSeF takes no {part} of this size, so KSeF has not seen the request."
     elif advice := _ADVICE.get(cls):
         message += f" {advice}"
@@ -287,7 +288,7 @@ def _describe_body(response: RawResponse) -> str:
     if _is_html(response):
         return "an HTML page instead of an answer."
     if code := re.search(rb"<Code>([A-Za-z]{1,64})</Code>", response.body):
-        return f"the storage says {code[1].decode()}."
+        return f"{_STORAGE_SAYS} {code[1].decode()}."
     return f"{_size_and_type(response)}."
 
 

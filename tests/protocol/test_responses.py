@@ -198,6 +198,13 @@ def legacy(
             for status, problem in ((413, "takes no body"), (414, "takes no address"), (431, "takes no headers"))
             for name, body, kind in (("page", HTML, "text/html"), ("empty", b"", None))
         ],
+        pytest.param(
+            answer(413, b"<Error><Code>RequestBodyTooLarge</Code></Error>", "application/xml"),
+            ApiError,
+            {},
+            "the storage says RequestBodyTooLarge.",
+            id="413 of the storage",
+        ),
         pytest.param(answer(429, HTML, "text/html"), RateLimitedError, {"retry_after": None}, "HTML", id="429 page"),
         pytest.param(
             answer(401, b"", "text/html"), UnauthorizedError, {}, "empty answer", id="401 empty, said to be html"
