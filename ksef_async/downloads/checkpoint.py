@@ -78,7 +78,7 @@ class Checkpoint:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """The other direction of `to_json`; reads what earlier versions of this library wrote, too.
+        """Read what `to_json` wrote, of this version of the library or an earlier one.
 
         Raises:
             LocalProtocolError: Not a checkpoint, or one of a later version of this library.

@@ -54,7 +54,7 @@ class Window:
 
     @classmethod
     def beginning(cls, start: ServerTime, now: datetime) -> Window:
-        """The range from ``start`` on, as long as KSeF allows."""
+        """Return the range from ``start`` on, as long as KSeF allows."""
         end = None if now - start < _WINDOW else _written(start + _WINDOW)
         return cls(start=start, end=end, asked_at=now)
 
@@ -64,7 +64,7 @@ class Window:
         return self.asked_at if self.end is None else self.end
 
     def is_too_long(self, now: datetime) -> bool:
-        """Whether it turns out to be longer than KSeF allows: our clock stood still, as in a computer that slept."""
+        """Return whether the range is too long by now: our clock stood still, as in a computer that slept."""
         return self.end is None and now - self.start >= _WINDOW
 
     @property
@@ -103,7 +103,7 @@ class Cursor:
 
     @property
     def position(self) -> Position:
-        """What to store."""
+        """The position to store."""
         return Position(
             subject_type=self._subject_type,
             cursor=self._cursor.text,
@@ -113,7 +113,7 @@ class Cursor:
 
     @property
     def look_back(self) -> ServerTime:
-        """Where to begin: below the cursor by the overlap, as far as it is known what was given."""
+        """The date to begin at: the cursor minus the overlap, as far back as what was given is remembered."""
         return self._below_cursor()
 
     def begin(
@@ -142,7 +142,7 @@ class Cursor:
         self._is_complete = is_complete
 
     def is_new(self, invoice: InvoiceMetadata) -> bool:
-        """Whether the invoice was not given yet; one from before all that was asked for does not count."""
+        """Return whether the invoice was not given yet; False for one that was stored before all that was asked for."""
         date = stored_at(invoice)
         return invoice.ksef_number not in self._numbers and (date is None or date >= self._known_from)
 

@@ -107,7 +107,7 @@ class _Links:
         self._lock = anyio.Lock()
 
     def of(self, part: PackagePart) -> str:
-        """The newest link to a part."""
+        """Return the newest link to a part."""
         return self._parts[part.ordinal_number].url
 
     async def renewed(self, part: PackagePart, refused: str) -> str:

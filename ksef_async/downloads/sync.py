@@ -250,7 +250,7 @@ class Sync:
 
 
 def _is_out_of_range(error: KsefError, window: Window, now: datetime) -> bool:
-    """Whether there cannot be anything new yet: the range begins above the high-water mark, or in the future."""
+    """Return whether nothing can be new yet: the range begins above the high-water mark, or in the future."""
     if isinstance(error, ExportFailedError):
         return error.code == ExportStatusCode.RANGE_NOT_AVAILABLE
     if isinstance(error, BadRequestError):
@@ -264,7 +264,7 @@ def _is_invalid(error: KsefError) -> bool:
 
 
 def _may_go_better(error: KsefError) -> bool:
-    """Whether another export may end better than the one that ended with ``error``."""
+    """Return whether another export may succeed after one that ended with ``error``."""
     if isinstance(error, ApiError) and error.operation == EXPORT_PART:
         # The storage refuses links that KSeF has just made.
         return True
@@ -289,7 +289,7 @@ def _filters(subject_type: InvoiceSubject, window: Window) -> InvoiceFilters:
 
 
 def _storage_order(window: Window) -> Callable[[InvoiceMetadata], datetime]:
-    """The oldest first, and before them those whose date is not known."""
+    """Return a sort key: the oldest first, and before them those without a date."""
     return lambda invoice: stored_at(invoice) or window.start
 
 

@@ -65,7 +65,7 @@ class AnswerBody:
 
     @property
     def waiting(self) -> int:
-        """How many bytes that is."""
+        """The number of bytes in `content`."""
         return self._size - self._taken
 
     def take(self) -> bytes:

@@ -1,4 +1,4 @@
-"""What follows from each way in which an invoice or a session ends: done, refused, or to be sent again.
+"""The action after each way in which an invoice or a session ends: done, refused, or to be sent again.
 
 The rule: a session's failure says nothing about its documents. KSeF refuses a document only where it says so of that
 very document, with a code that the document can bring about. Everything else goes better the next time, so it is sent

@@ -42,7 +42,7 @@ class RawRequest:
 
 @attrs.frozen(kw_only=True)
 class WrittenBody:
-    """What was written to `RawRequest.into`."""
+    """Size and SHA-256 of what was written to `RawRequest.into`."""
 
     #: Bytes.
     size: int

@@ -71,7 +71,7 @@ def camel(name: str) -> str:
 
 
 def field_name(field: attrs.Attribute[Any]) -> str:
-    """The name of a field in KSeF's JSON."""
+    """Return the name of a field in KSeF's JSON."""
     return field.metadata.get("wire_name") or camel(field.name)
 
 

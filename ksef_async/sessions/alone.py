@@ -1,4 +1,4 @@
-"""One at a time for each thing: tasks that work on the same one wait for each other, others do not."""
+"""Locks by key: tasks that work on the same thing wait for each other, others do not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Alone"]
 
 
 class Alone:
-    """Locks by key, which take no room while nobody holds them."""
+    """Locks by key; a lock exists only while a task holds it or waits for it."""
 
     def __init__(self) -> None:
         self._locks: dict[Hashable, anyio.Lock] = {}

@@ -68,7 +68,7 @@ class Delivery:
         return None if known is None or self._tracker.is_to_be_sent_again(known) else known
 
     def may_have(self, invoice_hash: bytes) -> bool:
-        """Whether KSeF has taken in what has this SHA-256, or may have: the answer was lost."""
+        """Return whether KSeF has, or may have (the answer was lost), the document with this SHA-256 (32 bytes)."""
         return invoice_hash in self._in_doubt or self.reference_of(invoice_hash) is not None
 
     async def hand_over(self, request: SendInvoiceRequest, *, again: bool) -> str:

@@ -315,7 +315,7 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
         return self._sent_invoice(reference_number, request.invoice_hash)
 
     def may_have(self, invoice_hash: bytes) -> bool:
-        """Whether KSeF may have what was sent with this SHA-256 (32 bytes): it has, or its answer was lost."""
+        """Return whether KSeF has, or may have (the answer was lost), the document with this SHA-256 (32 bytes)."""
         return self._delivery.may_have(invoice_hash)
 
     def find_sent(self, invoice_hash: bytes) -> SentInvoice | None:

@@ -73,7 +73,7 @@ class _Watch:
             self._host.cancel()
 
     async def is_cause(self, cancelled_before: int) -> bool:
-        """Whether the block was cancelled because of the work, and of nothing else; then that is over."""
+        """Return whether only the failed work has cancelled the block, and take that cancellation back."""
         if not self._has_cancelled or asyncio.current_task() is not self._host:
             return False
         self._has_cancelled = False
@@ -85,7 +85,7 @@ class _Watch:
         return True
 
     def error(self) -> BaseException:
-        """What the work has failed with."""
+        """Return the error that the work has failed with."""
         error: BaseException | None = None if self._task.cancelled() else self._task.exception()
         while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
             error = error.exceptions[0]

@@ -222,7 +222,7 @@ class Drain:
         return True
 
     async def _largest_batch(self) -> int:
-        """How many invoices a batch may have; as many as any context's, while KSeF does not say."""
+        """Return how many invoices a batch may have; the usual limit while KSeF cannot be asked."""
         if self._batch_limit is None:
             try:
                 self._batch_limit = (await self._client.limits.context()).batch_session.max_invoices
@@ -307,7 +307,7 @@ class Drain:
         return session
 
     async def _is_active(self, work: SessionWork, tasks: TaskGroup) -> bool:
-        """Whether a session that was opened takes invoices; one that does not is closed, or known to be gone."""
+        """Return whether a session that was opened takes invoices; one that does not is closed or forgotten."""
         try:
             await self._trouble.persist(work.session.wait_until_active, but=_NOT_ACTIVE)
         except _NOT_ACTIVE as error:

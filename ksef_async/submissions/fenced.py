@@ -39,12 +39,12 @@ MAY_BE_IN_BATCH: Final = (_T.priority < int(Priority.URGENT)) & (_T.lost_batches
 
 
 def largest_lot(lost_batches: int) -> int:
-    """How many documents go in a batch that have been in ``lost_batches`` that came to nothing."""
+    """Return how many documents may share a batch after ``lost_batches`` batches with them have come to nothing."""
     return _LOTS[lost_batches] if lost_batches < ONE_BY_ONE else 0
 
 
 def lost_batches_after(loss: ColumnElement[int]) -> ColumnElement[int]:
-    """How many batches a submission has lost: one more, or as many as ``loss`` where that is more; 0 adds none."""
+    """Return the new count of lost batches: one more, or ``loss`` where that is more; a loss of 0 adds none."""
     more = _T.lost_batches + 1
     return case((loss == 0, _T.lost_batches), (more > loss, more), else_=loss)
 

@@ -223,7 +223,7 @@ def _unlucky(entry: _Entry) -> Exception:
 
 
 async def _find(tx: Transaction, entries: Sequence[_Entry]) -> list[Submission]:
-    """What their contexts have with the identity or the key of one of them, in the order of submission."""
+    """Return the submissions of the same contexts with the identity or key of one of them, in order of submission."""
     numbers: dict[tuple[str, str, str], list[str]] = {}
     keys: dict[str, list[str]] = {}
     for entry in entries:

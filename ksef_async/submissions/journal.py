@@ -197,7 +197,7 @@ class Journal:
 async def _look_up(
     connection: AsyncConnection, wanted: Sequence[tuple[int | None, str | None]]
 ) -> list[tuple[Submission, ...]]:
-    """The submissions with each of these ids or keys: one for an id, one of each context for a key, or none."""
+    """Return the submissions for each of these ids or keys: one for an id, one of each context for a key, or none."""
     ids = {number for number, _ in wanted if number is not None}
     keys = {key for _, key in wanted if key is not None}
     either = [*([_T.id.in_(ids)] if ids else ()), *([_T.caller_key.in_(keys)] if keys else ())]

@@ -172,7 +172,7 @@ class SessionWork:
 
     @staticmethod
     def _refusal(error: KsefError) -> Reason | None:
-        """Why KSeF, or the library, does not take this very document; None for what may be over later."""
+        """Return why KSeF, or the library, refuses this very document; None for an error that may pass."""
         # What KSeF says of another call, the list that settles a doubt for instance, is no word on the document.
         if isinstance(error, ApiError) and error.operation == SEND_INVOICE.name and _is_about_document(error):
             return Reason(error.code, str(error))
@@ -231,7 +231,7 @@ class SessionWork:
                 await self._follow_to_the_end()
 
     async def _follow_to_the_end(self) -> None:
-        """Until KSeF has decided on all it has of this session."""
+        """Write outcomes until KSeF has decided on all it has of this session."""
         await self._trouble.persist(partial(self._ask_on, self._write_outcomes))
 
     async def _ask_on(self, ask: Callable[[], Awaitable[None]]) -> None:
@@ -288,7 +288,7 @@ class SessionWork:
 
     @property
     def _loss(self) -> int:
-        """What the documents have lost that KSeF does not have of a batch; see `lost_batches_after`."""
+        """The loss to count for the documents of a batch that KSeF does not have; see `lost_batches_after`."""
         if self._end is None:
             return 0
         after = session_end(self._end.status.code).after
