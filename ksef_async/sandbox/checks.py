@@ -1,4 +1,7 @@
-"""What a body about permissions, or a filter, has to satisfy before its handler looks at it."""
+"""What a body about permissions, or a filter, has to satisfy before its handler looks at it.
+
+That KSeF refuses these is documented; in which words, is inferred [INF].
+"""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ import anyio
 import anyio.to_thread
 from aiohttp import web
 
+from .exports import Part
 from .faults import DOWNLOAD_PART, DOWNLOAD_UPO, Faults
 from .refusals import Refusal, StorageRefusal
 from .router import SIMULATOR_HEADER
@@ -80,8 +81,8 @@ def _reader(world: World, faults: Faults) -> Callable[[web.Request], Awaitable[w
         now = world.clock.now()
         # Clients take the time from every answer, so all of them must tell the same.
         headers = {**SIMULATOR_HEADER, "Date": email.utils.format_datetime(now, usegmt=True)}
-        part = _PART.fullmatch(request.path)
-        fault = faults.next_for(DOWNLOAD_PART if part else DOWNLOAD_UPO)
+        match = _PART.fullmatch(request.path)
+        fault = faults.next_for(DOWNLOAD_PART if match else DOWNLOAD_UPO)
         try:
             if fault is not None and fault.after_effect:
                 await anyio.sleep(fault.seconds)
@@ -99,25 +100,35 @@ def _reader(world: World, faults: Faults) -> Callable[[web.Request], Awaitable[w
             _note(world, request, now, response.status)
             return response
         _note(world, request, now, 200)
-        if part:
-            return await _send_part(request, world, part["export"].upper(), part["name"], headers)
-        body = await _document(world, request.path, now)
-        digest = b64encode(hashlib.sha256(body).digest()).decode("ascii")
-        headers["x-ms-meta-hash"] = digest
-        document = web.Response(body=body, content_type="application/xml", headers=headers)
-        return document if fault is None or fault.altered is None else fault.altered(document)
+        change = None if fault is None else fault.altered
+        if match:
+            part = _part(world, match["export"].upper(), match["name"])
+            digest = b64encode(part.encrypted_sha256).decode("ascii")
+            content_type = "application/octet-stream"
+            if change is None:
+                kept = {**headers, "x-ms-meta-hash": digest, "Content-Type": content_type}
+                return await _send_part(request, part, kept)
+            body = await anyio.Path(part.path).read_bytes()
+        else:
+            body = await _document(world, request.path, now)
+            digest = b64encode(hashlib.sha256(body).digest()).decode("ascii")
+            content_type = "application/xml"
+        answer = web.Response(body=body, content_type=content_type, headers={"x-ms-meta-hash": digest})
+        answer = answer if change is None else change(answer)
+        answer.headers.update(headers)
+        return answer
 
     return read
 
 
-async def _send_part(
-    request: web.Request, world: World, reference_number: str, name: str, headers: dict[str, str]
-) -> web.StreamResponse:
+def _part(world: World, reference_number: str, name: str) -> Part:
     part = world.exports.part(reference_number, name)
     if part is None:
         raise LookupError(f"a signed link to {name}, which was never made")
-    digest = b64encode(part.encrypted_sha256).decode("ascii")
-    headers |= {"x-ms-meta-hash": digest, "Content-Type": "application/octet-stream"}
+    return part
+
+
+async def _send_part(request: web.Request, part: Part, headers: dict[str, str]) -> web.StreamResponse:
     async with await anyio.open_file(part.path, "rb") as file:
         response = web.StreamResponse(headers=headers)
         response.content_length = await file.seek(0, io.SEEK_END)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 
+import aiohttp
 import pytest
 from parties import client_of
 from receiving import BUYER, everything, feed_samples, settle
@@ -12,7 +14,8 @@ from receiving import BUYER, everything, feed_samples, settle
 from ksef_async import ApiError, BadRequestError, Cadence, Context, ContextType, ForbiddenError, KsefClient, ServerError
 from ksef_async.errors import KsefError
 from ksef_async.sandbox import Fault, Sandbox
-from ksef_async.sandbox.faults import DOWNLOAD_PART
+from ksef_async.sandbox.faults import DOWNLOAD_PART, DOWNLOAD_UPO
+from ksef_async.sandbox.storage import invoice_upo_link
 from ksef_async.sandbox.subjects import Subject
 
 AT_ONCE = Cadence(interval=0.01, factor=1.0, deadline=20)
@@ -97,6 +100,34 @@ async def test_storage_fails(sandbox: Sandbox, client: KsefClient, fault: Fault,
         _ = [each async for each in export.invoices(AT_ONCE)]
 
     assert sandbox.faults.happened[DOWNLOAD_PART] >= 1
+
+
+@pytest.mark.parametrize("operation", [DOWNLOAD_PART, DOWNLOAD_UPO])
+async def test_answer_of_the_storage_changes_on_the_way(sandbox: Sandbox, client: KsefClient, operation: str) -> None:
+    sandbox.clock.advance(timedelta(days=400))
+    numbers = feed_samples(sandbox, 1)
+    settle(sandbox)
+    if operation == DOWNLOAD_PART:
+        export = await client.downloads.export(everything(sandbox))
+        package = (await export.wait(AT_ONCE)).package
+        assert package is not None
+        link = package.parts[0].url
+    else:
+        (session,) = sandbox.world.sessions.values()
+        (invoice,) = session.invoices.values()
+        assert invoice.verdict.ksef_number == numbers[0]
+        link, _ = invoice_upo_link(sandbox.world, session, invoice, sandbox.clock.now())
+    sandbox.faults.add(operation, Fault.answer_becomes(203, body=lambda own: own + b"!"))
+
+    async with aiohttp.ClientSession() as http:
+        changed, whole = [await http.get(link) for _ in range(2)]
+        assert (changed.status, whole.status) == (203, 200)
+        assert await changed.read() == await whole.read() + b"!"
+        # Clients take the time from every answer, so all of them tell the sandbox's.
+        assert changed.headers["x-ms-meta-hash"] == whole.headers["x-ms-meta-hash"]
+        dates = [parsedate_to_datetime(answer.headers["Date"]) for answer in (changed, whole)]
+    assert abs(dates[0] - dates[1]) < timedelta(minutes=1)
+    assert abs(dates[0] - sandbox.clock.now()) < timedelta(minutes=1)
 
 
 async def test_links_may_lead_where_those_of_production_do(sandbox: Sandbox, client: KsefClient) -> None:
