@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -30,11 +29,10 @@ from .versions import NEWEST, UnknownValueError
 from .words import UNREADABLE_JSON, problems_in_words
 from .world import Login, World
 
-__all__ = ["SIMULATOR_HEADER", "Call", "Document", "Handler", "WrittenAnswer", "add_routes"]
+__all__ = ["Call", "Document", "Handler", "WrittenAnswer", "add_routes"]
 
 _log = logging.getLogger("ksef_async.sandbox")
 
-SIMULATOR_HEADER: Final = {"X-KSeF-Simulator": "ksef_async sandbox, no legal effect"}
 _PERMISSION_DETAIL: Final = "Brak wymaganych uprawnień do wykonania operacji w bieżącym kontekście."
 
 
@@ -117,7 +115,7 @@ def _endpoint(
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def endpoint(request: web.Request) -> web.Response:
         if not _is_there(operation, world):
-            return web.Response(status=404, headers=SIMULATOR_HEADER)
+            return web.Response(status=404)
         await request.read()  # whole, before anything happens: a caller who goes away meanwhile has asked all the same
         now = world.clock.now()
         started = time.perf_counter()
@@ -146,8 +144,6 @@ def _endpoint(
         except Exception:  # noqa: BLE001  # a bug in the sandbox must look like one of KSeF's, and be seen
             _log.exception("%s failed", operation.name)
             response = internal_error(now)
-        response.headers.update(SIMULATOR_HEADER)
-        response.headers["Date"] = email.utils.format_datetime(now, usegmt=True)
         world.recent.saw(
             operation.name,
             request.method,

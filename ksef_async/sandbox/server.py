@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.utils
 import math
 import re
 import secrets
@@ -11,7 +12,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 
 import anyio
@@ -29,7 +30,7 @@ from .documents import Documents
 from .faults import Faults
 from .handlers import HANDLERS
 from .inbox.pages import add_inbox
-from .router import SIMULATOR_HEADER, add_routes
+from .router import add_routes
 from .schemas import Schemas
 from .storage import add_storage
 from .subjects import ALL_PERMISSIONS, OWNER_PERMISSIONS, Subject
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from .auth_documents import AuthSchema
 
 __all__ = ["Sandbox", "checked_url"]
+
+_SIMULATOR_HEADER: Final = {"X-KSeF-Simulator": "ksef_async sandbox, no legal effect"}
 
 #: A 3 MB invoice, encrypted, in Base64, in JSON.
 _LARGEST_REQUEST = 16_000_000
@@ -161,6 +164,7 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         self.world.spool = Path(await anyio.to_thread.run_sync(partial(tempfile.mkdtemp, prefix="ksef-sandbox-")))
         self.world.documents = Documents(self.world.spool / "documents")
         app = web.Application(client_max_size=_LARGEST_REQUEST)
+        app.on_response_prepare.append(self._mark)
         add_routes(app, self.world, self.faults, HANDLERS)
         add_storage(app, self.world, self.faults)
         add_uploads(app, self.world, self.faults)
@@ -175,6 +179,11 @@ class Sandbox(anyio.AsyncContextManagerMixin):
             yield self
         finally:
             await self.aclose()
+
+    async def _mark(self, _: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(_SIMULATOR_HEADER)
+        # Clients take the time from every answer, so all of them must tell the sandbox's.
+        response.headers["Date"] = email.utils.format_datetime(self.clock.now(), usegmt=True)
 
     async def aclose(self) -> None:
         """Stop serving; leaving the block does it."""
@@ -222,7 +231,7 @@ async def _refuse(request: web.Request) -> web.Response:
         if resource.canonical != _EVERYTHING:
             _, methods = await resource.resolve(request)
             allowed |= methods
-    headers = {**SIMULATOR_HEADER, "Allow": ", ".join(sorted(allowed))} if allowed else SIMULATOR_HEADER
+    headers = {"Allow": ", ".join(sorted(allowed))} if allowed else None
     return web.Response(status=405 if allowed else 404, headers=headers)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import hashlib
 import io
 import re
@@ -18,7 +17,6 @@ from aiohttp import web
 from .exports import Part
 from .faults import DOWNLOAD_PART, DOWNLOAD_UPO, Faults
 from .refusals import Refusal, StorageRefusal
-from .router import SIMULATOR_HEADER
 from .upo import invoice_upo, session_upo_pages
 from .world import Invoice, Session, World, new_reference_number
 
@@ -79,15 +77,12 @@ def add_storage(app: web.Application, world: World, faults: Faults) -> None:
 def _reader(world: World, faults: Faults) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def read(request: web.Request) -> web.StreamResponse:
         now = world.clock.now()
-        # Clients take the time from every answer, so all of them must tell the same.
-        headers = {**SIMULATOR_HEADER, "Date": email.utils.format_datetime(now, usegmt=True)}
         match = _PART.fullmatch(request.path)
         fault = faults.next_for(DOWNLOAD_PART if match else DOWNLOAD_UPO)
         try:
             if fault is not None and fault.after_effect:
                 await anyio.sleep(fault.seconds)
             if fault is not None and (instead := fault.response(request, now)) is not None:
-                instead.headers.update(headers)
                 _note(world, request, now, instead.status)
                 return instead
             if "Authorization" in request.headers:
@@ -96,7 +91,6 @@ def _reader(world: World, faults: Faults) -> Callable[[web.Request], Awaitable[w
                 raise StorageRefusal(403, "AuthenticationFailed", "The signature is wrong or has expired.")
         except Refusal as refusal:
             response = refusal.response(instance=request.path, now=now, problem_details=False)
-            response.headers.update(headers)
             _note(world, request, now, response.status)
             return response
         _note(world, request, now, 200)
@@ -106,17 +100,14 @@ def _reader(world: World, faults: Faults) -> Callable[[web.Request], Awaitable[w
             digest = b64encode(part.encrypted_sha256).decode("ascii")
             content_type = "application/octet-stream"
             if change is None:
-                kept = {**headers, "x-ms-meta-hash": digest, "Content-Type": content_type}
-                return await _send_part(request, part, kept)
+                return await _send_part(request, part, {"x-ms-meta-hash": digest, "Content-Type": content_type})
             body = await anyio.Path(part.path).read_bytes()
         else:
             body = await _document(world, request.path, now)
             digest = b64encode(hashlib.sha256(body).digest()).decode("ascii")
             content_type = "application/xml"
         answer = web.Response(body=body, content_type=content_type, headers={"x-ms-meta-hash": digest})
-        answer = answer if change is None else change(answer)
-        answer.headers.update(headers)
-        return answer
+        return answer if change is None else change(answer)
 
     return read
 

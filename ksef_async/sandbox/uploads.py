@@ -24,7 +24,6 @@ from ..shielding import finish
 from .batch import BatchSession, Part
 from .faults import UPLOAD_PART, Fault, Faults
 from .refusals import Refusal, StorageRefusal
-from .router import SIMULATOR_HEADER
 from .world import World
 
 __all__ = ["add_uploads", "part_link"]
@@ -68,7 +67,6 @@ def _writer(world: World, faults: Faults) -> Callable[[web.Request], Awaitable[w
                     response = response if replaced is None else replaced
         except Refusal as refusal:
             response = refusal.response(instance=request.path, now=now, problem_details=False)
-        response.headers.update(SIMULATOR_HEADER)
         # What was not read would break the connection before the client has seen the answer.
         await _read_off(request)
         return response

@@ -4,6 +4,7 @@ import json
 import re
 from base64 import urlsafe_b64encode
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -282,10 +283,28 @@ async def test_older_prefix_leads_to_the_same_world(wire: Wire, session: OpenedS
         pytest.param("POST", "/auth/ksef-token", id="400"),
         pytest.param("GET", "/sessions", id="401"),
         pytest.param("GET", "/nowhere", id="404"),
+        pytest.param("PUT", "/sessions", id="405"),
+        pytest.param("PUT", "{host}/storage/09/x/batch-parts/1.zip.enc", id="upload"),
+        pytest.param("GET", "{host}/storage/00/x/invoice-part/y", id="download"),
+        pytest.param("GET", "{host}/", id="page"),
     ],
 )
-async def test_every_answer_says_that_it_is_simulated(wire: Wire, method: str, path: str) -> None:
-    assert "no legal effect" in (await wire.call(method, path)).headers["X-KSeF-Simulator"]
+async def test_every_answer_is_marked_and_tells_the_time_of_the_sandbox(wire: Wire, method: str, path: str) -> None:
+    host = wire.sandbox.environment.base_url.removesuffix("/v2")
+
+    answer = await wire.call(method, path.format(host=host))
+
+    assert "no legal effect" in answer.headers["X-KSeF-Simulator"]
+    # Clients go by it.
+    assert parsedate_to_datetime(answer.headers["Date"]) == START.replace(microsecond=0)
+
+
+async def test_operation_of_a_newer_version_tells_the_time_as_well() -> None:
+    async with connected(api_version="2.6") as wire:
+        answer = await wire.call("POST", "/collective-identifiers")
+
+    assert answer.status == 404
+    assert parsedate_to_datetime(answer.headers["Date"]) == START.replace(microsecond=0)
 
 
 async def test_warning_is_echoed_on_success_only(wire: Wire) -> None:

@@ -25,7 +25,6 @@ from ...environment import is_loopback
 from ...models.sessions import InvoiceStatusCode
 from ..documents import StoredDocument
 from ..faults import Faults
-from ..router import SIMULATOR_HEADER
 from ..upo import invoice_upo
 from ..world import Invoice, Session, World
 from .presets import PRESETS
@@ -36,7 +35,6 @@ from .state import describe_invoice, describe_session, describe_world
 __all__ = ["add_inbox"]
 
 _HEADERS: Final = {
-    **SIMULATOR_HEADER,
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
     "X-Content-Type-Options": "nosniff",
@@ -107,7 +105,7 @@ class _Inbox:
 
         async def guarded(request: web.Request) -> web.Response:
             if not self._is_own_name(request):
-                return web.Response(status=404, headers=SIMULATOR_HEADER)
+                return web.Response(status=404)
             try:
                 response = await answer(request)
             except _Problem as problem:
