@@ -11,7 +11,7 @@ from ..auth.access import AuthorizedCaller
 from ..crypto.envelope import SessionCipher
 from ..errors import KsefError, LocalProtocolError
 from ..keys import PublicKeys, wrap_new_key
-from ..models.events import Event, RequestAnswered, RequestFailed, RequestSent
+from ..models.events import Event, RequestAnswered, RequestFailed, RequestRetried, RequestSent
 from ..models.keys import EncryptionInfo, PublicKeyUsage
 from ..models.sessions import Feature, FormCode, OpenOnlineSessionRequest
 from ..operations.sessions import OPEN_ONLINE_SESSION
@@ -102,7 +102,8 @@ class _UnderWay:
         self.is_so = False
 
     def __call__(self, event: Event) -> None:
-        if not isinstance(event, RequestSent | RequestAnswered | RequestFailed):
+        # The last: after an answer of success that cannot be read another session would be opened, only to be closed.
+        if not isinstance(event, RequestSent | RequestAnswered | RequestFailed | RequestRetried):
             return
         if event.operation == OPEN_ONLINE_SESSION.name:
             opened = isinstance(event, RequestAnswered) and 200 <= event.http_status < 300

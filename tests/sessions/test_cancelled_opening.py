@@ -13,7 +13,17 @@ import pytest
 from clients import connected
 from virtual_time import VirtualTimeLoop
 
-from ksef_async import FormCode, KsefClient, OnlineSession, SessionFilter, SessionType, StatusCode
+from ksef_async import (
+    Event,
+    FormCode,
+    KsefClient,
+    OnlineSession,
+    RequestRetried,
+    RetryPolicy,
+    SessionFilter,
+    SessionType,
+    StatusCode,
+)
 from ksef_async.protocol.error_codes import ErrorCode
 from ksef_async.sandbox import Fault, Sandbox
 
@@ -196,3 +206,21 @@ async def test_opening_cancelled_before_ksef_was_asked_stops_at_once(
 
         assert loop.time() - started < PATIENCE + 1
         assert codes(sandbox) == []
+
+
+async def test_no_other_session_is_opened_once_cancelled_after_an_answer_that_cannot_be_read(sandbox: Sandbox) -> None:
+    opening: asyncio.Task[OnlineSession] | None = None
+
+    def cancel(event: Event) -> None:
+        if isinstance(event, RequestRetried) and opening is not None:
+            opening.cancel()
+
+    sandbox.faults.add("open_online_session", Fault.answer_becomes(201, body=b"{}"))
+    async with connected(sandbox, hook=cancel, retry=RetryPolicy(first_pause=5.0)) as client:
+        await client.log_in()
+        opening = asyncio.ensure_future(client.sessions.open_online(FormCode.FA3))
+        await asyncio.wait([opening])
+
+    assert opening.cancelled()
+    # The one that nobody has heard of: it takes nothing, and expires.
+    assert len(sandbox.world.sessions) == 1
