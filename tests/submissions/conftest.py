@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import anyio
 import psycopg
 import pytest
 from blockbuster import BlockBuster
@@ -18,6 +20,21 @@ from ksef_async.sandbox import Sandbox
 from ksef_async.submissions import Settings, Submissions
 
 QUICK_SETTINGS = Settings(linger=0.1, poll_interval=0.05, first_pause=0.05, lease_duration=2.0)
+
+
+async def deliver(submissions: Submissions, seconds: float = 20) -> None:
+    """Run a worker until nothing is left to do."""
+    async with submissions.running():
+        with anyio.fail_after(seconds):
+            await submissions.settled()
+
+
+async def run_until(submissions: Submissions, is_so: Callable[[], Awaitable[Any]], seconds: float = 20) -> None:
+    """Run a worker until something is so."""
+    async with submissions.running():
+        with anyio.fail_after(seconds):
+            while not await is_so():
+                await anyio.sleep(0.001)
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from ksef_async.sandbox.batch import BatchSession
 from ksef_async.sandbox.faults import UPLOAD_PART
 from ksef_async.submissions import Settings, Submissions
 
-from .conftest import QUICK_SETTINGS
+from .conftest import QUICK_SETTINGS, deliver, run_until
 from .test_batches import BACKLOG, check_delivered, submit_backlog
 
 KEY = Fernet.generate_key()
@@ -64,19 +64,6 @@ async def value(submissions: Submissions, column: str) -> Any:
         return (await connection.exec_driver_sql(f"SELECT {column} FROM ksef_sessions")).scalar()
 
 
-async def run_until(submissions: Submissions, is_so: Callable[[], Awaitable[Any]]) -> None:
-    async with submissions.running():
-        with anyio.fail_after(20):
-            while not await is_so():
-                await anyio.sleep(0.001)
-
-
-async def deliver(submissions: Submissions) -> None:
-    async with submissions.running():
-        with anyio.fail_after(40):
-            await submissions.settled()
-
-
 async def stop_between_parts(journal: Journal, sandbox: Sandbox) -> set[int]:
     """Submit a backlog, and stop while it is uploaded; the parts that are known to be in."""
     sandbox.faults.add(UPLOAD_PART, Fault.wait(0.2), times=10_000)
@@ -96,7 +83,7 @@ async def test_stopped_upload_is_gone_on_with(journal: Journal, sandbox: Sandbox
     assert 0 < len(known) < len(batch.parts)
 
     async with journal(keys=[Fernet.generate_key(), KEY]) as submissions:
-        await deliver(submissions)
+        await deliver(submissions, 40)
 
         await check_delivered(submissions, sandbox)
     assert len(sandbox.world.sessions) == 1
@@ -126,7 +113,7 @@ async def test_batch_that_comes_out_in_other_parts_goes_in_another_session(journ
     await stop_between_parts(journal, sandbox)
 
     async with journal(settings=attrs.evolve(SETTINGS, part_size=30_000)) as submissions:
-        await deliver(submissions)
+        await deliver(submissions, 40)
 
         await check_delivered(submissions, sandbox)
     assert [batch.closed_at is not None for batch in batches(sandbox)] == [False, True]
@@ -140,7 +127,7 @@ async def test_batch_whose_time_to_upload_is_over_goes_in_another_session(journa
     before = uploads(first)
 
     async with journal() as submissions:
-        await deliver(submissions)
+        await deliver(submissions, 40)
 
         await check_delivered(submissions, sandbox)
     assert uploads(first) == before
@@ -152,7 +139,7 @@ async def test_batch_that_expired_meanwhile_goes_in_another_session(journal: Jou
     sandbox.clock.advance(timedelta(hours=13))
 
     async with journal() as submissions:
-        await deliver(submissions)
+        await deliver(submissions, 40)
 
         await check_delivered(submissions, sandbox)
     assert [len(batch.invoices) for batch in batches(sandbox)] == [0, BACKLOG]
@@ -171,7 +158,7 @@ async def test_batch_that_was_about_to_be_closed_is_closed_and_not_packed_again(
         # Nothing could be packed here.
         nowhere = attrs.evolve(SETTINGS, spool=Path("/nowhere"))
     async with Submissions(sqlite_url, client=client, keys=keys, settings=nowhere) as submissions:
-        await deliver(submissions)
+        await deliver(submissions, 40)
 
         await check_delivered(submissions, sandbox)
     (batch,) = batches(sandbox)
@@ -191,7 +178,7 @@ async def test_part_that_ksef_turns_out_not_to_have_is_uploaded_by_whoever_goes_
     assert sorted(uploads(batch))[:2] == [0, 1]
 
     async with journal() as submissions:
-        await deliver(submissions)
+        await deliver(submissions, 40)
 
         await check_delivered(submissions, sandbox)
     assert {*uploads(batch)} == {1}
@@ -209,7 +196,7 @@ async def test_ksef_that_fails_for_a_while_is_waited_for(
     async with journal() as submissions:
         await submit_backlog(submissions, sandbox)
 
-        await deliver(submissions)
+        await deliver(submissions, 40)
 
         await check_delivered(submissions, sandbox)
         assert await submissions.troubles() == {}

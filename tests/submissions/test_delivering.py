@@ -23,13 +23,7 @@ from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.submissions import JournalBusyError, Priority, Settings, Submission, Submissions, SubmissionState
 
-from .conftest import QUICK_SETTINGS
-
-
-async def deliver(submissions: Submissions, seconds: float = 20) -> None:
-    async with submissions.running():
-        with anyio.fail_after(seconds):
-            await submissions.settled()
+from .conftest import QUICK_SETTINGS, deliver
 
 
 async def take(submissions: AsyncIterator[Submission], count: int) -> AsyncIterator[Submission]:

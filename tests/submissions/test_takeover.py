@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import anyio
@@ -17,23 +16,10 @@ from ksef_async.sandbox.upo import session_upo_pages
 from ksef_async.sandbox.world import new_reference_number
 from ksef_async.submissions import Submissions, SubmissionState
 
-from .conftest import QUICK_SETTINGS
+from .conftest import QUICK_SETTINGS, deliver, run_until
 
 KEY = Fernet.generate_key()
 SETTINGS = attrs.evolve(QUICK_SETTINGS, longest_pause=0.2)
-
-
-async def settle(submissions: Submissions, seconds: float = 20) -> None:
-    async with submissions.running():
-        with anyio.fail_after(seconds):
-            await submissions.settled()
-
-
-async def run_until(submissions: Submissions, is_so: Callable[[], Awaitable[bool]]) -> None:
-    async with submissions.running():
-        with anyio.fail_after(20):
-            while not await is_so():
-                await anyio.sleep(0.005)
 
 
 async def in_state(submissions: Submissions, state: SubmissionState, count: int = 1) -> bool:
@@ -70,7 +56,7 @@ async def test_session_that_ksef_does_not_know_is_forgotten_at_take_over(
         connected(other) as elsewhere,
         Submissions(sqlite_url, client=elsewhere, keys=[KEY], settings=SETTINGS) as submissions,
     ):
-        await settle(submissions)
+        await deliver(submissions)
 
         assert await in_state(submissions, SubmissionState.ACCEPTED)
         assert sum(invoice.is_accepted for invoice in other.world.invoices()) == 1
@@ -89,7 +75,7 @@ async def test_another_refusal_at_take_over_forgets_nothing(sqlite_url: str, san
             assert await in_state(submissions, SubmissionState.TAKEN_IN)
             sandbox.clock.advance(timedelta(days=366))  # the stuck invoice is decided on
 
-            await settle(submissions)
+            await deliver(submissions)
 
             assert await in_state(submissions, SubmissionState.ACCEPTED)
     assert len(sandbox.world.sessions) == 1
@@ -124,7 +110,7 @@ async def test_session_that_ksef_has_closed_is_not_sent_in_at_take_over(
         await submissions.submit(sample_invoice(sandbox.nip, "FV/2"))
         sandbox.faults.add("send_invoice", Fault.wait(0.01))
 
-        await settle(submissions)
+        await deliver(submissions)
 
         assert await in_state(submissions, SubmissionState.ACCEPTED, 2)
     # Nothing was tried in the first: the fault, of the next send, happened to the one in the second.
@@ -176,7 +162,7 @@ async def test_session_whose_upo_leaves_out_an_accepted_invoice_is_not_finished(
         assert sorted(one.has_upo for one in await submissions.list()) == [False, True]
         session.upo_pages = ()
 
-        await settle(submissions)
+        await deliver(submissions)
         assert all(one.has_upo for one in await submissions.list())
 
 
