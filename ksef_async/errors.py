@@ -22,7 +22,9 @@ KsefError
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
+
+import attrs
 
 from .quoting import quote
 
@@ -224,7 +226,7 @@ class ProcessingError(KsefError):
     def __init__(self, message: str, *, status: Status) -> None:
         super().__init__(f"{message}: {describe(status)}")
         #: What KSeF reported.
-        self.status = status
+        self.status = _quoted(status)
 
     @property
     def code(self) -> int:
@@ -309,7 +311,7 @@ class WaitTimeoutError(KsefError):
     def __init__(self, message: str, *, last_status: Status | None = None) -> None:
         super().__init__(message if last_status is None else f"{message}; last seen: {describe(last_status)}")
         #: The status seen last; None when none was seen.
-        self.last_status = last_status
+        self.last_status = None if last_status is None else _quoted(last_status)
 
 
 class UploadExpiredError(KsefError):
@@ -324,3 +326,12 @@ def describe(status: Status) -> str:
     """One line for people: ``440 Sesja anulowana (Nie przesłano faktur)``; what KSeF says is quoted."""
     details = f" ({'; '.join(map(quote, status.details[:10]))})" if status.details else ""
     return f"{status.code} {quote(status.description)}{details}"
+
+
+def _quoted(status: Status) -> Status:
+    """Return the status as an error may keep it: errors are logged and reported with all that they keep."""
+    description, details = quote(status.description), tuple(map(quote, status.details))
+    if (description, details) == (status.description, status.details):
+        return status
+    # Both models of a status are attrs classes, which a protocol cannot say.
+    return cast("Status", attrs.evolve(cast("Any", status), description=description, details=details))

@@ -110,3 +110,16 @@ def test_every_error_is_drawn_in_the_tree() -> None:
     drawn = re.findall(r"\w+Error", errors.__doc__ or "")
 
     assert sorted(name for name in drawn if name != "KsefError") == sorted(set(ARGUMENTS) - {"KsefError"})
+
+
+@pytest.mark.parametrize("name", ["ProcessingError", "WaitTimeoutError"])
+def test_status_that_an_error_keeps_holds_no_secret(name: str) -> None:
+    secret = "eyJhbGciOiJSUzI1NiJ9.eyJqdGkiOiIxIn0.c2ln"
+    status = StatusInfo(500, f"Token {secret}", (f"see https://a/b?sig={secret}", "line\nbreak"))
+    argument = {"ProcessingError": "status", "WaitTimeoutError": "last_status"}[name]
+
+    error = getattr(errors, name)("failed", **{argument: status})
+
+    kept = getattr(error, argument)
+    assert kept == StatusInfo(500, "Token [...]", ("see https://a/b?[...]", "line break"))
+    assert getattr(getattr(errors, name)("failed", **{argument: STATUS}), argument) is STATUS
