@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from sqlalchemy import Integer, bindparam, case, func, insert, literal, not_, select, update
+from sqlalchemy import ColumnElement, Integer, bindparam, case, func, insert, literal, not_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..models.sessions import FormCode
@@ -210,17 +210,31 @@ class ContextJournal(FencedJournal):
         if not rows:
             return
         sources = [source for source in sources_of(state) if source in OPEN]
-        is_it = (_T.sha256 == bindparam("of_hash")) | (_T.reference_number == bindparam("of_reference"))
-        of_session = (_T.session == bindparam("of_session")) & is_it
-        change = update(SUBMISSIONS).where(self._mine(*sources), of_session)
+        # Two statements: neither condition finds its rows by an index once it is joined to the other by OR.
+        for name, column in (("of_hash", _T.sha256), ("of_reference", _T.reference_number)):
+            these = [row for row in rows if (row["of_hash"] is None) is (name == "of_reference")]
+            if these:
+                await self._move_by(connection, state, sources, these, column == bindparam(name))
+
+    async def _move_by(
+        self,
+        connection: AsyncConnection,
+        state: SubmissionState,
+        sources: Sequence[SubmissionState],
+        rows: Sequence[Mapping[str, Any]],
+        is_it: ColumnElement[bool],
+    ) -> None:
+        change = update(SUBMISSIONS).where(self._mine(*sources), _T.session == bindparam("of_session"), is_it)
         names = [name for name in rows[0] if not name.startswith("of_")]
         values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names}
         if state is _S.QUEUED:
             values["failures"] = _T.failures + bindparam("of_failures", type_=Integer)
             values["lost_batches"] = lost_batches_after(bindparam("of_loss", type_=Integer))
             change = change.where(values["failures"] <= SEND_AGAIN_LIMIT)
+        unused = "of_reference" if rows[0]["of_hash"] is not None else "of_hash"
         await connection.execute(change.values(values), [
-            {(f"new_{name}" if name in names else name): value for name, value in row.items()} for row in rows
+            {(f"new_{name}" if name in names else name): value for name, value in row.items() if name != unused}
+            for row in rows
         ])  # fmt: skip
 
     @staticmethod
