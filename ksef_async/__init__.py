@@ -2,21 +2,16 @@
 
 The map of the house; a room imports rooms on lines above it:
 
-    quoting                            others' text, made fit for errors and logs
-    errors                             everything that can go wrong
-    environment                        where KSeF is
-    models  crypto                     data; bytes in, bytes out
-    operations                         the API as a table
-    protocol                           the rules of KSeF, without input or output
-    transport  polling  paging  shielding  offloading   the socket; waiting; lists; finishing; threads
-    sandbox                            a KSeF in this process
-    caller                             calling one operation
-    keys                               the Ministry's public keys
-    auth  resources                    a bearer that is always fresh; a method for every operation
-    packing                            archives, cut and encrypted for a batch
-    sessions  downloads                sending invoices: the heart; receiving them
-    client                             KsefClient
-    submissions                        a journal of invoices to deliver, whatever dies in between
+    errors                  everything that can go wrong
+    api  crypto             KSeF's API as data: models and a table of operations; bytes in, bytes out
+    protocol                the rules of KSeF, without input or output
+    calling                 the socket, calling one operation, waiting, lists, the Ministry's public keys
+    sandbox                 a KSeF in this process
+    auth  resources         a bearer that is always fresh; a method for every operation
+    packing                 archives, cut and encrypted for a batch
+    sessions  downloads     sending invoices: the heart; receiving them
+    client                  KsefClient
+    submissions             a journal of invoices to deliver, whatever dies in between
 
 The sandbox is not imported here: ``from ksef_async.sandbox import Sandbox``.
 """
@@ -26,10 +21,32 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from .api.auth import AllowedIps, AuthorizationPolicy, SubjectBy
+from .api.common import Context, ContextType, StatusInfo, SubjectIdentifier, SubjectType
+from .api.environment import Environment
+from .api.keys import EncryptionInfo
+from .api.sessions import (
+    UPO,
+    Feature,
+    FormCode,
+    InvoiceStatusCode,
+    InvoicingMode,
+    SessionFilter,
+    SessionInvoice,
+    SessionOutcome,
+    SessionStatus,
+    SessionSummary,
+    SessionType,
+    StatusCode,
+    UPODocument,
+    UPOEntry,
+    UPOPage,
+)
 from .auth.credentials import CertificateCredentials, KsefToken
-from .caller import Caller
+from .calling.caller import Caller
+from .calling.polling import Cadence
+from .calling.transport import AiohttpTransport, Transport
 from .client import KsefClient
-from .environment import Environment
 from .errors import (
     AnswerTimeoutError,
     ApiError,
@@ -56,26 +73,6 @@ from .errors import (
     UploadExpiredError,
     WaitTimeoutError,
 )
-from .models.auth import AllowedIps, AuthorizationPolicy, SubjectBy
-from .models.common import Context, ContextType, StatusInfo, SubjectIdentifier, SubjectType
-from .models.keys import EncryptionInfo
-from .models.sessions import (
-    UPO,
-    Feature,
-    FormCode,
-    InvoiceStatusCode,
-    InvoicingMode,
-    SessionFilter,
-    SessionInvoice,
-    SessionOutcome,
-    SessionStatus,
-    SessionSummary,
-    SessionType,
-    StatusCode,
-    UPOPage,
-)
-from .models.upo import UPODocument, UPOEntry
-from .polling import Cadence
 from .protocol.pacing import AddressBudget, Pacer
 from .protocol.retry import RetryPolicy
 from .sessions.manager import SessionManager
@@ -84,30 +81,11 @@ from .sessions.outcomes import AcceptedInvoice, Outcome
 from .sessions.tracking import SentInvoice
 from .sessions.transitions import Transition, Transitions
 from .sessions.upo import SessionUPO, upo_signer
-from .transport import AiohttpTransport, Transport
 
 if TYPE_CHECKING:
-    from .downloads.checkpoint import Checkpoint
-    from .downloads.export import Export
-    from .downloads.limits import UnpackLimits
-    from .downloads.package import DownloadedPackage, ExportedInvoice
-    from .downloads.sync import SyncedInvoice
-    from .models.certificates import CertificateFilter, CertificateStatus, CertificateType, RevocationReason
-    from .models.collective_identifiers import CollectiveIdentifierFilter
-    from .models.events import (
-        AnswerIncomplete,
-        Event,
-        ExportReplaced,
-        LimitsUnknown,
-        RequestAnswered,
-        RequestFailed,
-        RequestPaced,
-        RequestRetried,
-        RequestSent,
-        SessionChanged,
-        SystemWarning,
-    )
-    from .models.invoices import (
+    from .api.certificates import CertificateFilter, CertificateStatus, CertificateType, RevocationReason
+    from .api.collective_identifiers import CollectiveIdentifierFilter
+    from .api.invoices import (
         AmountFilter,
         AmountType,
         BuyerIdentifier,
@@ -120,11 +98,10 @@ if TYPE_CHECKING:
         InvoiceType,
         SortOrder,
     )
-    from .models.limits import ContextLimits, SessionLimits
-    from .models.packages import CompressionType, PackageProgress, PackageStage
-    from .models.permissions import Authorization, EntityPermission, InvoicePermission, Permission
-    from .models.rates import PRODUCTION_LIMITS, RateLimit, RateLimits
-    from .models.subjects import (
+    from .api.limits import PRODUCTION_LIMITS, ContextLimits, RateLimit, RateLimits, SessionLimits
+    from .api.packages import CompressionType, PackageProgress, PackageStage
+    from .api.permission_grants import Authorization, EntityPermission, InvoicePermission, Permission
+    from .api.subjects import (
         IdDocument,
         IdentifiedPersonDetails,
         PersonDetails,
@@ -132,7 +109,25 @@ if TYPE_CHECKING:
         PersonIdentifierType,
         UndocumentedPersonDetails,
     )
-    from .models.tokens import TokenFilter, TokenStatus
+    from .api.tokens import TokenFilter, TokenStatus
+    from .calling.events import (
+        AnswerIncomplete,
+        Event,
+        ExportReplaced,
+        LimitsUnknown,
+        RequestAnswered,
+        RequestFailed,
+        RequestPaced,
+        RequestRetried,
+        RequestSent,
+        SessionChanged,
+        SystemWarning,
+    )
+    from .downloads.archives import UnpackLimits
+    from .downloads.checkpoint import Checkpoint
+    from .downloads.export import Export
+    from .downloads.package import DownloadedPackage, ExportedInvoice
+    from .downloads.sync import SyncedInvoice
     from .packing import Package, PackedInvoice, pack
     from .protocol.planning import Plan, Route
     from .resources.handles import OperationHandle
@@ -277,67 +272,67 @@ __all__ = [
 
 #: Loaded when they are asked for: a program that sends invoice by invoice has no use for most of them.
 _LATER: Final = {
-    "AmountFilter": "models.invoices",
-    "AmountType": "models.invoices",
-    "AnswerIncomplete": "models.events",
-    "Authorization": "models.permissions",
+    "AmountFilter": "api.invoices",
+    "AmountType": "api.invoices",
+    "AnswerIncomplete": "calling.events",
+    "Authorization": "api.permission_grants",
     "BatchOutcome": "sessions.batch_outcomes",
     "BatchSession": "sessions.batch",
-    "BuyerIdentifier": "models.invoices",
-    "BuyerIdentifierType": "models.invoices",
-    "CertificateFilter": "models.certificates",
-    "CertificateStatus": "models.certificates",
-    "CertificateType": "models.certificates",
+    "BuyerIdentifier": "api.invoices",
+    "BuyerIdentifierType": "api.invoices",
+    "CertificateFilter": "api.certificates",
+    "CertificateStatus": "api.certificates",
+    "CertificateType": "api.certificates",
     "Checkpoint": "downloads.checkpoint",
-    "CollectiveIdentifierFilter": "models.collective_identifiers",
-    "CompressionType": "models.packages",
-    "ContextLimits": "models.limits",
-    "DateRange": "models.invoices",
-    "DateType": "models.invoices",
+    "CollectiveIdentifierFilter": "api.collective_identifiers",
+    "CompressionType": "api.packages",
+    "ContextLimits": "api.limits",
+    "DateRange": "api.invoices",
+    "DateType": "api.invoices",
     "DownloadedPackage": "downloads.package",
-    "EntityPermission": "models.permissions",
-    "Event": "models.events",
+    "EntityPermission": "api.permission_grants",
+    "Event": "calling.events",
     "Export": "downloads.export",
-    "ExportReplaced": "models.events",
+    "ExportReplaced": "calling.events",
     "ExportedInvoice": "downloads.package",
-    "IdDocument": "models.subjects",
-    "IdentifiedPersonDetails": "models.subjects",
-    "InvoiceFilters": "models.invoices",
-    "InvoiceMetadata": "models.invoices",
-    "InvoicePermission": "models.permissions",
-    "InvoiceSubject": "models.invoices",
-    "InvoiceType": "models.invoices",
+    "IdDocument": "api.subjects",
+    "IdentifiedPersonDetails": "api.subjects",
+    "InvoiceFilters": "api.invoices",
+    "InvoiceMetadata": "api.invoices",
+    "InvoicePermission": "api.permission_grants",
+    "InvoiceSubject": "api.invoices",
+    "InvoiceType": "api.invoices",
     "OperationHandle": "resources.handles",
-    "PRODUCTION_LIMITS": "models.rates",
+    "PRODUCTION_LIMITS": "api.limits",
     "Package": "packing",
-    "PackageProgress": "models.packages",
-    "PackageStage": "models.packages",
+    "PackageProgress": "api.packages",
+    "PackageStage": "api.packages",
     "PackedInvoice": "packing",
-    "Permission": "models.permissions",
-    "PersonDetails": "models.subjects",
-    "PersonIdentifier": "models.subjects",
-    "PersonIdentifierType": "models.subjects",
+    "Permission": "api.permission_grants",
+    "PersonDetails": "api.subjects",
+    "PersonIdentifier": "api.subjects",
+    "PersonIdentifierType": "api.subjects",
     "Plan": "protocol.planning",
-    "RateLimit": "models.rates",
-    "RateLimits": "models.rates",
-    "LimitsUnknown": "models.events",
-    "RequestAnswered": "models.events",
-    "RequestFailed": "models.events",
-    "RequestPaced": "models.events",
-    "RequestRetried": "models.events",
-    "RequestSent": "models.events",
-    "RevocationReason": "models.certificates",
+    "RateLimit": "api.limits",
+    "RateLimits": "api.limits",
+    "LimitsUnknown": "calling.events",
+    "RequestAnswered": "calling.events",
+    "RequestFailed": "calling.events",
+    "RequestPaced": "calling.events",
+    "RequestRetried": "calling.events",
+    "RequestSent": "calling.events",
+    "RevocationReason": "api.certificates",
     "Route": "protocol.planning",
-    "SessionChanged": "models.events",
+    "SessionChanged": "calling.events",
     "SessionKeeper": "sessions.keeper",
-    "SessionLimits": "models.limits",
-    "SortOrder": "models.invoices",
+    "SessionLimits": "api.limits",
+    "SortOrder": "api.invoices",
     "SyncedInvoice": "downloads.sync",
-    "SystemWarning": "models.events",
-    "TokenFilter": "models.tokens",
-    "TokenStatus": "models.tokens",
-    "UndocumentedPersonDetails": "models.subjects",
-    "UnpackLimits": "downloads.limits",
+    "SystemWarning": "calling.events",
+    "TokenFilter": "api.tokens",
+    "TokenStatus": "api.tokens",
+    "UndocumentedPersonDetails": "api.subjects",
+    "UnpackLimits": "downloads.archives",
     "pack": "packing",
 }
 

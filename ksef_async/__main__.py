@@ -13,10 +13,10 @@ from pathlib import Path
 
 import anyio
 
+from .api.limits import PRODUCTION_LIMITS
 from .demo import run_demo
 from .errors import KsefError, LocalProtocolError
-from .models.rates import PRODUCTION_LIMITS
-from .protocol.ksef_number import is_nip
+from .protocol.numbers import is_nip
 from .sandbox import Sandbox
 from .sandbox.server import checked_url
 from .sandbox.versions import VERSIONS, ApiVersion

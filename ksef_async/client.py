@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import anyio
 
+from .api.environment import Environment
+from .api.limits import RateLimit, RateLimits
+from .api.operation import Operation, RateGroup
 from .auth.access import AccessTokens, AuthorizedCaller
 from .auth.credentials import Credentials
-from .caller import Caller
-from .environment import Environment
+from .calling.caller import Caller
+from .calling.events import Hook, LimitsUnknown
+from .calling.finishing import finish
+from .calling.keys import PublicKeys
+from .calling.polling import Cadence
+from .calling.transport import AiohttpTransport
 from .errors import ApiError, KsefError, LocalProtocolError, RemoteProtocolError, TransportError, WaitTimeoutError
-from .keys import PublicKeys
-from .models.events import Hook, LimitsUnknown
-from .models.rates import RateLimit, RateLimits
-from .operations import Operation, RateGroup
-from .polling import Cadence
 from .protocol.pacing import Pacer
 from .protocol.requests import Query
 from .protocol.retry import RetryPolicy
 from .sessions.manager import SessionManager
-from .shielding import finish
-from .transport import AiohttpTransport
 
 if TYPE_CHECKING:
     import ssl
@@ -100,7 +100,7 @@ class Pacing:
 
         Source: GET /rate-limits.
         """
-        from .operations.limits import GET_RATE_LIMITS
+        from .api.limits import GET_RATE_LIMITS
 
         try:
             self._pacer.adopt(await self._api.call(GET_RATE_LIMITS))
@@ -135,7 +135,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
             second.
         retry: How hard to try, and how long to wait for a rate limit before `RateLimitedError` is raised.
         pacer: Keeps the calls within KSeF's rate limits; those of production by default.
-        hook: Is told of every request and every change of a session; see `models.events`.
+        hook: Is told of every request and every change of a session; see `calling.events`.
         login_cadence: How often to look at a login, and for how long; by default longer for a certificate, whose
             issuer KSeF asks.
         revoke_on_exit: End the login at KSeF when the client is left; otherwise it lives on for up to 7 days,
@@ -328,7 +328,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         query: Query | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> ResponseT:
-        """Call any row of `ksef_async.operations` directly; see `Caller.call`.
+        """Call any row of `ksef_async.api.operation` directly; see `Caller.call`.
 
         Raises:
             LoginFailedError: KSeF refused a login that the call needed.

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import anyio
 
+from .api.environment import Environment
+from .api.sessions import FormCode
 from .auth.credentials import KsefToken
+from .calling.events import Hook
 from .client import KsefClient
-from .environment import Environment
 from .errors import LocalProtocolError, RemoteProtocolError
-from .models.events import Hook
-from .models.sessions import FormCode
 from .protocol.xml import parse_xml
 from .sandbox import Sandbox, sample_invoice
 from .sessions.outcomes import AcceptedInvoice

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from ksef_async import KsefClient, KsefToken
-from ksef_async.models.events import Event, RequestAnswered
+from ksef_async.calling.events import Event, RequestAnswered
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.protocol.retry import RetryPolicy
 from ksef_async.sandbox import Sandbox

@@ -14,8 +14,8 @@ from packages import samples
 from parties import OFFICE
 
 from ksef_async import AcceptedInvoice, Cadence, FormCode, KsefClient, KsefToken, Pacer
-from ksef_async.models.invoices import DateRange, DateType, InvoiceFilters, InvoiceSubject
-from ksef_async.models.sessions import SessionFilter, SessionType
+from ksef_async.api.invoices import DateRange, DateType, InvoiceFilters, InvoiceSubject
+from ksef_async.api.sessions import SessionFilter, SessionType
 from ksef_async.packing import pack
 from ksef_async.protocol.pacing import UNLIMITED_RATES
 from ksef_async.sandbox import Sandbox, sample_invoice

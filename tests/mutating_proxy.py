@@ -11,7 +11,7 @@ from typing import Final
 import attrs
 from raw_server import listening, read_head
 
-from ksef_async.operations.table import OPERATIONS
+from ksef_async.api.table import OPERATIONS
 
 __all__ = ["Answer", "Cut", "Exchange", "MutatingProxy", "Wire"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from ksef_async.models.packages import CompressionType
+from ksef_async.api.packages import CompressionType
 from ksef_async.packing import Package, PackedPart
 
 __all__ = ["archive_of", "invoices_of", "opened"]

@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from ksef_async.api.packages import CompressionType
 from ksef_async.crypto.envelope import SessionCipher, new_key
-from ksef_async.models.packages import CompressionType
 from ksef_async.packing import Package, PackedPart, pack
 from ksef_async.sandbox import Sandbox, sample_invoice
 

@@ -8,8 +8,8 @@ from typing import Any
 from clients import QUICK
 
 from ksef_async import Cadence, Context, ContextType, KsefClient, KsefToken, Pacer
-from ksef_async.models.common import SubjectIdentifier, SubjectType
-from ksef_async.models.subjects import IdentifiedPersonDetails, PersonDetails, PersonIdentifier, PersonIdentifierType
+from ksef_async.api.common import SubjectIdentifier, SubjectType
+from ksef_async.api.subjects import IdentifiedPersonDetails, PersonDetails, PersonIdentifier, PersonIdentifierType
 from ksef_async.resources.handles import OperationHandle
 from ksef_async.sandbox import Sandbox
 from ksef_async.sandbox.grants import Grant, GrantKind

@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
-from ksef_async.models.common import Context, ContextType
-from ksef_async.models.invoices import DateRange, DateType, InvoiceFilters, InvoiceSubject
-from ksef_async.models.sessions import FormCode
+from ksef_async.api.common import Context, ContextType
+from ksef_async.api.invoices import DateRange, DateType, InvoiceFilters, InvoiceSubject
+from ksef_async.api.sessions import FormCode
 from ksef_async.protocol.lifecycle import LoginStatusCode
 from ksef_async.sandbox import Sandbox, sample_invoice
-from ksef_async.sandbox.documents import StoredDocument
-from ksef_async.sandbox.filing import file_invoice
+from ksef_async.sandbox.document_file import StoredDocument
 from ksef_async.sandbox.intake import examine
-from ksef_async.sandbox.online import OnlineSession
+from ksef_async.sandbox.processing import file_invoice
+from ksef_async.sandbox.sessions import OnlineSession
 from ksef_async.sandbox.world import Invoice, Login, Subject, new_reference_number
 
 BUYER = "5265877635"

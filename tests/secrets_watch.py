@@ -11,7 +11,8 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, Tra
 
 import pytest
 
-from ksef_async import KsefError, keys
+from ksef_async import KsefError
+from ksef_async.calling import keys
 from ksef_async.crypto.envelope import new_key
 
 #: JWTs, KSeF tokens and the signatures of links, by their shapes.

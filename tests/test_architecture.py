@@ -17,16 +17,11 @@ import ksef_async
 
 #: A room imports rooms on lines above it, and itself; rooms on one line do not import each other.
 LAYERS = (
-    ("quoting",),
     ("errors",),
-    ("environment",),
-    ("models", "crypto"),
-    ("operations",),
+    ("api", "crypto"),
     ("protocol",),
-    ("transport", "polling", "paging", "shielding", "offloading"),
+    ("calling",),
     ("sandbox",),
-    ("caller",),
-    ("keys",),
     ("auth", "resources"),
     ("packing",),
     ("sessions", "downloads"),
@@ -38,7 +33,7 @@ OUTSIDE = (("",), ("demo", "pytest_plugin"), ("__main__", "fastapi"), ("cli",))
 LEVELS = {room: level for level, rooms in enumerate(LAYERS + OUTSIDE) for room in rooms}
 #: The sandbox stands beside the client's rooms: both meet only in the table, the models and the rules, and in how what
 #: is cancelled is finished.
-BESIDE = {"sandbox": {"transport", "polling", "paging", "offloading"}}
+SHARED = {"sandbox": {"calling": {"calling.finishing"}}}
 
 ROOT = Path(ksef_async.__file__).parent
 
@@ -93,7 +88,7 @@ def check_imports(module: str) -> None:
     for imported in imports(module):
         other = imported.partition(".")[0]
         assert other == room or LEVELS[other] < LEVELS[room], f"{module or 'ksef_async'} imports {imported}"
-        assert other not in BESIDE.get(room, ()), f"{module} imports {imported}"
+        assert imported in SHARED.get(room, {}).get(other, {imported}), f"{module} imports {imported}"
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:
@@ -108,7 +103,7 @@ def test_module_is_small_and_says_what_it_is() -> None:
 def check_module(module: str) -> None:
     source = MODULES[module].read_text("utf-8")
 
-    assert len(source.splitlines()) <= 400
+    assert len(source.splitlines()) <= 600
     assert ast.get_docstring(tree(module))
 
 
@@ -156,7 +151,7 @@ before, theirs = (logging.root.level, list(logging.root.handlers)), set(sys.modu
 import ksef_async
 assert before == (logging.root.level, logging.root.handlers), "the root logger was touched"
 ours = ("sandbox", "resources", "downloads", "submissions", "demo")
-rare = ("auth.signing", "operations.limits", "protocol.planning", "sessions.batch", "sessions.keeper")
+rare = ("auth.signing", "protocol.planning", "sessions.batch", "sessions.keeper")
 others = ("aiohttp.web", "cryptography.fernet", "lxml", "pytest", "fastapi", "rich", "sqlalchemy", "zoneinfo")
 heavy = (*(f"ksef_async.{room}" for room in (*ours, *rare)), *others)
 print(*(name for name in heavy if name in sys.modules and name not in theirs))

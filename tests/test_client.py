@@ -28,13 +28,13 @@ from ksef_async import (
     ServerError,
     TransportError,
 )
-from ksef_async.caller import Caller
+from ksef_async.api.auth import GET_CHALLENGE
+from ksef_async.api.keys import LIST_PUBLIC_KEYS
+from ksef_async.api.sessions import GET_SESSION_STATUS
+from ksef_async.calling.caller import Caller
+from ksef_async.calling.transport import AiohttpTransport
 from ksef_async.crypto.issuing import self_signed_seal
-from ksef_async.operations.auth import GET_CHALLENGE
-from ksef_async.operations.keys import LIST_PUBLIC_KEYS
-from ksef_async.operations.sessions import GET_SESSION_STATUS
 from ksef_async.sandbox import Sandbox
-from ksef_async.transport import AiohttpTransport
 
 CREDENTIALS = KsefToken(nip="5265877635", token="secret-token")
 CHALLENGE = {

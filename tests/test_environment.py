@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from ksef_async import Environment, LocalProtocolError
-from ksef_async.environment import is_loopback
+from ksef_async.api.environment import is_loopback
 
 
 @pytest.mark.parametrize(

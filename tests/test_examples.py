@@ -15,7 +15,7 @@ import pytest
 from blockbuster import BlockBuster
 from fastapi import FastAPI
 
-from ksef_async.protocol.ksef_number import KsefNumber
+from ksef_async.protocol.numbers import KsefNumber
 from ksef_async.sandbox import sample_invoice
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -17,7 +17,7 @@ import pytest
 from raw_server import forwarding_to, listening
 
 from ksef_async import ApiError, Environment, FormCode, InvoiceRejectedError, KsefClient, KsefToken
-from ksef_async.protocol.ksef_number import KsefNumber
+from ksef_async.protocol.numbers import KsefNumber
 from ksef_async.sandbox import Sandbox, sample_invoice
 
 NIP = "5265877635"

@@ -5,9 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from secrets_watch import leaks_in
 
-from ksef_async.errors import describe
-from ksef_async.models.common import StatusInfo
-from ksef_async.quoting import LONGEST_QUOTE, quote
+from ksef_async.api.common import StatusInfo
+from ksef_async.errors import LONGEST_QUOTE, describe, quote
 
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJ0eXAiOiJDb250ZXh0VG9rZW4ifQ.c2lnbmF0dXJl"
 TOKEN = f"20260701-EC-1234567890-ABCDEF1234-0A|nip-1111111111|{'ab' * 32}"

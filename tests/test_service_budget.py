@@ -10,8 +10,8 @@ import pytest
 from virtual_time import VirtualTimeLoop, mind_threads
 
 from ksef_async import Event, KsefToken, RequestAnswered
+from ksef_async.api.auth import GET_CHALLENGE
 from ksef_async.fastapi import KsefService
-from ksef_async.operations.auth import GET_CHALLENGE
 from ksef_async.sandbox import Clock, Sandbox
 
 NIPS = ("5265877635", "1111111111")

@@ -29,10 +29,10 @@ from ksef_async import (
     RemoteProtocolError,
     ServerError,
 )
+from ksef_async.api.certificates import CertificateStatus
+from ksef_async.api.table import OPERATIONS
+from ksef_async.api.tokens import TokenStatus
 from ksef_async.crypto.issuing import new_private_key, self_signed_seal
-from ksef_async.models.certificates import CertificateStatus
-from ksef_async.models.tokens import TokenStatus
-from ksef_async.operations.table import OPERATIONS
 from ksef_async.packing import pack
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice

@@ -26,7 +26,7 @@ from ksef_async import (
     SessionFilter,
     SessionType,
 )
-from ksef_async.models.events import Event, log_level
+from ksef_async.calling.events import Event, log_level
 from ksef_async.packing import pack
 from ksef_async.protocol.pacing import AddressBudget, Pacer
 from ksef_async.protocol.planning import plan

@@ -9,15 +9,13 @@ from typing import IO, TypeVar
 
 import anyio
 
-from ..caller import BearerSource, Caller
+from ..api.auth import REFRESH_ACCESS_TOKEN, REVOKE_CURRENT_LOGIN, TokenInfo, TokenPair
+from ..api.operation import LARGEST_UPO, Bearer, Operation
+from ..calling.caller import BearerSource, Caller
+from ..calling.events import Event, Hook
+from ..calling.keys import PublicKeys
+from ..calling.polling import Cadence
 from ..errors import BadRequestError, ForbiddenError, RemoteProtocolError, UnauthorizedError
-from ..keys import PublicKeys
-from ..models.auth import TokenInfo, TokenPair
-from ..models.events import Event, Hook
-from ..operations import Bearer, Operation
-from ..operations.auth import REFRESH_ACCESS_TOKEN, REVOKE_CURRENT_LOGIN
-from ..operations.operation import LARGEST_UPO
-from ..polling import Cadence
 from ..protocol.requests import Query
 from .agreement import once_agreed
 from .credentials import Credentials

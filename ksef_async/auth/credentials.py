@@ -12,10 +12,10 @@ import anyio
 import anyio.to_thread
 import attrs
 
+from ..api.auth import AuthorizationPolicy, SubjectBy
+from ..api.common import Context, ContextType
 from ..errors import LocalProtocolError
-from ..models.auth import AuthorizationPolicy, SubjectBy
-from ..models.common import Context, ContextType
-from ..protocol.ksef_number import has_valid_internal_id, is_nip
+from ..protocol.numbers import has_valid_internal_id, is_nip
 
 if TYPE_CHECKING:
     # Reading certificates, and signing XML, is loaded by those who log in with them.

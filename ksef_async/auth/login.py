@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..caller import Caller
-from ..crypto.envelope import rsa_encrypt
-from ..errors import ApiError, BadRequestError, LoginFailedError, UnauthorizedError
-from ..keys import PublicKey, PublicKeys
-from ..models.auth import LoginStarted, LoginStatus, TokenLoginRequest, TokenPair
-from ..models.keys import PublicKeyUsage
-from ..operations.auth import (
+from ..api.auth import (
     GET_CHALLENGE,
     GET_LOGIN_STATUS,
     LOG_IN_WITH_SIGNATURE,
     LOG_IN_WITH_TOKEN,
     REDEEM_TOKENS,
+    LoginStarted,
+    LoginStatus,
+    TokenLoginRequest,
+    TokenPair,
 )
-from ..polling import Cadence, wait_until
+from ..api.keys import PublicKeyUsage
+from ..calling.caller import Caller
+from ..calling.keys import PublicKey, PublicKeys
+from ..calling.polling import Cadence, wait_until
+from ..crypto.envelope import rsa_encrypt
+from ..errors import ApiError, BadRequestError, LoginFailedError, UnauthorizedError
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import is_success, is_terminal
 from .agreement import once_agreed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from ..errors import LocalProtocolError
-from ..protocol.auth_token_request import auth_token_request
+from ..protocol.xml import auth_token_request
 from .credentials import CertificateCredentials
 
 if TYPE_CHECKING:

@@ -10,9 +10,8 @@ from cyclopts import App, CycloptsError
 
 from .. import __version__
 from ..errors import KsefError
-from .exits import EXIT_CODES, Exit, ReportedError, UsageError
 from .export import export
-from .output import describe_error, print_json
+from .output import EXIT_CODES, Exit, ReportedError, UsageError, describe_error, print_json
 from .plan import plan
 from .sandboxes import demo, sandbox
 from .send import send

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
 
-from .exits import UsageError
+from .output import UsageError
 
 if TYPE_CHECKING:
     from ..submissions import Submission, Submissions

@@ -10,11 +10,10 @@ import anyio.to_thread
 from cyclopts import Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
 
-from ..models.rates import PRODUCTION_LIMITS
+from ..api.limits import PRODUCTION_LIMITS
 from .access import Access
-from .exits import Exit, UsageError
 from .lookup import find_files
-from .output import console, print_json
+from .output import Exit, UsageError, console, print_json
 
 __all__ = ["plan"]
 

@@ -10,13 +10,13 @@ from cyclopts import Parameter
 from cyclopts.types import ExistingDirectory, Port
 
 from ..__main__ import serve
+from ..api.limits import PRODUCTION_LIMITS
 from ..demo import run_demo
 from ..errors import LocalProtocolError
-from ..models.rates import PRODUCTION_LIMITS
-from ..protocol.ksef_number import is_nip
+from ..protocol.numbers import is_nip
 from ..sandbox import Sandbox
 from ..sandbox.versions import VERSIONS
-from .exits import Exit, UsageError
+from .output import Exit, UsageError
 
 __all__ = ["demo", "sandbox"]
 

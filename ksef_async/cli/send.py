@@ -17,12 +17,11 @@ from cyclopts.types import PositiveFloat
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from ..calling.events import Event, RequestPaced
 from ..errors import LocalProtocolError
-from ..models.events import Event, RequestPaced
 from .access import Access
-from .exits import Exit, UsageError
 from .lookup import every, find_files
-from .output import console, describe, print_json, print_table, state_text
+from .output import Exit, UsageError, console, describe, print_json, print_table, state_text
 from .upo import save_upo
 
 if TYPE_CHECKING:

@@ -9,9 +9,8 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from .access import Access
-from .exits import Exit
 from .lookup import chosen
-from .output import console, describe, json_list, print_table, state_text
+from .output import Exit, console, describe, json_list, print_table, state_text
 
 if TYPE_CHECKING:
     from ..submissions import Submission

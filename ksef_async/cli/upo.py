@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import anyio.to_thread
 from cyclopts import Parameter
 
-from ..protocol.file_names import file_name
+from ..protocol.numbers import file_name
 from .access import Access
-from .exits import Exit
 from .lookup import chosen
-from .output import console, describe, json_list
+from .output import Exit, console, describe, json_list
 
 if TYPE_CHECKING:
     from ..submissions import Submission, Submissions

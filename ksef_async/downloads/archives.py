@@ -19,11 +19,33 @@ from contextlib import contextmanager
 from functools import partial
 from typing import IO, Final, Protocol
 
-from ..errors import RemoteProtocolError
-from ..models.bounds import KSEF_NUMBER
-from .limits import UnpackLimits
+import attrs
 
-__all__ = ["Archive", "open_archive"]
+from ..api.common import KSEF_NUMBER
+from ..errors import RemoteProtocolError
+
+__all__ = ["Archive", "UnpackLimits", "open_archive"]
+
+
+@attrs.frozen(kw_only=True)
+class UnpackLimits:
+    """The most that a package may hold; all sizes are bytes. KSeF's own limits fit in many times over."""
+
+    #: All parts together, decrypted; KSeF stops at 1 GB of compressed documents.
+    max_package_size: int = 2_000_000_000
+    #: One part as it is fetched; KSeF's have up to 50 MB.
+    max_part_size: int = 100_000_000
+    #: KSeF stops at 10,000 documents.
+    max_entries: int = 11_000
+    #: One document; KSeF itself takes 3 MB, and 10 MB at most on TEST.
+    max_invoice_size: int = 10_000_000
+    #: What is told of all documents together: of 10,000, with 6,400 bytes for each, of which most need 1,000.
+    max_metadata_size: int = 64_000_000
+    #: What is told of one document; the 100 third parties that FA(3) allows need 350,000, every letter escaped.
+    max_row_size: int = 500_000
+    #: All documents together.
+    max_total_size: int = 50_000_000_000
+
 
 _INVOICE: Final = re.compile(rf"({KSEF_NUMBER})\.xml", re.ASCII)
 _METADATA: Final = re.compile(r"_metadata[\w-]*\.json", re.ASCII)

@@ -13,9 +13,9 @@ from typing import Any, Final, Self
 import attrs
 import orjson
 
+from ..api.common import ServerTime
+from ..api.invoices import InvoiceSubject
 from ..errors import LocalProtocolError
-from ..models.invoices import InvoiceSubject
-from ..models.times import ServerTime
 
 __all__ = ["Checkpoint", "Position", "TakenInvoice"]
 

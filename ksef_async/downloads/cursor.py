@@ -20,10 +20,10 @@ from typing import Final
 
 import attrs
 
+from ..api.common import ServerTime
+from ..api.invoices import InvoiceMetadata, InvoicePackage
 from ..errors import RemoteProtocolError
-from ..models.invoices import InvoiceMetadata, InvoicePackage
-from ..models.times import ServerTime
-from ..protocol.invoice_queries import LONGEST_RANGE
+from ..protocol.invoices import LONGEST_RANGE
 from .checkpoint import Position, TakenInvoice
 
 __all__ = ["LONGEST_OVERLAP", "Cursor", "Window", "stored_at"]

@@ -5,22 +5,76 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from ..caller import Api
-from ..errors import ExportFailedError, ProcessingError
-from ..models.invoices import ExportStatus, InvoicePackage
-from ..models.keys import EncryptionInfo
-from ..operations.invoices import GET_EXPORT_STATUS
-from ..polling import Cadence
+import attrs
+
+from ..api.invoices import GET_EXPORT_STATUS, ExportStatus, InvoicePackage
+from ..api.keys import EncryptionInfo
+from ..calling.caller import Api
+from ..calling.polling import Cadence
+from ..crypto.fernet import seal, unseal
+from ..errors import ExportFailedError, LocalProtocolError, ProcessingError
 from ..protocol.lifecycle import ExportStatusCode
+from ..protocol.snapshots import dump_encryption, load_encryption
 from ..resources.handles import OperationHandle
-from .limits import UnpackLimits
+from .archives import UnpackLimits
 from .package import DownloadedPackage, ExportedInvoice
 from .parts import fetch_package
-from .snapshot import ExportSnapshot, write_snapshot
 
-__all__ = ["EXPORT_CADENCE", "Export"]
+__all__ = ["EXPORT_CADENCE", "Export", "ExportSnapshot", "read_snapshot", "write_snapshot"]
+
+_VERSION: Final = 1
+
+
+@attrs.frozen(kw_only=True)
+class ExportSnapshot:
+    """An export to go on with."""
+
+    reference_number: str
+    only_metadata: bool
+    encryption: EncryptionInfo = attrs.field(repr=False)
+
+
+def write_snapshot(snapshot: ExportSnapshot, key: bytes | str) -> bytes:
+    """The snapshot as versioned JSON, encrypted (Fernet: AES-128-CBC with HMAC-SHA-256).
+
+    Args:
+        snapshot: What to keep.
+        key: From ``cryptography.fernet.Fernet.generate_key()``.
+
+    Raises:
+        CryptoError: ``key`` is no Fernet key.
+    """
+    content: dict[str, Any] = {
+        "version": _VERSION,
+        "kind": "export",
+        "referenceNumber": snapshot.reference_number,
+        "onlyMetadata": snapshot.only_metadata,
+        **dump_encryption(snapshot.encryption),
+    }
+    return seal(content, key)
+
+
+def read_snapshot(data: bytes, key: bytes | str) -> ExportSnapshot:
+    """The other direction of `write_snapshot`.
+
+    Raises:
+        CryptoError: The key is another, or the snapshot is damaged.
+        LocalProtocolError: It is of something else, or was written by a later version of this library.
+    """
+    content = unseal(data, key, "The snapshot")
+    if (content.get("kind"), content["version"]) != ("export", _VERSION):
+        raise LocalProtocolError(
+            f"This ksef_async reads snapshots of exports of version {_VERSION}; "
+            f"this is one of {content.get('kind', 'a session')}, version {content['version']}."
+        )
+    return ExportSnapshot(
+        reference_number=content["referenceNumber"],
+        only_metadata=content["onlyMetadata"],
+        encryption=load_encryption(content),
+    )
+
 
 #: KSeF takes seconds to minutes, and counts 60 looks a minute, 600 an hour.
 EXPORT_CADENCE: Final = Cadence(interval=0.5, factor=1.5, longest=15.0, deadline=1800.0)

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from ..caller import Api
-from ..keys import PublicKeys, wrap_new_key
-from ..models.invoices import ExportInvoicesRequest, InvoiceFilters, InvoiceSubject
-from ..models.keys import EncryptionInfo, PublicKeyUsage
-from ..models.packages import CompressionType
-from ..operations.invoices import EXPORT_INVOICES
-from ..protocol.invoice_queries import check_filters
+from ..api.invoices import EXPORT_INVOICES, ExportInvoicesRequest, InvoiceFilters, InvoiceSubject
+from ..api.keys import EncryptionInfo, PublicKeyUsage
+from ..api.packages import CompressionType
+from ..calling.caller import Api
+from ..calling.keys import PublicKeys, wrap_new_key
+from ..protocol.invoices import check_filters
+from .archives import UnpackLimits
 from .checkpoint import Checkpoint
-from .export import Export
-from .limits import UnpackLimits
-from .snapshot import read_snapshot
+from .export import Export, read_snapshot
 from .sync import SYNC_INTERVAL, Sync
 
 __all__ = ["Downloads"]

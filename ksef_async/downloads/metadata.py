@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import attrs
 
+from ..api.invoices import InvoiceMetadata
 from ..errors import RemoteProtocolError
-from ..models.invoices import InvoiceMetadata
 from ..protocol.wire import WIRE, WireError
-from .limits import UnpackLimits
+from .archives import UnpackLimits
 
 __all__ = ["Row", "read_metadata"]
 

@@ -11,12 +11,11 @@ from typing import IO, Final, Self
 import anyio.to_thread
 import attrs
 
+from ..api.invoices import InvoiceMetadata, InvoicePackage
+from ..calling.events import AnswerIncomplete, Event
 from ..errors import RemoteProtocolError
-from ..models.events import AnswerIncomplete, Event
-from ..models.invoices import InvoiceMetadata, InvoicePackage
-from ..protocol.file_names import file_name
-from .archives import Archive, open_archive
-from .limits import UnpackLimits
+from ..protocol.numbers import file_name
+from .archives import Archive, UnpackLimits, open_archive
 from .metadata import Row, read_metadata
 from .parts import close_spool
 

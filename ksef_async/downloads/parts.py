@@ -14,13 +14,13 @@ from typing import IO, Final
 import anyio
 import anyio.to_thread
 
-from ..caller import Api
-from ..crypto.unsealing import decrypt_pieces
+from ..api.invoices import InvoicePackage, PackagePart
+from ..api.keys import EncryptionInfo
+from ..calling.caller import Api
+from ..calling.finishing import finish
+from ..crypto.fernet import decrypt_pieces
 from ..errors import ForbiddenError, RemoteProtocolError
-from ..models.invoices import InvoicePackage, PackagePart
-from ..models.keys import EncryptionInfo
-from ..shielding import finish
-from .limits import UnpackLimits
+from .archives import UnpackLimits
 
 __all__ = ["EXPORT_PART", "FETCHED_TOGETHER", "close_spool", "fetch_package"]
 

@@ -14,6 +14,8 @@ from typing import Final, Protocol, TypeVar
 import anyio
 import attrs
 
+from ..api.invoices import DateRange, DateType, InvoiceFilters, InvoiceMetadata, InvoiceSubject
+from ..calling.events import Event, ExportReplaced, RequestRetried
 from ..errors import (
     ApiError,
     BadRequestError,
@@ -29,8 +31,6 @@ from ..errors import (
     TransportError,
     WaitTimeoutError,
 )
-from ..models.events import Event, ExportReplaced, RequestRetried
-from ..models.invoices import DateRange, DateType, InvoiceFilters, InvoiceMetadata, InvoiceSubject
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import ExportStatusCode
 from .checkpoint import Checkpoint, Position

@@ -14,12 +14,11 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, ValidationError
 
 from ..errors import LocalProtocolError
-from ..protocol.file_names import file_name
 from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT
+from ..protocol.numbers import file_name
 from ..submissions import IdentityTakenError, Submission, SubmissionState, UnknownSubmissionError
-from .events import EventStream, event_id
 from .service import journal_of, service_of
-from .views import SubmissionView
+from .views import EventStream, SubmissionView, event_id
 
 __all__ = ["get_invoice", "get_upo", "list_invoices", "router", "submit_invoice", "watch_invoice"]
 

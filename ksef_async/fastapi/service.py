@@ -11,12 +11,12 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, HTTPException
 from starlette.requests import HTTPConnection
 
+from ..api.environment import Environment
 from ..auth.credentials import Credentials
+from ..calling.networks import tls_context
 from ..client import KsefClient
-from ..environment import Environment
 from ..protocol.pacing import AddressBudget, Pacer
 from ..submissions import Engine, Settings, Submissions
-from ..transport import tls_context
 
 __all__ = ["KsefClientDep", "KsefService", "SubmissionsDep", "journal_of", "service_of"]
 

@@ -1,14 +1,20 @@
-"""What the router tells."""
+"""What the router tells: one submission as JSON, and its transitions as an event stream (SSE)."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import datetime
+from functools import partial
+from typing import Any, Final
 
+import anyio
+from fastapi import Response
 from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
 
 from ..submissions import Submission, SubmissionState
 
-__all__ = ["SubmissionView"]
+__all__ = ["EventStream", "SubmissionView", "event_id"]
 
 
 class SubmissionView(BaseModel):
@@ -50,3 +56,61 @@ class SubmissionView(BaseModel):
             submitted_at=submission.submitted_at,
             updated_at=submission.updated_at,
         )
+
+
+#: Seconds between comments in an event stream, so that proxies keep it open.
+_PING: Final = 15.0
+
+
+def event_id(submission: Submission) -> str:
+    """Of the event that tells of ``submission`` as it is now."""
+    return f"{submission.id}-{submission.state.value}-{int(submission.has_upo)}"
+
+
+class EventStream(Response):
+    """Server-sent events; all its tasks live within its call, so nothing is left when the listener goes.
+
+    Args:
+        changes: What to tell, until it ends.
+        lifetime: Seconds after which the stream ends all the same.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, changes: AsyncIterator[Submission], lifetime: float) -> None:
+        super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        del self.headers["content-length"]
+        self._changes = changes
+        self._lifetime = lifetime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tell, until there is nothing left to tell, the lifetime is over, or the listener gone."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        lock = anyio.Lock()  # one piece at a time
+        with anyio.move_on_after(self._lifetime):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_until_gone, receive, tasks.cancel_scope)
+                tasks.start_soon(_keep_alive, partial(_write, send, lock))
+                async for submission in self._changes:
+                    data = SubmissionView.of(submission).model_dump_json()
+                    event = f"id: {event_id(submission)}\nevent: transition\ndata: {data}\n\n"
+                    await _write(send, lock, event)
+                tasks.cancel_scope.cancel()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _write(send: Send, lock: anyio.Lock, text: str) -> None:
+    async with lock:
+        await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
+
+async def _keep_alive(write: Any) -> None:
+    while True:
+        await anyio.sleep(_PING)
+        await write(": still here\n\n")
+
+
+async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()

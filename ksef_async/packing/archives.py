@@ -9,22 +9,55 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 from struct import pack as pack_struct
-from tarfile import BLOCKSIZE, RECORDSIZE
+from tarfile import BLOCKSIZE, LENGTH_NAME, PAX_FORMAT, RECORDSIZE, TarInfo
 from typing import Final, Protocol
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import attrs
 
+from ..api.packages import CompressionType
 from ..errors import LocalProtocolError
-from ..models.packages import CompressionType
 from ..protocol.invoices import check_invoice_file
 from .deflate import Deflate
 from .package import PackedInvoice
 from .parts import Sink
 from .sources import Invoice
-from .tar_headers import tar_header
 
-__all__ = ["Archive", "Lot", "TarGzArchive", "ZipArchive", "new_archive"]
+__all__ = ["Archive", "Lot", "TarGzArchive", "ZipArchive", "new_archive", "tar_header"]
+
+_TAR_MODE: Final = 0o600
+_SIZE: Final = slice(124, 135)
+_CHECKSUM: Final = slice(148, 155)
+
+
+def tar_header(name: str, size: int) -> bytes:
+    """What stands before a file: one block, or several for a name that is long or not in ASCII.
+
+    Args:
+        name: Of the file, without folders.
+        size: Of the file in bytes, less than 8 GiB.
+    """
+    if len(name) > LENGTH_NAME or not name.isascii():
+        return _by_tarfile(name, size)
+    encoded = name.encode("ascii")
+    digits = b"%011o" % size
+    checksum = b"%06o\0" % (_SUM + sum(encoded) + sum(digits))
+    return b"".join((encoded, _EMPTY[len(encoded) : _SIZE.start], digits, _BETWEEN, checksum, _END))
+
+
+def _by_tarfile(name: str, size: int) -> bytes:
+    info = TarInfo(name)
+    info.size = size
+    info.mode = _TAR_MODE
+    return info.tobuf(PAX_FORMAT)
+
+
+_EMPTY: Final = _by_tarfile("", 0)
+_BETWEEN: Final = _EMPTY[_SIZE.stop : _CHECKSUM.start]
+_END: Final = _EMPTY[_CHECKSUM.stop :]
+#: Of all bytes but those of name and size; the checksum itself counts as blanks.
+_SUM: Final = int(_EMPTY[_CHECKSUM][:-1], 8) - sum(_EMPTY[_SIZE])
+
 
 #: The first day a ZIP can name.
 _DATE: Final = (1980, 1, 1, 0, 0, 0)

@@ -11,11 +11,11 @@ from typing import Any, Final, Self
 
 import attrs
 
-from ..crypto.sealing import seal, unseal
+from ..api.packages import CompressionType
+from ..calling.finishing import in_thread
+from ..crypto.fernet import seal, unseal
 from ..errors import LocalProtocolError
-from ..models.packages import CompressionType
 from .spool import remove_folder
-from .threads import in_thread
 
 __all__ = ["MANIFEST", "Package", "PackedInvoice", "PackedPart"]
 

@@ -10,10 +10,11 @@ from typing import Final
 
 import attrs
 
+from ..api.packages import CompressionType, PackageProgress, PackageStage, ProgressHook
+from ..calling.finishing import in_thread
 from ..crypto.envelope import SessionCipher, new_key
 from ..errors import LocalProtocolError
-from ..models.packages import CompressionType, PackageProgress, PackageStage, ProgressHook
-from ..protocol.packages import MAX_INVOICES, MAX_PART_SIZE, MAX_PARTS
+from ..protocol.planning import MAX_INVOICES, MAX_PART_SIZE, MAX_PARTS
 from .archives import new_archive
 from .deflate import Deflate, find_deflate
 from .package import Package, PackedInvoice
@@ -21,7 +22,6 @@ from .parts import CountingSink, SpooledParts
 from .pipeline import default_workers, run_pipeline
 from .sources import InvoiceSource, Item, Source, open_source
 from .spool import Spool
-from .threads import in_thread
 
 __all__ = ["Tell", "pack"]
 

@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, Protocol
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from ..errors import LocalProtocolError
-from ..protocol.packages import MAX_PACKAGE_SIZE, MAX_PARTS
+from ..protocol.planning import MAX_PACKAGE_SIZE, MAX_PARTS
 from .deflate import Buffer
 from .package import PackedPart
 

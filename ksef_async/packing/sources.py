@@ -10,10 +10,10 @@ import anyio
 import anyio.to_thread
 import attrs
 
+from ..calling.finishing import in_thread
 from ..errors import LocalProtocolError
 from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT
-from ..protocol.packages import check_file_name
-from .threads import in_thread
+from ..protocol.planning import check_file_name
 
 __all__ = ["Invoice", "InvoiceSource", "Item", "Source", "open_source"]
 

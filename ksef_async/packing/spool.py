@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from .threads import in_thread
+from ..calling.finishing import in_thread
 
 __all__ = ["Spool", "remove_folder"]
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import attrs
 
-from ..models.sessions import InvoiceStatusCode, StatusCode
+from ..api.sessions import InvoiceStatusCode, StatusCode
 from .error_codes import ErrorCode
 from .lifecycle import is_terminal
 

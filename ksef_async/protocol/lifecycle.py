@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from ..models.sessions import InvoiceStatusCode, SessionOutcome, StatusCode
+from ..api.sessions import InvoiceStatusCode, SessionOutcome, StatusCode
 
 __all__ = [
     "BATCH_SESSION_STATES",

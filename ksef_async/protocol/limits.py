@@ -7,8 +7,15 @@ from typing import Any, Final
 
 import attrs
 
-from ..models.limits import ContextLimits, RateLimitsOverride, SubjectLimitsOverride
-from ..models.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit, RateLimits
+from ..api.limits import (
+    PRODUCTION_LIMITS,
+    UNLIMITED,
+    ContextLimits,
+    RateLimit,
+    RateLimits,
+    RateLimitsOverride,
+    SubjectLimitsOverride,
+)
 from .wire import camel
 
 __all__ = [

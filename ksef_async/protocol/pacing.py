@@ -15,8 +15,8 @@ from typing import Any, Final, Self
 
 import attrs
 
-from ..models.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit, RateLimits, usable
-from ..operations import Operation, RateGroup
+from ..api.limits import PRODUCTION_LIMITS, UNLIMITED, RateLimit, RateLimits, usable
+from ..api.operation import Operation, RateGroup
 from .wire import camel
 
 __all__ = ["MARGIN", "UNLIMITED_RATES", "AddressBudget", "Pacer", "limits_by_group"]

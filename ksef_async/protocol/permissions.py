@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import attrs
 
-from ..models.common import OpenStrEnum, SubjectIdentifier, SubjectType
-from ..models.permission_queries import AuthorIdentifier, AuthorType, EuPermissionFilter
-from ..models.permissions import SubunitGrantRequest
-from ..models.subjects import (
+from ..api.common import OpenStrEnum, SubjectIdentifier, SubjectType
+from ..api.permission_grants import SubunitGrantRequest
+from ..api.permissions import AuthorIdentifier, AuthorType, EuPermissionFilter
+from ..api.subjects import (
     EntityIdentifier,
     EuSubjectDetails,
     EuSubjectDetailsType,
@@ -34,7 +34,7 @@ from ..models.subjects import (
     UnitIdentifier,
     UnitType,
 )
-from .ksef_number import has_valid_internal_id
+from .numbers import has_valid_internal_id
 from .wire import camel
 
 __all__ = ["eu_subject_details", "person_details", "problems", "subject_identifier"]

@@ -18,11 +18,9 @@ from typing import Annotated, Any, Final, NamedTuple, TypeAlias, Union, get_args
 
 import attrs
 
+from ..api.common import EVERY_ITEM, OpenStrEnum, Rule, ServerTime
+from ..api.sessions import FormCode
 from ..errors import InvalidFieldError
-from ..models.checked import EVERY_ITEM, Rule
-from ..models.common import OpenStrEnum
-from ..models.sessions import FormCode
-from ..models.times import ServerTime
 
 __all__ = ["Assumed", "MisfitError", "Reader", "Unread", "camel", "field_name", "form_code_as_json", "is_essential"]
 

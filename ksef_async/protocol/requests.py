@@ -8,15 +8,14 @@ from urllib.parse import quote, urlencode
 
 import attrs
 
+from ..api.common import are_headers
+from ..api.operation import LARGEST_UPO, Operation
 from ..errors import LocalProtocolError, RemoteProtocolError
-from ..models.checked import are_headers
-from ..operations import Operation
-from ..operations.operation import LARGEST_UPO
 from .messages import FileBody, RawRequest
 from .wire import WIRE, camel
 
 if TYPE_CHECKING:
-    from ..models.batch import PartUploadRequest
+    from ..api.batch import PartUploadRequest
 
 __all__ = [
     "CONTINUATION_HEADER",

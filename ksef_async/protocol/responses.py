@@ -10,15 +10,20 @@ XML from the storage behind signed links. What KSeF says in them is quoted, neve
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar, cast
 
 import orjson
 
+from ..api.operation import Operation
 from ..errors import (
+    LONGEST_QUOTE,
     ApiError,
     BadRequestError,
     ForbiddenError,
@@ -27,20 +32,58 @@ from ..errors import (
     RemoteProtocolError,
     ServerError,
     UnauthorizedError,
+    quote,
+    quote_data,
 )
-from ..operations import Operation
-from ..quoting import LONGEST_QUOTE, quote, quote_data
 from .messages import RawResponse
-from .server_time import read_http_date
 from .wire import WIRE, Unread, UnreadableJsonError, WireError
 
 __all__ = [
     "LONGEST_LOCKOUT",
+    "ServerClock",
     "decipher_error",
     "decipher_link_response",
     "decipher_response",
     "decipher_upload_response",
+    "read_http_date",
 ]
+
+#: What is reckoned from a time must not leave the calendar, which ends with the year 9999.
+_YEARS: Final = range(1970, 3000)
+
+
+@functools.lru_cache(16)  # the answers of a second have theirs in common
+def read_http_date(text: str) -> datetime | None:
+    """Return the time that a header tells (UTC); None for what is no time, or none of these centuries."""
+    try:
+        moment = parsedate_to_datetime(text)
+        utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return utc if utc.year in _YEARS else None
+
+
+class ServerClock:
+    """KSeF's time, from the ``Date`` of its answers (RFC 9110, 6.6.1); the local time until the first.
+
+    Between answers it goes on by a monotonic clock, so a step of the local wall clock does no harm.
+    """
+
+    def __init__(self) -> None:
+        self._seen: tuple[datetime, float] | None = None
+
+    def observe(self, date: str | None, monotonic: float) -> None:
+        """Note the ``Date`` of an answer that came at ``monotonic`` (seconds); a missing or odd one is ignored."""
+        if moment := read_http_date(date or ""):
+            self._seen = (moment, monotonic)
+
+    def now(self, monotonic: float) -> datetime:
+        """The time at ``monotonic`` (UTC); late by up to a second and the answer's way here."""
+        if self._seen is None:
+            return datetime.now(UTC)
+        moment, at = self._seen
+        return moment + timedelta(seconds=monotonic - at)
+
 
 ResponseT = TypeVar("ResponseT")
 

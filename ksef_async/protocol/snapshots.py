@@ -1,4 +1,4 @@
-"""A session's AES key as it stands in our own notes; `crypto.sealing` makes them unreadable to others."""
+"""A session's AES key as it stands in our own notes; `crypto.fernet` makes them unreadable to others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any
 
-from ..models.keys import EncryptionInfo
+from ..api.keys import EncryptionInfo
 
 __all__ = ["dump_encryption", "load_encryption"]
 

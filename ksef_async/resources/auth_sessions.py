@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from ..caller import Api
-from ..models.auth_sessions import AuthSession
-from ..operations.auth import REVOKE_CURRENT_LOGIN
-from ..operations.auth_sessions import LIST_AUTH_SESSIONS, REVOKE_AUTH_SESSION
-from ..paging import TokenPages
+from ..api.auth import LIST_AUTH_SESSIONS, REVOKE_AUTH_SESSION, REVOKE_CURRENT_LOGIN, AuthSession
+from ..calling.caller import Api
+from ..calling.paging import TokenPages
 from .lists import list_by_token
 
 __all__ = ["AuthSessions"]

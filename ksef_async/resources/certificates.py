@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Final
 import anyio.to_thread
 import attrs
 
-from ..caller import Api
-from ..errors import BadRequestError
-from ..models.certificates import (
+from ..api.certificates import (
+    ENROLL_CERTIFICATE,
+    GET_CERTIFICATE_LIMITS,
+    GET_ENROLLMENT,
+    GET_ENROLLMENT_DATA,
+    LIST_CERTIFICATES,
+    RETRIEVE_CERTIFICATES,
+    REVOKE_CERTIFICATE,
+    SET_CERTIFICATE_VALIDITY,
     CertificateFilter,
     CertificateLimits,
     CertificateRow,
@@ -26,17 +32,9 @@ from ..models.certificates import (
     RevokeRequest,
     UpdateCertificateRequest,
 )
-from ..operations.certificates import (
-    ENROLL_CERTIFICATE,
-    GET_CERTIFICATE_LIMITS,
-    GET_ENROLLMENT,
-    GET_ENROLLMENT_DATA,
-    LIST_CERTIFICATES,
-    RETRIEVE_CERTIFICATES,
-    REVOKE_CERTIFICATE,
-    SET_CERTIFICATE_VALIDITY,
-)
-from ..paging import OffsetPages
+from ..calling.caller import Api
+from ..calling.paging import OffsetPages
+from ..errors import BadRequestError
 from ..protocol.error_codes import ErrorCode
 from .handles import OperationHandle
 from .lists import list_by_offset

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..caller import Api
-from ..errors import InvalidFieldError
-from ..models.collective_identifiers import (
+from ..api.collective_identifiers import (
+    CREATE_COLLECTIVE_IDENTIFIER,
+    LIST_COLLECTIVE_IDENTIFIER_INVOICES,
+    LIST_COLLECTIVE_IDENTIFIERS,
+    LIST_COLLECTIVE_IDENTIFIERS_OF_INVOICE,
     CollectiveIdentifier,
     CollectiveIdentifierFilter,
     CollectiveIdentifierInvoice,
@@ -15,13 +17,9 @@ from ..models.collective_identifiers import (
     CreateCollectiveIdentifierRequest,
     InvoiceToGroup,
 )
-from ..operations.collective_identifiers import (
-    CREATE_COLLECTIVE_IDENTIFIER,
-    LIST_COLLECTIVE_IDENTIFIER_INVOICES,
-    LIST_COLLECTIVE_IDENTIFIERS,
-    LIST_COLLECTIVE_IDENTIFIERS_OF_INVOICE,
-)
-from ..paging import TokenPages
+from ..calling.caller import Api
+from ..calling.paging import TokenPages
+from ..errors import InvalidFieldError
 from .lists import list_by_token
 
 __all__ = ["CollectiveIdentifiers"]

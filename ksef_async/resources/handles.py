@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
+from ..calling.polling import Cadence, wait_until
 from ..errors import OperationFailedError, ProcessingError, Status, describe
-from ..polling import Cadence, wait_until
 from ..protocol.lifecycle import is_success, is_terminal
 
 __all__ = ["OPERATION_CADENCE", "OperationHandle"]

@@ -6,16 +6,21 @@ import re
 from collections.abc import AsyncIterator
 from typing import Final
 
-from ..caller import Api
+from ..api.common import KSEF_NUMBER, StatusInfo
+from ..api.invoices import (
+    GET_INVOICE,
+    QUERY_INVOICE_METADATA,
+    InvoiceFilters,
+    InvoiceMetadata,
+    InvoiceMetadataPage,
+    SortOrder,
+)
+from ..calling.caller import Api
+from ..calling.paging import Pages
+from ..calling.polling import Cadence, wait_until
 from ..errors import BadRequestError, InvalidFieldError, RemoteProtocolError
-from ..models.bounds import KSEF_NUMBER
-from ..models.common import StatusInfo
-from ..models.invoices import InvoiceFilters, InvoiceMetadata, InvoiceMetadataPage, SortOrder
-from ..operations.invoices import GET_INVOICE, QUERY_INVOICE_METADATA
-from ..paging import Pages
-from ..polling import Cadence, wait_until
 from ..protocol.error_codes import ErrorCode
-from ..protocol.invoice_queries import check_filters, date_of, narrowed
+from ..protocol.invoices import check_filters, date_of, narrowed
 
 __all__ = ["STORAGE_CADENCE", "InvoiceList", "Invoices"]
 

@@ -4,19 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..caller import Api
-from ..errors import InvalidFieldError
-from ..models.limits import (
-    CertificateQuota,
-    ContextLimits,
-    EnrollmentQuota,
-    RateLimitsOverride,
-    SetRateLimitsRequest,
-    SubjectLimits,
-    SubjectLimitsOverride,
-)
-from ..models.rates import RateLimits
-from ..operations.limits import (
+from ..api.limits import (
     GET_CONTEXT_LIMITS,
     GET_RATE_LIMITS,
     GET_SUBJECT_LIMITS,
@@ -27,7 +15,17 @@ from ..operations.limits import (
     RESTORE_RATE_LIMITS,
     RESTORE_SUBJECT_LIMITS,
     USE_PRODUCTION_RATE_LIMITS,
+    CertificateQuota,
+    ContextLimits,
+    EnrollmentQuota,
+    RateLimits,
+    RateLimitsOverride,
+    SetRateLimitsRequest,
+    SubjectLimits,
+    SubjectLimitsOverride,
 )
+from ..calling.caller import Api
+from ..errors import InvalidFieldError
 from ..protocol.limits import context_limit_problems, override_of, rate_limit_problems, subject_limit_problems
 
 __all__ = ["Limits"]

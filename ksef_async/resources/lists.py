@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
-from ..caller import Api
-from ..operations import Operation
-from ..paging import OffsetPages, TokenPages
+from ..api.operation import Operation
+from ..calling.caller import Api
+from ..calling.paging import OffsetPages, TokenPages
 from ..protocol.requests import CONTINUATION_HEADER
 
 __all__ = ["NumberedPage", "TokenPage", "list_by_offset", "list_by_token"]

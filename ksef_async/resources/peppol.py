@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ..caller import Api
-from ..models.peppol import PeppolProvider
-from ..operations.peppol import LIST_PEPPOL_PROVIDERS
-from ..paging import OffsetPages
+from ..api.peppol import LIST_PEPPOL_PROVIDERS, PeppolProvider
+from ..calling.caller import Api
+from ..calling.paging import OffsetPages
 from .lists import list_by_offset
 
 __all__ = ["Peppol"]

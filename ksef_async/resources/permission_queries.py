@@ -7,33 +7,8 @@ from typing import TypeVar
 
 import attrs
 
-from ..caller import Api
-from ..errors import InvalidFieldError
-from ..models.permission_queries import (
-    AuthorizationFilter,
-    Direction,
-    EntityPermissionFilter,
-    EuPermissionFilter,
-    PersonalPermissionFilter,
-    PersonPermissionFilter,
-    Scope,
-    SubordinateRoleFilter,
-    SubunitFilter,
-)
-from ..models.permission_rows import (
-    AuthorizationRow,
-    EntityPermissionRow,
-    EntityRoleRow,
-    EuPermissionRow,
-    PersonalPermissionPage,
-    PersonalPermissionRow,
-    PersonPermissionRow,
-    SubordinateRoleRow,
-    SubunitPermissionRow,
-)
-from ..models.subjects import NipIdentifier, NipType, UnitIdentifier, UnitType
-from ..operations import Operation
-from ..operations.permissions import (
+from ..api.operation import Operation
+from ..api.permissions import (
     QUERY_AUTHORIZATIONS,
     QUERY_EU_PERMISSIONS,
     QUERY_OWN_PERMISSIONS,
@@ -42,8 +17,29 @@ from ..operations.permissions import (
     QUERY_ROLES,
     QUERY_SUBORDINATES,
     QUERY_SUBUNIT_ADMINISTRATORS,
+    AuthorizationFilter,
+    AuthorizationRow,
+    Direction,
+    EntityPermissionFilter,
+    EntityPermissionRow,
+    EntityRoleRow,
+    EuPermissionFilter,
+    EuPermissionRow,
+    PersonalPermissionFilter,
+    PersonalPermissionPage,
+    PersonalPermissionRow,
+    PersonPermissionFilter,
+    PersonPermissionRow,
+    Scope,
+    SubordinateRoleFilter,
+    SubordinateRoleRow,
+    SubunitFilter,
+    SubunitPermissionRow,
 )
-from ..paging import OffsetPages
+from ..api.subjects import NipIdentifier, NipType, UnitIdentifier, UnitType
+from ..calling.caller import Api
+from ..calling.paging import OffsetPages
+from ..errors import InvalidFieldError
 from ..protocol.permissions import problems
 from .lists import NumberedPage, list_by_offset
 

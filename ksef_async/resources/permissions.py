@@ -7,10 +7,9 @@ from typing import TypeVar
 
 import attrs
 
-from ..caller import Api
-from ..errors import InvalidFieldError
-from ..models.common import SubjectIdentifier
-from ..models.permissions import (
+from ..api.common import SubjectIdentifier
+from ..api.operation import Operation
+from ..api.permission_grants import (
     AttachmentConsent,
     Authorization,
     AuthorizationGrantRequest,
@@ -27,7 +26,20 @@ from ..models.permissions import (
     PersonGrantRequest,
     SubunitGrantRequest,
 )
-from ..models.subjects import (
+from ..api.permissions import (
+    GET_ATTACHMENT_CONSENT,
+    GET_PERMISSION_OPERATION,
+    GRANT_AUTHORIZATION,
+    GRANT_EU_ADMINISTRATION,
+    GRANT_EU_REPRESENTATIVE,
+    GRANT_INDIRECTLY,
+    GRANT_TO_ENTITY,
+    GRANT_TO_PERSON,
+    GRANT_TO_SUBUNIT,
+    REVOKE_AUTHORIZATION,
+    REVOKE_PERMISSION,
+)
+from ..api.subjects import (
     EntityDetails,
     EntityIdentifier,
     EntityType,
@@ -45,20 +57,8 @@ from ..models.subjects import (
     UnitIdentifier,
     UnitType,
 )
-from ..operations import Operation
-from ..operations.permissions import (
-    GET_ATTACHMENT_CONSENT,
-    GET_PERMISSION_OPERATION,
-    GRANT_AUTHORIZATION,
-    GRANT_EU_ADMINISTRATION,
-    GRANT_EU_REPRESENTATIVE,
-    GRANT_INDIRECTLY,
-    GRANT_TO_ENTITY,
-    GRANT_TO_PERSON,
-    GRANT_TO_SUBUNIT,
-    REVOKE_AUTHORIZATION,
-    REVOKE_PERMISSION,
-)
+from ..calling.caller import Api
+from ..errors import InvalidFieldError
 from ..protocol.permissions import eu_subject_details, person_details, problems, subject_identifier
 from .handles import OperationHandle
 from .permission_queries import PermissionQueries

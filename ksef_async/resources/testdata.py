@@ -7,12 +7,20 @@ from datetime import date, datetime
 
 import attrs
 
-from ..caller import Api
-from ..errors import InvalidFieldError
-from ..models.common import Context, SubjectIdentifier
-from ..models.permissions import Permission
-from ..models.subjects import NipIdentifier, NipType
-from ..models.testdata import (
+from ..api.common import Context, SubjectIdentifier
+from ..api.permission_grants import Permission
+from ..api.subjects import NipIdentifier, NipType
+from ..api.testdata import (
+    BLOCK_TEST_CONTEXT,
+    CREATE_TEST_PERSON,
+    CREATE_TEST_SUBJECT,
+    GRANT_TEST_ATTACHMENTS,
+    GRANT_TEST_PERMISSIONS,
+    REMOVE_TEST_PERSON,
+    REMOVE_TEST_SUBJECT,
+    REVOKE_TEST_ATTACHMENTS,
+    REVOKE_TEST_PERMISSIONS,
+    UNBLOCK_TEST_CONTEXT,
     CompanyKind,
     ContextBlock,
     CreatePersonRequest,
@@ -26,18 +34,8 @@ from ..models.testdata import (
     RevokeAttachmentsRequest,
     Subunit,
 )
-from ..operations.testdata import (
-    BLOCK_TEST_CONTEXT,
-    CREATE_TEST_PERSON,
-    CREATE_TEST_SUBJECT,
-    GRANT_TEST_ATTACHMENTS,
-    GRANT_TEST_PERMISSIONS,
-    REMOVE_TEST_PERSON,
-    REMOVE_TEST_SUBJECT,
-    REVOKE_TEST_ATTACHMENTS,
-    REVOKE_TEST_PERMISSIONS,
-    UNBLOCK_TEST_CONTEXT,
-)
+from ..calling.caller import Api
+from ..errors import InvalidFieldError
 from ..protocol.permissions import problems, subject_identifier
 
 __all__ = ["TestData"]

@@ -7,13 +7,21 @@ from typing import Final
 
 import attrs
 
-from ..caller import Api
+from ..api.common import StatusInfo
+from ..api.permission_grants import Permission
+from ..api.tokens import (
+    GENERATE_TOKEN,
+    GET_TOKEN,
+    LIST_TOKENS,
+    REVOKE_TOKEN,
+    GenerateTokenRequest,
+    IssuedToken,
+    TokenFilter,
+    TokenStatus,
+)
+from ..calling.caller import Api
+from ..calling.paging import TokenPages
 from ..errors import BadRequestError
-from ..models.common import StatusInfo
-from ..models.permissions import Permission
-from ..models.tokens import GenerateTokenRequest, IssuedToken, TokenFilter, TokenStatus
-from ..operations.tokens import GENERATE_TOKEN, GET_TOKEN, LIST_TOKENS, REVOKE_TOKEN
-from ..paging import TokenPages
 from .handles import OperationHandle
 from .lists import list_by_token
 

@@ -22,9 +22,9 @@ from typing import IO, TYPE_CHECKING, Final
 
 import attrs
 
+from ..api.packages import CompressionType
 from ..crypto.envelope import SessionCipher
 from ..errors import CryptoError
-from ..models.packages import CompressionType
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

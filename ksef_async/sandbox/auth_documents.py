@@ -12,10 +12,9 @@ from typing import Final
 import attrs
 from lxml import etree
 
+from ..api.auth import AllowedIps, AuthorizationPolicy, SubjectBy
+from ..api.common import IP4_ADDRESS, IP4_MASK, IP4_RANGE, Context, ContextType
 from ..crypto.xades import ds_tag
-from ..models.auth import AllowedIps, AuthorizationPolicy, SubjectBy
-from ..models.bounds import IP4_ADDRESS, IP4_MASK, IP4_RANGE
-from ..models.common import Context, ContextType
 
 __all__ = ["AuthSchema", "AuthTokenRequest", "read_auth_token_request"]
 

@@ -13,15 +13,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from ..api.certificates import CertificateStatus, CertificateType, EnrollmentData, RevocationReason
+from ..api.common import StatusInfo, SubjectIdentifier
 from ..crypto.certificates import Certificate, PublicKey, load_certificate
 from ..crypto.issuing import build_name
-from ..models.certificates import (
-    CertificateStatus,
-    CertificateType,
-    EnrollmentData,
-    RevocationReason,
-)
-from ..models.common import StatusInfo, SubjectIdentifier
 from ..protocol.lifecycle import ENROLLMENT_STATES, EnrollmentStatusCode
 
 __all__ = ["LIFETIME", "Authority", "Enrollment", "IssuedCertificate", "without_ending"]

@@ -20,11 +20,10 @@ from typing import IO, Final
 import anyio
 import attrs
 
+from ..api.common import Context, ServerTime, StatusInfo
+from ..api.invoices import DateType, InvoiceFilters, InvoiceMetadata
+from ..api.packages import CompressionType
 from ..crypto.envelope import SessionCipher
-from ..models.common import Context, StatusInfo
-from ..models.invoices import DateType, InvoiceFilters, InvoiceMetadata
-from ..models.packages import CompressionType
-from ..models.times import ServerTime
 from ..protocol.lifecycle import EXPORT_STATES, ExportStatusCode
 from .clock import Timings
 from .repository import ArchivedInvoice

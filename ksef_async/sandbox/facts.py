@@ -13,7 +13,7 @@ from typing import Final
 
 import attrs
 
-from ..models.invoices import (
+from ..api.invoices import (
     AuthorizedSubject,
     Buyer,
     BuyerIdentifier,
@@ -23,7 +23,7 @@ from ..models.invoices import (
     ThirdSubjectIdentifier,
     ThirdSubjectIdentifierType,
 )
-from ..models.sessions import FormCode
+from ..api.sessions import FormCode
 from ..protocol.xml import ET, local_name
 
 __all__ = ["Facts", "read_facts"]

@@ -31,9 +31,9 @@ import attrs
 import orjson
 from aiohttp import web
 
-from ..models.sessions import InvoiceStatusCode, StatusCode
-from ..operations import Operation
-from ..operations.table import OPERATIONS
+from ..api.operation import Operation
+from ..api.sessions import InvoiceStatusCode, StatusCode
+from ..api.table import OPERATIONS
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import ExportStatusCode
 from .refusals import Refusal, StorageRefusal, TooManyRequests, internal_error

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import attrs
 
-from ..models.common import Context
-from ..models.rates import UNLIMITED, RateLimit, RateLimits
-from ..operations import Operation, RateGroup
+from ..api.common import Context
+from ..api.limits import UNLIMITED, RateLimit, RateLimits
+from ..api.operation import Operation, RateGroup
 from ..protocol.pacing import limits_by_group
 from .refusals import TooManyRequests
 from .versions import NEWEST, ApiVersion

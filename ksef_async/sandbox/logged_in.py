@@ -4,18 +4,46 @@ from __future__ import annotations
 
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
+from typing import Final
 
 import attrs
 
+from ..api.auth import AuthenticationMethodCategory, AuthorizationPolicy
+from ..api.common import Context, StatusInfo
+from ..api.tokens import TokenStatus
 from ..crypto.certificates import Certificate
-from ..models.auth import AuthorizationPolicy
-from ..models.common import Context, StatusInfo
-from ..models.tokens import TokenStatus
 from ..protocol.lifecycle import LOGIN_STATES, LoginStatusCode
-from .methods import TOKEN, LoginMethod
 from .subjects import Subject
 
-__all__ = ["Login", "SignatureProof", "StoredToken"]
+__all__ = [
+    "KSEF_CERTIFICATE",
+    "PEPPOL_SIGNATURE",
+    "QUALIFIED_SEAL",
+    "QUALIFIED_SIGNATURE",
+    "TOKEN",
+    "Login",
+    "LoginMethod",
+    "SignatureProof",
+    "StoredToken",
+]
+
+
+@attrs.frozen
+class LoginMethod:
+    """One of them."""
+
+    #: The deprecated ``authenticationMethod``, which is also in every JWT (``aum``).
+    name: str
+    code: str
+    display_name: str
+    category: AuthenticationMethodCategory = AuthenticationMethodCategory.XADES_SIGNATURE
+
+
+TOKEN: Final = LoginMethod("Token", "token.ksef", "Token KSeF", AuthenticationMethodCategory.TOKEN)
+KSEF_CERTIFICATE: Final = LoginMethod("InternalCertificate", "xades.internal-certificate", "Certyfikat KSeF")
+QUALIFIED_SEAL: Final = LoginMethod("QualifiedSeal", "xades.qualified-seal", "Pieczęć kwalifikowana")
+QUALIFIED_SIGNATURE: Final = LoginMethod("QualifiedSignature", "xades.qualified-signature", "Podpis kwalifikowany")
+PEPPOL_SIGNATURE: Final = LoginMethod("PeppolSignature", "xades.peppol-signature", "Podpis dostawcy usług Peppol")
 
 
 @attrs.define(kw_only=True)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..models.auth import LoginStarted, TokenInfo
-from ..models.peppol import PeppolProvider
-from ..operations import Bearer
+from ..api.auth import LoginStarted, TokenInfo
+from ..api.operation import Bearer
+from ..api.peppol import PeppolProvider
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import LoginStatusCode
 from ..protocol.wire import camel
-from .admission import admit
-from .methods import PEPPOL_SIGNATURE
+from .logged_in import PEPPOL_SIGNATURE
 from .refusals import Refusal
-from .router import Call
+from .router import Call, admit
 from .subjects import OWNER
 from .world import Login, Subject, new_reference_number
 

@@ -17,9 +17,9 @@ import attrs
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from ..api.keys import PublicKeyCertificate, PublicKeyUsage
+from ..api.operation import Bearer
 from ..crypto.issuing import LIFETIME, self_signed
-from ..models.keys import PublicKeyCertificate, PublicKeyUsage
-from ..operations import Bearer
 
 __all__ = ["JWT_KINDS", "KeyPair", "Ministry", "make_key_pair"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,22 +15,79 @@ import attrs
 import orjson
 from aiohttp import web
 
-from ..operations import Bearer, Operation
-from ..operations.table import OPERATIONS
+from ..api.operation import Bearer, Operation
+from ..api.table import OPERATIONS
+from ..api.tokens import TokenStatus
 from ..protocol.error_codes import ErrorCode
+from ..protocol.lifecycle import LoginStatusCode
 from ..protocol.wire import UnreadableJsonError, Wire, WireError, camel
-from .admission import permissions_in
 from .clock import seven_digits
 from .faults import Fault, Faults
-from .media import check_media
 from .ministry import JWT_KINDS
-from .queries import read_query
 from .refusals import Forbidden, InvalidInput, Refusal, Unauthorized, internal_error
+from .subjects import OWNER
+from .validation import UNREADABLE_JSON, check_media, problems_in_words, read_query
 from .versions import NEWEST, UnknownValueError
-from .words import UNREADABLE_JSON, problems_in_words
-from .world import Login, World
+from .world import Login, StoredToken, World
 
-__all__ = ["Call", "Document", "Handler", "WrittenAnswer", "add_routes"]
+__all__ = [
+    "Call",
+    "Handler",
+    "WrittenAnswer",
+    "XmlAnswer",
+    "add_routes",
+    "admit",
+    "check_alive",
+    "permissions_in",
+    "status_of_token",
+]
+
+
+def admit(world: World, login: Login) -> LoginStatusCode:
+    """How a login ends whose proof is good: blocked contexts, the dead, and those who may do nothing are refused."""
+    registry = world.grants.registry
+    if login.context in registry.blocked:
+        return LoginStatusCode.BLOCKED
+    if login.subject is not None and registry.is_deceased(login.subject):
+        return LoginStatusCode.DECEASED_PERSON
+    if not world.permissions_of(login):
+        return LoginStatusCode.NO_PERMISSIONS
+    return LoginStatusCode.SUCCEEDED
+
+
+def check_alive(world: World, login: Login) -> None:
+    """Refuse tokens to those who have died since they logged in.
+
+    Raises:
+        Refusal: 21308.
+    """
+    if login.subject is not None and world.grants.registry.is_deceased(login.subject):
+        raise Refusal(ErrorCode.DECEASED_PERSON)
+
+
+def permissions_in(
+    world: World, login: Login, claims: Mapping[str, Any], now: datetime
+) -> tuple[list[str], frozenset[str]]:
+    """Return the permissions that a JWT names, and what they come to; what changes later counts in the next JWT."""
+    named: list[str] = json.loads(claims.get("per", "[]"))
+    held = set(named)
+    if OWNER in held and login.subject is not None:
+        held.update(world.grants.owned(login.subject, login.context, now))
+    return named, frozenset(held)
+
+
+def status_of_token(world: World, token: StoredToken, now: datetime) -> TokenStatus:
+    """Return how far a KSeF token is; one whose author loses all permissions is revoked by this.
+
+    "Tokens are revoked automatically when permissions are lost" (uwierzytelnianie.md). The Ministry's own test
+    (RevokedPermissionsKsefTokenLifecycleIntegrationTests) shows what it means: the KSeF token logs nobody in any more,
+    while a login made before can still be refreshed, to access tokens that let do nothing.
+    """
+    status = token.status_at(now)
+    if status is TokenStatus.ACTIVE and world.grants.has_lost_all(token.author, token.context, token.created_at, now):
+        return TokenStatus.REVOKED
+    return status
+
 
 _log = logging.getLogger("ksef_async.sandbox")
 
@@ -45,7 +103,7 @@ WIRE = Wire(requests=True, datetime_format=seven_digits)
 
 
 @attrs.frozen
-class Document:
+class XmlAnswer:
     """An XML answer, with the hash KSeF vouches with."""
 
     xml: bytes = attrs.field(repr=False)
@@ -249,7 +307,7 @@ def _read_body(operation: Operation[Any, Any], world: World, body: bytes) -> obj
 
 
 async def _write(operation: Operation[Any, Any], world: World, answer: object) -> web.Response:
-    if isinstance(answer, Document):
+    if isinstance(answer, XmlAnswer):
         headers = {"x-ms-meta-hash": answer.sha256}
         return web.Response(status=operation.success, body=answer.xml, content_type="application/xml", headers=headers)
     if answer is None:

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..models.sessions import FormCode
+from ..api.sessions import FormCode
 
 if TYPE_CHECKING:
     from lxml import etree

@@ -8,12 +8,12 @@ from typing import ClassVar
 
 import attrs
 
+from ..api.common import Context, StatusInfo
+from ..api.sessions import FormCode, InvoiceStatusCode, InvoicingMode, SessionType, StatusCode
 from ..crypto.envelope import SessionCipher
-from ..models.common import Context, StatusInfo
-from ..models.sessions import FormCode, InvoiceStatusCode, InvoicingMode, SessionType, StatusCode
 from ..protocol.lifecycle import INVOICE_STATES
 from .clock import Timings
-from .documents import StoredDocument
+from .document_file import StoredDocument
 from .intake import Document
 from .logged_in import Login
 

@@ -19,14 +19,14 @@ import anyio
 import anyio.to_thread
 from aiohttp import web
 
-from ..environment import Environment
-from ..models.common import Context, ContextType
-from ..models.rates import PRODUCTION_LIMITS, RateLimits
-from ..protocol.ksef_number import has_valid_check_digit
+from ..api.common import Context, ContextType
+from ..api.environment import Environment
+from ..api.limits import PRODUCTION_LIMITS, RateLimits
+from ..calling.finishing import finish
+from ..protocol.numbers import has_valid_check_digit
 from ..protocol.pacing import UNLIMITED_RATES
-from ..shielding import finish
 from .clock import Clock, Timings
-from .documents import Documents
+from .document_file import Documents
 from .faults import Faults
 from .handlers import HANDLERS
 from .inbox.pages import add_inbox

@@ -1,12 +1,27 @@
-"""Who acts: what a login has proved, and what owners may do."""
+"""Who acts, and the persons and companies made up by /testdata: who owns what, who is above whom, who is blocked."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, Final, Literal
 
 import attrs
 
-__all__ = ["ALL_PERMISSIONS", "OWNER", "OWNER_PERMISSIONS", "Subject", "subject_of"]
+from ..api.common import Context, ContextType
+from ..api.permissions import EntityRole
+
+__all__ = [
+    "ALL_PERMISSIONS",
+    "OWNER",
+    "OWNER_PERMISSIONS",
+    "Person",
+    "Registry",
+    "Role",
+    "Subject",
+    "nip_of",
+    "subject_of",
+]
 
 #: In a JWT in place of everything an owner may do (ksef-api#838).
 OWNER: Final = "Owner"
@@ -33,3 +48,83 @@ def subject_of(identifier: Any) -> Subject:
     """The subject that any of the identifiers of a request names; fingerprints are the same in any case."""
     kind: Any = identifier.type.value
     return Subject(kind, identifier.value.upper() if kind == "Fingerprint" else identifier.value)
+
+
+@attrs.frozen(kw_only=True)
+class Person:
+    """A made-up person, the owner of a company."""
+
+    nip: str
+    pesel: str
+    is_deceased: bool
+    since: datetime
+
+
+@attrs.frozen(kw_only=True)
+class Role:
+    """What a company is to the tax administration."""
+
+    nip: str
+    role: EntityRole
+    #: NIP of the company above it.
+    parent: str | None
+    description: str
+    since: datetime
+
+
+class Registry:
+    """What /testdata has made up. Everything is asked about at a point in time."""
+
+    def __init__(self) -> None:
+        #: By their NIP.
+        self.persons: dict[str, Person] = {}
+        self.roles: list[Role] = []
+        #: When each identifier was made up last.
+        self.created: dict[str, datetime] = {}
+        #: In which logins end with 480.
+        self.blocked: set[Context] = set()
+        #: Until when each company may send attachments, by NIP; None for ever.
+        self.attachments: dict[str, datetime | None] = {}
+
+    def has_company(self, nip: str) -> bool:
+        """Whether a company was made up, on its own or below another."""
+        return any(role.nip == nip and role.role is not EntityRole.COURT_BAILIFF for role in self.roles)
+
+    def roles_of(self, nip: str, now: datetime) -> Iterator[Role]:
+        """What a company is."""
+        return (role for role in self.roles if role.nip == nip and role.since <= now)
+
+    def below(self, nip: str, now: datetime) -> Iterator[Role]:
+        """The companies below one."""
+        return (role for role in self.roles if role.parent == nip and role.since <= now)
+
+    def may_enforce(self, nip: str, now: datetime) -> bool:
+        """Whether a company is a bailiff or an enforcement authority."""
+        wanted = (EntityRole.COURT_BAILIFF, EntityRole.ENFORCEMENT_AUTHORITY)
+        return any(role.role in wanted for role in self.roles_of(nip, now))
+
+    def aliases(self, subject: Subject, now: datetime) -> frozenset[Subject]:
+        """A subject, by whatever it is known: a person is the same by NIP and by PESEL."""
+        known = {subject}
+        for person in self.persons.values():
+            names = {Subject("Nip", person.nip), Subject("Pesel", person.pesel)}
+            if person.since <= now and subject in names:
+                known |= names
+        return frozenset(known)
+
+    def is_deceased(self, subject: Subject) -> bool:
+        """Whether a person is dead."""
+        return any(
+            person.is_deceased and subject in (Subject("Nip", person.nip), Subject("Pesel", person.pesel))
+            for person in self.persons.values()
+        )
+
+    def may_send_attachments(self, context: Context, now: datetime) -> bool:
+        """Whether the company of a context has consented to sending attachments."""
+        nip = nip_of(context)
+        return nip in self.attachments and ((end := self.attachments[nip]) is None or now < end)
+
+
+def nip_of(context: Context) -> str:
+    """The NIP of the company of a context; empty for a Peppol provider, which has none."""
+    return "" if context.type == ContextType.PEPPOL_ID else context.value[:10]

@@ -19,11 +19,11 @@ import anyio
 import anyio.to_thread
 from aiohttp import web
 
-from ..models.packages import CompressionType
-from ..shielding import finish
-from .batch import BatchSession, Part
+from ..api.packages import CompressionType
+from ..calling.finishing import finish
 from .faults import UPLOAD_PART, Fault, Faults
 from .refusals import Refusal, StorageRefusal
+from .sessions import BatchSession, Part
 from .world import World
 
 __all__ = ["add_uploads", "part_link"]

@@ -8,24 +8,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..models.peppol import PeppolProvider
-from ..models.rates import RateLimits
-from ..models.sessions import InvoiceStatusCode, InvoicingMode
-from ..protocol.ksef_number import with_check_digits
+from ..api.limits import RateLimits
+from ..api.peppol import PeppolProvider
+from ..api.sessions import InvoiceStatusCode, InvoicingMode
+from ..protocol.numbers import with_check_digits
 from .authority import Authority
-from .background import Background
 from .clock import Clock, Timings
-from .documents import Documents
+from .document_file import Documents
 from .exports import Exports
-from .granted import Granted
-from .grants import Grants
-from .groups import Group
+from .grants import Granted, Grants
 from .intake import WARSAW, Document
 from .limiter import RateLimiter
 from .logged_in import Login, SignatureProof, StoredToken
+from .memory import Background, Group, QueryMoments, Recent
 from .ministry import Ministry
-from .query_moments import QueryMoments
-from .recent import Recent
 from .repository import Repository
 from .schemas import Schemas
 from .sent import Invoice, Session, Verdict

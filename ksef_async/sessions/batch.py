@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING, Final, Self
 import anyio
 import anyio.lowlevel
 
+from ..api.batch import CLOSE_BATCH_SESSION, PartUploadRequest
+from ..api.packages import PackageProgress, PackageStage, ProgressHook
+from ..api.sessions import LIST_SESSION_INVOICES, FormCode, SessionStatus, StatusCode
 from ..auth.access import AuthorizedCaller
+from ..calling.polling import Cadence
 from ..errors import (
     BadRequestError,
     KsefError,
@@ -26,13 +30,7 @@ from ..errors import (
     TransportError,
     UploadExpiredError,
 )
-from ..models.batch import PartUploadRequest
-from ..models.packages import PackageProgress, PackageStage, ProgressHook
-from ..models.sessions import FormCode, SessionStatus, StatusCode
-from ..operations.batch import CLOSE_BATCH_SESSION
-from ..operations.sessions import LIST_SESSION_INVOICES
 from ..packing.packer import Tell
-from ..polling import Cadence
 from ..protocol.ends import AfterSession, session_end
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import is_success, is_terminal

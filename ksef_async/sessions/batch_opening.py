@@ -6,16 +6,15 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from ..api.batch import OPEN_BATCH_SESSION, BatchFile, BatchFilePart, OpenBatchSessionRequest
+from ..api.keys import EncryptionInfo, PublicKeyUsage
+from ..api.packages import ProgressHook
+from ..api.sessions import Feature, FormCode
 from ..auth.access import AuthorizedCaller
+from ..calling.keys import PublicKey, PublicKeys
+from ..calling.polling import Cadence
 from ..crypto.envelope import rsa_encrypt
 from ..errors import LocalProtocolError, SessionFailedError, UploadExpiredError
-from ..keys import PublicKey, PublicKeys
-from ..models.batch import BatchFile, BatchFilePart, OpenBatchSessionRequest
-from ..models.keys import EncryptionInfo, PublicKeyUsage
-from ..models.packages import ProgressHook
-from ..models.sessions import Feature, FormCode
-from ..operations.batch import OPEN_BATCH_SESSION
-from ..polling import Cadence
 from ..protocol.ends import SEND_AGAIN_LIMIT
 from ..protocol.error_codes import ErrorCode
 from .batch import BatchSession

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import attrs
 
+from ..api.sessions import SessionInvoice, SessionInvoicePage
+from ..calling.paging import check_leads_on
 from ..errors import BadRequestError
-from ..models.sessions import SessionInvoice, SessionInvoicePage
-from ..paging import check_leads_on
 from ..protocol.error_codes import ErrorCode
 from .outcomes import Outcome
 from .tracking import LAG

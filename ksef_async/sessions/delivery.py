@@ -6,11 +6,10 @@ import hashlib
 
 import anyio
 
+from ..api.sessions import SEND_INVOICE, SendInvoiceRequest
 from ..auth.access import AuthorizedCaller
 from ..crypto.envelope import SessionCipher
 from ..errors import KsefError
-from ..models.sessions import SendInvoiceRequest
-from ..operations.sessions import SEND_INVOICE
 from ..protocol.retry import may_have_taken_effect
 from .alone import Alone
 from .tracking import Tracker

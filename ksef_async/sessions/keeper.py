@@ -16,10 +16,10 @@ from typing import Final, Self
 
 import anyio
 
+from ..calling.finishing import finish
+from ..calling.polling import Cadence
 from ..errors import BadRequestError, InvoiceRejectedError, KsefError, LocalProtocolError, SessionFailedError
-from ..polling import Cadence
 from ..protocol.ends import ANOTHER_SESSION, SEND_AGAIN_LIMIT
-from ..shielding import finish
 from .alone import Alone
 from .kept import Document, KeptInvoice
 from .late import LateSending

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import attrs
 
+from ..calling.polling import Cadence
 from ..errors import InvoiceRejectedError
-from ..polling import Cadence
 from .outcomes import AcceptedInvoice
 from .tracking import OUTCOME_CADENCE, SentInvoice
 

@@ -8,10 +8,9 @@ from typing import Final
 import anyio
 import attrs
 
+from ..api.sessions import LIST_SESSION_INVOICES, InvoiceStatusInfo, SessionInvoice, SessionInvoicePage
+from ..calling.paging import check_leads_on
 from ..errors import BadRequestError, RemoteProtocolError
-from ..models.sessions import InvoiceStatusInfo, SessionInvoice, SessionInvoicePage
-from ..operations.sessions import LIST_SESSION_INVOICES
-from ..paging import check_leads_on
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import is_success, is_terminal
 

@@ -10,21 +10,14 @@ from weakref import WeakValueDictionary
 
 import attrs
 
+from ..api.keys import EncryptionInfo, PublicKeyUsage
+from ..api.sessions import LIST_SESSIONS, Feature, FormCode, SessionFilter, SessionStatus, SessionSummary
 from ..auth.access import AuthorizedCaller
-from ..caller import Caller, FixedToken
+from ..calling.caller import Caller, FixedToken
+from ..calling.keys import PublicKeys, wrap_new_key
+from ..calling.paging import TokenPages
+from ..calling.polling import Cadence
 from ..errors import LocalProtocolError
-from ..keys import PublicKeys, wrap_new_key
-from ..models.keys import EncryptionInfo, PublicKeyUsage
-from ..models.sessions import (
-    Feature,
-    FormCode,
-    SessionFilter,
-    SessionStatus,
-    SessionSummary,
-)
-from ..operations.sessions import LIST_SESSIONS
-from ..paging import TokenPages
-from ..polling import Cadence
 from .online import ACTIVATION_CADENCE, OnlineSession
 from .opening import open_online, resume_online
 from .session import Session
@@ -32,8 +25,8 @@ from .tracking import LARGEST_PAGE
 from .transitions import TRANSITION_CADENCE, SessionHistory, Transitions
 
 if TYPE_CHECKING:
-    from ..models.limits import ContextLimits
-    from ..models.packages import ProgressHook
+    from ..api.limits import ContextLimits
+    from ..api.packages import ProgressHook
     from ..packing import Package
     from ..protocol.planning import Plan
     from .batch import BatchSession

@@ -15,25 +15,18 @@ from typing import Final, Self
 
 import anyio
 
+from ..api.keys import EncryptionInfo
+from ..api.sessions import CLOSE_ONLINE_SESSION, FormCode, SessionStatus, StatusCode
 from ..auth.access import AuthorizedCaller
+from ..calling.finishing import finish, offload
+from ..calling.polling import Cadence, wait_until
 from ..crypto.envelope import SessionCipher
-from ..errors import (
-    BadRequestError,
-    KsefError,
-    LocalProtocolError,
-    WaitTimeoutError,
-)
-from ..models.keys import EncryptionInfo
-from ..models.sessions import FormCode, SessionStatus, StatusCode
-from ..offloading import offload
-from ..operations.sessions import CLOSE_ONLINE_SESSION
-from ..polling import Cadence, wait_until
+from ..errors import BadRequestError, KsefError, LocalProtocolError, WaitTimeoutError
 from ..protocol.ends import ANOTHER_SESSION
 from ..protocol.error_codes import ErrorCode
 from ..protocol.invoices import check_correction, check_invoice_file
 from ..protocol.lifecycle import is_success, is_terminal
 from ..protocol.retry import may_have_taken_effect
-from ..shielding import finish
 from .delivery import Delivery, seal
 from .sending import send_many
 from .session import UPO_CADENCE, Session

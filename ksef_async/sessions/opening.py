@@ -7,17 +7,16 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Final
 
+from ..api.keys import EncryptionInfo, PublicKeyUsage
+from ..api.sessions import OPEN_ONLINE_SESSION, Feature, FormCode, OpenOnlineSessionRequest
 from ..auth.access import AuthorizedCaller
+from ..calling.events import Event, RequestAnswered, RequestFailed, RequestRetried, RequestSent
+from ..calling.finishing import finish
+from ..calling.keys import PublicKeys, wrap_new_key
+from ..calling.polling import Cadence
 from ..crypto.envelope import SessionCipher
 from ..errors import KsefError, LocalProtocolError
-from ..keys import PublicKeys, wrap_new_key
-from ..models.events import Event, RequestAnswered, RequestFailed, RequestRetried, RequestSent
-from ..models.keys import EncryptionInfo, PublicKeyUsage
-from ..models.sessions import Feature, FormCode, OpenOnlineSessionRequest
-from ..operations.sessions import OPEN_ONLINE_SESSION
-from ..polling import Cadence
 from ..protocol.error_codes import ErrorCode
-from ..shielding import finish
 from .online import OnlineSession
 from .transitions import SessionHistory
 

@@ -8,9 +8,8 @@ from typing import TypeAlias
 
 import attrs
 
+from ..api.sessions import GET_SESSION_INVOICE, InvoiceStatusCode, InvoiceStatusInfo, InvoicingMode, SessionInvoice
 from ..errors import DuplicateInvoiceError, InvoiceRejectedError, RemoteProtocolError
-from ..models.sessions import InvoiceStatusCode, InvoiceStatusInfo, InvoicingMode, SessionInvoice
-from ..operations.sessions import GET_SESSION_INVOICE
 from ..protocol.ends import AfterInvoice, invoice_end
 from ..protocol.lifecycle import is_success
 

@@ -6,20 +6,24 @@ from collections.abc import AsyncIterator, Callable, Collection
 
 import anyio
 
-from ..caller import Api
-from ..errors import ApiError, RemoteProtocolError, SessionFailedError, TransportError
-from ..models.events import SessionChanged
-from ..models.sessions import SessionInvoice, SessionInvoicePage, SessionStatus, StatusCode, UPOPage
-from ..models.upo import UPODocument
-from ..operations import Operation
-from ..operations.sessions import (
+from ..api.operation import Operation
+from ..api.sessions import (
     GET_SESSION_STATUS,
     GET_SESSION_UPO_PAGE,
     LIST_FAILED_SESSION_INVOICES,
     LIST_SESSION_INVOICES,
+    SessionInvoice,
+    SessionInvoicePage,
+    SessionStatus,
+    StatusCode,
+    UPODocument,
+    UPOPage,
 )
-from ..paging import TokenPages
-from ..polling import Cadence
+from ..calling.caller import Api
+from ..calling.events import SessionChanged
+from ..calling.paging import TokenPages
+from ..calling.polling import Cadence
+from ..errors import ApiError, RemoteProtocolError, SessionFailedError, TransportError
 from ..protocol.ends import AfterSession, session_end
 from ..protocol.lifecycle import is_success
 from .outcomes import Outcome

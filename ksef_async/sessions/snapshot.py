@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from ..crypto.sealing import seal, unseal
+from ..api.keys import EncryptionInfo
+from ..api.sessions import FormCode
+from ..crypto.fernet import seal, unseal
 from ..errors import LocalProtocolError
-from ..models.keys import EncryptionInfo
-from ..models.sessions import FormCode
 from ..protocol.snapshots import dump_encryption, load_encryption
 from ..protocol.wire import WIRE
 
 if TYPE_CHECKING:
-    from ..models.batch import PartUploadRequest
+    from ..api.batch import PartUploadRequest
 
 __all__ = [
     "BatchSnapshot",
@@ -125,7 +125,7 @@ def read_batch_snapshot(data: bytes, key: bytes | str) -> BatchSnapshot:
         CryptoError: The key is another, or the snapshot is damaged.
         LocalProtocolError: It is of an online session, or was written by a later version of this library.
     """
-    from ..models.batch import PartUploadRequest
+    from ..api.batch import PartUploadRequest
 
     content = _open(data, key, _BATCH_VERSION)
     return BatchSnapshot(

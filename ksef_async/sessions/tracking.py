@@ -13,17 +13,18 @@ import anyio
 import anyio.lowlevel
 import attrs
 
-from ..caller import Api
-from ..errors import BadRequestError, DuplicateInvoiceError, ForbiddenError, RemoteProtocolError, WaitTimeoutError
-from ..models.sessions import SessionInvoice, SessionInvoicePage
-from ..models.upo import UPODocument
-from ..operations.sessions import (
+from ..api.sessions import (
     GET_INVOICE_UPO,
     GET_INVOICE_UPO_BY_KSEF_NUMBER,
     GET_SESSION_INVOICE,
     LIST_SESSION_INVOICES,
+    SessionInvoice,
+    SessionInvoicePage,
+    UPODocument,
 )
-from ..polling import Cadence
+from ..calling.caller import Api
+from ..calling.polling import Cadence
+from ..errors import BadRequestError, DuplicateInvoiceError, ForbiddenError, RemoteProtocolError, WaitTimeoutError
 from ..protocol.ends import AfterInvoice, invoice_end
 from ..protocol.error_codes import ErrorCode
 from ..protocol.requests import CONTINUATION_HEADER

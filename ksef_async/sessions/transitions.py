@@ -13,9 +13,9 @@ from typing import Self
 import anyio
 import attrs
 
+from ..api.sessions import SessionStatus
+from ..calling.polling import Cadence
 from ..errors import WaitTimeoutError
-from ..models.sessions import SessionStatus
-from ..polling import Cadence
 from ..protocol.lifecycle import is_terminal
 
 __all__ = ["TRANSITION_CADENCE", "SessionHistory", "Transition", "Transitions"]

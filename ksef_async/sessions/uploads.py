@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 import anyio
 import anyio.to_thread
 
-from ..caller import Caller
+from ..api.batch import PartUploadRequest
+from ..api.packages import PackageProgress, PackageStage
+from ..calling.caller import Caller
+from ..calling.events import RequestRetried
 from ..errors import (
     ForbiddenError,
     LocalProtocolError,
@@ -25,11 +28,8 @@ from ..errors import (
     TransportError,
     UploadExpiredError,
 )
-from ..models.batch import PartUploadRequest
-from ..models.events import RequestRetried
-from ..models.packages import PackageProgress, PackageStage
-from ..protocol.file_names import file_name
 from ..protocol.messages import FileBody
+from ..protocol.numbers import file_name
 
 if TYPE_CHECKING:
     from ..packing import Package, PackedPart

@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Final
 import anyio.to_thread
 import attrs
 
+from ..api.common import Context, ContextType
+from ..api.sessions import InvoicingMode, UPODocument, UPOEntry
+from ..calling.finishing import offload
 from ..errors import LocalProtocolError, RemoteProtocolError
-from ..models.common import Context, ContextType
-from ..models.sessions import InvoicingMode
-from ..models.upo import UPODocument, UPOEntry
-from ..offloading import offload
-from ..protocol.ksef_number import KsefNumber
+from ..protocol.numbers import KsefNumber
 from ..protocol.xml import ET, local_name, parse_xml
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import func, select, update
 
-from ..models.sessions import FormCode
+from ..api.sessions import FormCode
 from .fenced import MAY_BE_IN_BATCH, FencedJournal, largest_lot
 from .schema import CLAIM_ORDER, SESSIONS, SUBMISSIONS
 from .states import SubmissionState

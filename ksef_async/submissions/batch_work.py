@@ -19,6 +19,8 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from ..api.batch import CLOSE_BATCH_SESSION
+from ..api.sessions import FormCode, StatusCode
 from ..client import KsefClient
 from ..errors import (
     BadRequestError,
@@ -29,12 +31,9 @@ from ..errors import (
     SessionFailedError,
     UploadExpiredError,
 )
-from ..models.sessions import FormCode, StatusCode
-from ..operations.batch import CLOSE_BATCH_SESSION
 from ..protocol.error_codes import ErrorCode
 from ..protocol.invoices import MAX_SIZE
-from ..protocol.packages import MAX_INVOICES, MAX_PART_SIZE, MAX_PARTS
-from ..protocol.planning import Route
+from ..protocol.planning import MAX_INVOICES, MAX_PART_SIZE, MAX_PARTS, Route
 from ..sessions.online import OnlineSession
 from ..sessions.snapshot import BatchSnapshot, read_batch_snapshot
 from .batch_journal import BATCH, BatchJournal

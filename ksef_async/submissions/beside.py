@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
-from ..shielding import ended, finish
+from ..calling.finishing import ended, finish
 
 __all__ = ["beside"]
 

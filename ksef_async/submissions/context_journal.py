@@ -13,8 +13,7 @@ import attrs
 from sqlalchemy import ColumnElement, Integer, bindparam, case, func, insert, literal, not_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..models.sessions import FormCode
-from ..models.upo import UPODocument
+from ..api.sessions import FormCode, UPODocument
 from ..protocol.ends import SEND_AGAIN_LIMIT
 from .batch_journal import BATCH, BatchJournal
 from .fenced import MAY_BE_IN_BATCH, FencedJournal, in_state, lost_batches_after

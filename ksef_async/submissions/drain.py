@@ -13,6 +13,8 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
+from ..api.operation import RateGroup
+from ..api.sessions import FormCode
 from ..client import KsefClient
 from ..errors import (
     BadRequestError,
@@ -23,12 +25,9 @@ from ..errors import (
     SessionFailedError,
     WaitTimeoutError,
 )
-from ..models.sessions import FormCode
-from ..operations import RateGroup
 from ..protocol.ends import session_end
 from ..protocol.error_codes import ErrorCode
-from ..protocol.packages import MAX_INVOICES
-from ..protocol.planning import Route
+from ..protocol.planning import MAX_INVOICES, Route
 from ..sessions.keeper import is_old
 from ..sessions.online import OnlineSession
 from .batch_work import BATCH_KIND, BatchWork, choose_route, is_elsewhere

@@ -12,7 +12,7 @@ from typing import IO
 
 import anyio.to_thread
 
-from ..shielding import finish
+from ..calling.finishing import finish
 from .errors import JournalBusyError
 
 __all__ = ["exclusive"]

@@ -11,9 +11,9 @@ from sqlalchemy import case, or_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import ColumnElement
 
-from ..models.sessions import FormCode
+from ..api.sessions import FormCode
 from ..protocol.ends import SEND_AGAIN_LIMIT
-from ..protocol.packages import MAX_INVOICES
+from ..protocol.planning import MAX_INVOICES
 from .database import Database
 from .leases import Lease, check
 from .models import Priority

@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..shielding import ended, finish
+from ..calling.finishing import ended, finish
 
 __all__ = ["Grouped", "told"]
 

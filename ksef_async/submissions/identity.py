@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 from xml.etree.ElementTree import Element
 
+from ..api.sessions import FormCode
 from ..errors import LocalProtocolError
-from ..models.sessions import FormCode
 from ..protocol.xml import collapsed, local_name, parse_xml
 from .models import Identity
 

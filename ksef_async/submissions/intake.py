@@ -12,8 +12,8 @@ import attrs
 from sqlalchemy import or_, select
 from sqlalchemy.sql import ColumnElement
 
+from ..calling.finishing import offload
 from ..errors import LocalProtocolError
-from ..offloading import offload
 from ..protocol.invoices import check_correction, check_invoice_file
 from .errors import IdentityTakenError
 from .identity import read_identity

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import attrs
 
-from ..models.sessions import FormCode
+from ..api.sessions import FormCode
 from .states import SubmissionState
 
 __all__ = ["Identity", "Priority", "Reason", "Submission"]

@@ -11,8 +11,8 @@ from typing import Final, Self
 import anyio
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ..calling.finishing import finish
 from ..errors import LocalProtocolError
-from ..shielding import finish
 from .beside import beside
 from .database import Database
 from .engine import Engine

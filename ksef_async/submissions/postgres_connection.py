@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, Protocol, TypeVar
 
-from ..shielding import finish
+from ..calling.finishing import finish
 
 __all__ = ["connect_or_close"]
 

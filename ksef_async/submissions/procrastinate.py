@@ -19,7 +19,7 @@ from procrastinate import exceptions, manager
 from procrastinate.jobs import Job, Status
 from sqlalchemy.engine import make_url
 
-from ..shielding import ended, finish
+from ..calling.finishing import ended, finish
 
 __all__ = ["ProcrastinateEngine"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anyio
 
-from ..shielding import finish
+from ..calling.finishing import finish
 from .context_journal import ContextJournal, Verdict
 
 __all__ = ["Recorder"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ..models.sessions import FormCode
+from ..api.sessions import FormCode
 from .models import Identity, Reason, Submission
 from .schema import SUBMISSIONS
 from .states import SubmissionState

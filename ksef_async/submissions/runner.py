@@ -12,9 +12,9 @@ from typing import TypeAlias
 import anyio
 from anyio.abc import TaskGroup
 
+from ..calling.finishing import finish
 from ..client import KsefClient
 from ..errors import LocalProtocolError
-from ..shielding import finish
 from .context_journal import ContextJournal
 from .database import Database
 from .drain import Drain

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import anyio
 
+from ..api.sessions import SEND_INVOICE, InvoiceStatusCode, SessionStatus, StatusCode, UPODocument
+from ..calling.polling import Cadence
 from ..errors import (
     ApiError,
     BadRequestError,
@@ -26,10 +28,6 @@ from ..errors import (
     WaitTimeoutError,
     describe,
 )
-from ..models.sessions import InvoiceStatusCode, SessionStatus, StatusCode
-from ..models.upo import UPODocument
-from ..operations.sessions import SEND_INVOICE
-from ..polling import Cadence
 from ..protocol.ends import ANOTHER_SESSION, AfterInvoice, AfterSession, invoice_end, session_end
 from ..protocol.retry import may_have_taken_effect
 from ..sessions.online import OnlineSession

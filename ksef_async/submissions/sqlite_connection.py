@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import aiosqlite
 
-from ..shielding import finish
+from ..calling.finishing import finish
 
 __all__ = ["connect"]
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from ..calling.finishing import offload
 from ..errors import CryptoError
-from ..offloading import offload
 
 __all__ = ["Vault"]
 

@@ -26,12 +26,12 @@ from ksef_async import (
 )
 from ksef_async.auth.access import AccessTokens, AuthorizedCaller
 from ksef_async.auth.login import log_in
-from ksef_async.caller import Caller
-from ksef_async.keys import PublicKeys
+from ksef_async.calling.caller import Caller
+from ksef_async.calling.keys import PublicKeys
+from ksef_async.calling.transport import AiohttpTransport
 from ksef_async.protocol.messages import RawRequest, RawResponse
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Clock, Sandbox, Timings, sample_invoice
-from ksef_async.transport import AiohttpTransport
 
 
 class CountingTransport(AiohttpTransport):

@@ -30,9 +30,9 @@ from ksef_async import (
     LoginFailedError,
     SubjectBy,
 )
+from ksef_async.api.auth import GET_LOGIN_STATUS
 from ksef_async.auth.credentials import CertificateOptions
 from ksef_async.crypto.issuing import self_signed, self_signed_person, self_signed_seal
-from ksef_async.operations.auth import GET_LOGIN_STATUS
 from ksef_async.protocol.error_codes import ErrorCode
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Clock, Sandbox, Timings, sample_invoice

@@ -29,7 +29,7 @@ import attrs
 from cryptography.fernet import Fernet
 
 from ksef_async import Cadence, Environment, FormCode, KsefClient, KsefToken, Pacer, pack
-from ksef_async.protocol.packages import MAX_INVOICES, MAX_PACKAGE_SIZE
+from ksef_async.protocol.planning import MAX_INVOICES, MAX_PACKAGE_SIZE
 
 NIP, TOKEN = "5265877635", "bench"
 MARK = "@@@@@@"

@@ -22,8 +22,8 @@ from pathlib import Path
 import aiohttp
 
 from ksef_async import Environment, FormCode, KsefClient, KsefToken, Pacer
+from ksef_async.api.packages import CompressionType
 from ksef_async.crypto.envelope import new_key
-from ksef_async.models.packages import CompressionType
 from ksef_async.packing import Package, PackedPart
 from ksef_async.sandbox import Fault, Sandbox
 from ksef_async.sandbox.faults import UPLOAD_PART

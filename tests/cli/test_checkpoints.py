@@ -11,9 +11,9 @@ import pytest
 from virtual_time import VirtualTimeLoop
 
 from ksef_async import Checkpoint
-from ksef_async.cli.checkpoints import CheckpointFile
+from ksef_async.api.invoices import InvoiceSubject
+from ksef_async.cli.export import CheckpointFile
 from ksef_async.downloads.checkpoint import Position, TakenInvoice
-from ksef_async.models.invoices import InvoiceSubject
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from parties import EVE, done
 from shell import Shell
 
+from ksef_async.api.common import SubjectIdentifier, SubjectType
 from ksef_async.crypto.certificates import Certificate, PrivateKey
 from ksef_async.crypto.issuing import self_signed, self_signed_person, self_signed_seal
-from ksef_async.models.common import SubjectIdentifier, SubjectType
 from ksef_async.sandbox import Sandbox
 
 PASSWORD = "hasło 'w' środku"

@@ -30,8 +30,8 @@ from schemathesis.specs.openapi.checks import (  # noqa: E402
 )
 
 from ksef_async import FormCode, KsefClient, KsefToken, Pacer  # noqa: E402
-from ksef_async.operations import Bearer, Operation  # noqa: E402
-from ksef_async.operations.table import OPERATIONS  # noqa: E402
+from ksef_async.api.operation import Bearer, Operation  # noqa: E402
+from ksef_async.api.table import OPERATIONS  # noqa: E402
 from ksef_async.protocol.wire import camel  # noqa: E402
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice  # noqa: E402
 

@@ -12,8 +12,8 @@ import pytest
 from contract.recording import HOST
 from openapi_core import Config, OpenAPI
 
-from ksef_async.operations import Operation
-from ksef_async.operations.table import OPERATIONS
+from ksef_async.api.operation import Operation
+from ksef_async.api.table import OPERATIONS
 from ksef_async.protocol.wire import camel
 
 SPECIFICATION = Path(__file__).parents[2] / ".." / "shared" / "ksef" / "spec" / "openapi-2.9.0.json"

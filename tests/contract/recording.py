@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 from openapi_core.datatypes import RequestParameters
 from werkzeug.datastructures import Headers, ImmutableMultiDict
 
+from ksef_async.calling.transport import AiohttpTransport
 from ksef_async.protocol.messages import FileBody, RawRequest, RawResponse
-from ksef_async.transport import AiohttpTransport
 
 HOST = "https://api-test.ksef.mf.gov.pl"
 

@@ -10,12 +10,12 @@ from contract.recording import Recorder, SpecRequest, SpecResponse
 from openapi_core import OpenAPI
 
 from ksef_async import ApiError, Caller, CertificateCredentials, Pacer
+from ksef_async.api.auth import LOG_IN_WITH_SIGNATURE
+from ksef_async.api.certificates import CertificateFilter, CertificateStatus, CertificateType, RevocationReason
+from ksef_async.api.table import OPERATIONS
 from ksef_async.auth.access import AccessTokens, AuthorizedCaller
+from ksef_async.calling.keys import PublicKeys
 from ksef_async.crypto.issuing import new_private_key
-from ksef_async.keys import PublicKeys
-from ksef_async.models.certificates import CertificateFilter, CertificateStatus, CertificateType, RevocationReason
-from ksef_async.operations.auth import LOG_IN_WITH_SIGNATURE
-from ksef_async.operations.table import OPERATIONS
 from ksef_async.protocol.messages import RawResponse
 from ksef_async.resources.certificates import Certificates
 from ksef_async.sandbox import Sandbox

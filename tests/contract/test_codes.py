@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ksef_async.models.sessions import InvoiceStatusCode, StatusCode
+from ksef_async.api.sessions import InvoiceStatusCode, StatusCode
 from ksef_async.protocol.error_codes import DESCRIPTIONS, ErrorCode
 from ksef_async.protocol.lifecycle import (
     BATCH_SESSION_STATES,

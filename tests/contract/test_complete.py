@@ -12,8 +12,8 @@ from contract import test_codes
 from contract.test_models import compare
 
 import ksef_async
-from ksef_async.operations import Operation
-from ksef_async.operations.table import OPERATIONS
+from ksef_async.api.operation import Operation
+from ksef_async.api.table import OPERATIONS
 from ksef_async.protocol.wire import camel
 from ksef_async.sandbox.handlers import HANDLERS
 
@@ -41,7 +41,7 @@ def called() -> set[str]:
             for name in node.names
         }
         for local, (source, name) in imported.items():
-            row = getattr(getattr(ksef_async.operations, source.rpartition(".")[2], None), name, None)
+            row = getattr(getattr(ksef_async.api.operation, source.rpartition(".")[2], None), name, None)
             if local in names and isinstance(row, Operation):
                 used.add(constants[id(row)])
     return used

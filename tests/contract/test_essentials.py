@@ -19,12 +19,13 @@ from contract.essentials import ESSENTIALS
 from contract.test_models import filled_in
 from every import check_every
 
-from ksef_async.models import checked, limits, rates
-from ksef_async.models.common import OpenStrEnum
-from ksef_async.models.sessions import FormCode
-from ksef_async.models.times import ServerTime
-from ksef_async.operations import Operation
-from ksef_async.operations.table import OPERATIONS
+from ksef_async.api import common as checked
+from ksef_async.api import limits
+from ksef_async.api import limits as rates
+from ksef_async.api.common import OpenStrEnum, ServerTime
+from ksef_async.api.operation import Operation
+from ksef_async.api.sessions import FormCode
+from ksef_async.api.table import OPERATIONS
 from ksef_async.protocol.reading import field_name, form_code_as_json, is_essential
 from ksef_async.protocol.wire import WIRE, Unread, WireError
 

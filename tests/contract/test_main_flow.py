@@ -20,11 +20,11 @@ from ksef_async import (
     SessionType,
     UnauthorizedError,
 )
+from ksef_async.api.auth import REFRESH_ACCESS_TOKEN
+from ksef_async.api.limits import GET_RATE_LIMITS
+from ksef_async.api.sessions import GET_INVOICE_UPO_BY_KSEF_NUMBER, GET_SESSION_STATUS, GET_SESSION_UPO_PAGE
 from ksef_async.auth.access import AccessTokens, AuthorizedCaller
-from ksef_async.keys import PublicKeys
-from ksef_async.operations.auth import REFRESH_ACCESS_TOKEN
-from ksef_async.operations.limits import GET_RATE_LIMITS
-from ksef_async.operations.sessions import GET_INVOICE_UPO_BY_KSEF_NUMBER, GET_SESSION_STATUS, GET_SESSION_UPO_PAGE
+from ksef_async.calling.keys import PublicKeys
 from ksef_async.packing import pack
 from ksef_async.protocol.messages import RawRequest, RawResponse
 from ksef_async.sandbox import Sandbox, sample_invoice

@@ -13,14 +13,12 @@ import pytest
 from contract.conftest import Endpoint, endpoint_of, name_of
 from every import check_every
 
-from ksef_async.models.bounds import Bounds, items, number, text
-from ksef_async.models.common import OpenStrEnum, SubjectType
-from ksef_async.models.currencies import CURRENCIES
-from ksef_async.models.limits import CollectiveIdentifierLimits, SessionLimits
-from ksef_async.models.sessions import FormCode, SessionOutcome, SessionType
-from ksef_async.models.tokens import TokenFilter
-from ksef_async.operations import Operation
-from ksef_async.operations.table import OPERATIONS
+from ksef_async.api.common import CURRENCIES, Bounds, OpenStrEnum, SubjectType, items, number, text
+from ksef_async.api.limits import CollectiveIdentifierLimits, SessionLimits
+from ksef_async.api.operation import Operation
+from ksef_async.api.sessions import FormCode, SessionOutcome, SessionType
+from ksef_async.api.table import OPERATIONS
+from ksef_async.api.tokens import TokenFilter
 from ksef_async.protocol.limits import CONTEXT_BOUNDS
 from ksef_async.protocol.wire import WIRE, Wire, camel
 

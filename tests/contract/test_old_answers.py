@@ -18,8 +18,8 @@ from receiving import BUYER, everything, feed_samples, settle
 
 from ksef_async import Cadence, Caller, KsefToken, Pacer
 from ksef_async.auth.access import AccessTokens, AuthorizedCaller
+from ksef_async.calling.keys import PublicKeys
 from ksef_async.downloads.manager import Downloads
-from ksef_async.keys import PublicKeys
 from ksef_async.protocol.messages import RawRequest, RawResponse
 from ksef_async.resources.invoices import Invoices
 from ksef_async.resources.permissions import Permissions

@@ -7,14 +7,13 @@ import attrs
 from contract.conftest import Endpoint, name_of
 from every import check_every
 
-from ksef_async.models.rates import PRODUCTION_LIMITS, RateLimit
-from ksef_async.models.sessions import SessionFilter
-from ksef_async.operations import Bearer, RateGroup
-from ksef_async.operations.sessions import LIST_SESSIONS
-from ksef_async.operations.table import OPERATIONS
+from ksef_async.api.limits import PRODUCTION_LIMITS, RateLimit
+from ksef_async.api.operation import Bearer, RateGroup
+from ksef_async.api.sessions import LIST_SESSIONS, SessionFilter
+from ksef_async.api.table import OPERATIONS
 from ksef_async.protocol.pacing import limits_by_group
 from ksef_async.protocol.wire import camel
-from ksef_async.sandbox.queries import BOOLEANS, LISTS, SMALLEST_PAGE
+from ksef_async.sandbox.validation import BOOLEANS, LISTS, SMALLEST_PAGE
 
 #: What production grants, by group (limity-api.md): calls per second, minute and hour.
 LIMITS: dict[str, dict[str, int]] = {

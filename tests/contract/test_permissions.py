@@ -7,9 +7,8 @@ from openapi_core import OpenAPI
 from parties import ADAM, EVE, FINGERPRINT, OFFICE, OTHER, PESEL, company, done, person, token_of
 
 from ksef_async import Caller, Context, ContextType, KsefToken, Pacer
-from ksef_async.auth.access import AccessTokens, AuthorizedCaller
-from ksef_async.keys import PublicKeys
-from ksef_async.models.permission_queries import (
+from ksef_async.api.permission_grants import Authorization, EntityPermission, InvoicePermission, Permission
+from ksef_async.api.permissions import (
     AuthorIdentifier,
     AuthorizationFilter,
     AuthorType,
@@ -22,8 +21,7 @@ from ksef_async.models.permission_queries import (
     PersonPermissionFilter,
     Scope,
 )
-from ksef_async.models.permissions import Authorization, EntityPermission, InvoicePermission, Permission
-from ksef_async.models.subjects import (
+from ksef_async.api.subjects import (
     EntityIdentifier,
     EntityType,
     ForeignEntityDetails,
@@ -32,9 +30,11 @@ from ksef_async.models.subjects import (
     UnitIdentifier,
     UnitType,
 )
-from ksef_async.models.testdata import Subunit
-from ksef_async.operations.table import OPERATIONS
-from ksef_async.protocol.ksef_number import has_valid_internal_id
+from ksef_async.api.table import OPERATIONS
+from ksef_async.api.testdata import Subunit
+from ksef_async.auth.access import AccessTokens, AuthorizedCaller
+from ksef_async.calling.keys import PublicKeys
+from ksef_async.protocol.numbers import has_valid_internal_id
 from ksef_async.resources.permissions import Permissions
 from ksef_async.resources.testdata import TestData
 from ksef_async.sandbox import Sandbox

@@ -8,11 +8,11 @@ from openapi_core import OpenAPI
 from receiving import BUYER, everything, feed, feed_samples, settle
 
 from ksef_async import BadRequestError, Cadence, Caller, ExportFailedError, KsefToken, Pacer
+from ksef_async.api.invoices import DateType, InvoiceSubject
+from ksef_async.api.packages import CompressionType
 from ksef_async.auth.access import AccessTokens, AuthorizedCaller
+from ksef_async.calling.keys import PublicKeys
 from ksef_async.downloads.manager import Downloads
-from ksef_async.keys import PublicKeys
-from ksef_async.models.invoices import DateType, InvoiceSubject
-from ksef_async.models.packages import CompressionType
 from ksef_async.resources.invoices import Invoices
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 

@@ -11,13 +11,13 @@ from contract.recording import Recorder, SpecRequest, SpecResponse
 from openapi_core import OpenAPI
 
 from ksef_async import Caller, FormCode, KsefToken, Pacer, SessionManager
+from ksef_async.api.collective_identifiers import CollectiveIdentifierFilter, InvoicePayment, InvoiceToGroup
+from ksef_async.api.limits import PRODUCTION_LIMITS
+from ksef_async.api.peppol import PeppolProvider
+from ksef_async.api.permission_grants import Permission
+from ksef_async.api.tokens import TokenFilter, TokenStatus
 from ksef_async.auth.access import AccessTokens, AuthorizedCaller
-from ksef_async.keys import PublicKeys
-from ksef_async.models.collective_identifiers import CollectiveIdentifierFilter, InvoicePayment, InvoiceToGroup
-from ksef_async.models.peppol import PeppolProvider
-from ksef_async.models.permissions import Permission
-from ksef_async.models.rates import PRODUCTION_LIMITS
-from ksef_async.models.tokens import TokenFilter, TokenStatus
+from ksef_async.calling.keys import PublicKeys
 from ksef_async.resources.auth_sessions import AuthSessions
 from ksef_async.resources.collective_identifiers import CollectiveIdentifiers
 from ksef_async.resources.limits import Limits

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from contract.conftest import endpoint_of
 
-from ksef_async.operations import RateGroup
-from ksef_async.operations.table import OPERATIONS
+from ksef_async.api.operation import RateGroup
+from ksef_async.api.table import OPERATIONS
 from ksef_async.sandbox import versions
 from ksef_async.sandbox.versions import VERSIONS, ApiVersion
 

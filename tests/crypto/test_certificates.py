@@ -19,13 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ksef_async import CryptoError
-from ksef_async.crypto.certificates import (
-    PrivateKey,
-    check_pair,
-    load_certificate,
-    load_pkcs12,
-    load_private_key,
-)
+from ksef_async.crypto.certificates import PrivateKey, check_pair, load_certificate, load_pkcs12, load_private_key
 from ksef_async.crypto.der import items, without_null_parameters, wrap
 from ksef_async.crypto.issuing import build_csr, new_private_key, self_signed, self_signed_person, self_signed_seal
 

@@ -21,7 +21,7 @@ from ksef_async.crypto.certificates import Certificate, PrivateKey, load_certifi
 from ksef_async.crypto.issuing import self_signed_seal
 from ksef_async.crypto.verification import SignatureError, verify_signed_document
 from ksef_async.crypto.xades import prepare, sign_with_key
-from ksef_async.protocol.auth_token_request import NAMESPACE, auth_token_request
+from ksef_async.protocol.xml import NAMESPACE, auth_token_request
 
 CHALLENGE = "20260701-CR-226FB7B000-3ACF9BE4C0-10"
 NOON = datetime(2026, 7, 1, 12, 30, 15, 999_999, UTC)

@@ -9,7 +9,7 @@ from clients import QUICK
 from receiving import BUYER
 
 from ksef_async import KsefClient, KsefToken, Pacer
-from ksef_async.models.events import Event
+from ksef_async.calling.events import Event
 from ksef_async.sandbox import Sandbox
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ksef_async import Environment, KsefClient, KsefToken, Pacer
-from ksef_async.models.invoices import DateRange, DateType, InvoiceFilters, InvoiceSubject
+from ksef_async.api.invoices import DateRange, DateType, InvoiceFilters, InvoiceSubject
 
 
 def peak() -> int:

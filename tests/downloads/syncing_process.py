@@ -11,8 +11,8 @@ import sys
 from datetime import datetime
 
 from ksef_async import Environment, KsefClient, KsefToken, Pacer
+from ksef_async.api.invoices import InvoiceSubject
 from ksef_async.downloads.checkpoint import Checkpoint
-from ksef_async.models.invoices import InvoiceSubject
 
 
 async def main(base_url: str, nip: str, token: str, since: str, file: str) -> None:

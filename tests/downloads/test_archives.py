@@ -12,8 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ksef_async.downloads.archives import Archive, open_archive
-from ksef_async.downloads.limits import UnpackLimits
+from ksef_async.downloads.archives import Archive, UnpackLimits, open_archive
 from ksef_async.downloads.metadata import read_metadata
 from ksef_async.errors import RemoteProtocolError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ksef_async import LocalProtocolError
+from ksef_async.api.invoices import InvoiceSubject
 from ksef_async.downloads.checkpoint import Checkpoint, Position, TakenInvoice
-from ksef_async.models.invoices import InvoiceSubject
 
 CURSOR = "2026-07-01T10:00:00.9999999+00:00"
 

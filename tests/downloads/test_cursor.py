@@ -8,10 +8,8 @@ from decimal import Decimal
 import attrs
 import pytest
 
-from ksef_async.downloads.checkpoint import Checkpoint, Position, TakenInvoice
-from ksef_async.downloads.cursor import Cursor, Window
-from ksef_async.errors import RemoteProtocolError
-from ksef_async.models.invoices import (
+from ksef_async.api.common import ServerTime
+from ksef_async.api.invoices import (
     Buyer,
     BuyerIdentifier,
     BuyerIdentifierType,
@@ -21,9 +19,11 @@ from ksef_async.models.invoices import (
     InvoiceType,
     Seller,
 )
-from ksef_async.models.packages import CompressionType
-from ksef_async.models.sessions import FormCode, InvoicingMode
-from ksef_async.models.times import ServerTime
+from ksef_async.api.packages import CompressionType
+from ksef_async.api.sessions import FormCode, InvoicingMode
+from ksef_async.downloads.checkpoint import Checkpoint, Position, TakenInvoice
+from ksef_async.downloads.cursor import Cursor, Window
+from ksef_async.errors import RemoteProtocolError
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 DAY = 24

@@ -29,9 +29,9 @@ from ksef_async import (
     LocalProtocolError,
     ServerError,
 )
+from ksef_async.api.invoices import DateType, ExportStatus, InvoiceSubject
+from ksef_async.api.packages import CompressionType
 from ksef_async.errors import InvalidFieldError, RemoteProtocolError
-from ksef_async.models.invoices import DateType, ExportStatus, InvoiceSubject
-from ksef_async.models.packages import CompressionType
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.sandbox.grants import GrantKind
 from ksef_async.sandbox.subjects import Subject

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksef_async.downloads.archives import open_archive
-from ksef_async.downloads.limits import UnpackLimits
+from ksef_async.downloads.archives import UnpackLimits, open_archive
 from ksef_async.downloads.metadata import Row, read_metadata
 from ksef_async.errors import RemoteProtocolError
 

@@ -15,9 +15,9 @@ import pytest
 from receiving import everything, feed_samples, settle
 
 from ksef_async import AnswerIncomplete, Cadence, KsefClient
+from ksef_async.api.packages import CompressionType
+from ksef_async.calling.events import Event
 from ksef_async.errors import ExportFailedError, RemoteProtocolError
-from ksef_async.models.events import Event
-from ksef_async.models.packages import CompressionType
 from ksef_async.sandbox import Fault, Sandbox
 from ksef_async.sandbox.faults import DOWNLOAD_PART
 

@@ -14,10 +14,10 @@ from receiving import BUYER, feed, feed_samples, settle
 from virtual_time import VirtualTimeLoop, mind_threads
 
 from ksef_async import ExportFailedError, KsefClient, KsefToken, LocalProtocolError, Pacer
+from ksef_async.api.invoices import InvoiceSubject
 from ksef_async.downloads.checkpoint import Checkpoint
 from ksef_async.downloads.sync import Sync
 from ksef_async.errors import InvalidFieldError
-from ksef_async.models.invoices import InvoiceSubject
 from ksef_async.protocol.retry import RetryPolicy
 from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from receiving import BUYER, feed
 
 from ksef_async import KsefClient, KsefToken, Pacer
+from ksef_async.api.invoices import InvoiceSubject
 from ksef_async.downloads.checkpoint import Checkpoint
-from ksef_async.models.invoices import InvoiceSubject
 from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
 
 EXAMPLES = int(os.environ.get("KSEF_SYNC_EXAMPLES", "30"))

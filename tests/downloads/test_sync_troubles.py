@@ -28,9 +28,9 @@ from ksef_async import (
     RequestRetried,
     WaitTimeoutError,
 )
+from ksef_async.calling.events import Event
 from ksef_async.downloads.sync import Sync
 from ksef_async.errors import ApiError, InvalidFieldError, KsefError
-from ksef_async.models.events import Event
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.sandbox.faults import DOWNLOAD_PART
 

@@ -32,7 +32,7 @@ from secrets_watch import Listener
 from virtual_time import VirtualTimeLoop, mind_the_database, mind_threads
 
 from ksef_async import Environment, KsefClient, KsefError, KsefToken, Pacer
-from ksef_async.models.sessions import SessionType
+from ksef_async.api.sessions import SessionType
 from ksef_async.sandbox import Clock, Sandbox
 
 MUTATIONS = int(os.environ.get("FUZZ_MUTATIONS", "150"))

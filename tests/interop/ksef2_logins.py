@@ -9,7 +9,7 @@ from ksef2 import AsyncClient, KSeFApiError
 from ksef2.clients import AsyncAuthenticatedClient
 from ksef2.xades import XAdESCredentials
 
-from ksef_async.models.common import Context, ContextType
+from ksef_async.api.common import Context, ContextType
 from ksef_async.sandbox import Sandbox
 
 #: Looks often: the sandbox takes a twentieth of a second.

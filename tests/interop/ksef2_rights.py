@@ -19,10 +19,10 @@ from ksef2.models import (
     TokenListParams,
 )
 
+from ksef_async.api.certificates import CertificateStatus
+from ksef_async.api.tokens import TokenStatus
 from ksef_async.crypto.issuing import build_csr, new_private_key
-from ksef_async.models.certificates import CertificateStatus
-from ksef_async.models.tokens import TokenStatus
-from ksef_async.sandbox.methods import KSEF_CERTIFICATE
+from ksef_async.sandbox.logged_in import KSEF_CERTIFICATE
 
 
 async def use_tokens(walker: Walker, auth: AsyncAuthenticatedClient) -> None:

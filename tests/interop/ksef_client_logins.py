@@ -8,7 +8,7 @@ from interop.steps import Steps, identities
 from ksef_client import AsyncKsefClient, KsefHttpError, models
 from ksef_client.services.workflows import AsyncAuthCoordinator, AuthResult
 
-from ksef_async.models.common import Context, ContextType
+from ksef_async.api.common import Context, ContextType
 from ksef_async.sandbox import Sandbox
 
 

@@ -14,9 +14,9 @@ from interop.steps import OFFICE, PESEL, granted, until
 from ksef_client import models
 from ksef_client.services.csr import generate_csr_ec
 
-from ksef_async.models.certificates import CertificateStatus
-from ksef_async.models.tokens import TokenStatus
-from ksef_async.sandbox.methods import KSEF_CERTIFICATE
+from ksef_async.api.certificates import CertificateStatus
+from ksef_async.api.tokens import TokenStatus
+from ksef_async.sandbox.logged_in import KSEF_CERTIFICATE
 
 
 async def use_tokens(walker: Walker, access: str) -> None:

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opened_packages import archive_of, invoices_of, opened
 
+from ksef_async.api.packages import CompressionType, PackageProgress, PackageStage
 from ksef_async.errors import LocalProtocolError
-from ksef_async.models.packages import CompressionType, PackageProgress, PackageStage
 from ksef_async.packing import pack
 from ksef_async.packing.deflate import find_deflate
 from ksef_async.packing.sources import Item

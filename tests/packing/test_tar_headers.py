@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ksef_async.packing.tar_headers import tar_header
+from ksef_async.packing.archives import tar_header
 
 
 @given(

@@ -5,10 +5,10 @@ import random
 import attrs
 import pytest
 
-from ksef_async.models.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit
-from ksef_async.operations import Operation
-from ksef_async.operations.keys import LIST_PUBLIC_KEYS
-from ksef_async.operations.sessions import SEND_INVOICE
+from ksef_async.api.keys import LIST_PUBLIC_KEYS
+from ksef_async.api.limits import PRODUCTION_LIMITS, UNLIMITED, RateLimit
+from ksef_async.api.operation import Operation
+from ksef_async.api.sessions import SEND_INVOICE
 from ksef_async.protocol.pacing import AddressBudget, Pacer
 
 #: Few enough to try every moment.

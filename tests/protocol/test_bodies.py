@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksef_async.protocol.bodies import AnswerBody, BodyTooLargeError, UnreadableBodyError
+from ksef_async.protocol.messages import AnswerBody, BodyTooLargeError, UnreadableBodyError
 
 
 def bare_deflate(plain: bytes) -> bytes:

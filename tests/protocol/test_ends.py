@@ -2,15 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from ksef_async.models.sessions import InvoiceStatusCode, StatusCode
-from ksef_async.protocol.ends import (
-    INVOICE_ENDS,
-    SESSION_ENDS,
-    AfterInvoice,
-    AfterSession,
-    invoice_end,
-    session_end,
-)
+from ksef_async.api.sessions import InvoiceStatusCode, StatusCode
+from ksef_async.protocol.ends import INVOICE_ENDS, SESSION_ENDS, AfterInvoice, AfterSession, invoice_end, session_end
 from ksef_async.protocol.lifecycle import is_terminal
 
 

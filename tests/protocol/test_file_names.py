@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ksef_async.protocol.file_names import file_name
+from ksef_async.protocol.numbers import file_name
 
 
 @pytest.mark.parametrize("number", ["5265877635-20250826-0100001AF629-AF", "20250625-SO-2C3E6C8000-B675CF5D68-07"])

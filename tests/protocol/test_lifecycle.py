@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from ksef_async.models.sessions import InvoiceStatusCode, SessionOutcome, StatusCode
+from ksef_async.api.sessions import InvoiceStatusCode, SessionOutcome, StatusCode
 from ksef_async.protocol.lifecycle import (
     BATCH_SESSION_STATES,
     ENROLLMENT_STATES,

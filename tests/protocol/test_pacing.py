@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksef_async.models.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit
-from ksef_async.operations import RateGroup
-from ksef_async.operations.auth import REVOKE_CURRENT_LOGIN
-from ksef_async.operations.limits import GET_RATE_LIMITS
-from ksef_async.operations.sessions import CLOSE_ONLINE_SESSION, GET_INVOICE_UPO, GET_SESSION_STATUS, SEND_INVOICE
+from ksef_async.api.auth import REVOKE_CURRENT_LOGIN
+from ksef_async.api.limits import GET_RATE_LIMITS, PRODUCTION_LIMITS, UNLIMITED, RateLimit
+from ksef_async.api.operation import RateGroup
+from ksef_async.api.sessions import CLOSE_ONLINE_SESSION, GET_INVOICE_UPO, GET_SESSION_STATUS, SEND_INVOICE
 from ksef_async.protocol.pacing import UNLIMITED_RATES, AddressBudget, Pacer
 
 WINDOWS = ((1.0, "per_second"), (60.0, "per_minute"), (3600.0, "per_hour"))

@@ -4,10 +4,10 @@ from datetime import date
 
 import pytest
 
-from ksef_async.models.common import SubjectIdentifier, SubjectType
-from ksef_async.models.permission_queries import EuPermissionFilter
-from ksef_async.models.permissions import AuthorizationGrantRequest
-from ksef_async.models.subjects import (
+from ksef_async.api.common import SubjectIdentifier, SubjectType
+from ksef_async.api.permission_grants import AuthorizationGrantRequest
+from ksef_async.api.permissions import EuPermissionFilter
+from ksef_async.api.subjects import (
     EntityDetails,
     EntityIdentifier,
     EntityType,

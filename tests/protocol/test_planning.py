@@ -10,10 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ksef_async.api.limits import (
+    PRODUCTION_LIMITS,
+    UNLIMITED,
+    CollectiveIdentifierLimits,
+    ContextLimits,
+    RateLimit,
+    SessionLimits,
+)
+from ksef_async.api.sessions import SEND_INVOICE
 from ksef_async.errors import LocalProtocolError
-from ksef_async.models.limits import CollectiveIdentifierLimits, ContextLimits, SessionLimits
-from ksef_async.models.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit
-from ksef_async.operations.sessions import SEND_INVOICE
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.protocol.planning import Plan, Route, plan, time_of_call
 

@@ -8,10 +8,11 @@ import orjson
 import pytest
 
 from ksef_async import LocalProtocolError, RemoteProtocolError
-from ksef_async.models.batch import PartUploadRequest
-from ksef_async.models.keys import EncryptionInfo
-from ksef_async.models.sessions import FormCode, OpenOnlineSessionRequest, SessionFilter, SessionOutcome, SessionType
-from ksef_async.operations import Operation, auth, sessions
+from ksef_async.api import auth, sessions
+from ksef_async.api.batch import PartUploadRequest
+from ksef_async.api.keys import EncryptionInfo
+from ksef_async.api.operation import Operation
+from ksef_async.api.sessions import FormCode, OpenOnlineSessionRequest, SessionFilter, SessionOutcome, SessionType
 from ksef_async.protocol.messages import FileBody
 from ksef_async.protocol.requests import build_link_request, build_request, build_upload_request, with_bearer
 

@@ -20,9 +20,10 @@ from ksef_async import (
     ServerError,
     UnauthorizedError,
 )
-from ksef_async.models.sessions import SendInvoiceResponse
-from ksef_async.operations import Operation, auth, sessions
-from ksef_async.operations.table import OPERATIONS
+from ksef_async.api import auth, sessions
+from ksef_async.api.operation import Operation
+from ksef_async.api.sessions import SendInvoiceResponse
+from ksef_async.api.table import OPERATIONS
 from ksef_async.protocol.messages import RawResponse
 from ksef_async.protocol.responses import (
     LONGEST_LOCKOUT,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ksef_async.protocol.server_time import ServerClock
+from ksef_async.protocol.responses import ServerClock
 
 
 def test_time_goes_on_from_the_last_answer() -> None:

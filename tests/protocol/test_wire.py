@@ -14,18 +14,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ksef_async.models.auth import AllowedIps, AuthorizationPolicy, TokenInfo, TokenLoginRequest, TokenPair
-from ksef_async.models.bounds import Bounds
-from ksef_async.models.checked import ChallengeText, Cursor, Identifier, Jwt, Method, SignedLink, UploadHeaders
-from ksef_async.models.collective_identifiers import CollectiveIdentifierFilter
-from ksef_async.models.common import Context, ContextType, OpenStrEnum, StatusInfo
-from ksef_async.models.currencies import CURRENCIES, check_currency
-from ksef_async.models.invoices import AmountFilter, AmountType, BuyerIdentifier, DateRange, DateType
-from ksef_async.models.keys import EncryptionInfo, PublicKeyUsage
-from ksef_async.models.limits import Limit
-from ksef_async.models.permissions import AttachmentConsent
-from ksef_async.models.rates import UNLIMITED, Calls
-from ksef_async.models.sessions import (
+from ksef_async.api.auth import AllowedIps, AuthorizationPolicy, TokenInfo, TokenLoginRequest, TokenPair
+from ksef_async.api.collective_identifiers import CollectiveIdentifierFilter
+from ksef_async.api.common import (
+    CURRENCIES,
+    Bounds,
+    ChallengeText,
+    Context,
+    ContextType,
+    Cursor,
+    Identifier,
+    Jwt,
+    Method,
+    OpenStrEnum,
+    ServerTime,
+    SignedLink,
+    StatusInfo,
+    UploadHeaders,
+    check_currency,
+)
+from ksef_async.api.invoices import AmountFilter, AmountType, BuyerIdentifier, DateRange, DateType
+from ksef_async.api.keys import EncryptionInfo, PublicKeyUsage
+from ksef_async.api.limits import UNLIMITED, Calls, Limit
+from ksef_async.api.permission_grants import AttachmentConsent
+from ksef_async.api.sessions import (
     UPO,
     FormCode,
     InvoiceStatusInfo,
@@ -36,8 +48,7 @@ from ksef_async.models.sessions import (
     SessionType,
     UPOPage,
 )
-from ksef_async.models.times import ServerTime
-from ksef_async.operations.table import OPERATIONS
+from ksef_async.api.table import OPERATIONS
 from ksef_async.protocol.wire import WIRE, Unread, UnreadableJsonError, Wire, WireError, camel, format_datetime
 
 REQUESTS = Wire(requests=True)

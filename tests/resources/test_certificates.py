@@ -25,18 +25,18 @@ from ksef_async import (
     LoginFailedError,
     WaitTimeoutError,
 )
-from ksef_async.crypto.certificates import load_certificate
-from ksef_async.crypto.issuing import build_csr, new_private_key, self_signed, self_signed_person, self_signed_seal
-from ksef_async.errors import InvalidFieldError, OperationFailedError
-from ksef_async.models.certificates import (
+from ksef_async.api.certificates import (
     CertificateFilter,
     CertificateStatus,
     CertificateType,
     EnrollmentData,
     RevocationReason,
 )
-from ksef_async.models.common import SubjectIdentifier, SubjectType
-from ksef_async.models.limits import CertificateQuota, EnrollmentQuota
+from ksef_async.api.common import SubjectIdentifier, SubjectType
+from ksef_async.api.limits import CertificateQuota, EnrollmentQuota
+from ksef_async.crypto.certificates import load_certificate
+from ksef_async.crypto.issuing import build_csr, new_private_key, self_signed, self_signed_person, self_signed_seal
+from ksef_async.errors import InvalidFieldError, OperationFailedError
 from ksef_async.protocol.error_codes import ErrorCode
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Sandbox

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from ksef_async import KsefClient
+from ksef_async.api.collective_identifiers import CollectiveIdentifierFilter, InvoicePayment, InvoiceToGroup
 from ksef_async.errors import InvalidFieldError
-from ksef_async.models.collective_identifiers import CollectiveIdentifierFilter, InvoicePayment, InvoiceToGroup
 
 FIRST = "5265877635-20250826-0100001AF629-AF"
 SECOND = "5265877635-20250916-010040741B3E-46"

@@ -13,10 +13,10 @@ from clients import QUICK
 from receiving import BUYER, everything, feed_samples, settle
 
 from ksef_async import KsefClient, KsefToken, LocalProtocolError, Pacer
+from ksef_async.api.common import ServerTime
+from ksef_async.api.invoices import DateRange, DateType, InvoiceFilters, InvoiceMetadata, InvoiceSubject, SortOrder
 from ksef_async.errors import RemoteProtocolError
-from ksef_async.models.invoices import DateRange, DateType, InvoiceFilters, InvoiceMetadata, InvoiceSubject, SortOrder
-from ksef_async.models.times import ServerTime
-from ksef_async.protocol.invoice_queries import narrowed
+from ksef_async.protocol.invoices import narrowed
 from ksef_async.sandbox import Fault, Sandbox
 
 Page = dict[str, Any]

@@ -23,8 +23,7 @@ from ksef_async import (
     Pacer,
     WaitTimeoutError,
 )
-from ksef_async.errors import InvalidFieldError
-from ksef_async.models.invoices import (
+from ksef_async.api.invoices import (
     AmountFilter,
     AmountType,
     BuyerIdentifier,
@@ -37,7 +36,8 @@ from ksef_async.models.invoices import (
     InvoiceType,
     SortOrder,
 )
-from ksef_async.models.sessions import InvoicingMode
+from ksef_async.api.sessions import InvoicingMode
+from ksef_async.errors import InvalidFieldError
 from ksef_async.sandbox import Sandbox, sample_invoice
 
 AT_ONCE = Cadence(interval=0.01, factor=1.0, deadline=5)

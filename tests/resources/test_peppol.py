@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from ksef_async import KsefClient
-from ksef_async.models.peppol import PeppolProvider
+from ksef_async.api.peppol import PeppolProvider
 from ksef_async.sandbox import Sandbox
 
 

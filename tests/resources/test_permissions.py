@@ -19,12 +19,12 @@ from ksef_async import (
     LoginFailedError,
     WaitTimeoutError,
 )
+from ksef_async.api.common import SubjectIdentifier, SubjectType
+from ksef_async.api.permission_grants import EntityPermission, InvoicePermission, Permission
+from ksef_async.api.permissions import EuPermissionFilter, PermissionState, PersonPermissionFilter, Scope
+from ksef_async.api.subjects import ForeignEntityDetails, TargetIdentifier, TargetType, UnitIdentifier, UnitType
 from ksef_async.errors import InvalidFieldError, OperationFailedError
-from ksef_async.models.common import SubjectIdentifier, SubjectType
-from ksef_async.models.permission_queries import EuPermissionFilter, PermissionState, PersonPermissionFilter, Scope
-from ksef_async.models.permissions import EntityPermission, InvoicePermission, Permission
-from ksef_async.models.subjects import ForeignEntityDetails, TargetIdentifier, TargetType, UnitIdentifier, UnitType
-from ksef_async.protocol.ksef_number import has_valid_internal_id
+from ksef_async.protocol.numbers import has_valid_internal_id
 from ksef_async.sandbox import Clock, Sandbox, Timings, sample_invoice
 from ksef_async.sandbox.subjects import Subject
 

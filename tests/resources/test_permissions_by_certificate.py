@@ -20,9 +20,9 @@ from ksef_async import (
     Pacer,
     SubjectBy,
 )
+from ksef_async.api.common import SubjectIdentifier, SubjectType
+from ksef_async.api.subjects import ForeignEntityDetails, IdentifiedPersonDetails, PersonDetails
 from ksef_async.crypto.issuing import self_signed_person, self_signed_seal
-from ksef_async.models.common import SubjectIdentifier, SubjectType
-from ksef_async.models.subjects import ForeignEntityDetails, IdentifiedPersonDetails, PersonDetails
 from ksef_async.sandbox import Sandbox, sample_invoice
 
 SEAL = self_signed_seal(OFFICE, EC_KEY)

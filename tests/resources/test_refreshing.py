@@ -10,15 +10,15 @@ from clients import QUICK, Traffic
 from parties import ADAM, PESEL, SOON, client_of, grant, owner_of, token_of
 
 from ksef_async import Context, ContextType, ForbiddenError, FormCode, KsefClient, KsefToken, Pacer
+from ksef_async.api.permissions import GET_ATTACHMENT_CONSENT
 from ksef_async.auth.access import AuthorizedCaller
 from ksef_async.auth.login import log_in
-from ksef_async.caller import Caller, FixedToken
-from ksef_async.keys import PublicKeys
-from ksef_async.operations.permissions import GET_ATTACHMENT_CONSENT
+from ksef_async.calling.caller import Caller, FixedToken
+from ksef_async.calling.keys import PublicKeys
+from ksef_async.calling.transport import AiohttpTransport
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.sandbox.grants import GrantKind
 from ksef_async.sandbox.subjects import Subject
-from ksef_async.transport import AiohttpTransport
 
 PERSON = Subject("Pesel", PESEL)
 

@@ -7,9 +7,9 @@ from clients import Traffic, connected
 from parties import ADAM, OFFICE, OTHER, PESEL, client_of, company, done, owner_of, person
 
 from ksef_async import BadRequestError, Context, ContextType, ForbiddenError, FormCode, KsefClient, LoginFailedError
+from ksef_async.api.permissions import AuthorIdentifier, AuthorType
+from ksef_async.api.testdata import CompanyKind, Subunit
 from ksef_async.errors import InvalidFieldError
-from ksef_async.models.permission_queries import AuthorIdentifier, AuthorType
-from ksef_async.models.testdata import CompanyKind, Subunit
 from ksef_async.sandbox import Sandbox
 from ksef_async.sandbox.subjects import Subject
 

@@ -15,10 +15,10 @@ from ksef_async import (
     LoginFailedError,
     WaitTimeoutError,
 )
+from ksef_async.api.permission_grants import Permission
+from ksef_async.api.tokens import TokenFilter, TokenStatus
+from ksef_async.calling.polling import Cadence
 from ksef_async.errors import InvalidFieldError, OperationFailedError
-from ksef_async.models.permissions import Permission
-from ksef_async.models.tokens import TokenFilter, TokenStatus
-from ksef_async.polling import Cadence
 from ksef_async.sandbox import Fault, Sandbox, Timings
 
 

@@ -13,7 +13,7 @@ from parties import ADAM
 from virtual_time import VirtualTimeLoop, mind_threads
 
 from ksef_async import Pacer
-from ksef_async.models.events import Event, RequestPaced
+from ksef_async.calling.events import Event, RequestPaced
 from ksef_async.protocol.retry import RetryPolicy
 from ksef_async.sandbox import Clock, Sandbox, Timings
 

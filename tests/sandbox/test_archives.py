@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from packages import craft, tarred, zipped
 
+from ksef_async.api.packages import CompressionType
 from ksef_async.crypto.envelope import SessionCipher
 from ksef_async.errors import CryptoError
-from ksef_async.models.packages import CompressionType
 from ksef_async.packing import Package
 from ksef_async.sandbox import archives
 from ksef_async.sandbox.archives import (

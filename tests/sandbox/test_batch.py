@@ -15,7 +15,7 @@ from packages import tarred, zipped
 from sandbox.wire import FA3, START, Answer, Tokens, Wire, connected, encrypt, sha256
 
 from ksef_async.sandbox import Fault, Timings
-from ksef_async.sandbox.batch import BatchSession
+from ksef_async.sandbox.sessions import BatchSession
 
 BLOB = {"x-ms-blob-type": "BlockBlob"}
 UNKNOWN = "20250625-SB-2C3E6C8000-B675CF5D68-07"

@@ -4,7 +4,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ksef_async.sandbox.documents import Documents
+from ksef_async.sandbox.document_file import Documents
 
 
 def test_documents_of_many_threads_are_read_back(tmp_path: Path) -> None:

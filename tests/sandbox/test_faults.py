@@ -21,11 +21,11 @@ from ksef_async import (
     TransportError,
     UnauthorizedError,
 )
-from ksef_async.models.invoices import DateRange, DateType, InvoiceFilters, InvoiceSubject
-from ksef_async.operations.limits import GET_RATE_LIMITS
-from ksef_async.operations.sessions import OPEN_ONLINE_SESSION
+from ksef_async.api.invoices import DateRange, DateType, InvoiceFilters, InvoiceSubject
+from ksef_async.api.limits import GET_RATE_LIMITS
+from ksef_async.api.sessions import OPEN_ONLINE_SESSION
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
-from ksef_async.sandbox.inbox.presets import PRESETS
+from ksef_async.sandbox.inbox.state import PRESETS
 
 
 @pytest.fixture

@@ -18,11 +18,10 @@ from clients import ONCE, connected
 from readable import office_invoice
 
 from ksef_async import FormCode, InvoiceRejectedError, KsefClient, ServerError
-from ksef_async.operations.limits import GET_RATE_LIMITS
+from ksef_async.api.limits import GET_RATE_LIMITS
 from ksef_async.packing import pack
 from ksef_async.sandbox import Sandbox, sample_invoice
-from ksef_async.sandbox.inbox.reading import amount, read_invoice
-from ksef_async.sandbox.inbox.reading_ubl import read_ubl
+from ksef_async.sandbox.inbox.reading import amount, read_invoice, read_ubl
 
 SAMPLES = Path(__file__).parents[2].parent / "shared/ksef/samples/fa3"
 DAY = date(2026, 3, 2)

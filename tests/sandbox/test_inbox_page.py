@@ -12,7 +12,7 @@ import pytest
 from readable import office_invoice
 
 from ksef_async import FormCode, InvoiceRejectedError, KsefClient, SessionFilter, SessionType
-from ksef_async.operations.limits import GET_RATE_LIMITS
+from ksef_async.api.limits import GET_RATE_LIMITS
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ksef_async.models.common import Context, ContextType
-from ksef_async.models.sessions import FormCode, InvoiceStatusCode
+from ksef_async.api.common import Context, ContextType
+from ksef_async.api.sessions import FormCode, InvoiceStatusCode
 from ksef_async.sandbox import sample_invoice
-from ksef_async.sandbox.granted import Granted
+from ksef_async.sandbox.grants import Granted
 from ksef_async.sandbox.intake import Document, Rejected, examine
 
 NIP = "5265877635"

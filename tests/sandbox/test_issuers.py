@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ksef_async.models.common import Context, ContextType
-from ksef_async.models.permission_rows import EntityRole
-from ksef_async.models.sessions import FormCode
+from ksef_async.api.common import Context, ContextType
+from ksef_async.api.permissions import EntityRole
+from ksef_async.api.sessions import FormCode
 from ksef_async.protocol.xml import parse_xml
-from ksef_async.sandbox.issuers import NO_RELATIONS, Relations, may_issue
+from ksef_async.sandbox.intake import NO_RELATIONS, Relations, may_issue
 
 SELLER, ISSUER, OTHER = "7762811692", "3568707925", "5265877635"
 NIP = Context(ContextType.NIP, ISSUER)

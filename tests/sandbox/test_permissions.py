@@ -10,8 +10,8 @@ from parties import FINGERPRINT, OFFICE, OTHER, PESEL, token_of
 from sandbox.wire import Answer, Tokens, Wire
 
 from ksef_async import Context, ContextType
-from ksef_async.operations.table import OPERATIONS
-from ksef_async.protocol.ksef_number import has_valid_internal_id
+from ksef_async.api.table import OPERATIONS
+from ksef_async.protocol.numbers import has_valid_internal_id
 from ksef_async.protocol.wire import camel
 from ksef_async.sandbox.subjects import Subject
 

@@ -13,7 +13,7 @@ from sandbox.signed_login import log_in, refusal, signer
 from sandbox.wire import SECOND_BY_SECOND, START, OpenedSession, Tokens, Wire, connected
 
 from ksef_async import Context, ContextType
-from ksef_async.protocol.ksef_number import KsefNumber, is_reference_number
+from ksef_async.protocol.numbers import KsefNumber, is_reference_number
 from ksef_async.sandbox import Clock, sample_invoice
 from ksef_async.sandbox.subjects import Subject
 from ksef_async.sandbox.world import new_reference_number

@@ -35,9 +35,9 @@ from sandbox.signed_login import (
 from sandbox.wire import START, Tokens, Wire, connected
 from signing import C14N, C14N_11, DIGESTS, ECDSA_METHODS, EXCLUSIVE, RSA_METHODS
 
+from ksef_async.api.common import Context, ContextType
 from ksef_async.crypto.certificates import Certificate
 from ksef_async.crypto.issuing import self_signed, self_signed_person, self_signed_seal
-from ksef_async.models.common import Context, ContextType
 
 PESEL = "44051401458"
 

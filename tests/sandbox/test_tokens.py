@@ -10,8 +10,8 @@ from sandbox.signed_login import DATES, EC_KEY, log_in, outcome, signer
 from sandbox.test_permissions import change, for_person, rows
 from sandbox.wire import Answer, Tokens, Wire
 
+from ksef_async.api.common import Context, ContextType
 from ksef_async.crypto.issuing import self_signed_person
-from ksef_async.models.common import Context, ContextType
 from ksef_async.sandbox.grants import GrantKind
 from ksef_async.sandbox.world import StoredToken, Subject
 

@@ -27,18 +27,18 @@ from hypothesis import strategies as st
 from packages import zipped
 from sandbox.wire import Answer, Wire, connected
 
+from ksef_async.api.common import Context, ContextType, OpenStrEnum
+from ksef_async.api.limits import SessionLimits
+from ksef_async.api.operation import Bearer, Operation
+from ksef_async.api.packages import CompressionType
+from ksef_async.api.sessions import FormCode
+from ksef_async.api.table import OPERATIONS
 from ksef_async.crypto.envelope import SessionCipher
-from ksef_async.models.common import Context, ContextType, OpenStrEnum
-from ksef_async.models.limits import SessionLimits
-from ksef_async.models.packages import CompressionType
-from ksef_async.models.sessions import FormCode
-from ksef_async.operations import Bearer, Operation
-from ksef_async.operations.table import OPERATIONS
 from ksef_async.protocol.wire import Unread, WireError, camel
 from ksef_async.sandbox import sample_invoice
 from ksef_async.sandbox.archives import ArchiveError, DecryptedParts, EmptyArchiveError, TooManyEntriesError, unpack
 from ksef_async.sandbox.intake import Rejected, examine
-from ksef_async.sandbox.words import problems_in_words
+from ksef_async.sandbox.validation import problems_in_words
 
 #: Each operation asks one of so many wrong bodies, values and texts, the next operation the one after it.
 SHARES = 1 if os.environ.get("WORDS") == "all" else 9

@@ -30,17 +30,17 @@ from ksef_async import (
     SessionType,
     UploadExpiredError,
 )
-from ksef_async.models.batch import PartUploadRequest
-from ksef_async.models.packages import CompressionType, PackageProgress, PackageStage
+from ksef_async.api.batch import PartUploadRequest
+from ksef_async.api.packages import CompressionType, PackageProgress, PackageStage
+from ksef_async.calling.transport import AiohttpTransport
 from ksef_async.packing import Package, pack
 from ksef_async.protocol.error_codes import ErrorCode
 from ksef_async.protocol.messages import FileBody, RawRequest, RawResponse
 from ksef_async.sandbox import Fault, Sandbox
-from ksef_async.sandbox.batch import BatchSession as SandboxSession
 from ksef_async.sandbox.faults import UPLOAD_PART
+from ksef_async.sandbox.sessions import BatchSession as SandboxSession
 from ksef_async.sessions.batch import BatchSession
 from ksef_async.sessions.manager import UPLOAD_CONCURRENCY
-from ksef_async.transport import AiohttpTransport
 
 KEY = Fernet.generate_key()
 COMPRESSIONS = pytest.mark.parametrize("compression", [CompressionType.ZIP, CompressionType.TAR_GZ])

@@ -28,14 +28,14 @@ from ksef_async import (
     UploadExpiredError,
     WaitTimeoutError,
 )
-from ksef_async.models.packages import CompressionType
-from ksef_async.operations.batch import CLOSE_BATCH_SESSION
-from ksef_async.operations.operation import LARGEST_JSON
+from ksef_async.api.batch import CLOSE_BATCH_SESSION
+from ksef_async.api.operation import LARGEST_JSON
+from ksef_async.api.packages import CompressionType
 from ksef_async.packing import Package, pack
 from ksef_async.protocol.ends import SEND_AGAIN_LIMIT
 from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
-from ksef_async.sandbox.batch import BatchSession as SandboxSession
 from ksef_async.sandbox.faults import UPLOAD_PART
+from ksef_async.sandbox.sessions import BatchSession as SandboxSession
 from ksef_async.sessions.batch import BatchSession
 
 

@@ -13,8 +13,8 @@ import pytest
 from cryptography.fernet import Fernet
 
 from ksef_async.sandbox import Fault, Sandbox, Timings
-from ksef_async.sandbox.batch import BatchSession
 from ksef_async.sandbox.faults import UPLOAD_PART
+from ksef_async.sandbox.sessions import BatchSession
 
 CHILD = Path(__file__).with_name("packing_process.py")
 INVOICES = 300

@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet
 from packages import packed
 
 from ksef_async import CryptoError, FormCode, KsefClient, LocalProtocolError, UploadExpiredError
-from ksef_async.models.batch import PartUploadRequest
+from ksef_async.api.batch import PartUploadRequest
 from ksef_async.packing import Package
 from ksef_async.sandbox import Fault, Sandbox
 from ksef_async.sandbox.faults import UPLOAD_PART

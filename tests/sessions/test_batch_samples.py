@@ -13,7 +13,7 @@ import pytest
 from clients import connected
 
 from ksef_async import AcceptedInvoice, FormCode, InvoiceRejectedError
-from ksef_async.models.packages import CompressionType
+from ksef_async.api.packages import CompressionType
 from ksef_async.packing import pack
 from ksef_async.protocol.xml import parse_xml
 from ksef_async.sandbox import Sandbox, sample_invoice

@@ -29,8 +29,8 @@ from ksef_async import (
     UnauthorizedError,
 )
 from ksef_async.auth.access import AccessTokens, AuthorizedCaller
-from ksef_async.caller import Caller
-from ksef_async.keys import PublicKeys
+from ksef_async.calling.caller import Caller
+from ksef_async.calling.keys import PublicKeys
 from ksef_async.protocol.messages import RawRequest, RawResponse
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.protocol.retry import RetryPolicy

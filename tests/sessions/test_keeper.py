@@ -11,14 +11,7 @@ import pytest
 from clients import Traffic, connected
 from virtual_time import VirtualTimeLoop, mind_threads
 
-from ksef_async import (
-    BadRequestError,
-    FormCode,
-    InvoicingMode,
-    KsefClient,
-    LocalProtocolError,
-    StatusCode,
-)
+from ksef_async import BadRequestError, FormCode, InvoicingMode, KsefClient, LocalProtocolError, StatusCode
 from ksef_async.sandbox import Clock, Fault, Sandbox, sample_invoice
 
 

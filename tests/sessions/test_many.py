@@ -21,7 +21,7 @@ from ksef_async import (
     SentInvoice,
     WaitTimeoutError,
 )
-from ksef_async.models.sessions import SessionInvoicePage
+from ksef_async.api.sessions import SessionInvoicePage
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.sessions.ledger import Ledger
 

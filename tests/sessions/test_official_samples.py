@@ -18,8 +18,8 @@ from ksef_async import (
     LocalProtocolError,
     StatusCode,
 )
+from ksef_async.api.sessions import SEND_INVOICE
 from ksef_async.crypto.envelope import SessionCipher
-from ksef_async.operations.sessions import SEND_INVOICE
 from ksef_async.protocol.xml import parse_xml
 from ksef_async.sandbox import Sandbox, sample_invoice
 from ksef_async.sessions.delivery import seal

@@ -24,7 +24,7 @@ from ksef_async import (
     ServerError,
     StatusCode,
 )
-from ksef_async.models.events import Event, RequestSent
+from ksef_async.calling.events import Event, RequestSent
 from ksef_async.protocol.ends import SEND_AGAIN_LIMIT
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.sessions.keeper import SessionKeeper

@@ -13,8 +13,8 @@ from clients import connected
 from virtual_time import VirtualTimeLoop
 
 from ksef_async import Cadence, FormCode, KsefClient, ServerError, StatusCode, Transition, WaitTimeoutError
-from ksef_async.models.common import StatusInfo
-from ksef_async.models.sessions import SessionStatus
+from ksef_async.api.common import StatusInfo
+from ksef_async.api.sessions import SessionStatus
 from ksef_async.sandbox import Sandbox, sample_invoice
 from ksef_async.sessions.transitions import SessionHistory, Transitions
 

@@ -6,15 +6,7 @@ import orjson
 import pytest
 from clients import connected
 
-from ksef_async import (
-    BadRequestError,
-    Context,
-    ContextType,
-    ForbiddenError,
-    FormCode,
-    KsefClient,
-    RemoteProtocolError,
-)
+from ksef_async import BadRequestError, Context, ContextType, ForbiddenError, FormCode, KsefClient, RemoteProtocolError
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.sandbox.faults import DOWNLOAD_UPO
 from ksef_async.sessions.upo import parse_upo, verify_upo

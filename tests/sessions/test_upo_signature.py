@@ -10,7 +10,7 @@ from certificates import pem
 from signing import ds, xades
 
 from ksef_async import FormCode, KsefClient, RemoteProtocolError, UPODocument, upo_signer
-from ksef_async.operations.sessions import GET_INVOICE_UPO
+from ksef_async.api.sessions import GET_INVOICE_UPO
 from ksef_async.sandbox import Sandbox, sample_invoice
 from ksef_async.sessions.upo import verify_upo
 

@@ -15,7 +15,7 @@ import pytest
 from clients import QUICK, connected
 from virtual_time import VirtualTimeLoop, mind_the_database, mind_threads
 
-from ksef_async.models.events import Event, RequestSent
+from ksef_async.calling.events import Event, RequestSent
 from ksef_async.protocol.ends import SESSION_ENDS, AfterSession
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Clock, Fault, Sandbox, sample_invoice

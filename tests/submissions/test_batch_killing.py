@@ -21,8 +21,8 @@ from sqlalchemy.engine import URL
 
 from ksef_async.packing import pack
 from ksef_async.sandbox import Fault, Sandbox, Timings, sample_invoice
-from ksef_async.sandbox.batch import BatchSession
 from ksef_async.sandbox.faults import UPLOAD_PART
+from ksef_async.sandbox.sessions import BatchSession
 from ksef_async.sessions.manager import UPLOAD_CONCURRENCY
 from ksef_async.submissions import Submissions, SubmissionState
 from ksef_async.submissions.schema import SESSIONS

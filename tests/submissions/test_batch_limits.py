@@ -11,7 +11,7 @@ import pytest
 from clients import QUICK, connected
 from virtual_time import VirtualTimeLoop, mind_the_database
 
-from ksef_async.models.common import Context, ContextType
+from ksef_async.api.common import Context, ContextType
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.submissions import Settings, Submissions, SubmissionState

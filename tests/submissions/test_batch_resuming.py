@@ -18,8 +18,8 @@ from sqlalchemy.engine import URL
 from ksef_async import KsefClient
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Fault, Sandbox
-from ksef_async.sandbox.batch import BatchSession
 from ksef_async.sandbox.faults import UPLOAD_PART
+from ksef_async.sandbox.sessions import BatchSession
 from ksef_async.submissions import Settings, Submissions
 
 from .conftest import QUICK_SETTINGS, deliver, run_until

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import event
 
-from ksef_async.models.sessions import FormCode
+from ksef_async.api.sessions import FormCode
 from ksef_async.sandbox import sample_invoice
 from ksef_async.submissions import Submissions
 from ksef_async.submissions.context_journal import ContextJournal

@@ -18,7 +18,7 @@ from clients import Traffic
 from virtual_time import VirtualTimeLoop, mind_the_database, mind_threads
 
 from ksef_async import KsefClient, KsefToken
-from ksef_async.protocol.ksef_number import has_valid_check_digit
+from ksef_async.protocol.numbers import has_valid_check_digit
 from ksef_async.protocol.pacing import AddressBudget, Pacer
 from ksef_async.sandbox import Clock, Sandbox, sample_invoice
 from ksef_async.submissions import Settings, Submissions, SubmissionState

@@ -10,8 +10,8 @@ import pytest
 from clients import ONCE, connected
 
 from ksef_async import KsefClient
-from ksef_async.models.events import Event, RequestSent
-from ksef_async.models.sessions import StatusCode
+from ksef_async.api.sessions import StatusCode
+from ksef_async.calling.events import Event, RequestSent
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.submissions import Submissions, SubmissionState
 

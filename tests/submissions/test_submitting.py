@@ -16,12 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from ksef_async import CryptoError, FormCode, KsefClient, LocalProtocolError
 from ksef_async.sandbox import Sandbox, sample_invoice
-from ksef_async.submissions import (
-    IdentityTakenError,
-    Submissions,
-    SubmissionState,
-    UnknownSubmissionError,
-)
+from ksef_async.submissions import IdentityTakenError, Submissions, SubmissionState, UnknownSubmissionError
 
 from .conftest import QUICK_SETTINGS
 

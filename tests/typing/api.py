@@ -62,19 +62,17 @@ from ksef_async import (
     UPOEntry,
     pack,
 )
+from ksef_async.api.auth import GET_CHALLENGE, AuthSession, Challenge
+from ksef_async.api.certificates import CertificateRow, Enrollment
+from ksef_async.api.collective_identifiers import CollectiveIdentifierInvoice, InvoiceToGroup
+from ksef_async.api.invoices import ExportStatus, InvoiceMetadataPage
+from ksef_async.api.limits import SubjectLimits
+from ksef_async.api.peppol import PeppolProvider
+from ksef_async.api.permission_grants import AttachmentConsent, OperationStatus
+from ksef_async.api.permissions import EntityPermissionRow, PersonPermissionRow
+from ksef_async.api.sessions import CLOSE_ONLINE_SESSION, GET_INVOICE_UPO
+from ksef_async.api.tokens import IssuedToken
 from ksef_async.crypto.issuing import new_private_key
-from ksef_async.models.auth import Challenge
-from ksef_async.models.auth_sessions import AuthSession
-from ksef_async.models.certificates import CertificateRow, Enrollment
-from ksef_async.models.collective_identifiers import CollectiveIdentifierInvoice, InvoiceToGroup
-from ksef_async.models.invoices import ExportStatus, InvoiceMetadataPage
-from ksef_async.models.limits import SubjectLimits
-from ksef_async.models.peppol import PeppolProvider
-from ksef_async.models.permission_rows import EntityPermissionRow, PersonPermissionRow
-from ksef_async.models.permissions import AttachmentConsent, OperationStatus
-from ksef_async.models.tokens import IssuedToken
-from ksef_async.operations.auth import GET_CHALLENGE
-from ksef_async.operations.sessions import CLOSE_ONLINE_SESSION, GET_INVOICE_UPO
 from ksef_async.resources.tokens import GeneratedToken
 from ksef_async.sandbox import Sandbox
 from ksef_async.submissions import Submission, Submissions

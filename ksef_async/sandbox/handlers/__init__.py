@@ -5,7 +5,6 @@ from __future__ import annotations
 from ..router import Handler
 from . import (
     auth,
-    auth_sessions,
     batch,
     certificates,
     collective_identifiers,
@@ -14,12 +13,9 @@ from . import (
     peppol,
     permission_queries,
     permissions,
-    session_invoices,
     sessions,
-    signature_login,
     testdata,
     tokens,
-    upo,
 )
 
 __all__ = ["HANDLERS"]
@@ -28,12 +24,8 @@ HANDLERS: dict[str, Handler] = {
     name: getattr(module, name)
     for module in (
         auth,
-        signature_login,
-        auth_sessions,
         sessions,
         batch,
-        session_invoices,
-        upo,
         invoices,
         collective_identifiers,
         certificates,

@@ -5,17 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
+from ...api.batch import BatchFile, OpenBatchSessionRequest, OpenBatchSessionResponse, PartUploadRequest
+from ...api.packages import CompressionType
+from ...api.sessions import Feature, StatusCode
 from ...crypto.envelope import encrypted_size
-from ...models.batch import BatchFile, OpenBatchSessionRequest, OpenBatchSessionResponse, PartUploadRequest
-from ...models.packages import CompressionType
-from ...models.sessions import Feature, StatusCode
 from ...protocol.error_codes import ErrorCode
-from ..batch import BatchSession, Part
-from ..lookup import find_session_of
+from ..handling import check_form_code, find_session_of, goes_wrong, unwrap_key
 from ..processing import process
 from ..refusals import InvalidInput, Refusal
 from ..router import Call
-from ..session_keys import check_form_code, goes_wrong, unwrap_key
+from ..sessions import BatchSession, Part
 from ..uploads import part_link
 from ..world import new_reference_number
 

@@ -14,8 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from ...crypto.certificates import SUBJECT_NAMES, PublicKey
-from ...models.certificates import (
+from ...api.certificates import (
     CertificateFilter,
     CertificateLimit,
     CertificateLimits,
@@ -33,13 +32,14 @@ from ...models.certificates import (
     RevokeRequest,
     UpdateCertificateRequest,
 )
-from ...models.common import SubjectIdentifier, SubjectType
+from ...api.common import SubjectIdentifier, SubjectType
+from ...crypto.certificates import SUBJECT_NAMES, PublicKey
 from ...protocol.error_codes import ErrorCode
 from ...protocol.wire import camel
 from .. import authority
 from ..authority import IssuedCertificate, without_ending
-from ..lookup import numbered_page_of
-from ..methods import PEPPOL_SIGNATURE
+from ..handling import numbered_page_of
+from ..logged_in import PEPPOL_SIGNATURE
 from ..refusals import Forbidden, Gone, InvalidInput, Refusal
 from ..router import Call
 from ..world import SignatureProof, new_reference_number

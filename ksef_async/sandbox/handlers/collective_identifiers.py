@@ -9,7 +9,7 @@ from typing import Final
 
 import attrs
 
-from ...models.collective_identifiers import (
+from ...api.collective_identifiers import (
     CollectiveIdentifier,
     CollectiveIdentifierFilter,
     CollectiveIdentifierInvoice,
@@ -22,12 +22,12 @@ from ...models.collective_identifiers import (
     CreateCollectiveIdentifierResponse,
     InvoiceToGroup,
 )
-from ...models.common import Context, ContextType
+from ...api.common import Context, ContextType
 from ...protocol.error_codes import ErrorCode
-from ...protocol.ksef_number import KsefNumber, with_check_digits
-from ..groups import Group
+from ...protocol.numbers import KsefNumber, with_check_digits
+from ..handling import page_of
 from ..intake import Document
-from ..lookup import page_of
+from ..memory import Group
 from ..refusals import InvalidInput, Refusal
 from ..router import Call
 

@@ -9,8 +9,8 @@ from datetime import datetime
 
 import anyio.to_thread
 
-from ...models.bounds import KSEF_NUMBER
-from ...models.invoices import (
+from ...api.common import KSEF_NUMBER, ServerTime
+from ...api.invoices import (
     DateType,
     ExportInvoicesRequest,
     ExportInvoicesResponse,
@@ -22,26 +22,24 @@ from ...models.invoices import (
     PackagePart,
     SortOrder,
 )
-from ...models.packages import CompressionType
-from ...models.times import ServerTime
+from ...api.packages import CompressionType
 from ...protocol.error_codes import ErrorCode
 from ...protocol.lifecycle import ExportStatusCode
 from ..clock import seven_digits
 from ..exports import Export, Part, build_parts
 from ..faults import Fault
-from ..filters import check_query
-from ..matching import ALLOWED_SUBJECTS, is_party
+from ..handling import goes_wrong, unwrap_key
 from ..refusals import Forbidden, Gone, InvalidInput, Refusal
-from ..repository import ArchivedInvoice, upper_end
-from ..router import WIRE, Call, Document
-from ..session_keys import goes_wrong, unwrap_key
+from ..repository import ALLOWED_SUBJECTS, ArchivedInvoice, is_party, upper_end
+from ..router import WIRE, Call, XmlAnswer
 from ..storage import export_part_link
+from ..validation import check_query
 from ..world import new_reference_number
 
 __all__ = ["export_invoices", "get_export_status", "get_invoice", "query_invoice_metadata"]
 
 
-async def get_invoice(call: Call) -> Document:
+async def get_invoice(call: Call) -> XmlAnswer:
     """GET /invoices/ksef/{ksefNumber}; to a stranger an invoice does not exist."""
     number = call.path["ksef_number"]
     if not re.fullmatch(KSEF_NUMBER, number, re.ASCII):
@@ -60,7 +58,7 @@ async def get_invoice(call: Call) -> Document:
         )
         raise Refusal(ErrorCode.INVOICE_NOT_STORED_YET, detail)
     xml = await anyio.to_thread.run_sync(found.stored.read)
-    return Document(xml, b64encode(found.metadata.invoice_hash or b"").decode("ascii"))
+    return XmlAnswer(xml, b64encode(found.metadata.invoice_hash or b"").decode("ascii"))
 
 
 async def query_invoice_metadata(call: Call) -> InvoiceMetadataPage:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...models.peppol import PeppolProviderPage
-from ..lookup import numbered_page_of
+from ...api.peppol import PeppolProviderPage
+from ..handling import numbered_page_of
 from ..router import Call
 
 __all__ = ["list_peppol_providers"]

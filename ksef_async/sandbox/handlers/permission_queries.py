@@ -4,51 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...models.common import ContextType, SubjectIdentifier, SubjectType
-from ...models.permission_queries import (
+from ...api.common import ContextType, SubjectIdentifier, SubjectType
+from ...api.permission_grants import Authorization, InvoicePermission, Permission
+from ...api.permissions import (
+    AdministratorPermission,
     AuthorIdentifier,
     AuthorizationFilter,
+    AuthorizationPage,
+    AuthorizationRow,
     AuthorType,
     Direction,
     EntityPermissionFilter,
-    EuPermission,
-    EuPermissionFilter,
-    HeldPermission,
-    PermissionState,
-    PersonalPermissionFilter,
-    PersonPermissionFilter,
-    Scope,
-    SubordinateRoleFilter,
-    SubunitFilter,
-)
-from ...models.permission_rows import (
-    AdministratorPermission,
-    AuthorizationPage,
-    AuthorizationRow,
     EntityPermissionPage,
     EntityPermissionRow,
     EntityRolePage,
     EntityRoleRow,
+    EuPermission,
+    EuPermissionFilter,
     EuPermissionPage,
     EuPermissionRow,
+    HeldPermission,
+    PermissionState,
+    PersonalPermissionFilter,
     PersonalPermissionPage,
     PersonalPermissionRow,
+    PersonPermissionFilter,
     PersonPermissionPage,
     PersonPermissionRow,
+    Scope,
     SubordinateRole,
+    SubordinateRoleFilter,
     SubordinateRolePage,
     SubordinateRoleRow,
+    SubunitFilter,
     SubunitPermissionPage,
     SubunitPermissionRow,
 )
-from ...models.permissions import Authorization, InvoicePermission, Permission
-from ...models.subjects import EntityIdentifier, EntityType, NipIdentifier, NipType, UnitIdentifier, UnitType
-from ..checks import checked_body
+from ...api.subjects import EntityIdentifier, EntityType, NipIdentifier, NipType, UnitIdentifier, UnitType
 from ..grants import Grant, GrantKind
-from ..lookup import is_callers, numbered_page_of
-from ..registry import Role, nip_of
+from ..handling import checked_body, is_callers, numbered_page_of
 from ..router import Call
-from ..subjects import Subject
+from ..subjects import Role, Subject, nip_of
 
 __all__ = [
     "query_authorizations",

@@ -12,10 +12,8 @@ from typing import Any, Final
 
 import attrs
 
-from ...models.common import Context, ContextType, SubjectIdentifier
-from ...models.permission_queries import EuPermission
-from ...models.permission_rows import EntityDescription, EntityDescriptionType, EntityRole, PersonDescription
-from ...models.permissions import (
+from ...api.common import Context, ContextType, SubjectIdentifier
+from ...api.permission_grants import (
     AttachmentConsent,
     Authorization,
     AuthorizationGrantRequest,
@@ -29,7 +27,8 @@ from ...models.permissions import (
     PersonGrantRequest,
     SubunitGrantRequest,
 )
-from ...models.subjects import (
+from ...api.permissions import EntityDescription, EntityDescriptionType, EntityRole, EuPermission, PersonDescription
+from ...api.subjects import (
     EntityType,
     EuSubjectDetails,
     SubjectDetails,
@@ -39,12 +38,11 @@ from ...models.subjects import (
     UnitType,
 )
 from ...protocol.lifecycle import PermissionOperationCode
-from ..checks import checked_body
 from ..grants import Grant, GrantKind, PermissionOperation
+from ..handling import checked_body
 from ..refusals import Gone, InvalidInput
-from ..registry import nip_of
 from ..router import Call
-from ..subjects import subject_of
+from ..subjects import nip_of, subject_of
 from ..world import new_reference_number
 
 __all__ = [

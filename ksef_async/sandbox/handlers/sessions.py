@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -11,18 +12,19 @@ from typing import Final
 import anyio.to_thread
 import attrs
 
-from ...crypto.envelope import SessionCipher
-from ...errors import CryptoError
-from ...models.common import StatusInfo
-from ...models.sessions import (
+from ...api.common import StatusInfo
+from ...api.sessions import (
     UPO,
     Feature,
     InvoiceStatusCode,
+    InvoiceStatusInfo,
     OpenOnlineSessionRequest,
     OpenOnlineSessionResponse,
     SendInvoiceRequest,
     SendInvoiceResponse,
     SessionFilter,
+    SessionInvoice,
+    SessionInvoicePage,
     SessionPage,
     SessionStatus,
     SessionSummary,
@@ -30,23 +32,45 @@ from ...models.sessions import (
     StatusCode,
     UPOPage,
 )
+from ...crypto.envelope import SessionCipher
+from ...errors import CryptoError
 from ...protocol.error_codes import ErrorCode
-from ...protocol.lifecycle import session_outcome
+from ...protocol.lifecycle import INVOICE_STATES, is_terminal, session_outcome
 from ...protocol.wire import WireError
-from ..checks import checked
-from ..documents import StoredDocument
-from ..filing import file_invoice
+from ..document_file import StoredDocument
+from ..handling import (
+    check_form_code,
+    checked,
+    find_invoice,
+    find_session,
+    find_session_of,
+    goes_wrong,
+    page_of,
+    shows_session,
+    unwrap_key,
+)
 from ..intake import Document, Rejected, examine
-from ..lookup import find_session, find_session_of, page_of, shows_session
-from ..online import OnlineSession
+from ..processing import file_invoice
 from ..refusals import InvalidInput, Refusal
-from ..router import WIRE, Call
-from ..session_keys import check_form_code, goes_wrong, unwrap_key
-from ..storage import session_upo_link, upo_pages
-from ..words import problems_in_words
+from ..router import WIRE, Call, WrittenAnswer, XmlAnswer
+from ..sessions import OnlineSession
+from ..storage import invoice_receipt, invoice_upo_link, session_upo_link, upo_pages
+from ..validation import problems_in_words
 from ..world import Invoice, Session, Verdict, new_reference_number
 
-__all__ = ["close_online_session", "get_session_status", "list_sessions", "open_online_session", "send_invoice"]
+__all__ = [
+    "close_online_session",
+    "get_invoice_upo",
+    "get_invoice_upo_by_ksef_number",
+    "get_session_invoice",
+    "get_session_status",
+    "get_session_upo_page",
+    "list_failed_session_invoices",
+    "list_session_invoices",
+    "list_sessions",
+    "open_online_session",
+    "send_invoice",
+]
 
 #: How long what is stuck on purpose stays in progress.
 _STUCK: Final = timedelta(days=365)
@@ -307,3 +331,105 @@ def _summary(session: Session, now: datetime) -> SessionSummary:
         successful_invoice_count=accepted,
         failed_invoice_count=rejected,
     )
+
+
+async def list_session_invoices(call: Call) -> WrittenAnswer:
+    """GET /sessions/{referenceNumber}/invoices."""
+    session = find_session(call)
+    return await _page(call, session, session.invoices_at(call.now))
+
+
+async def list_failed_session_invoices(call: Call) -> WrittenAnswer:
+    """GET /sessions/{referenceNumber}/invoices/failed."""
+    session = find_session(call)
+    failed = [i for i in session.invoices_at(call.now) if is_terminal(i.code_at(call.now)) and not i.is_accepted]
+    return await _page(call, session, failed)
+
+
+async def get_session_invoice(call: Call) -> SessionInvoice:
+    """GET /sessions/{referenceNumber}/invoices/{invoiceReferenceNumber}."""
+    session = find_session(call)
+    return _row(call, session, find_invoice(call, session))
+
+
+async def _page(call: Call, session: Session, invoices: Sequence[Invoice]) -> WrittenAnswer:
+    rows, token = page_of(invoices, call, call.query["page_size"])
+    # A thousand rows, each with a link to be signed, take a tenth of a second.
+    return await WrittenAnswer.of(
+        lambda: SessionInvoicePage(tuple(_row(call, session, invoice) for invoice in rows), token)
+    )
+
+
+def _row(call: Call, session: Session, invoice: Invoice) -> SessionInvoice:
+    code = invoice.code_at(call.now)
+    accepted = code is InvoiceStatusCode.ACCEPTED
+    final = is_terminal(code)
+    verdict = invoice.verdict
+    archived = call.world.repository.get(verdict.ksef_number or "")
+    stored_at = archived.stored_at if archived else None
+    url, url_end = invoice_upo_link(call.world, session, invoice, call.now) if accepted else (None, None)
+    return SessionInvoice(
+        ordinal_number=invoice.ordinal_number,
+        invoice_number=verdict.invoice_number if final else None,
+        ksef_number=verdict.ksef_number if accepted else None,
+        reference_number=invoice.reference_number,
+        invoice_hash=invoice.invoice_hash,
+        invoice_file_name=invoice.file_name,
+        acquisition_date=invoice.final_at if accepted else None,
+        invoicing_date=invoice.received_at,
+        permanent_storage_date=stored_at if accepted and stored_at and call.now >= stored_at else None,
+        upo_download_url=url,
+        upo_download_url_expiration_date=url_end,
+        invoicing_mode=verdict.mode if accepted else None,
+        status=InvoiceStatusInfo(
+            code,
+            INVOICE_STATES[code].description,
+            invoice.details_at(call.now),
+            verdict.extensions if final else {},
+        ),
+    )
+
+
+async def get_invoice_upo(call: Call) -> XmlAnswer:
+    """GET /sessions/{referenceNumber}/invoices/{invoiceReferenceNumber}/upo."""
+    session = find_session(call)
+    return await _receipt(call, session, find_invoice(call, session))
+
+
+async def get_invoice_upo_by_ksef_number(call: Call) -> XmlAnswer:
+    """GET /sessions/{referenceNumber}/invoices/ksef/{ksefNumber}/upo."""
+    session = find_session(call)
+    number = call.path["ksef_number"]
+    for invoice in session.invoices_at(call.now):
+        if invoice.verdict.ksef_number == number:
+            return await _receipt(call, session, invoice)
+    raise _no_upo(number, session)
+
+
+async def get_session_upo_page(call: Call) -> XmlAnswer:
+    """GET /sessions/{referenceNumber}/upo/{upoReferenceNumber}."""
+    session = find_session(call)
+    wanted = call.path["upo_reference_number"]
+    if session.code_at(call.now) == StatusCode.PROCESSED_OK:
+        for reference_number, page in await upo_pages(session, call.now):
+            if reference_number == wanted:
+                return _document(page)
+    detail = f"UPO o numerze referencyjnym {wanted} dla sesji {session.reference_number} nie zostało znalezione."
+    raise Refusal(ErrorCode.UNKNOWN_UPO, detail)
+
+
+async def _receipt(call: Call, session: Session, invoice: Invoice) -> XmlAnswer:
+    if invoice.code_at(call.now) is not InvoiceStatusCode.ACCEPTED:
+        raise _no_upo(invoice.reference_number, session)
+    return _document(await invoice_receipt(session, invoice))
+
+
+def _document(xml: bytes) -> XmlAnswer:
+    return XmlAnswer(xml, b64encode(hashlib.sha256(xml).digest()).decode("ascii"))
+
+
+def _no_upo(number: str, session: Session) -> Refusal:
+    detail = (
+        f"UPO o numerze KSeF {number} i numerze referencyjnym sesji {session.reference_number} nie zostało znalezione."
+    )
+    return Refusal(ErrorCode.UNKNOWN_UPO, detail)

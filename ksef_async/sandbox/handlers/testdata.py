@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, time
 from typing import Final
 
-from ...models.common import Context, ContextType
-from ...models.permission_rows import EntityRole
-from ...models.testdata import (
+from ...api.common import Context, ContextType
+from ...api.permissions import EntityRole
+from ...api.testdata import (
     CompanyKind,
     ContextBlock,
     CreatePersonRequest,
@@ -20,12 +20,11 @@ from ...models.testdata import (
     RevokeAttachmentsRequest,
 )
 from ...protocol.error_codes import ErrorCode
-from ..checks import checked_body
 from ..grants import Grant, GrantKind
+from ..handling import checked_body
 from ..refusals import InvalidInput, Refusal
-from ..registry import Person, Role
 from ..router import Call
-from ..subjects import Subject, subject_of
+from ..subjects import Person, Role, Subject, subject_of
 
 __all__ = [
     "block_test_context",

@@ -5,24 +5,15 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-from ...models.common import ContextType, SubjectIdentifier, SubjectType
-from ...models.permissions import Permission
-from ...models.tokens import (
-    GenerateTokenRequest,
-    GenerateTokenResponse,
-    IssuedToken,
-    TokenFilter,
-    TokenPage,
-    TokenStatus,
-)
+from ...api.common import ContextType, SubjectIdentifier, SubjectType
+from ...api.permission_grants import Permission
+from ...api.tokens import GenerateTokenRequest, GenerateTokenResponse, IssuedToken, TokenFilter, TokenPage, TokenStatus
 from ...protocol.error_codes import ErrorCode
 from ...protocol.wire import WireError
-from ..admission import status_of_token
-from ..checks import checked
-from ..lookup import is_callers, page_of
+from ..handling import checked, is_callers, page_of
 from ..refusals import Forbidden, InvalidInput, Refusal
-from ..router import WIRE, Call
-from ..words import problems_in_words
+from ..router import WIRE, Call, status_of_token
+from ..validation import problems_in_words
 from ..world import StoredToken, Subject, new_reference_number
 
 __all__ = ["generate_token", "get_token", "list_tokens", "revoke_token"]

@@ -21,16 +21,14 @@ import attrs
 import orjson
 from aiohttp import web
 
-from ...environment import is_loopback
-from ...models.sessions import InvoiceStatusCode
-from ..documents import StoredDocument
+from ...api.environment import is_loopback
+from ...api.sessions import InvoiceStatusCode
+from ..document_file import StoredDocument
 from ..faults import Faults
 from ..upo import invoice_upo
 from ..world import Invoice, Session, World
-from .presets import PRESETS
-from .reading import read_invoice
-from .reading_ubl import read_ubl
-from .state import describe_invoice, describe_session, describe_world
+from .reading import read_invoice, read_ubl
+from .state import PRESETS, describe_invoice, describe_session, describe_world
 
 __all__ = ["add_inbox"]
 

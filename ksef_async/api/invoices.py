@@ -1,0 +1,393 @@
+"""Invoices as KSeF keeps them: what is told of each, what is asked for, and packages of them.
+
+Source: OpenAPI 2.9.0, /invoices/*; pobieranie-faktur/*.md.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from http import HTTPMethod
+from typing import Annotated
+
+import attrs
+
+from .common import (
+    EVERY_ITEM,
+    KSEF_NUMBER,
+    LEFT_OUT,
+    NEVER_LEFT_OUT,
+    Identifier,
+    OpenStrEnum,
+    ServerTime,
+    SignedLink,
+    StatusInfo,
+    text,
+    wire_name,
+)
+from .keys import EncryptionInfo
+from .operation import Operation, RateGroup
+from .packages import CompressionType
+from .sessions import FormCode, InvoicingMode
+
+__all__ = [
+    "EXPORT_INVOICES",
+    "GET_EXPORT_STATUS",
+    "GET_INVOICE",
+    "QUERY_INVOICE_METADATA",
+    "AmountFilter",
+    "AmountType",
+    "AuthorizedSubject",
+    "Buyer",
+    "BuyerIdentifier",
+    "BuyerIdentifierType",
+    "DateRange",
+    "DateType",
+    "ExportInvoicesRequest",
+    "ExportInvoicesResponse",
+    "ExportStatus",
+    "FormType",
+    "InvoiceFilters",
+    "InvoiceMetadata",
+    "InvoiceMetadataPage",
+    "InvoicePackage",
+    "InvoiceSubject",
+    "InvoiceType",
+    "PackagePart",
+    "Seller",
+    "SortOrder",
+    "ThirdSubject",
+    "ThirdSubjectIdentifier",
+    "ThirdSubjectIdentifierType",
+]
+
+_NIP = r"[1-9]((\d[1-9])|([1-9]\d))\d{7}"
+
+
+# --- what is told of an invoice ----------------------------------------------------------------------------
+
+
+class InvoiceType(OpenStrEnum):
+    """What kind of document it is."""
+
+    VAT = "Vat"
+    ADVANCE = "Zal"
+    CORRECTION = "Kor"
+    SETTLEMENT = "Roz"
+    SIMPLIFIED = "Upr"
+    ADVANCE_CORRECTION = "KorZal"
+    SETTLEMENT_CORRECTION = "KorRoz"
+    PEF = "VatPef"
+    PEF_SPECIALIZED = "VatPefSp"
+    PEF_CORRECTION = "KorPef"
+    RR = "VatRr"
+    RR_CORRECTION = "KorVatRr"
+
+
+class BuyerIdentifierType(OpenStrEnum):
+    """What names a buyer."""
+
+    NIP = "Nip"
+    VAT_UE = "VatUe"
+    OTHER = "Other"
+    NONE = "None"
+
+
+class ThirdSubjectIdentifierType(OpenStrEnum):
+    """What names a third party."""
+
+    NIP = "Nip"
+    INTERNAL_ID = "InternalId"
+    VAT_UE = "VatUe"
+    OTHER = "Other"
+    NONE = "None"
+
+
+@attrs.frozen
+class Seller:
+    """Who sells."""
+
+    nip: str
+    name: str | None = None
+
+
+@attrs.frozen
+class BuyerIdentifier:
+    """What a buyer is named by; also a filter."""
+
+    type: BuyerIdentifierType
+    #: At most 50 characters.
+    value: str | None = attrs.field(default=None, validator=text(most=50))
+
+
+@attrs.frozen
+class Buyer:
+    """Who buys."""
+
+    identifier: BuyerIdentifier | None = None
+    name: str | None = None
+
+
+@attrs.frozen
+class ThirdSubjectIdentifier:
+    """What a third party is named by."""
+
+    type: ThirdSubjectIdentifierType
+    value: str | None = None
+
+
+@attrs.frozen
+class ThirdSubject:
+    """A third party: a factor, recipient, payer, ..."""
+
+    identifier: ThirdSubjectIdentifier | None = None
+    name: str | None = None
+    #: 0 other, 1 factor, 2 recipient, 3 original subject, 4 further buyer, 5 issuer, 6 payer, 7 and 8 local
+    #: government, 9 and 10 VAT group, 11 employee.
+    role: int | None = attrs.field(default=None, kw_only=True)
+
+
+@attrs.frozen
+class AuthorizedSubject:
+    """Who acts by authority: 1 enforcement body, 2 bailiff, 3 tax representative."""
+
+    nip: str
+    name: str | None = None
+    role: int | None = attrs.field(default=None, kw_only=True)
+
+
+@attrs.frozen(kw_only=True)
+class InvoiceMetadata:
+    """What KSeF tells of an invoice without its document; None stands for what it does not tell."""
+
+    ksef_number: Identifier
+    #: The seller's number (P_2).
+    invoice_number: str | None = None
+    #: Date of issue (P_1).
+    issue_date: date | None = None
+    #: When KSeF took it in for processing.
+    invoicing_date: ServerTime | None = None
+    #: When it got its KSeF number.
+    acquisition_date: datetime | None = None
+    #: When it was stored for good; what incremental fetching goes by.
+    permanent_storage_date: ServerTime | None = None
+    seller: Seller | None = None
+    buyer: Buyer | None = None
+    net_amount: Decimal | None = None
+    gross_amount: Decimal | None = None
+    vat_amount: Decimal | None = None
+    #: ISO 4217.
+    currency: str | None = None
+    invoicing_mode: InvoicingMode | None = None
+    invoice_type: InvoiceType | None = None
+    #: None for a form that this version does not know, too.
+    form_code: FormCode | None = None
+    is_self_invoicing: bool | None = None
+    has_attachment: bool | None = None
+    #: SHA-256 of the document (32 bytes).
+    invoice_hash: bytes | None = None
+    #: SHA-256 of the invoice that this one corrects technically (32 bytes).
+    hash_of_corrected_invoice: bytes | None = None
+    third_subjects: tuple[ThirdSubject, ...] = ()
+    authorized_subject: AuthorizedSubject | None = None
+
+
+# --- what is asked for -------------------------------------------------------------------------------------
+
+
+class InvoiceSubject(OpenStrEnum):
+    """As what the context looks: only invoices in which it plays this part are found."""
+
+    SELLER = "Subject1"
+    BUYER = "Subject2"
+    THIRD_SUBJECT = "Subject3"
+    AUTHORIZED = "SubjectAuthorized"
+
+
+class DateType(OpenStrEnum):
+    """Which date a range is of; lists are sorted by it."""
+
+    ISSUE = "Issue"
+    INVOICING = "Invoicing"
+    PERMANENT_STORAGE = "PermanentStorage"
+
+
+class AmountType(OpenStrEnum):
+    """Which amount."""
+
+    GROSS = "Brutto"
+    NET = "Netto"
+    VAT = "Vat"
+
+
+class FormType(OpenStrEnum):
+    """Which family of document forms."""
+
+    FA = "FA"
+    PEF = "PEF"
+    FA_RR = "FA_RR"
+
+
+class SortOrder(OpenStrEnum):
+    """Which date comes first."""
+
+    ASCENDING = "Asc"
+    DESCENDING = "Desc"
+
+
+@attrs.frozen
+class DateRange:
+    """From when to when, both ends included; at most 100 days."""
+
+    date_type: DateType
+    #: Aware.
+    from_date: datetime = attrs.field(metadata=wire_name("from"))
+    #: Aware; now by default.
+    to_date: datetime | None = attrs.field(default=None, metadata=wire_name("to"))
+    #: Only up to the high-water mark, below which nothing will be added any more; for permanent storage only.
+    restrict_to_permanent_storage_hwm_date: bool | None = attrs.field(default=None, kw_only=True)
+
+
+@attrs.frozen
+class AmountFilter:
+    """From how much to how much, both ends included."""
+
+    type: AmountType
+    from_amount: Decimal | None = attrs.field(default=None, metadata=wire_name("from"))
+    to_amount: Decimal | None = attrs.field(default=None, metadata=wire_name("to"))
+
+
+@attrs.frozen(kw_only=True)
+class InvoiceFilters:
+    """Which invoices to find."""
+
+    subject_type: InvoiceSubject
+    date_range: DateRange
+    ksef_number: str | None = attrs.field(default=None, validator=text(35, 36, KSEF_NUMBER))
+    #: The seller's number, exactly.
+    invoice_number: str | None = attrs.field(default=None, validator=text(most=256))
+    amount: AmountFilter | None = None
+    seller_nip: str | None = attrs.field(default=None, validator=text(10, 10, _NIP))
+    buyer_identifier: BuyerIdentifier | None = None
+    #: ISO 4217; any of them.
+    currency_codes: tuple[str, ...] = ()
+    invoicing_mode: InvoicingMode | None = None
+    is_self_invoicing: bool | None = None
+    form_type: FormType | None = None
+    #: Any of them.
+    invoice_types: tuple[InvoiceType, ...] = ()
+    has_attachment: bool | None = None
+
+
+@attrs.frozen(kw_only=True)
+class InvoiceMetadataPage:
+    """One page of what was found."""
+
+    #: Whether more follow.
+    has_more: bool
+    #: Whether the query has reached 10,000 rows: the rest is found with a narrower range.
+    is_truncated: bool
+    #: Up to there what was found is final and complete; for permanent storage only.
+    permanent_storage_hwm_date: ServerTime | None = None
+    invoices: tuple[InvoiceMetadata, ...]
+    #: How many rows could not be read.
+    left_out: int = attrs.field(default=0, metadata=LEFT_OUT)
+
+
+# --- packages ----------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class ExportInvoicesRequest:
+    """Asks for a package."""
+
+    encryption: EncryptionInfo
+    #: Leave the documents out.
+    only_metadata: bool = False
+    filters: InvoiceFilters
+    compression_type: CompressionType | None = None
+
+
+@attrs.frozen
+class ExportInvoicesResponse:
+    """KSeF has begun to make a package."""
+
+    reference_number: Identifier
+
+
+@attrs.frozen(kw_only=True)
+class PackagePart:
+    """Where one part of a package can be fetched, and what it must be."""
+
+    #: From 1.
+    ordinal_number: int
+    part_name: str | None = None
+    method: str | None = None
+    #: A signed link, good for about an hour: whoever has it can fetch the part, so it is kept out of ``repr``.
+    url: SignedLink = attrs.field(repr=False)
+    #: Bytes of the part once decrypted, and their SHA-256 (32 bytes).
+    part_size: int
+    part_hash: bytes
+    #: Bytes of the part as it is fetched, and their SHA-256 (32 bytes).
+    encrypted_part_size: int
+    encrypted_part_hash: bytes
+    #: Until when the link works.
+    expiration_date: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class InvoicePackage:
+    """A package that can be fetched."""
+
+    invoice_count: int | None = None
+    #: Bytes of the whole archive.
+    size: int | None = None
+    parts: Annotated[tuple[PackagePart, ...], EVERY_ITEM]
+    #: Whether there is more than fits: 10,000 invoices, or 1 GB.
+    is_truncated: bool
+    #: Of the last invoice in it; only when truncated, and only the date that was asked by.
+    last_issue_date: date | None = None
+    last_invoicing_date: ServerTime | None = None
+    last_permanent_storage_date: ServerTime | None = None
+    #: Up to there what was found is final and complete; for permanent storage only.
+    permanent_storage_hwm_date: ServerTime | None = None
+    #: None before version 2.8 of the API: the archive's first bytes tell.
+    compression_type: CompressionType | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ExportStatus:
+    """How far an export is."""
+
+    status: StatusInfo
+    completed_date: datetime | None = None
+    #: Until when the package is there: seven days.
+    package_expiration_date: datetime | None = None
+    #: None at 200, too, when nothing was found.
+    package: InvoicePackage | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)
+
+
+GET, POST = HTTPMethod.GET, HTTPMethod.POST
+
+_READERS = ("InvoiceRead",)
+
+GET_INVOICE: Operation[None, bytes] = Operation(
+    name="get_invoice", method=GET, path="/invoices/ksef/{ksef_number}", success=200, response=bytes,
+    permissions=_READERS, rate_group=RateGroup.INVOICE_DOWNLOAD, repeat_safe=True,
+)  # fmt: skip
+QUERY_INVOICE_METADATA: Operation[InvoiceFilters, InvoiceMetadataPage] = Operation(
+    name="query_invoice_metadata", method=POST, path="/invoices/query/metadata", success=200,
+    request=InvoiceFilters, response=InvoiceMetadataPage,
+    query=("sort_order", "page_offset", "page_size"), largest_page=250,
+    permissions=_READERS, rate_group=RateGroup.INVOICE_METADATA, repeat_safe=True,
+)  # fmt: skip
+# An export that nobody fetches does no harm: after a lost answer another one is begun.
+EXPORT_INVOICES: Operation[ExportInvoicesRequest, ExportInvoicesResponse] = Operation(
+    name="export_invoices", method=POST, path="/invoices/exports", success=201,
+    request=ExportInvoicesRequest, response=ExportInvoicesResponse,
+    permissions=_READERS, rate_group=RateGroup.INVOICE_EXPORT, repeat_safe=True,
+)  # fmt: skip
+GET_EXPORT_STATUS: Operation[None, ExportStatus] = Operation(
+    name="get_export_status", method=GET, path="/invoices/exports/{reference_number}", success=200,
+    response=ExportStatus, permissions=_READERS, rate_group=RateGroup.INVOICE_EXPORT_STATUS, repeat_safe=True,
+)  # fmt: skip

@@ -1,0 +1,248 @@
+"""What KSeF grants: rates of calls, and limits of a session and of a subject. Source: limity*.md."""
+
+from __future__ import annotations
+
+from http import HTTPMethod
+from typing import Annotated, Final, TypeAlias
+
+import attrs
+
+from .common import Rule, SubjectType, wire_name
+from .operation import Operation, RateGroup
+
+__all__ = [
+    "GET_CONTEXT_LIMITS",
+    "GET_RATE_LIMITS",
+    "GET_SUBJECT_LIMITS",
+    "OVERRIDE_CONTEXT_LIMITS",
+    "OVERRIDE_RATE_LIMITS",
+    "OVERRIDE_SUBJECT_LIMITS",
+    "PRODUCTION_LIMITS",
+    "RESTORE_CONTEXT_LIMITS",
+    "RESTORE_RATE_LIMITS",
+    "RESTORE_SUBJECT_LIMITS",
+    "UNLIMITED",
+    "USE_PRODUCTION_RATE_LIMITS",
+    "Calls",
+    "CertificateQuota",
+    "CollectiveIdentifierLimits",
+    "ContextLimits",
+    "EnrollmentQuota",
+    "Limit",
+    "RateLimit",
+    "RateLimits",
+    "RateLimitsOverride",
+    "SessionLimits",
+    "SetRateLimitsRequest",
+    "SubjectLimits",
+    "SubjectLimitsOverride",
+    "usable",
+]
+
+#: In place of a number: any number of calls.
+UNLIMITED: Final = -1
+#: More is no limit that anybody means.
+_MOST: Final = 2**31 - 1
+
+
+def _is_usable(calls: int) -> bool:
+    return calls == UNLIMITED or 1 <= calls <= _MOST
+
+
+#: How many calls fit into a window.
+Calls: TypeAlias = Annotated[int, Rule("a number of calls, or -1 for any number", _is_usable)]
+
+
+@attrs.frozen
+class RateLimit:
+    """How many calls fit in each window, which ends now and is not aligned to the clock; -1 for any number."""
+
+    per_second: Calls
+    per_minute: Calls
+    per_hour: Calls
+
+    @property
+    def is_usable(self) -> bool:
+        """False for numbers that can be no limit: 0, or negative ones besides -1."""
+        return all(_is_usable(calls) for calls in (self.per_second, self.per_minute, self.per_hour))
+
+
+def _granted(per_second: int, per_minute: int, per_hour: int, name: str | None = None) -> RateLimit:
+    """Return a field for a group that production grants so many calls."""
+    metadata = {"assumed": "missing, so what production grants is assumed", **(wire_name(name) if name else {})}
+    field: RateLimit = attrs.field(default=RateLimit(per_second, per_minute, per_hour), metadata=metadata)
+    return field
+
+
+@attrs.frozen(kw_only=True)
+class RateLimits:
+    """What a context is granted from one address, by groups of operations; by default what production grants."""
+
+    online_session: RateLimit = _granted(10, 30, 120)
+    online_session_close: RateLimit = _granted(20, 60, 240)
+    batch_session: RateLimit = _granted(10, 20, 60)
+    batch_session_close: RateLimit = _granted(20, 40, 120)
+    invoice_send: RateLimit = _granted(10, 30, 180)
+    invoice_status: RateLimit = _granted(30, 120, 1200)
+    session_list: RateLimit = _granted(5, 10, 60)
+    session_invoice_list: RateLimit = _granted(10, 20, 200)
+    session_misc: RateLimit = _granted(10, 120, 1200)
+    invoice_metadata: RateLimit = _granted(8, 16, 20)
+    invoice_export: RateLimit = _granted(8, 16, 20)
+    invoice_export_status: RateLimit = _granted(10, 60, 600)
+    invoice_download: RateLimit = _granted(8, 16, 64)
+    collective_identifier: RateLimit = _granted(20, 120, 240)
+    other: RateLimit = _granted(10, 30, 120)
+    anonymous: RateLimit = _granted(60, UNLIMITED, UNLIMITED)
+    #: Every call, of whatever group, from one address ("global" at KSeF).
+    overall: RateLimit = _granted(75, UNLIMITED, UNLIMITED, "global")
+
+
+#: What production grants, and TEST since version 2.5, unless a context was granted more.
+PRODUCTION_LIMITS: Final = RateLimits()
+
+
+def usable(limits: RateLimits) -> RateLimits:
+    """Return the limits with production's in place of those that can be none."""
+    wrong = [field.name for field in attrs.fields(RateLimits) if not getattr(limits, field.name).is_usable]
+    return attrs.evolve(limits, **{name: getattr(PRODUCTION_LIMITS, name) for name in wrong}) if wrong else limits
+
+
+#: How much, or how many.
+Limit: TypeAlias = Annotated[int, Rule("a number from 0 on", lambda value: 0 <= value < 2**31)]
+
+
+@attrs.frozen(kw_only=True)
+class RateLimitsOverride:
+    """The groups of `RateLimits` that can be overridden on TEST: all but the closes and those counted by address."""
+
+    online_session: RateLimit
+    batch_session: RateLimit
+    invoice_send: RateLimit
+    invoice_status: RateLimit
+    session_list: RateLimit
+    session_invoice_list: RateLimit
+    session_misc: RateLimit
+    invoice_metadata: RateLimit
+    invoice_export: RateLimit
+    invoice_export_status: RateLimit
+    invoice_download: RateLimit
+    collective_identifier: RateLimit
+    other: RateLimit
+
+
+@attrs.frozen
+class SetRateLimitsRequest:
+    """Overrides the rate limits of the context."""
+
+    rate_limits: RateLimitsOverride
+
+
+@attrs.frozen(kw_only=True)
+class SessionLimits:
+    """What a session takes; KSeF's megabyte is 1,000,000 bytes."""
+
+    max_invoice_size_mb: Limit = attrs.field(metadata=wire_name("maxInvoiceSizeInMB"))
+    max_invoice_with_attachment_size_mb: Limit = attrs.field(metadata=wire_name("maxInvoiceWithAttachmentSizeInMB"))
+    max_invoices: Limit
+
+
+@attrs.frozen
+class CollectiveIdentifierLimits:
+    """What a collective identifier takes."""
+
+    max_invoices: Limit
+
+
+_ASSUMED: Final = {"assumed": "missing, so what KSeF grants to all is assumed"}
+_BY_DEFAULT: Final = SessionLimits(max_invoice_size_mb=1, max_invoice_with_attachment_size_mb=3, max_invoices=10_000)
+
+
+@attrs.frozen(kw_only=True)
+class ContextLimits:
+    """What is granted to a context; by default what KSeF grants to all."""
+
+    online_session: SessionLimits = attrs.field(default=_BY_DEFAULT, metadata=_ASSUMED)
+    batch_session: SessionLimits = attrs.field(default=_BY_DEFAULT, metadata=_ASSUMED)
+    #: Not in the API before version 2.8.
+    collective_identifier: CollectiveIdentifierLimits = attrs.field(
+        default=CollectiveIdentifierLimits(500), metadata=_ASSUMED
+    )
+
+
+@attrs.frozen
+class EnrollmentQuota:
+    """How often a subject may apply for a certificate."""
+
+    max_enrollments: int | None = None
+
+
+@attrs.frozen
+class CertificateQuota:
+    """How many active certificates a subject may have."""
+
+    max_certificates: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SubjectLimits:
+    """What is granted to a subject: whoever logged in, in whatever context."""
+
+    enrollment: EnrollmentQuota | None = None
+    certificate: CertificateQuota | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SubjectLimitsOverride:
+    """Overrides the limits of the subject; what is None stays as it is."""
+
+    subject_identifier_type: SubjectType | None = None
+    enrollment: EnrollmentQuota | None = None
+    certificate: CertificateQuota | None = None
+
+
+GET, POST, DELETE = HTTPMethod.GET, HTTPMethod.POST, HTTPMethod.DELETE
+
+GET_CONTEXT_LIMITS: Operation[None, ContextLimits] = Operation(
+    name="get_context_limits", method=GET, path="/limits/context", success=200, response=ContextLimits,
+    rate_group=RateGroup.OTHER, repeat_safe=True,
+)  # fmt: skip
+GET_SUBJECT_LIMITS: Operation[None, SubjectLimits] = Operation(
+    name="get_subject_limits", method=GET, path="/limits/subject", success=200, response=SubjectLimits,
+    rate_group=RateGroup.OTHER, repeat_safe=True,
+)  # fmt: skip
+GET_RATE_LIMITS: Operation[None, RateLimits] = Operation(
+    name="get_rate_limits", method=GET, path="/rate-limits", success=200, response=RateLimits,
+    rate_group=RateGroup.OTHER, repeat_safe=True,
+)  # fmt: skip
+
+# --- TEST only -------------------------------------------------------------------------------------------
+
+OVERRIDE_CONTEXT_LIMITS: Operation[ContextLimits, None] = Operation(
+    name="override_context_limits", method=POST, path="/testdata/limits/context/session", success=200,
+    request=ContextLimits, rate_group=RateGroup.OTHER, repeat_safe=True,
+)  # fmt: skip
+RESTORE_CONTEXT_LIMITS: Operation[None, None] = Operation(
+    name="restore_context_limits", method=DELETE, path="/testdata/limits/context/session", success=200,
+    rate_group=RateGroup.OTHER, repeat_safe=True,
+)  # fmt: skip
+OVERRIDE_SUBJECT_LIMITS: Operation[SubjectLimitsOverride, None] = Operation(
+    name="override_subject_limits", method=POST, path="/testdata/limits/subject/certificate", success=200,
+    request=SubjectLimitsOverride, rate_group=RateGroup.OTHER, repeat_safe=True,
+)  # fmt: skip
+RESTORE_SUBJECT_LIMITS: Operation[None, None] = Operation(
+    name="restore_subject_limits", method=DELETE, path="/testdata/limits/subject/certificate", success=200,
+    rate_group=RateGroup.OTHER, repeat_safe=True,
+)  # fmt: skip
+OVERRIDE_RATE_LIMITS: Operation[SetRateLimitsRequest, None] = Operation(
+    name="override_rate_limits", method=POST, path="/testdata/rate-limits", success=200,
+    request=SetRateLimitsRequest, rate_group=RateGroup.OTHER, repeat_safe=True,
+)  # fmt: skip
+RESTORE_RATE_LIMITS: Operation[None, None] = Operation(
+    name="restore_rate_limits", method=DELETE, path="/testdata/rate-limits", success=200,
+    rate_group=RateGroup.OTHER, repeat_safe=True,
+)  # fmt: skip
+USE_PRODUCTION_RATE_LIMITS: Operation[None, None] = Operation(
+    name="use_production_rate_limits", method=POST, path="/testdata/rate-limits/production", success=200,
+    rate_group=RateGroup.OTHER, repeat_safe=True,
+)  # fmt: skip

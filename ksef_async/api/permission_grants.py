@@ -1,0 +1,200 @@
+"""Who may do what on whose behalf: granting and revoking. Source: OpenAPI 2.9.0, /permissions; uprawnienia.md.
+
+What is asked about permissions, and what comes back, is in `permissions`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import attrs
+
+from .common import Identifier, OpenStrEnum, StatusInfo, SubjectIdentifier, text
+from .subjects import (
+    EntityDetails,
+    EntityIdentifier,
+    EuSubjectDetails,
+    FingerprintIdentifier,
+    ForeignEntityDetails,
+    NipIdentifier,
+    NipVatUeIdentifier,
+    SubjectDetails,
+    TargetIdentifier,
+    UnitIdentifier,
+)
+
+__all__ = [
+    "AttachmentConsent",
+    "Authorization",
+    "AuthorizationGrantRequest",
+    "EntityGrantRequest",
+    "EntityPermission",
+    "EuAdministrationGrantRequest",
+    "EuInvoicePermission",
+    "EuRepresentativeGrantRequest",
+    "IndirectGrantRequest",
+    "InvoicePermission",
+    "OperationStarted",
+    "OperationStatus",
+    "Permission",
+    "PersonGrantRequest",
+    "SubunitGrantRequest",
+]
+
+# --- permissions -----------------------------------------------------------------------------------------
+
+
+class Permission(OpenStrEnum):
+    """What a person, or a token, may do in a context."""
+
+    CREDENTIALS_MANAGE = "CredentialsManage"
+    CREDENTIALS_READ = "CredentialsRead"
+    INVOICE_WRITE = "InvoiceWrite"
+    INVOICE_READ = "InvoiceRead"
+    #: See the history of sessions, and their UPO.
+    INTROSPECTION = "Introspection"
+    SUBUNIT_MANAGE = "SubunitManage"
+    #: For bailiffs and enforcement authorities only.
+    ENFORCEMENT_OPERATIONS = "EnforcementOperations"
+    COLLECTIVE_IDENTIFIER_MANAGE = "CollectiveIdentifierManage"
+
+
+class InvoicePermission(OpenStrEnum):
+    """What another company may do in a context; the one kind that can be passed on."""
+
+    INVOICE_WRITE = "InvoiceWrite"
+    INVOICE_READ = "InvoiceRead"
+    COLLECTIVE_IDENTIFIER_MANAGE = "CollectiveIdentifierManage"
+
+
+class EuInvoicePermission(OpenStrEnum):
+    """What a representative of an EU entity may do."""
+
+    INVOICE_WRITE = "InvoiceWrite"
+    INVOICE_READ = "InvoiceRead"
+
+
+class Authorization(OpenStrEnum):
+    """What another company may do in the place of the one that authorizes it."""
+
+    #: Issue, as the buyer, the invoices of the seller.
+    SELF_INVOICING = "SelfInvoicing"
+    #: Issue the VAT RR invoices of a flat-rate farmer.
+    RR_INVOICING = "RRInvoicing"
+    #: Act as the tax representative.
+    TAX_REPRESENTATIVE = "TaxRepresentative"
+    #: Issue Peppol invoices.
+    PEF_INVOICING = "PefInvoicing"
+
+
+# --- grants ----------------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class PersonGrantRequest:
+    """Lets a person act in the context."""
+
+    subject_identifier: SubjectIdentifier
+    #: Each once.
+    permissions: tuple[Permission, ...]
+    description: str = attrs.field(validator=text(5, 256))
+    subject_details: SubjectDetails
+
+
+@attrs.frozen
+class EntityPermission:
+    """What another company may do, and whether it may pass that on."""
+
+    type: InvoicePermission
+    can_delegate: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class EntityGrantRequest:
+    """Lets another company act in the context."""
+
+    subject_identifier: NipIdentifier
+    permissions: tuple[EntityPermission, ...]
+    description: str = attrs.field(validator=text(5, 256))
+    subject_details: EntityDetails
+
+
+@attrs.frozen(kw_only=True)
+class AuthorizationGrantRequest:
+    """Lets another company act in the place of the context."""
+
+    subject_identifier: EntityIdentifier
+    permission: Authorization
+    description: str = attrs.field(validator=text(5, 256))
+    subject_details: EntityDetails
+
+
+@attrs.frozen(kw_only=True)
+class IndirectGrantRequest:
+    """Passes on to a person what clients of the context let it do."""
+
+    subject_identifier: SubjectIdentifier
+    #: None for all clients.
+    target_identifier: TargetIdentifier | None = None
+    #: Each once.
+    permissions: tuple[InvoicePermission, ...]
+    description: str = attrs.field(validator=text(5, 256))
+    subject_details: SubjectDetails
+
+
+@attrs.frozen(kw_only=True)
+class SubunitGrantRequest:
+    """Makes a person the administrator of a unit, and the unit itself where it is new."""
+
+    subject_identifier: SubjectIdentifier
+    context_identifier: UnitIdentifier
+    description: str = attrs.field(validator=text(5, 256))
+    #: Required where the unit has an internal identifier.
+    subunit_name: str | None = attrs.field(default=None, validator=text(5, 256))
+    subject_details: SubjectDetails
+
+
+@attrs.frozen(kw_only=True)
+class EuAdministrationGrantRequest:
+    """Makes somebody the administrator of an EU entity."""
+
+    subject_identifier: FingerprintIdentifier
+    context_identifier: NipVatUeIdentifier
+    description: str = attrs.field(validator=text(5, 256))
+    #: Name and address: ``{name}, {address}``.
+    eu_entity_name: str = attrs.field(validator=text(5, 256))
+    subject_details: EuSubjectDetails
+    eu_entity_details: ForeignEntityDetails
+
+
+@attrs.frozen(kw_only=True)
+class EuRepresentativeGrantRequest:
+    """Lets somebody issue or read the invoices of an EU entity."""
+
+    subject_identifier: FingerprintIdentifier
+    permissions: tuple[EuInvoicePermission, ...]
+    description: str = attrs.field(validator=text(5, 256))
+    subject_details: EuSubjectDetails
+
+
+@attrs.frozen
+class OperationStarted:
+    """KSeF has taken a grant or a revocation in."""
+
+    reference_number: Identifier
+
+
+@attrs.frozen
+class OperationStatus:
+    """How far a grant or a revocation is."""
+
+    status: StatusInfo
+
+
+@attrs.frozen
+class AttachmentConsent:
+    """Whether the context may send invoices with attachments."""
+
+    is_attachment_allowed: bool = False
+    #: When the consent ends; None for never.
+    revoked_date: datetime | None = None

@@ -1,0 +1,471 @@
+"""Sessions and the invoices in them. Source: /sessions/*; sesja-interaktywna.md, faktury/sesja-sprawdzenie-stanu.md."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from datetime import date, datetime
+from http import HTTPMethod
+from typing import Annotated, Final
+
+import attrs
+
+from .common import (
+    EVERY_ITEM,
+    LEFT_OUT,
+    NEVER_LEFT_OUT,
+    Context,
+    Cursor,
+    Identifier,
+    OpenStrEnum,
+    SignedLink,
+    StatusInfo,
+    wire_name,
+)
+from .keys import EncryptionInfo
+from .operation import LARGEST_UPO, Operation, RateGroup
+
+__all__ = [
+    "CLOSE_ONLINE_SESSION",
+    "GET_INVOICE_UPO",
+    "GET_INVOICE_UPO_BY_KSEF_NUMBER",
+    "GET_SESSION_INVOICE",
+    "GET_SESSION_STATUS",
+    "GET_SESSION_UPO_PAGE",
+    "LIST_FAILED_SESSION_INVOICES",
+    "LIST_SESSIONS",
+    "LIST_SESSION_INVOICES",
+    "OPEN_ONLINE_SESSION",
+    "SEND_INVOICE",
+    "UPO",
+    "Feature",
+    "FormCode",
+    "InvoiceStatusCode",
+    "InvoiceStatusInfo",
+    "InvoicingMode",
+    "OpenOnlineSessionRequest",
+    "OpenOnlineSessionResponse",
+    "SendInvoiceRequest",
+    "SendInvoiceResponse",
+    "SessionFilter",
+    "SessionInvoice",
+    "SessionInvoicePage",
+    "SessionOutcome",
+    "SessionPage",
+    "SessionStatus",
+    "SessionSummary",
+    "SessionType",
+    "StatusCode",
+    "UPODocument",
+    "UPOEntry",
+    "UPOPage",
+]
+
+
+class FormCode(enum.Enum):
+    """The document forms KSeF takes; one session takes one of them.
+
+    ``FormCode("FA (3)")`` finds one by its system code; the blank before the parenthesis is KSeF's.
+    """
+
+    #: The VAT invoice of KSeF 1; TEST only.
+    FA2 = "FA (2)"
+    #: The VAT invoice.
+    FA3 = "FA (3)"
+    #: The Peppol invoice; online sessions only.
+    PEF3 = "PEF (3)"
+    #: The Peppol correction; online sessions only.
+    PEF_KOR3 = "PEF_KOR (3)"
+    #: The flat-rate farmer's invoice.
+    FA_RR1 = "FA_RR (1)"
+
+    @property
+    def system_code(self) -> str:
+        """What stands in the document as ``kodSystemowy``, e.g. ``"FA (3)"``."""
+        return self.value
+
+    @property
+    def schema_version(self) -> str:
+        """What stands in the document as ``wersjaSchemy``, e.g. ``"1-0E"``."""
+        return _FORMS[self][0]
+
+    @property
+    def form(self) -> str:
+        """The form's short name, e.g. ``"FA"``."""
+        return _FORMS[self][1]
+
+
+_FORMS: Final[Mapping[FormCode, tuple[str, str]]] = {
+    FormCode.FA2: ("1-0E", "FA"),
+    FormCode.FA3: ("1-0E", "FA"),
+    FormCode.PEF3: ("2-1", "PEF"),
+    FormCode.PEF_KOR3: ("2-1", "PEF"),
+    FormCode.FA_RR1: ("1-1E", "FA_RR"),
+}
+
+
+class Feature(enum.StrEnum):
+    """What can be asked for when a session is opened (header ``X-KSeF-Feature``)."""
+
+    #: Check the NIP and internal identifiers named in the invoices, which production always does.
+    SUBJECT_IDENTIFIER_VALIDATION = "subject-identifier-validation"
+
+
+class SessionType(OpenStrEnum):
+    """How invoices are handed over."""
+
+    ONLINE = "Online"
+    BATCH = "Batch"
+
+
+class StatusCode(enum.IntEnum):
+    """The known status codes of a session; `protocol.lifecycle` has the transitions between them."""
+
+    #: Takes invoices.
+    OPENED = 100
+    #: Batch: closed by the client, being processed.
+    PROCESSING = 150
+    #: Online: closed; invoices are being finished and the UPO made.
+    CLOSED = 170
+    #: At least one invoice was accepted; the UPO is ready.
+    PROCESSED_OK = 200
+    #: Batch: a part is not what was declared.
+    PART_ERROR = 405
+    #: The session key could not be decrypted.
+    DECRYPTION_ERROR = 415
+    #: Batch: too many invoices.
+    TOO_MANY_INVOICES = 420
+    #: Batch: the archive cannot be unpacked, or is not what was declared.
+    ARCHIVE_ERROR = 430
+    #: Batch: a part cannot be decrypted.
+    PART_DECRYPTION_ERROR = 435
+    #: No invoice was sent in time.
+    CANCELLED = 440
+    #: Every invoice was rejected.
+    VALIDATION_ERROR = 445
+    #: KSeF failed.
+    UNKNOWN_ERROR = 500
+
+
+class InvoiceStatusCode(enum.IntEnum):
+    """The known status codes of an invoice in a session."""
+
+    RECEIVED = 100
+    PROCESSING = 150
+    ACCEPTED = 200
+    #: The session failed before the invoice was processed.
+    SESSION_FAILED = 405
+    #: The context may not issue invoices for this seller.
+    NOT_PERMITTED = 410
+    #: Attachments are not allowed here.
+    ATTACHMENT_REFUSED = 415
+    #: Size, hash or encoding are not what was declared or allowed.
+    FILE_ERROR = 430
+    DECRYPTION_ERROR = 435
+    #: Seller, kind and number are already in KSeF.
+    DUPLICATE = 440
+    #: The document breaks its schema or a rule of meaning.
+    INVALID_DOCUMENT = 450
+    UNKNOWN_ERROR = 500
+    #: KSeF gave up for reasons of its own; the invoice may be sent again.
+    CANCELLED_BY_SYSTEM = 550
+
+
+class InvoicingMode(OpenStrEnum):
+    """How KSeF regards the invoice as issued."""
+
+    ONLINE = "Online"
+    OFFLINE = "Offline"
+
+
+class SessionOutcome(OpenStrEnum):
+    """The coarse state by which sessions can be filtered."""
+
+    #: 100, 150, 170
+    IN_PROGRESS = "InProgress"
+    #: 200
+    SUCCEEDED = "Succeeded"
+    #: 440
+    CANCELLED = "Cancelled"
+    #: every other code
+    FAILED = "Failed"
+
+
+@attrs.frozen
+class OpenOnlineSessionRequest:
+    """Opens an online session."""
+
+    form_code: FormCode
+    encryption: EncryptionInfo
+
+
+@attrs.frozen
+class OpenOnlineSessionResponse:
+    """A session KSeF has opened."""
+
+    reference_number: Identifier
+    #: 12 hours after the opening; activity does not move it. None when KSeF does not tell.
+    valid_until: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SendInvoiceRequest:
+    """One encrypted invoice."""
+
+    #: SHA-256 of the plain invoice (32 bytes).
+    invoice_hash: bytes
+    #: Bytes of the plain invoice.
+    invoice_size: int
+    #: SHA-256 of the ciphertext (32 bytes).
+    encrypted_invoice_hash: bytes
+    #: Bytes of the ciphertext.
+    encrypted_invoice_size: int
+    #: AES-256-CBC with PKCS#7, under the session's key and initialization vector.
+    encrypted_invoice_content: bytes = attrs.field(repr=False)
+    #: True for an invoice issued in an offline mode.
+    offline_mode: bool = False
+    #: SHA-256 of the rejected offline invoice that this one corrects technically (32 bytes).
+    hash_of_corrected_invoice: bytes | None = None
+
+
+@attrs.frozen
+class SendInvoiceResponse:
+    """KSeF has taken the invoice in."""
+
+    reference_number: Identifier
+
+
+@attrs.frozen
+class UPOPage:
+    """Where one page of a session's UPO can be fetched; a page holds up to 10,000 invoices."""
+
+    reference_number: Identifier
+    #: A signed link: whoever has it can read the page, so it is kept out of ``repr``. None when KSeF does not tell.
+    download_url: SignedLink | None = attrs.field(default=None, repr=False)
+    expires_at: datetime | None = attrs.field(default=None, metadata=wire_name("downloadUrlExpirationDate"))
+
+
+@attrs.frozen
+class UPO:
+    """The official receipt of a session, as links; `OnlineSession.upo()` fetches and verifies it."""
+
+    pages: Annotated[tuple[UPOPage, ...], EVERY_ITEM]
+
+
+@attrs.frozen(kw_only=True)
+class SessionStatus:
+    """How far a session is."""
+
+    status: StatusInfo
+    date_created: datetime | None = None
+    date_updated: datetime | None = None
+    #: When KSeF closes the session by itself.
+    valid_until: datetime | None = None
+    #: Only at 200.
+    upo: UPO | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)
+    #: KSeF leaves the counters out while they are zero.
+    invoice_count: int = 0
+    successful_invoice_count: int = 0
+    failed_invoice_count: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class SessionFilter:
+    """Which sessions to list; times are aware, both ends inclusive."""
+
+    session_type: SessionType
+    reference_number: str | None = None
+    date_created_from: datetime | None = None
+    date_created_to: datetime | None = None
+    date_closed_from: datetime | None = None
+    date_closed_to: datetime | None = None
+    date_modified_from: datetime | None = None
+    date_modified_to: datetime | None = None
+    statuses: tuple[SessionOutcome, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class SessionSummary:
+    """A session in a list."""
+
+    reference_number: Identifier
+    status: StatusInfo
+    date_created: datetime | None = None
+    date_updated: datetime | None = None
+    valid_until: datetime | None = None
+    total_invoice_count: int | None = None
+    successful_invoice_count: int | None = None
+    failed_invoice_count: int | None = None
+
+
+@attrs.frozen
+class SessionPage:
+    """One page of sessions, newest first."""
+
+    sessions: tuple[SessionSummary, ...]
+    continuation_token: Cursor | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)
+
+
+@attrs.frozen
+class InvoiceStatusInfo:
+    """A status as KSeF reports it, of an invoice."""
+
+    #: Below 200 in progress, 200 accepted, above 200 rejected; see `InvoiceStatusCode`.
+    code: int
+    #: For people, in Polish; empty when KSeF does not tell.
+    description: str = ""
+    #: For people, mostly in Polish.
+    details: tuple[str, ...] = ()
+    #: For 440: ``originalSessionReferenceNumber`` and ``originalKsefNumber``; KSeF sometimes leaves them out.
+    extensions: dict[str, str | None] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class SessionInvoice:
+    """How far an invoice is."""
+
+    #: From 1, in the order KSeF took them in.
+    ordinal_number: int | None = None
+    #: The seller's number (P_2), once KSeF has read the document.
+    invoice_number: str | None = None
+    #: Only for an accepted invoice.
+    ksef_number: Identifier | None = None
+    reference_number: Identifier
+    #: SHA-256 of the plain invoice (32 bytes). None when KSeF does not tell.
+    invoice_hash: bytes | None = None
+    #: Batch sessions only.
+    invoice_file_name: str | None = None
+    #: When the KSeF number was given.
+    acquisition_date: datetime | None = None
+    #: Online: when the invoice was sent. Batch: when the session was opened.
+    invoicing_date: datetime | None = None
+    #: Set some time after acceptance; from then on the invoice can be queried and downloaded.
+    permanent_storage_date: datetime | None = None
+    #: A signed link: whoever has it can read the invoice's UPO, so it is kept out of ``repr``.
+    upo_download_url: SignedLink | None = attrs.field(default=None, repr=False)
+    upo_download_url_expiration_date: datetime | None = None
+    #: Only for an accepted invoice.
+    invoicing_mode: InvoicingMode | None = None
+    status: InvoiceStatusInfo
+
+
+@attrs.frozen
+class SessionInvoicePage:
+    """One page of a session's invoices, in the order KSeF took them in."""
+
+    invoices: tuple[SessionInvoice, ...]
+    #: How many rows could not be read: nothing must be concluded from an invoice's absence then.
+    left_out: int = attrs.field(default=0, kw_only=True, metadata=LEFT_OUT)
+    continuation_token: Cursor | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)
+
+
+@attrs.frozen(kw_only=True)
+class UPOEntry:
+    """One accepted invoice in a UPO."""
+
+    seller_nip: str
+    ksef_number: str
+    #: The seller's number (P_2).
+    invoice_number: str
+    issue_date: date
+    #: When KSeF took the document in.
+    invoicing_date: datetime
+    #: When the KSeF number was given.
+    acquisition_date: datetime
+    #: SHA-256 of the invoice (32 bytes).
+    invoice_hash: bytes
+    #: Absent in UPO older than version 4-3.
+    invoicing_mode: InvoicingMode | None = None
+
+
+@attrs.frozen(kw_only=True)
+class UPODocument:
+    """One UPO document: a page of a session's receipt, or the receipt of one invoice."""
+
+    #: The exact bytes KSeF issued: what an archive must keep.
+    xml: bytes = attrs.field(repr=False)
+    session_reference_number: str
+    #: On whose behalf the invoices were sent.
+    context: Context
+    #: Who confirms: outside production its name says which environment this is.
+    issuer: str
+    #: System code of the form, e.g. ``"FA (3)"``.
+    form: str
+    #: This page, from 1, and how many there are; 1 of 1 for the receipt of one invoice.
+    page: int = 1
+    page_count: int = 1
+    entries: tuple[UPOEntry, ...] = attrs.field(repr=lambda entries: f"<{len(entries)} entries>")
+
+
+GET, POST = HTTPMethod.GET, HTTPMethod.POST
+
+_SENDERS = ("InvoiceWrite", "PefInvoiceWrite", "EnforcementOperations")
+_READERS = ("InvoiceWrite", "Introspection", "PefInvoiceWrite", "EnforcementOperations")
+
+# --- online sessions -------------------------------------------------------------------------------------
+
+OPEN_ONLINE_SESSION: Operation[OpenOnlineSessionRequest, OpenOnlineSessionResponse] = Operation(
+    # Repeat-safe because a session whose opening nobody heard of takes no invoices, and expires by itself.
+    name="open_online_session", method=POST, path="/sessions/online", success=201,
+    request=OpenOnlineSessionRequest, response=OpenOnlineSessionResponse,
+    permissions=_SENDERS, rate_group=RateGroup.ONLINE_SESSION, repeat_safe=True,
+)  # fmt: skip
+SEND_INVOICE: Operation[SendInvoiceRequest, SendInvoiceResponse] = Operation(
+    name="send_invoice", method=POST, path="/sessions/online/{reference_number}/invoices", success=202,
+    request=SendInvoiceRequest, response=SendInvoiceResponse,
+    permissions=_SENDERS, rate_group=RateGroup.INVOICE_SEND,
+)  # fmt: skip
+CLOSE_ONLINE_SESSION: Operation[None, None] = Operation(
+    # Repeat-safe because a second close is refused with 21180, which the session layer reads as "closed".
+    name="close_online_session", method=POST, path="/sessions/online/{reference_number}/close", success=204,
+    permissions=_SENDERS, rate_group=RateGroup.ONLINE_SESSION_CLOSE, repeat_safe=True,
+)  # fmt: skip
+
+# --- status and UPO --------------------------------------------------------------------------------------
+
+LIST_SESSIONS: Operation[None, SessionPage] = Operation(
+    name="list_sessions", method=GET, path="/sessions", success=200, response=SessionPage,
+    query=(
+        "page_size", "session_type", "reference_number", "date_created_from", "date_created_to",
+        "date_closed_from", "date_closed_to", "date_modified_from", "date_modified_to", "statuses",
+    ), continued=True, largest_page=1000,
+    permissions=("InvoiceWrite", "Introspection", "EnforcementOperations"),
+    rate_group=RateGroup.SESSION_LIST, repeat_safe=True,
+)  # fmt: skip
+GET_SESSION_STATUS: Operation[None, SessionStatus] = Operation(
+    name="get_session_status", method=GET, path="/sessions/{reference_number}", success=200,
+    response=SessionStatus, permissions=_READERS, rate_group=RateGroup.SESSION_MISC, repeat_safe=True,
+)  # fmt: skip
+LIST_SESSION_INVOICES: Operation[None, SessionInvoicePage] = Operation(
+    name="list_session_invoices", method=GET, path="/sessions/{reference_number}/invoices", success=200,
+    response=SessionInvoicePage, query=("page_size",), continued=True, largest_page=1000,
+    permissions=_READERS, rate_group=RateGroup.SESSION_INVOICE_LIST, repeat_safe=True,
+)  # fmt: skip
+LIST_FAILED_SESSION_INVOICES: Operation[None, SessionInvoicePage] = Operation(
+    name="list_failed_session_invoices", method=GET, path="/sessions/{reference_number}/invoices/failed",
+    success=200, response=SessionInvoicePage, query=("page_size",), continued=True, largest_page=1000,
+    permissions=_READERS, rate_group=RateGroup.SESSION_INVOICE_LIST, repeat_safe=True,
+)  # fmt: skip
+GET_SESSION_INVOICE: Operation[None, SessionInvoice] = Operation(
+    name="get_session_invoice", method=GET,
+    path="/sessions/{reference_number}/invoices/{invoice_reference_number}", success=200,
+    response=SessionInvoice, permissions=_READERS, rate_group=RateGroup.INVOICE_STATUS, repeat_safe=True,
+)  # fmt: skip
+GET_INVOICE_UPO: Operation[None, bytes] = Operation(
+    name="get_invoice_upo", method=GET,
+    path="/sessions/{reference_number}/invoices/{invoice_reference_number}/upo", success=200,
+    response=bytes, largest_answer=LARGEST_UPO, permissions=_READERS, rate_group=RateGroup.SESSION_MISC,
+    repeat_safe=True,
+)  # fmt: skip
+GET_INVOICE_UPO_BY_KSEF_NUMBER: Operation[None, bytes] = Operation(
+    name="get_invoice_upo_by_ksef_number", method=GET,
+    path="/sessions/{reference_number}/invoices/ksef/{ksef_number}/upo", success=200,
+    response=bytes, largest_answer=LARGEST_UPO, permissions=_READERS, rate_group=RateGroup.SESSION_MISC,
+    repeat_safe=True,
+)  # fmt: skip
+GET_SESSION_UPO_PAGE: Operation[None, bytes] = Operation(
+    name="get_session_upo_page", method=GET,
+    path="/sessions/{reference_number}/upo/{upo_reference_number}", success=200,
+    response=bytes, largest_answer=LARGEST_UPO, permissions=_READERS, rate_group=RateGroup.SESSION_MISC,
+    repeat_safe=True,
+)  # fmt: skip

@@ -1,0 +1,123 @@
+"""KSeF tokens: the long-lived secrets programs log in with. Source: OpenAPI 2.9.0, /tokens; tokeny-ksef.md."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from http import HTTPMethod
+
+import attrs
+
+from .common import (
+    NEVER_LEFT_OUT,
+    Context,
+    Cursor,
+    Identifier,
+    OpenStrEnum,
+    SubjectIdentifier,
+    SubjectType,
+    text,
+    wire_name,
+)
+from .operation import Operation, RateGroup
+from .permission_grants import Permission
+
+__all__ = [
+    "GENERATE_TOKEN",
+    "GET_TOKEN",
+    "LIST_TOKENS",
+    "REVOKE_TOKEN",
+    "GenerateTokenRequest",
+    "GenerateTokenResponse",
+    "IssuedToken",
+    "TokenFilter",
+    "TokenPage",
+    "TokenStatus",
+]
+
+
+class TokenStatus(OpenStrEnum):
+    """How far a token is; only an active one can be logged in with."""
+
+    PENDING = "Pending"
+    ACTIVE = "Active"
+    REVOKING = "Revoking"
+    REVOKED = "Revoked"
+    #: It could not be activated; generate another.
+    FAILED = "Failed"
+
+
+@attrs.frozen(kw_only=True)
+class GenerateTokenRequest:
+    """Asks for a token."""
+
+    permissions: tuple[Permission, ...]
+    #: 5 to 256 characters.
+    description: str = attrs.field(validator=text(5, 256))
+
+
+@attrs.frozen
+class GenerateTokenResponse:
+    """A token that KSeF will activate."""
+
+    reference_number: Identifier
+    #: The secret; KSeF shows it this once.
+    token: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class IssuedToken:
+    """What KSeF tells of a token; never its secret."""
+
+    reference_number: Identifier
+    author: SubjectIdentifier | None = attrs.field(default=None, metadata=wire_name("authorIdentifier"))
+    #: Where it was generated, and what it gives access to.
+    context: Context | None = attrs.field(default=None, metadata=wire_name("contextIdentifier"))
+    description: str | None = None
+    requested_permissions: tuple[Permission, ...] = ()
+    date_created: datetime | None = None
+    last_use_date: datetime | None = None
+    status: TokenStatus
+    #: What KSeF says of a failure.
+    status_details: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class TokenPage:
+    """One page of tokens, newest first."""
+
+    tokens: tuple[IssuedToken, ...]
+    continuation_token: Cursor | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)
+
+
+@attrs.frozen(kw_only=True)
+class TokenFilter:
+    """Which tokens to list; all by default."""
+
+    status: tuple[TokenStatus, ...] = ()
+    #: Is in the description, in any case; at least 3 characters.
+    description: str | None = attrs.field(default=None, validator=text(3))
+    #: Is in the author's identifier, in any case; at least 3 characters.
+    author_identifier: str | None = attrs.field(default=None, validator=text(3))
+    author_identifier_type: SubjectType | None = None
+
+
+GET, POST, DELETE = HTTPMethod.GET, HTTPMethod.POST, HTTPMethod.DELETE
+
+GENERATE_TOKEN: Operation[GenerateTokenRequest, GenerateTokenResponse] = Operation(
+    name="generate_token", method=POST, path="/tokens", success=202,
+    request=GenerateTokenRequest, response=GenerateTokenResponse, rate_group=RateGroup.OTHER,
+)  # fmt: skip
+LIST_TOKENS: Operation[None, TokenPage] = Operation(
+    name="list_tokens", method=GET, path="/tokens", success=200, response=TokenPage,
+    query=("status", "description", "author_identifier", "author_identifier_type", "page_size"), continued=True,
+    rate_group=RateGroup.OTHER, repeat_safe=True,
+)  # fmt: skip
+GET_TOKEN: Operation[None, IssuedToken] = Operation(
+    name="get_token", method=GET, path="/tokens/{reference_number}", success=200, response=IssuedToken,
+    rate_group=RateGroup.OTHER, repeat_safe=True,
+)  # fmt: skip
+REVOKE_TOKEN: Operation[None, None] = Operation(
+    # Repeat-safe because a second revocation is refused, which the resource reads as "revoked".
+    name="revoke_token", method=DELETE, path="/tokens/{reference_number}", success=204,
+    rate_group=RateGroup.OTHER, repeat_safe=True,
+)  # fmt: skip

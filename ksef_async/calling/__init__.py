@@ -1,0 +1,1 @@
+"""Calling one operation: the socket, the caller, the Ministry's public keys, waiting, and events."""

@@ -1,0 +1,398 @@
+"""Calling one operation: wait for the rate budget, send, decipher, and try again where that is safe."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
+
+import anyio
+
+from ..api.environment import Environment
+from ..api.operation import LARGEST_UPO, Bearer, Operation
+from ..errors import (
+    ApiError,
+    ConnectError,
+    ForbiddenError,
+    KsefError,
+    LocalProtocolError,
+    RateLimitedError,
+    RemoteProtocolError,
+    TransportError,
+    UnauthorizedError,
+    quote,
+)
+from ..protocol.messages import FileBody, RawRequest, RawResponse
+from ..protocol.pacing import Pacer
+from ..protocol.reading import Assumed, Unread
+from ..protocol.requests import Query, build_link_request, build_request, build_upload_request, with_bearer
+from ..protocol.responses import ServerClock, decipher_link_response, decipher_response, decipher_upload_response
+from ..protocol.retry import RetryPolicy, delay_before_retry, may_be_outdated, may_have_taken_effect
+from .events import (
+    AnswerIncomplete,
+    Event,
+    Hook,
+    RequestAnswered,
+    RequestFailed,
+    RequestPaced,
+    RequestRetried,
+    RequestSent,
+    SystemWarning,
+    log_level,
+)
+from .finishing import offload
+from .transport import Transport
+
+if TYPE_CHECKING:
+    from ..api.batch import PartUploadRequest
+
+__all__ = ["Api", "BearerSource", "Caller", "FixedToken"]
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class Api(Protocol):
+    """Something operations can be called with; whose token goes with them is its business."""
+
+    async def call(
+        self,
+        operation: Operation[RequestT, ResponseT],
+        body: RequestT | None = None,
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Query | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ResponseT:
+        """Call ``operation``; `Caller.call` describes the arguments and errors."""
+        ...
+
+    async def download(
+        self, name: str, url: str, *, largest_answer: int = LARGEST_UPO, into: IO[bytes] | None = None
+    ) -> bytes:
+        """Fetch what is behind a signed link; see `Caller.download`."""
+        ...
+
+    def now(self) -> datetime:
+        """What time it is at KSeF (UTC)."""
+        ...
+
+    def report(self, event: Event) -> None:
+        """Tell log and hook what happened."""
+        ...
+
+
+class BearerSource(Protocol):
+    """Where an `AuthorizedCaller` gets its access token from."""
+
+    @property
+    def current(self) -> str | None:
+        """The access token used last; None before the first."""
+        ...
+
+    async def get(self) -> str:
+        """An access token to call with."""
+        ...
+
+    async def replace(self, refused: str) -> str | None:
+        """Another access token, after KSeF refused this one; None when there is no way to get one."""
+        ...
+
+
+class FixedToken:
+    """An access token of the caller's, used as it is."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    @property
+    def current(self) -> str:
+        """The token."""
+        return self._token
+
+    async def get(self) -> str:
+        """The token."""
+        return self._token
+
+    async def replace(self, refused: str) -> None:
+        """Nothing: whoever brought the token has to bring another."""
+
+
+class Caller:
+    """Calls operations of one environment, with the token it is given.
+
+    Args:
+        environment: Where KSeF is.
+        transport: How to get there.
+        retry: How hard to try.
+        pacer: Keeps the calls within KSeF's rate limits; those of production by default.
+        hook: Is told of every event.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        transport: Transport,
+        *,
+        retry: RetryPolicy | None = None,
+        pacer: Pacer | None = None,
+        hook: Hook | None = None,
+    ) -> None:
+        self.environment = environment
+        self.pacer = pacer or Pacer()
+        self._clock = ServerClock()
+        self._transport = transport
+        self._retry = retry or RetryPolicy()
+        self._hooks = () if hook is None else (hook,)
+        self._chance = random.Random()  # noqa: S311  # jitter, nothing secret
+
+    async def call(
+        self,
+        operation: Operation[RequestT, ResponseT],
+        body: RequestT | None = None,
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Query | None = None,
+        headers: Mapping[str, str] | None = None,
+        bearer: BearerSource | str | None = None,
+    ) -> ResponseT:
+        """Call one row of the table, again where that is safe.
+
+        Args:
+            operation: The row.
+            body: Its JSON body.
+            path: A value for each placeholder of its path.
+            query: An attrs instance or a mapping with its query parameters.
+            headers: Sent besides the usual ones.
+            bearer: The JWT it is called with, or where to get one. One that is refused (401), or that lacks a
+                permission (403 ``missing-permissions``, or without a reason), is replaced once.
+
+        Returns:
+            The answer as the row's model, ``bytes`` for an XML document, None where there is none.
+
+        Raises:
+            LocalProtocolError: The arguments do not fit the row; nothing was sent.
+            TransportError: No answer came; ``maybe_delivered`` tells whether KSeF may have acted.
+            RateLimitedError: The budget is spent for longer than `RetryPolicy.patience`; nothing was sent, or
+                nothing was done. ``retry_after`` is in seconds.
+            ApiError: KSeF said no. After a `ServerError` it may have acted all the same.
+            RemoteProtocolError: The answer does not fit the specification; ``maybe_delivered`` tells that it was one
+                of success, so that KSeF has acted.
+        """
+        if bearer is None and operation.bearer is not Bearer.NONE:
+            raise LocalProtocolError(f"{operation.name} needs a token ({operation.bearer.value}).")
+        request = build_request(
+            operation,
+            self.environment.base_url,
+            body=body,
+            path=path,
+            query=query,
+            headers=headers,
+        )
+        unread: list[Unread] = []
+        answer = await self._persist(
+            request,
+            lambda response: decipher_response(operation, response, unread),
+            repeat_safe=operation.repeat_safe,
+            operation=operation,
+            bearer=FixedToken(bearer) if isinstance(bearer, str) else bearer,
+        )
+        if unread:
+            is_assumed = all(isinstance(each, Assumed) for each in unread)
+            self.report(AnswerIncomplete.of(operation.name, unread, is_assumed=is_assumed))
+        return answer
+
+    async def download(
+        self, name: str, url: str, *, largest_answer: int = LARGEST_UPO, into: IO[bytes] | None = None
+    ) -> bytes:
+        """Fetch what is behind a signed link and check its SHA-256; no token goes with it.
+
+        Args:
+            name: What it is, for errors: the link itself is a secret.
+            url: As KSeF gave it.
+            largest_answer: The most bytes the document may have.
+            into: A file that takes the document in place of memory; what is returned is then its beginning only.
+
+        Raises:
+            RemoteProtocolError: The link leads to another host, or over plain http, and is not followed; or the
+                document is not the one KSeF vouches for (``x-ms-meta-hash``), or too large.
+            TransportError: No answer came.
+            ApiError: The storage said no; 403 means the link has expired.
+        """
+        self._check_link(name, url)
+        request = build_link_request(name, url, largest_answer=largest_answer, into=into)
+        # The storage has no rate limits.
+        return await self._persist(request, lambda response: decipher_link_response(name, response), repeat_safe=True)
+
+    def observed(self, hook: Hook) -> Caller:
+        """The same caller, which tells ``hook`` of every event besides."""
+        other = copy.copy(self)
+        other._hooks = (*self._hooks, hook)
+        return other
+
+    async def upload(self, name: str, link: PartUploadRequest, body: FileBody, *, attempt: int = 1) -> None:
+        """Send a file to a signed link, once; no token goes with it, and the storage has no rate limits.
+
+        Args:
+            name: What it is, for errors and events: the link itself is a secret.
+            link: As KSeF gave it.
+            body: The file.
+            attempt: For events: which attempt it is, from 1.
+
+        Raises:
+            RemoteProtocolError: The link leads to another host, or over plain http, and is not followed.
+            TransportError: No answer came.
+            ApiError: The storage said no; 403 means the link has expired.
+            LocalProtocolError: The file is shorter than it should be.
+        """
+        self._check_link(name, link.url)
+        request = build_upload_request(name, link, body)
+        await self._send_once(request, lambda response: decipher_upload_response(name, response), attempt)
+
+    def _check_link(self, name: str, url: str) -> None:
+        if not self.environment.accepts(url):
+            raise RemoteProtocolError(
+                f"{name}: KSeF's link does not lead to {self.environment.host} by https, so it is not followed; "
+                "if the host is right, name it in Environment(storage_hosts=...).",
+                operation=name,
+            )
+
+    def delay_before_retry(
+        self, error: KsefError, *, repeat_safe: bool = True, attempt: int, since: float
+    ) -> float | None:
+        """Seconds to wait before trying again what failed with ``error``; None when it is not to be tried again.
+
+        Args:
+            error: What the attempt ended with.
+            repeat_safe: Whether trying again does no harm.
+            attempt: Which attempt it was, from 1.
+            since: When the first attempt began (`anyio.current_time`).
+        """
+        elapsed = anyio.current_time() - since
+        return delay_before_retry(
+            self._retry, error, repeat_safe=repeat_safe, attempt=attempt, elapsed=elapsed, chance=self._chance
+        )
+
+    async def begin_anew(self, flow: Callable[[], Awaitable[T]]) -> T:
+        """Await ``flow``, and as hard as the policy says again from its start when an answer in it is lost.
+
+        Args:
+            flow: Several calls that depend on each other, of which those made before do no harm.
+
+        Raises:
+            KsefError: What ``flow`` raised at last.
+        """
+        since, attempt = anyio.current_time(), 1
+        while True:
+            try:
+                return await flow()
+            except KsefError as error:
+                if not may_have_taken_effect(error) and not isinstance(error, ConnectError):
+                    raise
+                delay = self.delay_before_retry(error, attempt=attempt, since=since)
+                if delay is None:
+                    raise
+            await anyio.sleep(delay)
+            attempt += 1
+
+    def now(self) -> datetime:
+        """What time it is at KSeF (UTC), to a second or so."""
+        return self._clock.now(anyio.current_time())
+
+    def report(self, event: Event) -> None:
+        """Tell log and hook what happened."""
+        _log.log(log_level(event), "%s", event, extra={"ksef_event": event})
+        for hook in self._hooks:
+            try:
+                hook(event)
+            except Exception:  # noqa: BLE001  # the caller's metrics must not cost an invoice
+                _log.exception("the hook failed on %s", event)
+
+    async def _persist(
+        self,
+        request: RawRequest,
+        decipher: Callable[[RawResponse], T],
+        *,
+        repeat_safe: bool,
+        operation: Operation[Any, Any] | None = None,
+        bearer: BearerSource | None = None,
+    ) -> T:
+        attempt, replacement, started = 1, None, None
+        while True:
+            turn = self.pacer.reserve(operation, anyio.current_time()) if operation is not None else 0.0
+            try:
+                if operation is not None:
+                    await self._wait_for(turn, operation)
+                # Only now: a call may wait for its turn longer than a token lives.
+                token = replacement or (await bearer.get() if bearer else None)
+                if operation is not None and self.pacer.address is not None:
+                    await self._sleep_until(self.pacer.address.reserve(operation, anyio.current_time()), operation)
+            except BaseException:
+                if operation is not None:
+                    self.pacer.release(operation, turn)
+                raise
+            started = started or anyio.current_time()
+            try:
+                return await self._send_once(with_bearer(request, token), decipher, attempt)
+            except (UnauthorizedError, ForbiddenError) as error:
+                # Both are answered before KSeF looks at the request, so repeating it is safe even for an invoice.
+                if bearer is None or token is None or replacement is not None or not may_be_outdated(error):
+                    raise
+                replacement = await bearer.replace(token)
+                # Two tokens of one second can be the same, which would be refused again.
+                if replacement is None or replacement == token:
+                    raise
+                continue
+            except (TransportError, ApiError, RemoteProtocolError) as error:
+                delay = self.delay_before_retry(error, repeat_safe=repeat_safe, attempt=attempt, since=started)
+                told = error.retry_after if isinstance(error, RateLimitedError) else None
+                if operation is not None and isinstance(error, RateLimitedError):
+                    # Those of the same group wait, too, as long as KSeF says, or as this call does.
+                    self.pacer.block(operation, anyio.current_time() + ((told if told is not None else delay) or 0.0))
+                if delay is None:
+                    raise
+                self.report(RequestRetried(operation=request.operation, attempt=attempt, error=error, delay=delay))
+                attempt += told is None
+            await anyio.sleep(delay)
+
+    async def _wait_for(self, turn: float, operation: Operation[Any, Any]) -> None:
+        """Wait for the call's turn, unless that takes too long."""
+        if (delay := turn - anyio.current_time()) > self._retry.patience:
+            raise RateLimitedError(
+                f"{operation.name}: KSeF's limit for {operation.rate_group.value} is reached for another "
+                f"{delay:.0f} s, longer than the patience of {self._retry.patience:g} s; nothing was sent.",
+                operation=operation.name,
+                http_status=429,
+                retry_after=delay,
+            )
+        await self._sleep_until(turn, operation)
+
+    async def _sleep_until(self, start: float, operation: Operation[Any, Any]) -> None:
+        if (delay := start - anyio.current_time()) > 0:
+            self.report(RequestPaced(operation=operation.name, delay=delay))
+            await anyio.sleep(delay)
+
+    async def _send_once(self, request: RawRequest, decipher: Callable[[RawResponse], T], attempt: int) -> T:
+        name = request.operation
+        self.report(RequestSent(operation=name, attempt=attempt))
+        started = anyio.current_time()
+        try:
+            response = await self._transport.send(request)
+        except (TransportError, RemoteProtocolError) as error:
+            seconds = anyio.current_time() - started
+            self.report(RequestFailed(operation=name, attempt=attempt, error=error, seconds=seconds))
+            raise
+        now = anyio.current_time()
+        self._clock.observe(response.headers.get("date"), now)
+        self.report(
+            RequestAnswered(operation=name, attempt=attempt, http_status=response.status, seconds=now - started)
+        )
+        if warning := response.headers.get("x-system-warning"):
+            self.report(SystemWarning(operation=name, text=quote(warning)))
+        return await offload(len(response.body), decipher, response)

@@ -1,0 +1,80 @@
+"""The one waiting loop: how often to look, and for how long."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+import attrs
+
+from ..errors import Status, WaitTimeoutError
+
+__all__ = ["Cadence", "wait_until"]
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class Cadence:
+    """How often to look, and for how long; all in seconds."""
+
+    #: Pause before the first look at one thing that is never done at once.
+    first_look: float = 0.0
+    #: Pause after the first look.
+    interval: float = 0.2
+    #: Each pause is this many times the one before ...
+    factor: float = 2.0
+    #: ... up to this.
+    longest: float = 5.0
+    #: When to give up; None for never.
+    deadline: float | None = None
+
+    def pause(self, looks: int) -> float:
+        """Seconds to wait after the ``looks``-th look (from 1) that brought nothing new; none before the first."""
+        if looks == 0:
+            return 0.0
+        # The exponent is bounded: a float overflows at 2 ** 1024, and a long wait may look more often than that.
+        return min(self.longest, self.interval * self.factor ** min(looks - 1, 64))
+
+    def give_up_at(self, now: float) -> float:
+        """When waiting that begins ``now`` ends; infinity for never."""
+        return math.inf if self.deadline is None else now + self.deadline
+
+
+async def wait_until(
+    look: Callable[[], Awaitable[T]],
+    done: Callable[[T], bool],
+    cadence: Cadence,
+    *,
+    what: str,
+    status: Callable[[T], Status],
+) -> T:
+    """Look until ``done``.
+
+    Args:
+        look: Asks once.
+        done: True when there is nothing to wait for any more; may raise.
+        cadence: How often, and for how long.
+        what: For the error: ``"login 2025..."``.
+        status: The status in what was seen, for the error.
+
+    Returns:
+        What was seen last.
+
+    Raises:
+        WaitTimeoutError: The deadline passed; carries the last status seen.
+    """
+    last: Status | None = None
+    looks = 0
+    with anyio.move_on_after(cadence.deadline):
+        await anyio.sleep(cadence.first_look)
+        while True:
+            seen = await look()
+            if done(seen):
+                return seen
+            last = status(seen)
+            looks += 1
+            await anyio.sleep(cadence.pause(looks))
+    raise WaitTimeoutError(f"{what}: still in progress after {cadence.deadline} s", last_status=last)
