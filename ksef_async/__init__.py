@@ -270,7 +270,7 @@ __all__ = [
     "upo_signer",
 ]
 
-#: Loaded when they are asked for: a program that sends invoice by invoice has no use for most of them.
+# Loaded when they are asked for: a program that sends invoice by invoice has no use for most of them.
 _LATER: Final = {
     "AmountFilter": "api.invoices",
     "AmountType": "api.invoices",

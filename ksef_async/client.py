@@ -48,8 +48,8 @@ __all__ = ["KsefClient", "Pacing"]
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
-#: Seconds that leaving the client may take to revoke its login, and to close its connections.
 REVOKE_TIMEOUT: Final = 5.0
+"""Seconds that leaving the client may take to revoke its login, and to close its connections."""
 
 
 class Pacing:
@@ -151,10 +151,10 @@ class KsefClient(anyio.AsyncContextManagerMixin):
             two arguments exclude each other.
     """
 
-    #: Opening, following and listing sessions.
     sessions: SessionManager
-    #: What is left of KSeF's rate limits.
+    """Opening, following and listing sessions."""
     pacing: Pacing
+    """What is left of KSeF's rate limits."""
 
     def __init__(
         self,

@@ -59,10 +59,10 @@ __all__ = [
     "quote_data",
 ]
 
-#: Characters; KSeF's own sentences have some two hundred.
 LONGEST_QUOTE: Final = 1000
-#: How many entries of a list or an object are kept, and how deep. A package has at most 50 parts, each may be named.
+"""Characters; KSeF's own sentences have some two hundred."""
 _MOST, _DEEPEST = 100, 4
+"""How many entries of a list or an object are kept, and how deep. A package has at most 50 parts, each may be named."""
 
 _SECRETS: Final = re.compile(
     r"eyJ[\w-]{4,}(?:\.[\w-]*){0,2}"  # a JWT, or its beginning
@@ -117,8 +117,8 @@ class Status(Protocol):
 class KsefError(Exception):
     """Base of all errors of this library."""
 
-    #: True when KSeF may have acted on the call all the same: no answer came, or one that settles nothing.
     maybe_delivered: bool = False
+    """True when KSeF may have acted on the call all the same: no answer came, or one that settles nothing."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions with keyword arguments do not survive pickling (process pools, task queues) by themselves.
@@ -140,10 +140,10 @@ class InvalidFieldError(LocalProtocolError):
 
     def __init__(self, field: str, rule: str) -> None:
         super().__init__(f"{field} {rule}")
-        #: Its name in the model.
         self.field = field
-        #: What KSeF asks of it, and what it was.
+        """Its name in the model."""
         self.rule = rule
+        """What KSeF asks of it, and what it was."""
 
 
 class RemoteProtocolError(KsefError):
@@ -158,12 +158,12 @@ class RemoteProtocolError(KsefError):
         maybe_delivered: bool = False,
     ) -> None:
         super().__init__(message)
-        #: Name of the operation that was called, e.g. ``"open_online_session"``.
         self.operation = operation
-        #: Where in the answer, e.g. ``"$.invoices[0].referenceNumber"``; None when the whole answer is wrong.
+        """Name of the operation that was called, e.g. ``"open_online_session"``."""
         self.path = path
-        #: True when the request may have taken effect: KSeF answered with success, but not with what belongs to it.
+        """Where in the answer, e.g. ``"$.invoices[0].referenceNumber"``; None when the whole answer is wrong."""
         self.maybe_delivered = maybe_delivered
+        """True when the request may have taken effect: KSeF answered with success, but not with what belongs to it."""
 
 
 class TransportError(KsefError):
@@ -171,8 +171,8 @@ class TransportError(KsefError):
 
     def __init__(self, message: str, *, maybe_delivered: bool) -> None:
         super().__init__(message)
-        #: True when the request may have reached KSeF and taken effect; False only where that is impossible.
         self.maybe_delivered = maybe_delivered
+        """True when the request may have reached KSeF and taken effect; False only where that is impossible."""
 
 
 class ConnectError(TransportError):
@@ -197,16 +197,16 @@ class ApiError(KsefError):
         trace_id: str | None = None,
     ) -> None:
         super().__init__(message)
-        #: Name of the operation that was called, e.g. ``"open_online_session"``.
         self.operation = operation
-        #: HTTP status of the answer.
+        """Name of the operation that was called, e.g. ``"open_online_session"``."""
         self.http_status = http_status
-        #: KSeF's exception code (protocol: table of exception codes), None where the answer had none.
+        """HTTP status of the answer."""
         self.code = code
-        #: KSeF's explanations, mostly in Polish: for people, never to branch on.
+        """KSeF's exception code (protocol: table of exception codes), None where the answer had none."""
         self.details = details
-        #: What the Ministry's help desk asks for: 32 hex digits, None where the answer had none.
+        """KSeF's explanations, mostly in Polish: for people, never to branch on."""
         self.trace_id = trace_id
+        """What the Ministry's help desk asks for: 32 hex digits, None where the answer had none."""
 
 
 class BadRequestError(ApiError):
@@ -229,10 +229,10 @@ class ForbiddenError(ApiError):
         **kwargs: Any,  # those of ApiError
     ) -> None:
         super().__init__(message, **kwargs)
-        #: ``missing-permissions``, ``ip-not-allowed``, ...; KSeF sometimes leaves it out.
         self.reason = reason
-        #: What KSeF adds to the reason, e.g. the permissions required and present.
+        """``missing-permissions``, ``ip-not-allowed``, ...; KSeF sometimes leaves it out."""
         self.security = dict(security or {})
+        """What KSeF adds to the reason, e.g. the permissions required and present."""
 
 
 class GoneError(ApiError):
@@ -244,8 +244,8 @@ class RateLimitedError(ApiError):
 
     def __init__(self, message: str, *, retry_after: float | None = None, **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
-        #: Seconds to wait before the next call of the same rate group; None where KSeF did not say.
         self.retry_after = retry_after
+        """Seconds to wait before the next call of the same rate group; None where KSeF did not say."""
 
 
 class ServerError(ApiError):
@@ -262,8 +262,8 @@ class ProcessingError(KsefError):
 
     def __init__(self, message: str, *, status: Status) -> None:
         super().__init__(f"{message}: {describe(status)}")
-        #: What KSeF reported.
         self.status = _quoted(status)
+        """What KSeF reported."""
 
     @property
     def code(self) -> int:
@@ -285,10 +285,10 @@ class SessionFailedError(ProcessingError):
 
     def __init__(self, message: str, *, status: Status, reference_number: str, may_be_sent_again: bool = False) -> None:
         super().__init__(message, status=status)
-        #: The session's reference number.
         self.reference_number = reference_number
-        #: True when no document is to blame: the same ones, sent again in a new session, may well be accepted.
+        """The session's reference number."""
         self.may_be_sent_again = may_be_sent_again
+        """True when no document is to blame: the same ones, sent again in a new session, may well be accepted."""
 
 
 class OperationFailedError(ProcessingError):
@@ -296,8 +296,8 @@ class OperationFailedError(ProcessingError):
 
     def __init__(self, message: str, *, status: Status, reference_number: str) -> None:
         super().__init__(message, status=status)
-        #: The operation's reference number.
         self.reference_number = reference_number
+        """The operation's reference number."""
 
 
 class ExportFailedError(OperationFailedError):
@@ -318,15 +318,16 @@ class InvoiceRejectedError(ProcessingError):
         may_be_sent_again: bool = False,
     ) -> None:
         super().__init__(message, status=status)
-        #: The invoice's reference number.
         self.reference_number = reference_number
-        #: The reference number of the session it was sent in.
+        """The invoice's reference number."""
         self.session_reference_number = session_reference_number
-        #: SHA-256 of the invoice (32 bytes), which a technical correction names; None where KSeF does not tell.
+        """The reference number of the session it was sent in."""
         self.invoice_hash = invoice_hash
-        #: True when the document is not to blame (405, 435, 500, 550): the same one, sent again in another session, may
-        #: well be accepted.
+        """SHA-256 of the invoice (32 bytes), which a technical correction names; None where KSeF does not tell."""
         self.may_be_sent_again = may_be_sent_again
+        """True when the document is not to blame (405, 435, 500, 550): the same one, sent again in another session, may
+        well be accepted.
+        """
 
 
 class DuplicateInvoiceError(InvoiceRejectedError):
@@ -336,10 +337,10 @@ class DuplicateInvoiceError(InvoiceRejectedError):
         self, message: str, *, original_ksef_number: str | None, original_session: str | None, **kwargs: Any
     ) -> None:
         super().__init__(message, **kwargs)
-        #: KSeF number of the invoice that came first; None where KSeF did not say.
         self.original_ksef_number = original_ksef_number
-        #: Reference number of the session it came in; None where KSeF did not say.
+        """KSeF number of the invoice that came first; None where KSeF did not say."""
         self.original_session = original_session
+        """Reference number of the session it came in; None where KSeF did not say."""
 
 
 class WaitTimeoutError(KsefError):
@@ -347,8 +348,8 @@ class WaitTimeoutError(KsefError):
 
     def __init__(self, message: str, *, last_status: Status | None = None) -> None:
         super().__init__(message if last_status is None else f"{message}; last seen: {describe(last_status)}")
-        #: The status seen last; None when none was seen.
         self.last_status = None if last_status is None else _quoted(last_status)
+        """The status seen last; None when none was seen."""
 
 
 class UploadExpiredError(KsefError):

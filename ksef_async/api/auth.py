@@ -57,10 +57,10 @@ class Challenge:
 
     challenge: ChallengeText
     timestamp: datetime | None = None
-    #: Milliseconds since 1970, truncated from ``timestamp`` by KSeF: to be used as given, never recomputed.
     timestamp_ms: int
-    #: The caller's address as KSeF sees it.
+    """Milliseconds since 1970, truncated from ``timestamp`` by KSeF: to be used as given, never recomputed."""
     client_ip: str | None = None
+    """The caller's address as KSeF sees it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -71,12 +71,12 @@ class AllowedIps:
         InvalidFieldError: There are more, or one is written in another way.
     """
 
-    #: ``"10.0.0.1"``
     ip4_addresses: tuple[str, ...] = attrs.field(default=(), validator=items(0, 10, IP4_ADDRESS))
-    #: ``"10.0.0.1-10.0.0.9"``
+    """``"10.0.0.1"``"""
     ip4_ranges: tuple[str, ...] = attrs.field(default=(), validator=items(0, 10, IP4_RANGE))
-    #: ``"10.0.0.0/24"``
+    """``"10.0.0.1-10.0.0.9"``"""
     ip4_masks: tuple[str, ...] = attrs.field(default=(), validator=items(0, 10, IP4_MASK))
+    """``"10.0.0.0/24"``"""
 
 
 @attrs.frozen
@@ -89,10 +89,10 @@ class AuthorizationPolicy:
 class SubjectBy(enum.StrEnum):
     """How KSeF finds out who signed a login."""
 
-    #: By the NIP or PESEL in the certificate's subject.
     CERTIFICATE_SUBJECT = "certificateSubject"
-    #: By the SHA-256 of the certificate: for those whose subject has neither.
+    """By the NIP or PESEL in the certificate's subject."""
     CERTIFICATE_FINGERPRINT = "certificateFingerprint"
+    """By the SHA-256 of the certificate: for those whose subject has neither."""
 
 
 @attrs.frozen(kw_only=True)
@@ -101,8 +101,8 @@ class TokenLoginRequest:
 
     challenge: str
     context_identifier: Context
-    #: RSA-OAEP of ``token|timestampMs`` (256 bytes for a 2048-bit key).
     encrypted_token: bytes = attrs.field(repr=False)
+    """RSA-OAEP of ``token|timestampMs`` (256 bytes for a 2048-bit key)."""
     public_key_id: str | None = None
     authorization_policy: AuthorizationPolicy | None = None
 
@@ -112,8 +112,8 @@ class TokenInfo:
     """A JWT and when it ends."""
 
     token: Jwt = attrs.field(repr=False)
-    #: None when KSeF does not tell, or a time that cannot be: the token is then used until it is refused.
     valid_until: datetime | None = None
+    """None when KSeF does not tell, or a time that cannot be: the token is then used until it is refused."""
 
 
 @attrs.frozen
@@ -146,10 +146,10 @@ class AuthenticationMethodInfo:
 class LoginStatus:
     """How far a login is."""
 
-    #: None when KSeF does not tell.
     start_date: datetime | None = None
-    #: Deprecated by KSeF (removal announced for 2026-11-16), so it may be absent.
+    """None when KSeF does not tell."""
     authentication_method: str | None = None
+    """Deprecated by KSeF (removal announced for 2026-11-16), so it may be absent."""
     authentication_method_info: AuthenticationMethodInfo | None = None
     status: StatusInfo
     is_token_redeemed: bool | None = None
@@ -177,8 +177,8 @@ class AuthSession(LoginStatus):
     """A login that was redeemed, and whose refresh token lives."""
 
     reference_number: Identifier
-    #: Whether it is the one this list was asked for with.
     is_current: bool = False
+    """Whether it is the one this list was asked for with."""
 
 
 @attrs.frozen

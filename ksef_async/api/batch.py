@@ -31,24 +31,24 @@ __all__ = [
 class BatchFilePart:
     """One part of a package, encrypted on its own."""
 
-    #: From 1.
     ordinal_number: int
-    #: Bytes of the encrypted part.
+    """From 1."""
     file_size: int
-    #: SHA-256 of the encrypted part (32 bytes).
+    """Bytes of the encrypted part."""
     file_hash: bytes
+    """SHA-256 of the encrypted part (32 bytes)."""
 
 
 @attrs.frozen(kw_only=True)
 class BatchFile:
     """A package: an archive of invoices, cut into parts."""
 
-    #: Bytes of the plain archive.
     file_size: int
-    #: SHA-256 of the plain archive (32 bytes).
+    """Bytes of the plain archive."""
     file_hash: bytes
-    #: None means `CompressionType.ZIP`.
+    """SHA-256 of the plain archive (32 bytes)."""
     compression_type: CompressionType | None = None
+    """None means `CompressionType.ZIP`."""
     file_parts: tuple[BatchFilePart, ...]
 
 
@@ -59,8 +59,8 @@ class OpenBatchSessionRequest:
     form_code: FormCode
     batch_file: BatchFile
     encryption: EncryptionInfo
-    #: True when the invoices were issued in an offline mode.
     offline_mode: bool = False
+    """True when the invoices were issued in an offline mode."""
 
 
 @attrs.frozen(kw_only=True)
@@ -69,8 +69,8 @@ class PartUploadRequest:
 
     ordinal_number: int
     method: Method
-    #: A signed link: whoever has it can write the part, so it is kept out of ``repr``.
     url: SignedLink = attrs.field(repr=False)
+    """A signed link: whoever has it can write the part, so it is kept out of ``repr``."""
     headers: UploadHeaders = attrs.field(repr=False)
 
 

@@ -44,18 +44,18 @@ _SERIAL_NUMBER = "[0-9A-F]{16}"
 class CertificateType(OpenStrEnum):
     """What a KSeF certificate is for."""
 
-    #: Logging in.
     AUTHENTICATION = "Authentication"
-    #: Vouching for invoices issued in an offline mode.
+    """Logging in."""
     OFFLINE = "Offline"
+    """Vouching for invoices issued in an offline mode."""
 
 
 class CertificateStatus(OpenStrEnum):
     """How a KSeF certificate stands; only an active one can be used."""
 
     ACTIVE = "Active"
-    #: Being revoked.
     BLOCKED = "Blocked"
+    """Being revoked."""
     REVOKED = "Revoked"
     EXPIRED = "Expired"
 
@@ -80,12 +80,12 @@ class CertificateLimit:
 class CertificateLimits:
     """What is left to whoever logged in."""
 
-    #: Whether an application would be taken now.
     can_request: bool | None = None
-    #: Applications.
+    """Whether an application would be taken now."""
     enrollment: CertificateLimit = CertificateLimit()
-    #: Active certificates.
+    """Applications."""
     certificate: CertificateLimit = CertificateLimit()
+    """Active certificates."""
 
 
 @attrs.frozen(kw_only=True)
@@ -93,8 +93,8 @@ class EnrollmentData:
     """The subject that a request for a certificate must have, exactly."""
 
     common_name: str
-    #: ISO 3166.
     country_name: str | None = None
+    """ISO 3166."""
     given_name: str | None = None
     surname: str | None = None
     serial_number: str | None = None
@@ -107,11 +107,11 @@ class EnrollmentData:
 class EnrollmentRequest:
     """Applies for a certificate."""
 
-    #: Letters, digits, blanks, ``_`` and ``-``; 5 to 100 characters.
     certificate_name: str = attrs.field(validator=text(5, 100, r"[a-zA-Z0-9_\-\ ąćęłńóśźżĄĆĘŁŃÓŚŹŻ]+"))
+    """Letters, digits, blanks, ``_`` and ``-``; 5 to 100 characters."""
     certificate_type: CertificateType
-    #: PKCS#10, DER.
     csr: bytes = attrs.field(repr=False)
+    """PKCS#10, DER."""
     valid_from: datetime | None = None
 
 
@@ -129,24 +129,24 @@ class Enrollment:
 
     request_date: datetime | None = None
     status: StatusInfo
-    #: Once it was issued: 16 hex digits.
     certificate_serial_number: Identifier | None = None
+    """Once it was issued: 16 hex digits."""
 
 
 @attrs.frozen
 class RetrieveRequest:
     """Asks for certificates."""
 
-    #: 1 to 10, of 16 hex digits.
     certificate_serial_numbers: tuple[str, ...] = attrs.field(validator=items(1, 10, r"[0-9A-F]{16}"))
+    """1 to 10, of 16 hex digits."""
 
 
 @attrs.frozen(kw_only=True)
 class RetrievedCertificate:
     """A certificate, as it was issued."""
 
-    #: DER.
     certificate: bytes = attrs.field(repr=False)
+    """DER."""
     certificate_name: str | None = None
     certificate_serial_number: Identifier | None = None
     certificate_type: CertificateType | None = None
@@ -171,8 +171,8 @@ class CertificateFilter:
     """Which certificates to list; all by default."""
 
     certificate_serial_number: str | None = attrs.field(default=None, validator=text(16, 16, _SERIAL_NUMBER))
-    #: Is in the name.
     name: str | None = None
+    """Is in the name."""
     type: CertificateType | None = None
     status: CertificateStatus | None = None
     expires_after: datetime | None = None
@@ -183,8 +183,8 @@ class CertificateRow:
     """A certificate in a list."""
 
     certificate_serial_number: Identifier
-    #: As it was given in the application.
     name: str | None = None
+    """As it was given in the application."""
     type: CertificateType | None = None
     common_name: str | None = None
     status: CertificateStatus | None = None
@@ -207,8 +207,8 @@ class CertificatePage:
 class UpdateCertificateRequest:
     """TEST only: lets a certificate end sooner."""
 
-    #: Not later than it ends now.
     valid_to: datetime
+    """Not later than it ends now."""
 
 
 GET, POST, PUT = HTTPMethod.GET, HTTPMethod.POST, HTTPMethod.PUT

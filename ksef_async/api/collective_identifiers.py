@@ -34,7 +34,7 @@ __all__ = [
     "InvoiceToGroup",
 ]
 
-#: The longest time a query may span.
+# The longest time a query may span.
 _LONGEST_RANGE = timedelta(days=100)
 
 
@@ -43,8 +43,8 @@ class InvoicePayment:
     """What is paid for an invoice."""
 
     amount: Decimal
-    #: ISO 4217.
     currency: str = attrs.field(validator=check_currency)
+    """ISO 4217."""
 
 
 @attrs.frozen
@@ -53,24 +53,24 @@ class InvoiceToGroup:
 
     ksef_number: str = attrs.field(validator=text(35, 36, KSEF_NUMBER))
     payment: InvoicePayment | None = None
-    #: At most 512 characters.
     description: str | None = attrs.field(default=None, validator=text(most=512))
+    """At most 512 characters."""
 
 
 @attrs.frozen
 class CreateCollectiveIdentifierRequest:
     """Groups invoices."""
 
-    #: From 2 up to what `ContextLimits` says, 500 by default.
     invoices: tuple[InvoiceToGroup, ...] = attrs.field(validator=items(2))
+    """From 2 up to what `ContextLimits` says, 500 by default."""
 
 
 @attrs.frozen
 class CreateCollectiveIdentifierResponse:
     """The identifier of a group."""
 
-    #: ``NIP-IZYYYYMM-FFFFFFFFFFFF-CC`` (35 characters).
     collective_identifier_number: Identifier
+    """``NIP-IZYYYYMM-FFFFFFFFFFFF-CC`` (35 characters)."""
 
 
 @attrs.frozen(kw_only=True)
@@ -82,8 +82,8 @@ class CollectiveIdentifierFilter:
     date_created_to: datetime
     invoice_count_from: int | None = None
     invoice_count_to: int | None = None
-    #: True for those of the current context, False for those of others in which it is the seller.
     created_in_current_context: bool | None = None
+    """True for those of the current context, False for those of others in which it is the seller."""
 
     def __attrs_post_init__(self) -> None:
         if not timedelta() <= self.date_created_to - self.date_created_from <= _LONGEST_RANGE:
@@ -112,8 +112,8 @@ class CollectiveIdentifierPage:
 class CollectiveIdentifierInvoicesRequest:
     """Asks which invoices are in collective identifiers."""
 
-    #: At most 10.
     collective_identifier_numbers: tuple[str, ...] = attrs.field(validator=items(1, 10))
+    """At most 10."""
 
 
 @attrs.frozen(kw_only=True)
@@ -121,12 +121,12 @@ class CollectiveIdentifierInvoice:
     """An invoice in a collective identifier."""
 
     ksef_number: Identifier
-    #: None when KSeF does not tell, as in its own example.
     collective_identifier_number: Identifier | None = None
+    """None when KSeF does not tell, as in its own example."""
     payment: InvoicePayment | None = None
     description: str | None = None
-    #: True when there are details that only the creator and the invoice's parties may see.
     details_hidden: bool | None = None
+    """True when there are details that only the creator and the invoice's parties may see."""
 
 
 @attrs.frozen

@@ -73,20 +73,20 @@ class ServerTime(datetime):
             return self.isoformat()
         raise AttributeError(name)
 
-    #: As KSeF wrote it.
     text: str
+    """As KSeF wrote it."""
 
     def __reduce_ex__(self, _: Any) -> tuple[Any, ...]:
         return type(self).parse, (self.text,)
 
 
-#: KSeF's pattern of a KSeF number; the length tells those of KSeF 1.0 (36) from those of KSeF 2.0 (35).
 KSEF_NUMBER: Final = (
     r"([1-9](\d[1-9]|[1-9]\d)\d{7})-(20[2-9][0-9]|2[1-9]\d{2}|[3-9]\d{3})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
     r"-([0-9A-F]{6})-?([0-9A-F]{6})-([0-9A-F]{2})"
 )
+"""KSeF's pattern of a KSeF number; the length tells those of KSeF 1.0 (36) from those of KSeF 2.0 (35)."""
 
-#: KSeF's patterns of IPv4 addresses, of ranges of them, and of networks.
+# KSeF's patterns of IPv4 addresses, of ranges of them, and of networks.
 _OCTET: Final = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9][0-9]|[0-9])"
 IP4_ADDRESS: Final = rf"({_OCTET}\.){{3}}{_OCTET}"
 IP4_RANGE: Final = f"{IP4_ADDRESS}-{IP4_ADDRESS}"
@@ -100,8 +100,8 @@ class Bounds:
     kind: Literal["text", "number", "items"]
     least: int | None = None
     most: int | None = None
-    #: Of a string, or of each item.
     pattern: str | None = None
+    """Of a string, or of each item."""
 
     def __call__(self, instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         """Look at a value.
@@ -146,8 +146,8 @@ def items(least: int | None = None, most: int | None = None, pattern: str | None
 class Rule:
     """What a value has to be; stands in the annotation of a field."""
 
-    #: For messages: ``"a reference number"``.
     what: str
+    """For messages: ``"a reference number"``."""
     holds: Callable[[Any], bool] = attrs.field(repr=False)
 
 
@@ -155,13 +155,13 @@ class _EveryItem:
     """Of a list that means nothing unless all its items can be read, such as the parts of an archive."""
 
 
-#: Stands in the annotation of a list of which no item may be left out.
 EVERY_ITEM: Final = _EveryItem()
-#: Metadata of a field that is told how many items of the lists beside it could not be read and were left out.
+"""Stands in the annotation of a list of which no item may be left out."""
 LEFT_OUT: Final[Mapping[str, Any]] = {"local": True, "left_out": True}
+"""Metadata of a field that is told how many items of the lists beside it could not be read and were left out."""
 
-#: Metadata of a field that may be missing, but that must not be taken for missing when it cannot be read.
 NEVER_LEFT_OUT: Final[Mapping[str, Any]] = {"never_left_out": True}
+"""Metadata of a field that may be missing, but that must not be taken for missing when it cannot be read."""
 
 _LONGEST_LINK: Final = 8_192
 _IDENTIFIER: Final = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
@@ -192,25 +192,24 @@ def _visible(most: int) -> Callable[[str], bool]:
     return lambda text: len(text) <= most and _VISIBLE.fullmatch(text) is not None
 
 
-#: A reference number, a KSeF number, a serial number: goes into paths, file names and columns.
 Identifier: TypeAlias = Annotated[
     str, Rule("letters, digits and hyphens, at most 64", lambda text: _IDENTIFIER.fullmatch(text) is not None)
 ]
-#: Goes into a header.
+"""A reference number, a KSeF number, a serial number: goes into paths, file names and columns."""
 Jwt: TypeAlias = Annotated[str, Rule("a token that fits a header", _visible(16_384))]
-#: Of an HTTP request.
+"""Goes into a header."""
 Method: TypeAlias = Annotated[str, Rule("an HTTP method", lambda text: text in ("PUT", "POST"))]
-#: Leads to the next page of a list; goes into a header.
+"""Of an HTTP request."""
 Cursor: TypeAlias = Annotated[str, Rule("a token that fits a header", lambda text: not text or _visible(8_192)(text))]
-#: Goes into an XML document, and back to KSeF.
+"""Leads to the next page of a list; goes into a header."""
 ChallengeText: TypeAlias = Annotated[str, Rule("visible ASCII, at most 100", _visible(100))]
-#: Whether it leads to where it may is for `Environment.accepts` to say.
+"""Goes into an XML document, and back to KSeF."""
 SignedLink: TypeAlias = Annotated[str, Rule("an address", _is_link)]
-#: Sent as they are.
+"""Whether it leads to where it may is for `Environment.accepts` to say."""
 UploadHeaders: TypeAlias = Annotated[dict[str, str | None], Rule("headers", are_headers)]
+"""Sent as they are."""
 
 
-#: Codes, in the order of the alphabet.
 CURRENCIES: Final = frozenset(
     """
     AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF
@@ -222,6 +221,7 @@ CURRENCIES: Final = frozenset(
     XBB XBC XBD XCD XCG XDR XOF XPD XPF XPT XSU XTS XUA XXX YER ZAR ZMW ZWG ZWL
     """.split()  # noqa: SIM905  # a hundred and eighty lines, otherwise
 )
+"""Codes, in the order of the alphabet."""
 
 
 def check_currency(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
@@ -264,12 +264,12 @@ def wire_name(name: str) -> dict[str, Any]:
 class StatusInfo:
     """A status as KSeF reports it, of a session, a login or an asynchronous operation."""
 
-    #: Below 200 in progress, 200 success, above 200 failure; see `protocol.lifecycle` for the known codes.
     code: int
-    #: For people, in Polish; empty when KSeF does not tell.
+    """Below 200 in progress, 200 success, above 200 failure; see `protocol.lifecycle` for the known codes."""
     description: str = ""
-    #: For people, mostly in Polish.
+    """For people, in Polish; empty when KSeF does not tell."""
     details: tuple[str, ...] = ()
+    """For people, mostly in Polish."""
 
 
 class ContextType(OpenStrEnum):
@@ -297,8 +297,8 @@ class SubjectType(OpenStrEnum):
 
     NIP = "Nip"
     PESEL = "Pesel"
-    #: SHA-256 of a certificate's DER, in 64 hex digits.
     FINGERPRINT = "Fingerprint"
+    """SHA-256 of a certificate's DER, in 64 hex digits."""
 
 
 @attrs.frozen

@@ -16,8 +16,8 @@ from ..errors import LocalProtocolError
 __all__ = ["Environment", "is_loopback"]
 
 
-#: What RFC 3986 allows, without userinfo and fragment. Nothing else is followed: parsers disagree about the rest, and a
-#: host that one of them reads and another does not is how a link leads elsewhere.
+# What RFC 3986 allows, without userinfo and fragment. Nothing else is followed: parsers disagree about the rest, and a
+# host that one of them reads and another does not is how a link leads elsewhere.
 _ADDRESS: Final = re.compile(
     r"(?P<scheme>https?)://(?:(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)|\[(?P<ip6>[0-9A-Fa-f:.]+)\])"
     r"(?::(?P<port>[0-9]{1,5}))?(?:[/?](?:[A-Za-z0-9._~:/?@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)?",
@@ -56,12 +56,12 @@ class Environment:
     storage_hosts: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     allow_http: bool = attrs.field(default=False, kw_only=True)
 
-    #: Test data, self-signed certificates accepted, shared by all integrators.
     TEST: ClassVar[Environment]
-    #: Pre-production: real credentials, no legal effect.
+    """Test data, self-signed certificates accepted, shared by all integrators."""
     DEMO: ClassVar[Environment]
-    #: Invoices sent here are legally issued.
+    """Pre-production: real credentials, no legal effect."""
     PRODUCTION: ClassVar[Environment]
+    """Invoices sent here are legally issued."""
 
     def __attrs_post_init__(self) -> None:
         address = _read(self.base_url)

@@ -116,8 +116,8 @@ class BuyerIdentifier:
     """What a buyer is named by; also a filter."""
 
     type: BuyerIdentifierType
-    #: At most 50 characters.
     value: str | None = attrs.field(default=None, validator=text(most=50))
+    """At most 50 characters."""
 
 
 @attrs.frozen
@@ -142,9 +142,10 @@ class ThirdSubject:
 
     identifier: ThirdSubjectIdentifier | None = None
     name: str | None = None
-    #: 0 other, 1 factor, 2 recipient, 3 original subject, 4 further buyer, 5 issuer, 6 payer, 7 and 8 local
-    #: government, 9 and 10 VAT group, 11 employee.
     role: int | None = attrs.field(default=None, kw_only=True)
+    """0 other, 1 factor, 2 recipient, 3 original subject, 4 further buyer, 5 issuer, 6 payer, 7 and 8 local government,
+    9 and 10 VAT group, 11 employee.
+    """
 
 
 @attrs.frozen
@@ -161,33 +162,33 @@ class InvoiceMetadata:
     """What KSeF tells of an invoice without its document; None stands for what it does not tell."""
 
     ksef_number: Identifier
-    #: The seller's number (P_2).
     invoice_number: str | None = None
-    #: Date of issue (P_1).
+    """The seller's number (P_2)."""
     issue_date: date | None = None
-    #: When KSeF took it in for processing.
+    """Date of issue (P_1)."""
     invoicing_date: ServerTime | None = None
-    #: When it got its KSeF number.
+    """When KSeF took it in for processing."""
     acquisition_date: datetime | None = None
-    #: When it was stored for good; what incremental fetching goes by.
+    """When it got its KSeF number."""
     permanent_storage_date: ServerTime | None = None
+    """When it was stored for good; what incremental fetching goes by."""
     seller: Seller | None = None
     buyer: Buyer | None = None
     net_amount: Decimal | None = None
     gross_amount: Decimal | None = None
     vat_amount: Decimal | None = None
-    #: ISO 4217.
     currency: str | None = None
+    """ISO 4217."""
     invoicing_mode: InvoicingMode | None = None
     invoice_type: InvoiceType | None = None
-    #: None for a form that this version does not know, too.
     form_code: FormCode | None = None
+    """None for a form that this version does not know, too."""
     is_self_invoicing: bool | None = None
     has_attachment: bool | None = None
-    #: SHA-256 of the document (32 bytes).
     invoice_hash: bytes | None = None
-    #: SHA-256 of the invoice that this one corrects technically (32 bytes).
+    """SHA-256 of the document (32 bytes)."""
     hash_of_corrected_invoice: bytes | None = None
+    """SHA-256 of the invoice that this one corrects technically (32 bytes)."""
     third_subjects: tuple[ThirdSubject, ...] = ()
     authorized_subject: AuthorizedSubject | None = None
 
@@ -240,12 +241,12 @@ class DateRange:
     """From when to when, both ends included; at most 100 days."""
 
     date_type: DateType
-    #: Aware.
     from_date: datetime = attrs.field(metadata=wire_name("from"))
-    #: Aware; now by default.
+    """Aware."""
     to_date: datetime | None = attrs.field(default=None, metadata=wire_name("to"))
-    #: Only up to the high-water mark, below which nothing will be added any more; for permanent storage only.
+    """Aware; now by default."""
     restrict_to_permanent_storage_hwm_date: bool | None = attrs.field(default=None, kw_only=True)
+    """Only up to the high-water mark, below which nothing will be added any more; for permanent storage only."""
 
 
 @attrs.frozen
@@ -264,18 +265,18 @@ class InvoiceFilters:
     subject_type: InvoiceSubject
     date_range: DateRange
     ksef_number: str | None = attrs.field(default=None, validator=text(35, 36, KSEF_NUMBER))
-    #: The seller's number, exactly.
     invoice_number: str | None = attrs.field(default=None, validator=text(most=256))
+    """The seller's number, exactly."""
     amount: AmountFilter | None = None
     seller_nip: str | None = attrs.field(default=None, validator=text(10, 10, _NIP))
     buyer_identifier: BuyerIdentifier | None = None
-    #: ISO 4217; any of them.
     currency_codes: tuple[str, ...] = ()
+    """ISO 4217; any of them."""
     invoicing_mode: InvoicingMode | None = None
     is_self_invoicing: bool | None = None
     form_type: FormType | None = None
-    #: Any of them.
     invoice_types: tuple[InvoiceType, ...] = ()
+    """Any of them."""
     has_attachment: bool | None = None
 
 
@@ -283,15 +284,15 @@ class InvoiceFilters:
 class InvoiceMetadataPage:
     """One page of what was found."""
 
-    #: Whether more follow.
     has_more: bool
-    #: Whether the query has reached 10,000 rows: the rest is found with a narrower range.
+    """Whether more follow."""
     is_truncated: bool
-    #: Up to there what was found is final and complete; for permanent storage only.
+    """Whether the query has reached 10,000 rows: the rest is found with a narrower range."""
     permanent_storage_hwm_date: ServerTime | None = None
+    """Up to there what was found is final and complete; for permanent storage only."""
     invoices: tuple[InvoiceMetadata, ...]
-    #: How many rows could not be read.
     left_out: int = attrs.field(default=0, metadata=LEFT_OUT)
+    """How many rows could not be read."""
 
 
 # --- packages ----------------------------------------------------------------------------------------------
@@ -302,8 +303,8 @@ class ExportInvoicesRequest:
     """Asks for a package."""
 
     encryption: EncryptionInfo
-    #: Leave the documents out.
     only_metadata: bool = False
+    """Leave the documents out."""
     filters: InvoiceFilters
     compression_type: CompressionType | None = None
 
@@ -319,20 +320,20 @@ class ExportInvoicesResponse:
 class PackagePart:
     """Where one part of a package can be fetched, and what it must be."""
 
-    #: From 1.
     ordinal_number: int
+    """From 1."""
     part_name: str | None = None
     method: str | None = None
-    #: A signed link, good for about an hour: whoever has it can fetch the part, so it is kept out of ``repr``.
     url: SignedLink = attrs.field(repr=False)
-    #: Bytes of the part once decrypted, and their SHA-256 (32 bytes).
+    """A signed link, good for about an hour: whoever has it can fetch the part, so it is kept out of ``repr``."""
     part_size: int
+    """Bytes of the part once decrypted, and their SHA-256 (32 bytes)."""
     part_hash: bytes
-    #: Bytes of the part as it is fetched, and their SHA-256 (32 bytes).
     encrypted_part_size: int
+    """Bytes of the part as it is fetched, and their SHA-256 (32 bytes)."""
     encrypted_part_hash: bytes
-    #: Until when the link works.
     expiration_date: datetime | None = None
+    """Until when the link works."""
 
 
 @attrs.frozen(kw_only=True)
@@ -340,19 +341,19 @@ class InvoicePackage:
     """A package that can be fetched."""
 
     invoice_count: int | None = None
-    #: Bytes of the whole archive.
     size: int | None = None
+    """Bytes of the whole archive."""
     parts: Annotated[tuple[PackagePart, ...], EVERY_ITEM]
-    #: Whether there is more than fits: 10,000 invoices, or 1 GB.
     is_truncated: bool
-    #: Of the last invoice in it; only when truncated, and only the date that was asked by.
+    """Whether there is more than fits: 10,000 invoices, or 1 GB."""
     last_issue_date: date | None = None
+    """Of the last invoice in it; only when truncated, and only the date that was asked by."""
     last_invoicing_date: ServerTime | None = None
     last_permanent_storage_date: ServerTime | None = None
-    #: Up to there what was found is final and complete; for permanent storage only.
     permanent_storage_hwm_date: ServerTime | None = None
-    #: None before version 2.8 of the API: the archive's first bytes tell.
+    """Up to there what was found is final and complete; for permanent storage only."""
     compression_type: CompressionType | None = None
+    """None before version 2.8 of the API: the archive's first bytes tell."""
 
 
 @attrs.frozen(kw_only=True)
@@ -361,10 +362,10 @@ class ExportStatus:
 
     status: StatusInfo
     completed_date: datetime | None = None
-    #: Until when the package is there: seven days.
     package_expiration_date: datetime | None = None
-    #: None at 200, too, when nothing was found.
+    """Until when the package is there: seven days."""
     package: InvoicePackage | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)
+    """None at 200, too, when nothing was found."""
 
 
 GET, POST = HTTPMethod.GET, HTTPMethod.POST

@@ -24,16 +24,16 @@ class PublicKeyUsage(OpenStrEnum):
 class PublicKeyCertificate:
     """A certificate of the Ministry with the key to encrypt for."""
 
-    #: X.509, DER.
     certificate: bytes = attrs.field(repr=False)
-    #: Base64 of SHA-256 of the DER; changes when the same key is certified again.
+    """X.509, DER."""
     certificate_id: str | None = None
-    #: Base64 of SHA-256 of the SubjectPublicKeyInfo (44 characters); names the key in requests.
+    """Base64 of SHA-256 of the DER; changes when the same key is certified again."""
     public_key_id: str | None = None
-    #: None when KSeF does not tell: it is then taken to be valid.
+    """Base64 of SHA-256 of the SubjectPublicKeyInfo (44 characters); names the key in requests."""
     valid_from: datetime | None = None
-    #: None when KSeF does not tell: it is then taken to be valid.
+    """None when KSeF does not tell: it is then taken to be valid."""
     valid_to: datetime | None = None
+    """None when KSeF does not tell: it is then taken to be valid."""
     usage: tuple[PublicKeyUsage, ...]
 
 
@@ -44,14 +44,14 @@ class EncryptionInfo:
     `SessionManager.new_encryption()` makes one; it can also be brought along.
     """
 
-    #: The AES key, RSA-OAEP (SHA-256, MGF1-SHA-256) for the Ministry (256 bytes for a 2048-bit key).
     encrypted_symmetric_key: bytes = attrs.field(repr=False)
-    #: 16 bytes; the same for every invoice of the session, never put before the ciphertext.
+    """The AES key, RSA-OAEP (SHA-256, MGF1-SHA-256) for the Ministry (256 bytes for a 2048-bit key)."""
     initialization_vector: bytes = attrs.field(repr=False)
-    #: Which of the Ministry's keys wrapped it. Without it KSeF tries an old one and fails only later (415).
+    """16 bytes; the same for every invoice of the session, never put before the ciphertext."""
     public_key_id: str | None = None
-    #: The plain AES-256 key (32 bytes). It never leaves this process.
+    """Which of the Ministry's keys wrapped it. Without it KSeF tries an old one and fails only later (415)."""
     symmetric_key: bytes = attrs.field(default=b"", repr=False, metadata={"local": True})
+    """The plain AES-256 key (32 bytes). It never leaves this process."""
 
 
 GET = HTTPMethod.GET

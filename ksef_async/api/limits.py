@@ -39,9 +39,9 @@ __all__ = [
     "usable",
 ]
 
-#: In place of a number: any number of calls.
 UNLIMITED: Final = -1
-#: More is no limit that anybody means.
+"""In place of a number: any number of calls."""
+# More is no limit that anybody means.
 _MOST: Final = 2**31 - 1
 
 
@@ -49,8 +49,8 @@ def _is_usable(calls: int) -> bool:
     return calls == UNLIMITED or 1 <= calls <= _MOST
 
 
-#: How many calls fit into a window.
 Calls: TypeAlias = Annotated[int, Rule("a number of calls, or -1 for any number", _is_usable)]
+"""How many calls fit into a window."""
 
 
 @attrs.frozen
@@ -94,12 +94,12 @@ class RateLimits:
     collective_identifier: RateLimit = _granted(20, 120, 240)
     other: RateLimit = _granted(10, 30, 120)
     anonymous: RateLimit = _granted(60, UNLIMITED, UNLIMITED)
-    #: Every call, of whatever group, from one address ("global" at KSeF).
     overall: RateLimit = _granted(75, UNLIMITED, UNLIMITED, "global")
+    """Every call, of whatever group, from one address ("global" at KSeF)."""
 
 
-#: What production grants, and TEST since version 2.5, unless a context was granted more.
 PRODUCTION_LIMITS: Final = RateLimits()
+"""What production grants, and TEST since version 2.5, unless a context was granted more."""
 
 
 def usable(limits: RateLimits) -> RateLimits:
@@ -108,8 +108,8 @@ def usable(limits: RateLimits) -> RateLimits:
     return attrs.evolve(limits, **{name: getattr(PRODUCTION_LIMITS, name) for name in wrong}) if wrong else limits
 
 
-#: How much, or how many.
 Limit: TypeAlias = Annotated[int, Rule("a number from 0 on", lambda value: 0 <= value < 2**31)]
+"""How much, or how many."""
 
 
 @attrs.frozen(kw_only=True)
@@ -164,10 +164,10 @@ class ContextLimits:
 
     online_session: SessionLimits = attrs.field(default=_BY_DEFAULT, metadata=_ASSUMED)
     batch_session: SessionLimits = attrs.field(default=_BY_DEFAULT, metadata=_ASSUMED)
-    #: Not in the API before version 2.8.
     collective_identifier: CollectiveIdentifierLimits = attrs.field(
         default=CollectiveIdentifierLimits(500), metadata=_ASSUMED
     )
+    """Not in the API before version 2.8."""
 
 
 @attrs.frozen

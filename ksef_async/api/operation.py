@@ -10,11 +10,12 @@ import attrs
 
 __all__ = ["LARGEST_JSON", "LARGEST_UPO", "Bearer", "Operation", "RateGroup"]
 
-#: Bytes of a JSON answer, or of an invoice. The largest page (250 rows of metadata, each with the 100 third parties
-#: that FA(3) allows) has some 8 MB, the largest invoice 10 MB (with an attachment, where TEST's limits are raised).
 LARGEST_JSON: Final = 16_000_000
-#: Bytes of a UPO; a page with its 10,000 invoices has some 9 MB.
+"""Bytes of a JSON answer, or of an invoice. The largest page (250 rows of metadata, each with the 100 third parties
+that FA(3) allows) has some 8 MB, the largest invoice 10 MB (with an attachment, where TEST's limits are raised).
+"""
 LARGEST_UPO: Final = 32_000_000
+"""Bytes of a UPO; a page with its 10,000 invoices has some 9 MB."""
 
 RequestT = TypeVar("RequestT", contravariant=True)
 ResponseT = TypeVar("ResponseT", covariant=True)
@@ -24,8 +25,8 @@ class Bearer(enum.Enum):
     """Whose token an operation is called with; KSeF answers 403 to the wrong kind."""
 
     NONE = "none"
-    #: The token of a login under way ("authenticationToken").
     LOGIN = "login"
+    """The token of a login under way ("authenticationToken")."""
     ACCESS = "access"
     REFRESH = "refresh"
 
@@ -47,12 +48,12 @@ class RateGroup(enum.StrEnum):
     INVOICE_EXPORT_STATUS = "invoiceExportStatus"
     INVOICE_DOWNLOAD = "invoiceDownload"
     COLLECTIVE_IDENTIFIER = "collectiveIdentifier"
-    #: Every operation in it is counted on its own.
     OTHER = "other"
-    #: Counted by address, without a context.
+    """Every operation in it is counted on its own."""
     ANONYMOUS = "anonymous"
-    #: Every call counts here too, by address.
+    """Counted by address, without a context."""
     OVERALL = "global"
+    """Every call counts here too, by address."""
 
 
 @attrs.frozen(kw_only=True)
@@ -65,26 +66,26 @@ class Operation(Generic[RequestT, ResponseT]):
     name: str
     method: HTTPMethod
     path: str
-    #: The status that KSeF documents for success, and the sandbox answers with; any other 2xx is as good.
     success: int
-    #: Model of the JSON body, ``bytes`` for an XML document; None when there is none.
+    """The status that KSeF documents for success, and the sandbox answers with; any other 2xx is as good."""
     request: type[RequestT] | None = None
-    #: Model of the JSON answer, ``bytes`` for an XML document; None when there is none.
+    """Model of the JSON body, ``bytes`` for an XML document; None when there is none."""
     response: type[ResponseT] | None = None
-    #: Names of the query parameters.
+    """Model of the JSON answer, ``bytes`` for an XML document; None when there is none."""
     query: tuple[str, ...] = ()
-    #: True for lists paged by the ``x-continuation-token`` header.
+    """Names of the query parameters."""
     continued: bool = False
-    #: How many rows a page of a list may have; at least it has 10.
+    """True for lists paged by the ``x-continuation-token`` header."""
     largest_page: int = 100
-    #: The most bytes the answer may have.
+    """How many rows a page of a list may have; at least it has 10."""
     largest_answer: int = LARGEST_JSON
+    """The most bytes the answer may have."""
     bearer: Bearer = Bearer.ACCESS
-    #: The context needs any one of these; empty when every login will do.
     permissions: tuple[str, ...] = ()
+    """The context needs any one of these; empty when every login will do."""
     rate_group: RateGroup
-    #: True when calling twice does no harm, so a lost answer may simply be asked for again.
     repeat_safe: bool = False
+    """True when calling twice does no harm, so a lost answer may simply be asked for again."""
 
     def __repr__(self) -> str:
         return f"<Operation {self.name}: {self.method} {self.path}>"

@@ -16,22 +16,22 @@ __all__ = ["CompressionType", "PackageProgress", "PackageStage", "ProgressHook"]
 class CompressionType(OpenStrEnum):
     """How the invoices are put together. Source: OpenAPI 2.9.0, ``compressionType``."""
 
-    #: Each invoice compressed by itself.
     ZIP = "Zip"
-    #: All compressed as one stream: about half the bytes when the invoices are small. What the Ministry recommends.
+    """Each invoice compressed by itself."""
     TAR_GZ = "TarGz"
+    """All compressed as one stream: about half the bytes when the invoices are small. What the Ministry recommends."""
 
 
 class PackageStage(StrEnum):
     """What is being done with a package."""
 
-    #: A first pass that only finds out how large the archive will be.
     MEASURING = "measuring"
-    #: Compressing, hashing and encrypting.
+    """A first pass that only finds out how large the archive will be."""
     PACKING = "packing"
+    """Compressing, hashing and encrypting."""
     UPLOADING = "uploading"
-    #: KSeF works on it.
     PROCESSING = "processing"
+    """KSeF works on it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -39,15 +39,15 @@ class PackageProgress:
     """How far a stage is."""
 
     stage: PackageStage
-    #: Bytes: of plain invoices while measuring and packing, of encrypted parts while uploading.
     done: int
-    #: None while nobody knows it yet.
+    """Bytes: of plain invoices while measuring and packing, of encrypted parts while uploading."""
     total: int | None
-    #: How many parts are complete.
+    """None while nobody knows it yet."""
     parts: int
-    #: None while nobody knows it yet.
+    """How many parts are complete."""
     parts_total: int | None = None
+    """None while nobody knows it yet."""
 
 
-#: Called on the event loop, so it must be quick; what it raises is logged and goes no further.
 ProgressHook: TypeAlias = Callable[[PackageProgress], None]
+"""Called on the event loop, so it must be quick; what it raises is logged and goes no further."""

@@ -16,8 +16,8 @@ __all__ = ["LIST_PEPPOL_PROVIDERS", "PeppolProvider", "PeppolProviderPage"]
 class PeppolProvider:
     """A provider of Peppol services."""
 
-    #: ``P``, two letters of the country, six digits.
     id: str
+    """``P``, two letters of the country, six digits."""
     name: str | None = None
     date_created: datetime | None = None
 

@@ -51,11 +51,11 @@ class Permission(OpenStrEnum):
     CREDENTIALS_READ = "CredentialsRead"
     INVOICE_WRITE = "InvoiceWrite"
     INVOICE_READ = "InvoiceRead"
-    #: See the history of sessions, and their UPO.
     INTROSPECTION = "Introspection"
+    """See the history of sessions, and their UPO."""
     SUBUNIT_MANAGE = "SubunitManage"
-    #: For bailiffs and enforcement authorities only.
     ENFORCEMENT_OPERATIONS = "EnforcementOperations"
+    """For bailiffs and enforcement authorities only."""
     COLLECTIVE_IDENTIFIER_MANAGE = "CollectiveIdentifierManage"
 
 
@@ -77,14 +77,14 @@ class EuInvoicePermission(OpenStrEnum):
 class Authorization(OpenStrEnum):
     """What another company may do in the place of the one that authorizes it."""
 
-    #: Issue, as the buyer, the invoices of the seller.
     SELF_INVOICING = "SelfInvoicing"
-    #: Issue the VAT RR invoices of a flat-rate farmer.
+    """Issue, as the buyer, the invoices of the seller."""
     RR_INVOICING = "RRInvoicing"
-    #: Act as the tax representative.
+    """Issue the VAT RR invoices of a flat-rate farmer."""
     TAX_REPRESENTATIVE = "TaxRepresentative"
-    #: Issue Peppol invoices.
+    """Act as the tax representative."""
     PEF_INVOICING = "PefInvoicing"
+    """Issue Peppol invoices."""
 
 
 # --- grants ----------------------------------------------------------------------------------------------
@@ -95,8 +95,8 @@ class PersonGrantRequest:
     """Lets a person act in the context."""
 
     subject_identifier: SubjectIdentifier
-    #: Each once.
     permissions: tuple[Permission, ...]
+    """Each once."""
     description: str = attrs.field(validator=text(5, 256))
     subject_details: SubjectDetails
 
@@ -134,10 +134,10 @@ class IndirectGrantRequest:
     """Passes on to a person what clients of the context let it do."""
 
     subject_identifier: SubjectIdentifier
-    #: None for all clients.
     target_identifier: TargetIdentifier | None = None
-    #: Each once.
+    """None for all clients."""
     permissions: tuple[InvoicePermission, ...]
+    """Each once."""
     description: str = attrs.field(validator=text(5, 256))
     subject_details: SubjectDetails
 
@@ -149,8 +149,8 @@ class SubunitGrantRequest:
     subject_identifier: SubjectIdentifier
     context_identifier: UnitIdentifier
     description: str = attrs.field(validator=text(5, 256))
-    #: Required where the unit has an internal identifier.
     subunit_name: str | None = attrs.field(default=None, validator=text(5, 256))
+    """Required where the unit has an internal identifier."""
     subject_details: SubjectDetails
 
 
@@ -161,8 +161,8 @@ class EuAdministrationGrantRequest:
     subject_identifier: FingerprintIdentifier
     context_identifier: NipVatUeIdentifier
     description: str = attrs.field(validator=text(5, 256))
-    #: Name and address: ``{name}, {address}``.
     eu_entity_name: str = attrs.field(validator=text(5, 256))
+    """Name and address: ``{name}, {address}``."""
     subject_details: EuSubjectDetails
     eu_entity_details: ForeignEntityDetails
 
@@ -196,5 +196,5 @@ class AttachmentConsent:
     """Whether the context may send invoices with attachments."""
 
     is_attachment_allowed: bool = False
-    #: When the consent ends; None for never.
     revoked_date: datetime | None = None
+    """When the consent ends; None for never."""

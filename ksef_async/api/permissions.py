@@ -127,10 +127,10 @@ class PermissionState(OpenStrEnum):
 class Scope(OpenStrEnum):
     """Which of two lists of persons' permissions."""
 
-    #: Who may act in the context.
     IN_CONTEXT = "PermissionsInCurrentContext"
-    #: What was granted from the context, units and clients included.
+    """Who may act in the context."""
     GRANTED = "PermissionsGrantedInCurrentContext"
+    """What was granted from the context, units and clients included."""
 
 
 class Direction(OpenStrEnum):
@@ -146,8 +146,8 @@ class AuthorType(OpenStrEnum):
     NIP = "Nip"
     PESEL = "Pesel"
     FINGERPRINT = "Fingerprint"
-    #: KSeF itself.
     SYSTEM = "System"
+    """KSeF itself."""
 
 
 @attrs.frozen
@@ -155,16 +155,16 @@ class AuthorIdentifier:
     """Who granted a permission."""
 
     type: AuthorType
-    #: None for `AuthorType.SYSTEM`.
     value: str | None = None
+    """None for `AuthorType.SYSTEM`."""
 
 
 @attrs.frozen(kw_only=True)
 class PersonalPermissionFilter:
     """Which of one's own permissions to list; all by default."""
 
-    #: Whoever granted them.
     context_identifier: UnitIdentifier | None = None
+    """Whoever granted them."""
     target_identifier: TargetIdentifier | None = None
     permission_types: tuple[HeldPermission, ...] = ()
     permission_state: PermissionState | None = None
@@ -176,8 +176,8 @@ class PersonPermissionFilter:
 
     author_identifier: AuthorIdentifier | None = None
     authorized_identifier: SubjectIdentifier | None = None
-    #: Of an administrator: the unit.
     context_identifier: UnitIdentifier | None = None
+    """Of an administrator: the unit."""
     target_identifier: TargetIdentifier | None = None
     permission_types: tuple[Permission, ...] = ()
     permission_state: PermissionState | None = None
@@ -209,10 +209,10 @@ class SubordinateRoleFilter:
 class AuthorizationFilter:
     """Which authorizations to list."""
 
-    #: Only with `Direction.RECEIVED`.
     authorizing_identifier: NipIdentifier | None = None
-    #: Only with `Direction.GRANTED`.
+    """Only with `Direction.RECEIVED`."""
     authorized_identifier: EntityIdentifier | None = None
+    """Only with `Direction.GRANTED`."""
     direction: Direction = attrs.field(metadata=wire_name("queryType"))
     permission_types: tuple[Authorization, ...] = ()
 
@@ -221,10 +221,10 @@ class AuthorizationFilter:
 class EuPermissionFilter:
     """Which permissions for EU entities to list; all by default."""
 
-    #: As it is, e.g. ``DE123456789``.
     vat_ue_identifier: str | None = None
-    #: Is in the fingerprint.
+    """As it is, e.g. ``DE123456789``."""
     authorized_fingerprint_identifier: str | None = None
+    """Is in the fingerprint."""
     permission_types: tuple[EuPermission, ...] = ()
 
 
@@ -277,8 +277,8 @@ class EntityDescription:
 
     subject_details_type: EntityDescriptionType | None = None
     full_name: str | None = None
-    #: Only of a company without a NIP.
     address: str | None = None
+    """Only of a company without a NIP."""
 
 
 @attrs.frozen(kw_only=True)
@@ -303,8 +303,8 @@ class PersonalPermissionPage:
     """One page, newest first."""
 
     permissions: tuple[PersonalPermissionRow, ...]
-    #: What an owner may do without having been granted it.
     owner_permissions: tuple[Permission, ...] = ()
+    """What an owner may do without having been granted it."""
     has_more: bool
 
 
@@ -314,8 +314,8 @@ class PersonPermissionRow:
 
     id: Identifier
     authorized_identifier: SubjectIdentifier | None = None
-    #: Of an administrator: the unit.
     context_identifier: UnitIdentifier | None = None
+    """Of an administrator: the unit."""
     target_identifier: TargetIdentifier | None = None
     author_identifier: AuthorIdentifier | None = None
     permission_scope: Permission | None = None
@@ -363,8 +363,8 @@ class EntityPermissionRow:
     """One permission that another company granted to the context."""
 
     id: Identifier
-    #: Whoever granted it.
     context_identifier: UnitIdentifier | None = None
+    """Whoever granted it."""
     permission_scope: InvoicePermission | None = None
     description: str | None = None
     start_date: datetime | None = None
@@ -383,8 +383,8 @@ class EntityPermissionPage:
 class EntityRoleRow:
     """One role of the context."""
 
-    #: The company above it.
     parent_entity_identifier: NipIdentifier | None = None
+    """The company above it."""
     role: EntityRole
     description: str | None = None
     start_date: datetime | None = None

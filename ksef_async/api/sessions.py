@@ -68,16 +68,16 @@ class FormCode(enum.Enum):
     ``FormCode("FA (3)")`` finds one by its system code; the blank before the parenthesis is KSeF's.
     """
 
-    #: The VAT invoice of KSeF 1; TEST only.
     FA2 = "FA (2)"
-    #: The VAT invoice.
+    """The VAT invoice of KSeF 1; TEST only."""
     FA3 = "FA (3)"
-    #: The Peppol invoice; online sessions only.
+    """The VAT invoice."""
     PEF3 = "PEF (3)"
-    #: The Peppol correction; online sessions only.
+    """The Peppol invoice; online sessions only."""
     PEF_KOR3 = "PEF_KOR (3)"
-    #: The flat-rate farmer's invoice.
+    """The Peppol correction; online sessions only."""
     FA_RR1 = "FA_RR (1)"
+    """The flat-rate farmer's invoice."""
 
     @property
     def system_code(self) -> str:
@@ -107,8 +107,8 @@ _FORMS: Final[Mapping[FormCode, tuple[str, str]]] = {
 class Feature(enum.StrEnum):
     """What can be asked for when a session is opened (header ``X-KSeF-Feature``)."""
 
-    #: Check the NIP and internal identifiers named in the invoices, which production always does.
     SUBJECT_IDENTIFIER_VALIDATION = "subject-identifier-validation"
+    """Check the NIP and internal identifiers named in the invoices, which production always does."""
 
 
 class SessionType(OpenStrEnum):
@@ -121,30 +121,30 @@ class SessionType(OpenStrEnum):
 class StatusCode(enum.IntEnum):
     """The known status codes of a session; `protocol.lifecycle` has the transitions between them."""
 
-    #: Takes invoices.
     OPENED = 100
-    #: Batch: closed by the client, being processed.
+    """Takes invoices."""
     PROCESSING = 150
-    #: Online: closed; invoices are being finished and the UPO made.
+    """Batch: closed by the client, being processed."""
     CLOSED = 170
-    #: At least one invoice was accepted; the UPO is ready.
+    """Online: closed; invoices are being finished and the UPO made."""
     PROCESSED_OK = 200
-    #: Batch: a part is not what was declared.
+    """At least one invoice was accepted; the UPO is ready."""
     PART_ERROR = 405
-    #: The session key could not be decrypted.
+    """Batch: a part is not what was declared."""
     DECRYPTION_ERROR = 415
-    #: Batch: too many invoices.
+    """The session key could not be decrypted."""
     TOO_MANY_INVOICES = 420
-    #: Batch: the archive cannot be unpacked, or is not what was declared.
+    """Batch: too many invoices."""
     ARCHIVE_ERROR = 430
-    #: Batch: a part cannot be decrypted.
+    """Batch: the archive cannot be unpacked, or is not what was declared."""
     PART_DECRYPTION_ERROR = 435
-    #: No invoice was sent in time.
+    """Batch: a part cannot be decrypted."""
     CANCELLED = 440
-    #: Every invoice was rejected.
+    """No invoice was sent in time."""
     VALIDATION_ERROR = 445
-    #: KSeF failed.
+    """Every invoice was rejected."""
     UNKNOWN_ERROR = 500
+    """KSeF failed."""
 
 
 class InvoiceStatusCode(enum.IntEnum):
@@ -153,22 +153,22 @@ class InvoiceStatusCode(enum.IntEnum):
     RECEIVED = 100
     PROCESSING = 150
     ACCEPTED = 200
-    #: The session failed before the invoice was processed.
     SESSION_FAILED = 405
-    #: The context may not issue invoices for this seller.
+    """The session failed before the invoice was processed."""
     NOT_PERMITTED = 410
-    #: Attachments are not allowed here.
+    """The context may not issue invoices for this seller."""
     ATTACHMENT_REFUSED = 415
-    #: Size, hash or encoding are not what was declared or allowed.
+    """Attachments are not allowed here."""
     FILE_ERROR = 430
+    """Size, hash or encoding are not what was declared or allowed."""
     DECRYPTION_ERROR = 435
-    #: Seller, kind and number are already in KSeF.
     DUPLICATE = 440
-    #: The document breaks its schema or a rule of meaning.
+    """Seller, kind and number are already in KSeF."""
     INVALID_DOCUMENT = 450
+    """The document breaks its schema or a rule of meaning."""
     UNKNOWN_ERROR = 500
-    #: KSeF gave up for reasons of its own; the invoice may be sent again.
     CANCELLED_BY_SYSTEM = 550
+    """KSeF gave up for reasons of its own; the invoice may be sent again."""
 
 
 class InvoicingMode(OpenStrEnum):
@@ -181,14 +181,14 @@ class InvoicingMode(OpenStrEnum):
 class SessionOutcome(OpenStrEnum):
     """The coarse state by which sessions can be filtered."""
 
-    #: 100, 150, 170
     IN_PROGRESS = "InProgress"
-    #: 200
+    """100, 150, 170"""
     SUCCEEDED = "Succeeded"
-    #: 440
+    """200"""
     CANCELLED = "Cancelled"
-    #: every other code
+    """440"""
     FAILED = "Failed"
+    """every other code"""
 
 
 @attrs.frozen
@@ -204,28 +204,28 @@ class OpenOnlineSessionResponse:
     """A session KSeF has opened."""
 
     reference_number: Identifier
-    #: 12 hours after the opening; activity does not move it. None when KSeF does not tell.
     valid_until: datetime | None = None
+    """12 hours after the opening; activity does not move it. None when KSeF does not tell."""
 
 
 @attrs.frozen(kw_only=True)
 class SendInvoiceRequest:
     """One encrypted invoice."""
 
-    #: SHA-256 of the plain invoice (32 bytes).
     invoice_hash: bytes
-    #: Bytes of the plain invoice.
+    """SHA-256 of the plain invoice (32 bytes)."""
     invoice_size: int
-    #: SHA-256 of the ciphertext (32 bytes).
+    """Bytes of the plain invoice."""
     encrypted_invoice_hash: bytes
-    #: Bytes of the ciphertext.
+    """SHA-256 of the ciphertext (32 bytes)."""
     encrypted_invoice_size: int
-    #: AES-256-CBC with PKCS#7, under the session's key and initialization vector.
+    """Bytes of the ciphertext."""
     encrypted_invoice_content: bytes = attrs.field(repr=False)
-    #: True for an invoice issued in an offline mode.
+    """AES-256-CBC with PKCS#7, under the session's key and initialization vector."""
     offline_mode: bool = False
-    #: SHA-256 of the rejected offline invoice that this one corrects technically (32 bytes).
+    """True for an invoice issued in an offline mode."""
     hash_of_corrected_invoice: bytes | None = None
+    """SHA-256 of the rejected offline invoice that this one corrects technically (32 bytes)."""
 
 
 @attrs.frozen
@@ -240,8 +240,8 @@ class UPOPage:
     """Where one page of a session's UPO can be fetched; a page holds up to 10,000 invoices."""
 
     reference_number: Identifier
-    #: A signed link: whoever has it can read the page, so it is kept out of ``repr``. None when KSeF does not tell.
     download_url: SignedLink | None = attrs.field(default=None, repr=False)
+    """A signed link: whoever has it can read the page, so it is kept out of ``repr``. None when KSeF does not tell."""
     expires_at: datetime | None = attrs.field(default=None, metadata=wire_name("downloadUrlExpirationDate"))
 
 
@@ -259,12 +259,12 @@ class SessionStatus:
     status: StatusInfo
     date_created: datetime | None = None
     date_updated: datetime | None = None
-    #: When KSeF closes the session by itself.
     valid_until: datetime | None = None
-    #: Only at 200.
+    """When KSeF closes the session by itself."""
     upo: UPO | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)
-    #: KSeF leaves the counters out while they are zero.
+    """Only at 200."""
     invoice_count: int = 0
+    """KSeF leaves the counters out while they are zero."""
     successful_invoice_count: int = 0
     failed_invoice_count: int = 0
 
@@ -310,42 +310,42 @@ class SessionPage:
 class InvoiceStatusInfo:
     """A status as KSeF reports it, of an invoice."""
 
-    #: Below 200 in progress, 200 accepted, above 200 rejected; see `InvoiceStatusCode`.
     code: int
-    #: For people, in Polish; empty when KSeF does not tell.
+    """Below 200 in progress, 200 accepted, above 200 rejected; see `InvoiceStatusCode`."""
     description: str = ""
-    #: For people, mostly in Polish.
+    """For people, in Polish; empty when KSeF does not tell."""
     details: tuple[str, ...] = ()
-    #: For 440: ``originalSessionReferenceNumber`` and ``originalKsefNumber``; KSeF sometimes leaves them out.
+    """For people, mostly in Polish."""
     extensions: dict[str, str | None] = attrs.field(factory=dict)
+    """For 440: ``originalSessionReferenceNumber`` and ``originalKsefNumber``; KSeF sometimes leaves them out."""
 
 
 @attrs.frozen(kw_only=True)
 class SessionInvoice:
     """How far an invoice is."""
 
-    #: From 1, in the order KSeF took them in.
     ordinal_number: int | None = None
-    #: The seller's number (P_2), once KSeF has read the document.
+    """From 1, in the order KSeF took them in."""
     invoice_number: str | None = None
-    #: Only for an accepted invoice.
+    """The seller's number (P_2), once KSeF has read the document."""
     ksef_number: Identifier | None = None
+    """Only for an accepted invoice."""
     reference_number: Identifier
-    #: SHA-256 of the plain invoice (32 bytes). None when KSeF does not tell.
     invoice_hash: bytes | None = None
-    #: Batch sessions only.
+    """SHA-256 of the plain invoice (32 bytes). None when KSeF does not tell."""
     invoice_file_name: str | None = None
-    #: When the KSeF number was given.
+    """Batch sessions only."""
     acquisition_date: datetime | None = None
-    #: Online: when the invoice was sent. Batch: when the session was opened.
+    """When the KSeF number was given."""
     invoicing_date: datetime | None = None
-    #: Set some time after acceptance; from then on the invoice can be queried and downloaded.
+    """Online: when the invoice was sent. Batch: when the session was opened."""
     permanent_storage_date: datetime | None = None
-    #: A signed link: whoever has it can read the invoice's UPO, so it is kept out of ``repr``.
+    """Set some time after acceptance; from then on the invoice can be queried and downloaded."""
     upo_download_url: SignedLink | None = attrs.field(default=None, repr=False)
+    """A signed link: whoever has it can read the invoice's UPO, so it is kept out of ``repr``."""
     upo_download_url_expiration_date: datetime | None = None
-    #: Only for an accepted invoice.
     invoicing_mode: InvoicingMode | None = None
+    """Only for an accepted invoice."""
     status: InvoiceStatusInfo
 
 
@@ -354,8 +354,8 @@ class SessionInvoicePage:
     """One page of a session's invoices, in the order KSeF took them in."""
 
     invoices: tuple[SessionInvoice, ...]
-    #: How many rows could not be read: nothing must be concluded from an invoice's absence then.
     left_out: int = attrs.field(default=0, kw_only=True, metadata=LEFT_OUT)
+    """How many rows could not be read: nothing must be concluded from an invoice's absence then."""
     continuation_token: Cursor | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)
 
 
@@ -365,34 +365,34 @@ class UPOEntry:
 
     seller_nip: str
     ksef_number: str
-    #: The seller's number (P_2).
     invoice_number: str
+    """The seller's number (P_2)."""
     issue_date: date
-    #: When KSeF took the document in.
     invoicing_date: datetime
-    #: When the KSeF number was given.
+    """When KSeF took the document in."""
     acquisition_date: datetime
-    #: SHA-256 of the invoice (32 bytes).
+    """When the KSeF number was given."""
     invoice_hash: bytes
-    #: Absent in UPO older than version 4-3.
+    """SHA-256 of the invoice (32 bytes)."""
     invoicing_mode: InvoicingMode | None = None
+    """Absent in UPO older than version 4-3."""
 
 
 @attrs.frozen(kw_only=True)
 class UPODocument:
     """One UPO document: a page of a session's receipt, or the receipt of one invoice."""
 
-    #: The exact bytes KSeF issued: what an archive must keep.
     xml: bytes = attrs.field(repr=False)
+    """The exact bytes KSeF issued: what an archive must keep."""
     session_reference_number: str
-    #: On whose behalf the invoices were sent.
     context: Context
-    #: Who confirms: outside production its name says which environment this is.
+    """On whose behalf the invoices were sent."""
     issuer: str
-    #: System code of the form, e.g. ``"FA (3)"``.
+    """Who confirms: outside production its name says which environment this is."""
     form: str
-    #: This page, from 1, and how many there are; 1 of 1 for the receipt of one invoice.
+    """System code of the form, e.g. ``"FA (3)"``."""
     page: int = 1
+    """This page, from 1, and how many there are; 1 of 1 for the receipt of one invoice."""
     page_count: int = 1
     entries: tuple[UPOEntry, ...] = attrs.field(repr=lambda entries: f"<{len(entries)} entries>")
 

@@ -71,8 +71,8 @@ class UnitType(OpenStrEnum):
     """What names a company or a unit of one."""
 
     NIP = "Nip"
-    #: A NIP, a hyphen and five digits, the last of them a check digit.
     INTERNAL_ID = "InternalId"
+    """A NIP, a hyphen and five digits, the last of them a check digit."""
 
 
 @attrs.frozen
@@ -88,8 +88,8 @@ class TargetType(OpenStrEnum):
 
     NIP = "Nip"
     INTERNAL_ID = "InternalId"
-    #: Every client that lets its permissions be passed on.
     ALL_PARTNERS = "AllPartners"
+    """Every client that lets its permissions be passed on."""
 
 
 @attrs.frozen
@@ -97,8 +97,8 @@ class TargetIdentifier:
     """A client, or all of them."""
 
     type: TargetType
-    #: None for `TargetType.ALL_PARTNERS`.
     value: str | None = None
+    """None for `TargetType.ALL_PARTNERS`."""
 
 
 class FingerprintType(OpenStrEnum):
@@ -170,8 +170,8 @@ class IdDocument:
 
     type: str = attrs.field(validator=text(most=20))
     number: str = attrs.field(validator=text(most=20))
-    #: ISO 3166-1 alpha-2: two capital letters.
     country: str = attrs.field(validator=text(2, 2))
+    """ISO 3166-1 alpha-2: two capital letters."""
 
 
 @attrs.frozen

@@ -22,7 +22,6 @@ from .operation import Operation
 
 __all__ = ["OPERATIONS"]
 
-#: Every row of every file, in the order of the specification's chapters.
 OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = tuple(
     row
     for file in (
@@ -42,3 +41,4 @@ OPERATIONS: Final[tuple[Operation[Any, Any], ...]] = tuple(
     for row in vars(file).values()
     if isinstance(row, Operation)
 )
+"""Every row of every file, in the order of the specification's chapters."""

@@ -38,8 +38,8 @@ __all__ = [
     "Subunit",
 ]
 
-#: How KSeF writes them.
 NIP: Final = r"[1-9]((\d[1-9])|([1-9]\d))\d{7}"
+"""How KSeF writes them."""
 PESEL: Final = r"\d{2}(?:0[1-9]|1[0-2]|2[1-9]|3[0-2]|4[1-9]|5[0-2]|6[1-9]|7[0-2]|8[1-9]|9[0-2])\d{7}"
 
 
@@ -48,8 +48,8 @@ class CompanyKind(OpenStrEnum):
 
     ENFORCEMENT_AUTHORITY = "EnforcementAuthority"
     VAT_GROUP = "VatGroup"
-    #: A unit of local government (jednostka samorządu terytorialnego).
     LOCAL_GOVERNMENT = "JST"
+    """A unit of local government (jednostka samorządu terytorialnego)."""
 
 
 @attrs.frozen
@@ -68,8 +68,8 @@ class CreateSubjectRequest:
     subject_type: CompanyKind
     subunits: tuple[Subunit, ...] = ()
     description: str = attrs.field(validator=text(5, 256))
-    #: Later than the last time this NIP was made up; now by default.
     created_date: datetime | None = None
+    """Later than the last time this NIP was made up; now by default."""
 
 
 @attrs.frozen
@@ -88,8 +88,8 @@ class CreatePersonRequest:
     is_bailiff: bool
     description: str = attrs.field(validator=text(5, 256))
     is_deceased: bool = False
-    #: Later than the last time this person was made up; now by default.
     created_date: datetime | None = None
+    """Later than the last time this person was made up; now by default."""
 
 
 @attrs.frozen
@@ -136,8 +136,8 @@ class RevokeAttachmentsRequest:
     """Lets a company no longer send invoices with attachments."""
 
     nip: str = attrs.field(validator=text(10, 10, NIP))
-    #: When the consent ends; now by default.
     expected_end_date: date | None = None
+    """When the consent ends; now by default."""
 
 
 @attrs.frozen

@@ -42,8 +42,8 @@ class TokenStatus(OpenStrEnum):
     ACTIVE = "Active"
     REVOKING = "Revoking"
     REVOKED = "Revoked"
-    #: It could not be activated; generate another.
     FAILED = "Failed"
+    """It could not be activated; generate another."""
 
 
 @attrs.frozen(kw_only=True)
@@ -51,8 +51,8 @@ class GenerateTokenRequest:
     """Asks for a token."""
 
     permissions: tuple[Permission, ...]
-    #: 5 to 256 characters.
     description: str = attrs.field(validator=text(5, 256))
+    """5 to 256 characters."""
 
 
 @attrs.frozen
@@ -60,8 +60,8 @@ class GenerateTokenResponse:
     """A token that KSeF will activate."""
 
     reference_number: Identifier
-    #: The secret; KSeF shows it this once.
     token: str = attrs.field(repr=False)
+    """The secret; KSeF shows it this once."""
 
 
 @attrs.frozen(kw_only=True)
@@ -70,15 +70,15 @@ class IssuedToken:
 
     reference_number: Identifier
     author: SubjectIdentifier | None = attrs.field(default=None, metadata=wire_name("authorIdentifier"))
-    #: Where it was generated, and what it gives access to.
     context: Context | None = attrs.field(default=None, metadata=wire_name("contextIdentifier"))
+    """Where it was generated, and what it gives access to."""
     description: str | None = None
     requested_permissions: tuple[Permission, ...] = ()
     date_created: datetime | None = None
     last_use_date: datetime | None = None
     status: TokenStatus
-    #: What KSeF says of a failure.
     status_details: tuple[str, ...] = ()
+    """What KSeF says of a failure."""
 
 
 @attrs.frozen
@@ -94,10 +94,10 @@ class TokenFilter:
     """Which tokens to list; all by default."""
 
     status: tuple[TokenStatus, ...] = ()
-    #: Is in the description, in any case; at least 3 characters.
     description: str | None = attrs.field(default=None, validator=text(3))
-    #: Is in the author's identifier, in any case; at least 3 characters.
+    """Is in the description, in any case; at least 3 characters."""
     author_identifier: str | None = attrs.field(default=None, validator=text(3))
+    """Is in the author's identifier, in any case; at least 3 characters."""
     author_identifier_type: SubjectType | None = None
 
 

@@ -26,8 +26,8 @@ __all__ = ["AccessTokens", "AuthorizedCaller"]
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
-#: A token is replaced this long before it ends, so that no call starts with one that dies on the way.
 REFRESH_MARGIN = timedelta(seconds=60)
+"""A token is replaced this long before it ends, so that no call starts with one that dies on the way."""
 
 
 class AccessTokens:

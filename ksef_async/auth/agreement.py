@@ -18,8 +18,8 @@ __all__ = ["AGREEMENT_PAUSES", "once_agreed"]
 
 T = TypeVar("T")
 
-#: Seconds before each further call.
 AGREEMENT_PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""Seconds before each further call."""
 
 
 async def once_agreed(call: Callable[[], Awaitable[T]], is_early: Callable[[ApiError], bool]) -> T:

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["CertificateCredentials", "CertificateOptions", "Credentials", "KsefToken", "SignHook"]
 
-#: Signs bytes by an algorithm: ``rsa-sha256`` (PKCS#1 v1.5), ``ecdsa-sha256``, ``ecdsa-sha384`` or ``ecdsa-sha512``.
-#: An ECDSA signature may be DER or ``R||S``.
 SignHook: TypeAlias = Callable[[bytes, str], Awaitable[bytes]]
+"""Signs bytes by an algorithm: ``rsa-sha256`` (PKCS#1 v1.5), ``ecdsa-sha256``, ``ecdsa-sha384`` or ``ecdsa-sha512``. An
+ECDSA signature may be DER or ``R||S``.
+"""
 
 _CONTEXTS: Final[Mapping[str, Callable[[str], object]]] = {
     ContextType.NIP: is_nip,
@@ -265,8 +266,8 @@ class CertificateCredentials:
         return cls(certificate=certificate, key=private_key, **options)
 
 
-#: Whatever a client can log in with.
 Credentials: TypeAlias = KsefToken | CertificateCredentials
+"""Whatever a client can log in with."""
 
 
 def _bytes(text: bytes | str) -> bytes:

@@ -28,10 +28,10 @@ from .credentials import Credentials, KsefToken
 
 __all__ = ["CERTIFICATE_LOGIN_CADENCE", "LOGIN_CADENCE", "log_in"]
 
-#: A token login takes KSeF well under a second, mostly.
 LOGIN_CADENCE = Cadence(interval=0.1, factor=1.6, longest=2.0, deadline=120.0)
-#: A certificate's issuer is asked whether it is still good (OCSP): minutes are normal, half an hour was seen.
+"""A token login takes KSeF well under a second, mostly."""
 CERTIFICATE_LOGIN_CADENCE = Cadence(interval=0.1, factor=1.6, longest=10.0, deadline=2400.0)
+"""A certificate's issuer is asked whether it is still good (OCSP): minutes are normal, half an hour was seen."""
 
 
 async def log_in(

@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 _MOST_PARTS: Final = 20
-#: Seconds from which on a pause is told at level INFO.
+# Seconds from which on a pause is told at level INFO.
 _LONG_PAUSE: Final = 5.0
 
 
@@ -35,10 +35,10 @@ _LONG_PAUSE: Final = 5.0
 class RequestPaced:
     """A request waits, so that KSeF's rate limits hold."""
 
-    #: Name of the operation, e.g. ``"send_invoice"``.
     operation: str
-    #: Seconds.
+    """Name of the operation, e.g. ``"send_invoice"``."""
     delay: float
+    """Seconds."""
 
 
 @attrs.frozen(kw_only=True)
@@ -46,8 +46,8 @@ class RequestSent:
     """A request is on its way."""
 
     operation: str
-    #: From 1; higher for repeats.
     attempt: int
+    """From 1; higher for repeats."""
 
 
 @attrs.frozen(kw_only=True)
@@ -57,8 +57,8 @@ class RequestAnswered:
     operation: str
     attempt: int
     http_status: int
-    #: From sending until the last byte of the answer.
     seconds: float
+    """From sending until the last byte of the answer."""
 
 
 @attrs.frozen(kw_only=True)
@@ -70,13 +70,14 @@ class AnswerIncomplete:
     """
 
     operation: str
-    #: Where, in KSeF's own names, and what was expected there: ``"$.invoices[3].referenceNumber: expected a string"``.
-    #: At most 20, and never what stands there.
     parts: tuple[str, ...]
-    #: How many there are in all.
+    """Where, in KSeF's own names, and what was expected there: ``"$.invoices[3].referenceNumber: expected a string"``.
+    At most 20, and never what stands there.
+    """
     count: int
-    #: True when nothing is wrong: all of it are limits that KSeF does not tell, as older versions do not.
+    """How many there are in all."""
     is_assumed: bool = False
+    """True when nothing is wrong: all of it are limits that KSeF does not tell, as older versions do not."""
 
     @classmethod
     def of(cls, operation: str, unread: Sequence[tuple[str, str]], *, is_assumed: bool = False) -> AnswerIncomplete:
@@ -107,25 +108,25 @@ class RequestRetried:
     """A request will be repeated."""
 
     operation: str
-    #: The one that failed.
     attempt: int
+    """The one that failed."""
     error: KsefError
-    #: Seconds until the next.
     delay: float
+    """Seconds until the next."""
 
 
 @attrs.frozen(kw_only=True)
 class ExportReplaced:
     """An export hangs, failed or is damaged; it is given up, and another one will be begun."""
 
-    #: None when it was not even begun.
     reference_number: str | None
-    #: How many in a row, from 1.
+    """None when it was not even begun."""
     attempt: int
-    #: Why.
+    """How many in a row, from 1."""
     error: KsefError
-    #: Seconds until the next.
+    """Why."""
     delay: float
+    """Seconds until the next."""
 
 
 @attrs.frozen(kw_only=True)
@@ -141,8 +142,8 @@ class SessionChanged:
     """A session was seen in a new state."""
 
     reference_number: str
-    #: None for the first state seen.
     previous: int | None
+    """None for the first state seen."""
     current: int
 
 
@@ -159,8 +160,8 @@ Event: TypeAlias = (
     | ExportReplaced
 )
 
-#: Called on the event loop with each event, so it must be quick; what it raises is logged and goes no further.
 Hook: TypeAlias = Callable[[Event], None]
+"""Called on the event loop with each event, so it must be quick; what it raises is logged and goes no further."""
 
 
 _OF_EVERY_CALL: Final = frozenset((RequestSent, RequestAnswered))

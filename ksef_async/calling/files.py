@@ -18,8 +18,8 @@ from ..protocol.messages import FileBody
 __all__ = ["FilePayload", "payload_of"]
 
 _LARGE: Final = 2**20
-#: What is read from a file, and handed to the socket, at a time. With more, each piece is fresh memory from the system,
-#: which costs as much as is saved by fewer calls.
+# What is read from a file, and handed to the socket, at a time. With more, each piece is fresh memory from the system,
+# which costs as much as is saved by fewer calls.
 _PIECE: Final = 2**18
 
 
@@ -38,8 +38,8 @@ class FilePayload(Payload):
         self._limit = limit
         self._patience = patience
         self._sent = 0
-        #: Why the file could not be read; aiohttp makes a broken connection of it.
         self.failure: LocalProtocolError | OSError | None = None
+        """Why the file could not be read; aiohttp makes a broken connection of it."""
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> NoReturn:
         """Refuse: a file goes out as it is."""

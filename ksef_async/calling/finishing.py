@@ -74,7 +74,7 @@ async def ended(task: asyncio.Future[Any]) -> None:
 
 Arguments = TypeVarTuple("Arguments")
 
-#: Bytes from which on a thread does it: they take 0.2 ms to encrypt, 2 ms to be read.
+# Bytes from which on a thread does it: they take 0.2 ms to encrypt, 2 ms to be read.
 _LARGE: Final = 64_000
 
 

@@ -21,8 +21,8 @@ __all__ = ["PublicKey", "PublicKeys", "choose_certificate", "wrap_new_key"]
 
 T = TypeVar("T")
 
-#: KSeF announces a planned rotation long before; an emergency shows as 21470.
 MAX_AGE = timedelta(hours=6)
+"""KSeF announces a planned rotation long before; an emergency shows as 21470."""
 
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -32,8 +32,8 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 class PublicKey:
     """A key of the Ministry, ready for use."""
 
-    #: What requests name it by, so that KSeF tries this key and no other; None before version 2.5 of the API.
     public_key_id: str | None
+    """What requests name it by, so that KSeF tries this key and no other; None before version 2.5 of the API."""
     key: rsa.RSAPublicKey = attrs.field(repr=False)
 
 

@@ -25,10 +25,10 @@ _PORTS: Final = {"http": 80, "https": 443}
 class Proxy:
     """A proxy, with its credentials apart."""
 
-    #: Without credentials.
     url: str
-    #: Value of ``Proxy-Authorization``; None where it asks nobody who they are.
+    """Without credentials."""
     authorization: str | None = attrs.field(default=None, repr=False)
+    """Value of ``Proxy-Authorization``; None where it asks nobody who they are."""
 
     @property
     def name(self) -> str:
@@ -78,11 +78,11 @@ class Proxy:
 class Proxies:
     """The choice of a proxy for each address."""
 
-    #: For every address.
     given: Proxy | None = None
-    #: What the environment says, by the scheme of the address; not checked before it is needed.
+    """For every address."""
+    # What the environment says, by the scheme of the address; not checked before it is needed.
     _by_scheme: Mapping[str, str] = attrs.field(factory=dict, repr=False, alias="by_scheme")
-    #: Hosts for which it does not count.
+    # Hosts for which it does not count.
     _excepted: tuple[str, ...] = attrs.field(default=(), alias="excepted")
 
     @classmethod

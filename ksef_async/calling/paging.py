@@ -11,7 +11,7 @@ __all__ = ["OffsetPages", "Pages", "TokenPages", "check_leads_on"]
 
 T = TypeVar("T")
 
-#: Empty pages in a row, of those that have numbers, after which no more is expected.
+# Empty pages in a row, of those that have numbers, after which no more is expected.
 _FRUITLESS: Final = 100
 
 

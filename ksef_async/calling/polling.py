@@ -20,16 +20,16 @@ T = TypeVar("T")
 class Cadence:
     """How often to look, and for how long; all in seconds."""
 
-    #: Pause before the first look at one thing that is never done at once.
     first_look: float = 0.0
-    #: Pause after the first look.
+    """Pause before the first look at one thing that is never done at once."""
     interval: float = 0.2
-    #: Each pause is this many times the one before ...
+    """Pause after the first look."""
     factor: float = 2.0
-    #: ... up to this.
+    """Each pause is this many times the one before ..."""
     longest: float = 5.0
-    #: When to give up; None for never.
+    """... up to this."""
     deadline: float | None = None
+    """When to give up; None for never."""
 
     def pause(self, looks: int) -> float:
         """Seconds to wait after the ``looks``-th look (from 1) that brought nothing new; none before the first."""

@@ -14,14 +14,14 @@ from ..protocol.messages import AnswerBody, BodyTooLargeError, RawRequest, Unrea
 
 __all__ = ["FileNotWrittenError", "read_body"]
 
-#: The most bytes that are read of an answer which is an error; its status counts, also without the rest.
+# The most bytes that are read of an answer which is an error; its status counts, also without the rest.
 _LARGEST_ERROR: Final = 1_000_000
-#: Bytes a second. Each byte that comes gives the rest as much time: a large answer over a slow line is not broken off,
-#: and one that only trickles is.
+# Bytes a second. Each byte that comes gives the rest as much time: a large answer over a slow line is not broken off,
+# and one that only trickles is.
 _SLOWEST: Final = 20_000
-#: Bytes that are decompressed at a time, to 4 MB at most: the event loop is not held up.
+# Bytes that are decompressed at a time, to 4 MB at most: the event loop is not held up.
 _COMPRESSED_PIECE: Final = 4096
-#: Bytes that are written to a file at a time.
+# Bytes that are written to a file at a time.
 _WRITE: Final = 2**20
 
 
@@ -95,8 +95,8 @@ class _File:
         self._file = file
         self._size = 0
         self._digest = hashlib.sha256()
-        #: Enough to see a page in place of a document.
         self.beginning = b""
+        """Enough to see a page in place of a document."""
 
     @property
     def written(self) -> WrittenBody:

@@ -29,11 +29,11 @@ from .reading import FileNotWrittenError, read_body
 __all__ = ["AiohttpTransport", "Transport", "failure_of", "proxy_wants_a_password"]
 
 _METHOD: Final = re.compile(r"[A-Z]+")
-#: Names and values of headers: neither line breaks nor what cannot be encoded.
+# Names and values of headers: neither line breaks nor what cannot be encoded.
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t -~\x80-\uD7FF]*")
 
-#: How far the request of this task came.
+# How far the request of this task came.
 _progress: ContextVar[dict[str, bool]] = ContextVar("_progress")
 
 
@@ -86,7 +86,7 @@ class AiohttpTransport:
         self._tls = tls_context(ssl_context, ca_file)
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout, sock_read=answer_timeout)
         self._answer_timeout = answer_timeout
-        #: Seconds for connection and answer, and besides for each piece of a file to be taken.
+        # Seconds for connection and answer, and besides for each piece of a file to be taken.
         self._patience = connect_timeout + answer_timeout
 
     async def send(self, request: RawRequest) -> RawResponse:

@@ -37,8 +37,8 @@ _PASSWORD: Final = "KSEF_CERTIFICATE_PASSWORD"
 _PASSWORD_FILE: Final = "KSEF_CERTIFICATE_PASSWORD_FILE"
 _OF_CERTIFICATE: Final = (_CERTIFICATE, _PRIVATE_KEY, _PASSWORD, _PASSWORD_FILE)
 
-#: What names who logs in; those of a certificate but the password are paths.
 CREDENTIAL_NAMES: Final = (_TOKEN, *_OF_CERTIFICATE)
+"""What names who logs in; those of a certificate but the password are paths."""
 
 
 def has_credentials(values: Mapping[str, str]) -> bool:

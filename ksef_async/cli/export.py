@@ -19,7 +19,7 @@ from .output import Exit, console, json_list
 
 __all__ = ["CheckpointFile", "Part", "export"]
 
-#: Seconds.
+# Seconds.
 _WRITE_EVERY: Final = 1.0
 
 
@@ -78,7 +78,7 @@ class CheckpointFile:
         self._written, self._written_at = checkpoint, anyio.current_time()
 
 
-#: Where the last run stopped, for each environment and company; holds no secrets.
+# Where the last run stopped, for each environment and company; holds no secrets.
 _CHECKPOINT: Final = ".ksef-export-{environment}-{nip}.json"
 
 

@@ -36,18 +36,18 @@ __all__ = [
 class Exit(enum.IntEnum):
     """The exit codes of every command."""
 
-    #: Everything that was asked for is done.
     OK = 0
-    #: KSeF, or the way to it, failed. Nothing is lost; run it again.
+    """Everything that was asked for is done."""
     FAILED = 1
-    #: Wrong arguments, or no usable credentials. Nothing was sent.
+    """KSeF, or the way to it, failed. Nothing is lost; run it again."""
     USAGE = 2
-    #: Done, but at least one invoice was rejected, refused or in conflict; its reason is in the output.
+    """Wrong arguments, or no usable credentials. Nothing was sent."""
     REJECTED = 3
-    #: The time given was up, or what was asked for is not there yet. Run it again later.
+    """Done, but at least one invoice was rejected, refused or in conflict; its reason is in the output."""
     UNFINISHED = 4
-    #: Interrupted (Ctrl-C). Run it again to go on; nothing is sent twice.
+    """The time given was up, or what was asked for is not there yet. Run it again later."""
     INTERRUPTED = 130
+    """Interrupted (Ctrl-C). Run it again to go on; nothing is sent twice."""
 
 
 EXIT_CODES = """Exit codes:

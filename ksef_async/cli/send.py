@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 __all__ = ["send"]
 
-#: Files in one transaction of the journal.
+# Files in one transaction of the journal.
 _CHUNK: Final = 100
-#: Seconds between looks at the journal, for the bars.
+# Seconds between looks at the journal, for the bars.
 _LOOK: Final = 0.25
-#: So many rows are shown each; of more, those with a reason.
+# So many rows are shown each; of more, those with a reason.
 _SHORT: Final = 20
-#: Seconds of waiting that need an explanation.
+# Seconds of waiting that need an explanation.
 _PATIENCE: Final = 5.0
-#: How far a state is: everything that has come at least so far counts.
+# How far a state is: everything that has come at least so far counts.
 _STEPS: Final = {
     "sent": frozenset({"taken_in", "accepted", "rejected", "conflict"}),
     "decided": frozenset({"accepted", "rejected", "conflict"}),
@@ -48,8 +48,8 @@ _STEPS: Final = {
 class _File:
     path: Path
     submission_id: int | None = None
-    #: Why it is not in the journal.
     problem: str | None = None
+    """Why it is not in the journal."""
 
 
 async def send(

@@ -40,7 +40,6 @@ __all__ = [
 PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
-#: The parts of a subject that KSeF uses, by its own names for them.
 SUBJECT_NAMES: Final = {
     "country_name": NameOID.COUNTRY_NAME,
     "organization_name": NameOID.ORGANIZATION_NAME,
@@ -51,6 +50,7 @@ SUBJECT_NAMES: Final = {
     "unique_identifier": NameOID.X500_UNIQUE_IDENTIFIER,
     "common_name": NameOID.COMMON_NAME,
 }
+"""The parts of a subject that KSeF uses, by its own names for them."""
 
 _SMALLEST_RSA: Final = 2048
 _SMALLEST_EC: Final = 256
@@ -65,10 +65,10 @@ _SEAL_NIP: Final = re.compile(r"VATPL.*?([0-9]{10})")
 class Certificate:
     """A certificate, as it was issued, and what can be read in it."""
 
-    #: The exact bytes.
     der: bytes = attrs.field(repr=False)
-    #: Readable where the bytes themselves are not; its encoding and signature are not to be used.
+    """The exact bytes."""
     readable: x509.Certificate = attrs.field(repr=False)
+    """Readable where the bytes themselves are not; its encoding and signature are not to be used."""
 
     def __repr__(self) -> str:
         return f"<Certificate {self.fingerprint[:16]}... until {self.valid_until:%Y-%m-%d}>"

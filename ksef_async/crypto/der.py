@@ -14,7 +14,7 @@ __all__ = ["items", "without_null_parameters", "wrap"]
 
 _SEQUENCE: Final = 0x30
 _NULL: Final = b"\x05\x00"
-#: 1.2.840.10045.4: the signature algorithms of elliptic curves.
+# 1.2.840.10045.4: the signature algorithms of elliptic curves.
 _ECDSA: Final = bytes.fromhex("2a8648ce3d04")
 
 

@@ -55,7 +55,7 @@ def _fernet(key: bytes | str) -> Fernet:
 
 
 _BLOCK: Final = 16
-#: Bytes a piece; other threads get their turn between two.
+# Bytes a piece; other threads get their turn between two.
 _PIECE: Final = 2**20
 
 

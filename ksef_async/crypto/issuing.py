@@ -27,11 +27,11 @@ __all__ = [
     "self_signed_seal",
 ]
 
-#: P-256 and RSA with 2048 bits: what KSeF certifies.
 KeyKind: TypeAlias = Literal["ec", "rsa"]
+"""P-256 and RSA with 2048 bits: what KSeF certifies."""
 
-#: As long as KSeF's own certificates last.
 LIFETIME: Final = timedelta(days=730)
+"""As long as KSeF's own certificates last."""
 
 
 def new_private_key(kind: KeyKind = "ec") -> PrivateKey:

@@ -29,7 +29,7 @@ _PRFS: Final = {
     bytes.fromhex("2a864886f70d020a"): hashes.SHA384(),
     bytes.fromhex("2a864886f70d020b"): hashes.SHA512(),
 }
-#: AES-128, AES-192 and AES-256 in CBC mode, with the bytes of their keys.
+# AES-128, AES-192 and AES-256 in CBC mode, with the bytes of their keys.
 _CIPHERS: Final = {
     bytes.fromhex("60864801650304012a"): 32,
     bytes.fromhex("608648016503040116"): 24,

@@ -42,7 +42,7 @@ _ENVELOPED: Final = "http://www.w3.org/2000/09/xmldsig#enveloped-signature"
 _XPATH: Final = "http://www.w3.org/TR/1999/REC-xpath-19991116"
 _BASE64: Final = "http://www.w3.org/2000/09/xmldsig#base64"
 _FILTER2: Final = "http://www.w3.org/2002/06/xmldsig-filter2"
-#: Everything but the signature, as both kinds of XPath say it; the prefix has to be that of XML signatures.
+# Everything but the signature, as both kinds of XPath say it; the prefix has to be that of XML signatures.
 _WITHOUT_SIGNATURE: Final = re.compile(r"\s*not\(\s*ancestor-or-self::([\w.-]+):Signature\s*\)\s*")
 _SIGNATURES: Final = re.compile(r"\s*(?:/descendant(?:-or-self)?::|//)([\w.-]+):Signature\s*")
 _SIGNATURE_HERE: Final = re.compile(r"\s*here\(\)/ancestor::([\w.-]+):Signature\[1\]\s*")
@@ -73,19 +73,19 @@ class SignatureError(ValueError):
     def __init__(self, problem: SignatureProblem, detail: str | None = None) -> None:
         super().__init__(f"{problem.value} ({detail})" if detail else problem.value)
         self.problem = problem
-        #: In KSeF's words, where it has any.
         self.detail = detail
+        """In KSeF's words, where it has any."""
 
 
 @attrs.frozen
 class SignedDocument:
     """What a good signature vouches for."""
 
-    #: The document's root element, with the signature still in it when it is enveloped.
     root: etree._Element
+    """The document's root element, with the signature still in it when it is enveloped."""
     certificate: Certificate
-    #: SHA-256 of everything that was received.
     sha256: bytes
+    """SHA-256 of everything that was received."""
 
 
 def verify_signed_document(data: bytes, root_name: str) -> SignedDocument:

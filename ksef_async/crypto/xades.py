@@ -49,10 +49,10 @@ class SigningKey(Protocol):
 class UnsignedDocument:
     """A document in which all is ready but the value of its signature."""
 
-    #: What is to be signed: hashed by the signing algorithm, not before.
     to_sign: bytes = attrs.field(repr=False)
-    #: ``rsa-sha256`` (PKCS#1 v1.5), ``ecdsa-sha256``, ``ecdsa-sha384`` or ``ecdsa-sha512``.
+    """What is to be signed: hashed by the signing algorithm, not before."""
     algorithm: str
+    """``rsa-sha256`` (PKCS#1 v1.5), ``ecdsa-sha256``, ``ecdsa-sha384`` or ``ecdsa-sha512``."""
     _public_key: PublicKey = attrs.field(repr=False)
     _root: etree._Element = attrs.field(repr=False)
 

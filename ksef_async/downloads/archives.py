@@ -31,30 +31,30 @@ __all__ = ["Archive", "UnpackLimits", "open_archive"]
 class UnpackLimits:
     """The most that a package may hold; all sizes are bytes. KSeF's own limits fit in many times over."""
 
-    #: All parts together, decrypted; KSeF stops at 1 GB of compressed documents.
     max_package_size: int = 2_000_000_000
-    #: One part as it is fetched; KSeF's have up to 50 MB.
+    """All parts together, decrypted; KSeF stops at 1 GB of compressed documents."""
     max_part_size: int = 100_000_000
-    #: KSeF stops at 10,000 documents.
+    """One part as it is fetched; KSeF's have up to 50 MB."""
     max_entries: int = 11_000
-    #: One document; KSeF itself takes 3 MB, and 10 MB at most on TEST.
+    """KSeF stops at 10,000 documents."""
     max_invoice_size: int = 10_000_000
-    #: What is told of all documents together: of 10,000, with 6,400 bytes for each, of which most need 1,000.
+    """One document; KSeF itself takes 3 MB, and 10 MB at most on TEST."""
     max_metadata_size: int = 64_000_000
-    #: What is told of one document; the 100 third parties that FA(3) allows need 350,000, every letter escaped.
+    """What is told of all documents together: of 10,000, with 6,400 bytes for each, of which most need 1,000."""
     max_row_size: int = 500_000
-    #: All documents together.
+    """What is told of one document; the 100 third parties that FA(3) allows need 350,000, every letter escaped."""
     max_total_size: int = 50_000_000_000
+    """All documents together."""
 
 
 _INVOICE: Final = re.compile(rf"({KSEF_NUMBER})\.xml", re.ASCII)
 _METADATA: Final = re.compile(r"_metadata[\w-]*\.json", re.ASCII)
 _UNSAFE: Final = re.compile(r"[/\\:\x00-\x1f]|^\.{0,2}$")
-#: Bytes that an entry takes in a zip's directory, with room for long names and notes.
+# Bytes that an entry takes in a zip's directory, with room for long names and notes.
 _DIRECTORY_ENTRY: Final = 1_000
-#: The longest header of a tar entry; KSeF's names are short.
+# The longest header of a tar entry; KSeF's names are short.
 _LONGEST_HEADER: Final = 2**20
-#: Bytes of metadata that are unpacked at a time.
+# Bytes of metadata that are unpacked at a time.
 _PIECE: Final = 2**16
 _BROKEN: Final = (
     zipfile.BadZipFile, zipfile.LargeZipFile, tarfile.TarError, zlib.error, EOFError, OSError, struct.error,

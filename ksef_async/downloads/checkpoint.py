@@ -27,8 +27,8 @@ class TakenInvoice:
     """An invoice that was given already."""
 
     ksef_number: str
-    #: Its permanent storage date, as KSeF wrote it; None where it is not known.
     stored_at: str | None = None
+    """Its permanent storage date, as KSeF wrote it; None where it is not known."""
 
 
 @attrs.frozen(kw_only=True)
@@ -36,12 +36,12 @@ class Position:
     """Where the download stands for one subject type."""
 
     subject_type: InvoiceSubject
-    #: A permanent storage date, as KSeF wrote it: everything before it was taken.
     cursor: str
-    #: From this permanent storage date on, ``taken`` names every invoice that was taken; at most ``cursor``.
+    """A permanent storage date, as KSeF wrote it: everything before it was taken."""
     known_from: str = attrs.field(default=attrs.Factory(lambda self: self.cursor, takes_self=True))
-    #: The invoices at or after ``known_from`` that were taken.
+    """From this permanent storage date on, ``taken`` names every invoice that was taken; at most ``cursor``."""
     taken: tuple[TakenInvoice, ...] = ()
+    """The invoices at or after ``known_from`` that were taken."""
 
     @property
     def moment(self) -> ServerTime:

@@ -28,15 +28,15 @@ from .checkpoint import Position, TakenInvoice
 
 __all__ = ["LONGEST_OVERLAP", "Cursor", "Window", "stored_at"]
 
-#: Room for clocks that differ, within the 100 days a query may span.
+# Room for clocks that differ, within the 100 days a query may span.
 _WINDOW: Final = LONGEST_RANGE - timedelta(days=1)
-#: As far as a download can look back within one query, and still get somewhere.
 LONGEST_OVERLAP: Final = timedelta(days=90)
-#: What was stored so long ago is final, where KSeF does not say up to which date everything is: it takes minutes.
+"""As far as a download can look back within one query, and still get somewhere."""
+# What was stored so long ago is final, where KSeF does not say up to which date everything is: it takes minutes.
 _SETTLED: Final = timedelta(days=1)
-#: How far KSeF's clocks may be apart from each other, and ours from them.
+# How far KSeF's clocks may be apart from each other, and ours from them.
 _CLOCKS_DIFFER: Final = timedelta(minutes=1)
-#: Invoices below the cursor that are remembered, and above it; some 70 bytes each in the checkpoint.
+# Invoices below the cursor that are remembered, and above it; some 70 bytes each in the checkpoint.
 _MOST_BELOW: Final = 10_000
 _MOST_ABOVE: Final = 100_000
 _TICK: Final = timedelta(microseconds=1)
@@ -47,10 +47,10 @@ class Window:
     """A range of permanent storage dates to ask for."""
 
     start: ServerTime
-    #: None for all there is.
     end: ServerTime | None
-    #: What time it was at KSeF, at the latest when it was asked.
+    """None for all there is."""
     asked_at: datetime
+    """What time it was at KSeF, at the latest when it was asked."""
 
     @classmethod
     def beginning(cls, start: ServerTime, now: datetime) -> Window:
@@ -88,18 +88,18 @@ class Cursor:
         self._cursor = position.moment
         self._known_from = ServerTime.parse(position.known_from)
         self._numbers = {each.ksef_number for each in position.taken}
-        #: What is remembered, the oldest first, and by which date: `position` is asked for with every invoice.
         entries = sorted(_entry(each, now) for each in position.taken)
+        """What is remembered, the oldest first, and by which date: `position` is asked for with every invoice."""
         self._keys = [(date, number) for date, number, _ in entries]
         self._taken = [taken for _, _, taken in entries]
-        #: The invoices of the package, the oldest first, and how many of them were taken without a gap.
+        # The invoices of the package, the oldest first, and how many of them were taken without a gap.
         self._order: list[InvoiceMetadata] = []
         self._passed = 0
         self._final = self._cursor
         self._asked_at = now
         self._is_complete = True
-        #: Whether less is looked back than was wished, for there were too many invoices to remember.
         self.is_cut_short = False
+        """Whether less is looked back than was wished, for there were too many invoices to remember."""
 
     @property
     def position(self) -> Position:

@@ -76,8 +76,8 @@ def read_snapshot(data: bytes, key: bytes | str) -> ExportSnapshot:
     )
 
 
-#: KSeF takes seconds to minutes, and counts 60 looks a minute, 600 an hour.
 EXPORT_CADENCE: Final = Cadence(interval=0.5, factor=1.5, longest=15.0, deadline=1800.0)
+"""KSeF takes seconds to minutes, and counts 60 looks a minute, 600 an hour."""
 
 
 class Export(OperationHandle[ExportStatus]):

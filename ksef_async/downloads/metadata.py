@@ -21,7 +21,7 @@ __all__ = ["Row", "read_metadata"]
 
 _ARRAY: Final = re.compile(r'\s*\{.*?"invoices"\s*:\s*\[', re.DOTALL)
 _BLANKS: Final = re.compile(r"[ \t\r\n]*")
-#: Characters within which the array of invoices begins.
+# Characters within which the array of invoices begins.
 _LONGEST_HEAD: Final = 2**16
 
 
@@ -29,12 +29,12 @@ _LONGEST_HEAD: Final = 2**16
 class Row:
     """What is told of one invoice."""
 
-    #: As KSeF wrote it.
     text: str = attrs.field(repr=False)
-    #: None where it cannot be read.
+    """As KSeF wrote it."""
     metadata: InvoiceMetadata | None
-    #: What of it could not be read: where, and what was expected there.
+    """None where it cannot be read."""
     unread: tuple[tuple[str, str], ...] = ()
+    """What of it could not be read: where, and what was expected there."""
 
 
 def read_metadata(pieces: Iterable[bytes], limits: UnpackLimits) -> Iterator[Row]:

@@ -21,9 +21,9 @@ from .parts import close_spool
 
 __all__ = ["DownloadedPackage", "ExportedInvoice"]
 
-#: Documents are read until they have this many bytes together, so that a thread is not entered for each.
+# Documents are read until they have this many bytes together, so that a thread is not entered for each.
 _HANDFUL: Final = 1_000_000
-#: Notes that are kept of what cannot be read.
+# Notes that are kept of what cannot be read.
 _MOST_NOTES: Final = 1_000
 
 
@@ -31,10 +31,10 @@ _MOST_NOTES: Final = 1_000
 class ExportedInvoice:
     """An invoice out of a package."""
 
-    #: What KSeF tells of it; only its KSeF number, where the rest of that cannot be read.
     metadata: InvoiceMetadata
-    #: As it was sent; None in a package of metadata only.
+    """What KSeF tells of it; only its KSeF number, where the rest of that cannot be read."""
     xml: bytes | None = attrs.field(repr=False)
+    """As it was sent; None in a package of metadata only."""
 
 
 class DownloadedPackage:
@@ -55,10 +55,10 @@ class DownloadedPackage:
         *,
         only_metadata: bool,
     ) -> None:
-        #: What KSeF says of the package.
         self.info = info
-        #: How many invoices nothing can be read of but what is in their documents.
+        """What KSeF says of the package."""
         self.unread_rows = unread_rows
+        """How many invoices nothing can be read of but what is in their documents."""
         self._limits = limits
         self._spool = spool
         self._archive = archive

@@ -24,13 +24,13 @@ from .archives import UnpackLimits
 
 __all__ = ["EXPORT_PART", "FETCHED_TOGETHER", "close_spool", "fetch_package"]
 
-#: What fetching a part is called in errors and events.
 EXPORT_PART: Final = "export_part"
+"""What fetching a part is called in errors and events."""
 
-#: Parts under way at once: each lies on the disk as it is fetched, and has up to 50 MB.
 FETCHED_TOGETHER: Final = 2
+"""Parts under way at once: each lies on the disk as it is fetched, and has up to 50 MB."""
 
-#: A smaller package needs no file.
+# A smaller package needs no file.
 _IN_MEMORY: Final = 4_000_000
 
 

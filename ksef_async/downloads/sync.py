@@ -45,21 +45,21 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 P = TypeVar("P")
 
-#: Between two looks at one subject type, as the Ministry advises.
 SYNC_INTERVAL: Final = timedelta(minutes=15)
+"""Between two looks at one subject type, as the Ministry advises."""
 
-#: How many exports in a row may fail, hang or be damaged.
+# How many exports in a row may fail, hang or be damaged.
 _ATTEMPTS: Final = 3
-#: Seconds between them.
+# Seconds between them.
 _PAUSE: Final = 30.0
-#: Seconds to wait where KSeF does not say how long, and at most where it does: its limits are those of an hour.
+# Seconds to wait where KSeF does not say how long, and at most where it does: its limits are those of an hour.
 _LOCKED_OUT: Final = 60.0
 _LONGEST_PAUSE: Final = 3600.0
-#: Seconds after which waiting for KSeF's limits ends: others of the same context may take turns all the time.
+# Seconds after which waiting for KSeF's limits ends: others of the same context may take turns all the time.
 _RATE_DEADLINE: Final = 2 * 3600.0
-#: The same, while ten exports are running: whatever runs longer than this hangs, and waiting for it does not help.
+# The same, while ten exports are running: whatever runs longer than this hangs, and waiting for it does not help.
 _RUNNING_DEADLINE: Final = EXPORT_CADENCE.deadline or 1800.0
-#: How far our clock may be from KSeF's.
+# How far our clock may be from KSeF's.
 _CLOCKS_DIFFER: Final = timedelta(minutes=1)
 
 
@@ -76,12 +76,12 @@ class SyncedInvoice:
     """An invoice that is new here."""
 
     metadata: InvoiceMetadata
-    #: As it was sent.
     xml: bytes = attrs.field(repr=False)
-    #: As what the context was looking.
+    """As it was sent."""
     subject_type: InvoiceSubject
-    #: Where to go on once this invoice is kept; to be stored together with it.
+    """As what the context was looking."""
     checkpoint: Checkpoint = attrs.field(repr=False)
+    """Where to go on once this invoice is kept; to be stored together with it."""
 
 
 class Sync:
@@ -136,8 +136,8 @@ class Sync:
         self._report = report
         self._is_running = False
         self._is_cut_short = False
-        #: Where to go on after the invoices that were taken: one is taken when the next is asked for.
         self.checkpoint = checkpoint
+        """Where to go on after the invoices that were taken: one is taken when the next is asked for."""
 
     def __repr__(self) -> str:
         positions = ", ".join(f"{each.subject_type} {each.cursor}" for each in self.checkpoint.positions)

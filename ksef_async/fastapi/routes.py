@@ -38,9 +38,10 @@ class _DirectRoute(APIRoute):
         return handler
 
 
-#: Under ``/{nip}/invoices``. What is asked for most does without parameters, dependencies and response models of
-#: FastAPI's, which take longer than the journal: it reads the request itself, and tells OpenAPI what it reads.
 router: Final = APIRouter(tags=["KSeF"], route_class=_DirectRoute)
+"""Under ``/{nip}/invoices``. What is asked for most does without parameters, dependencies and response models of
+FastAPI's, which take longer than the journal: it reads the request itself, and tells OpenAPI what it reads.
+"""
 
 _LARGEST_ID: Final = 2**63 - 1
 _DIGITS: Final = len(str(_LARGEST_ID))

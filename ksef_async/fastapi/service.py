@@ -67,11 +67,11 @@ class KsefService:
         network = {"proxy": proxy, "ssl_context": tls_context(ssl_context, ca_file)}
         options = {name: value for name, value in network.items() if value is not None} | dict(client_options or {})
         settings = settings or Settings()
-        #: By NIP; open while the lifespan lasts.
         self.clients: Mapping[str, KsefClient] = {
             nip: KsefClient(environment, credentials, **{"pacer": Pacer(address=address), **options})
             for nip, credentials in companies.items()
         }
+        """By NIP; open while the lifespan lasts."""
         self.submissions = Submissions(
             journal,
             client=self.clients,
@@ -134,10 +134,10 @@ async def _submissions(connection: HTTPConnection) -> Submissions:
     return service_of(connection).submissions
 
 
-#: The client of the company named by ``nip`` in the path or the query, or of the only one; 404 where there is none.
 KsefClientDep = Annotated[KsefClient, Depends(_client)]
-#: The journal.
+"""The client of the company named by ``nip`` in the path or the query, or of the only one; 404 where there is none."""
 SubmissionsDep = Annotated[Submissions, Depends(_submissions)]
+"""The journal."""
 
 
 def journal_of(connection: HTTPConnection, nip: str) -> Submissions:

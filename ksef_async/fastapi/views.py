@@ -28,8 +28,8 @@ class SubmissionView(BaseModel):
     state: SubmissionState
     ksef_number: str | None
     session_reference_number: str | None
-    #: SHA-256 of the document, in hexadecimal.
     sha256: str
+    """SHA-256 of the document, in hexadecimal."""
     has_upo: bool
     reason_code: int | None
     reason: str | None
@@ -58,7 +58,7 @@ class SubmissionView(BaseModel):
         )
 
 
-#: Seconds between comments in an event stream, so that proxies keep it open.
+# Seconds between comments in an event stream, so that proxies keep it open.
 _PING: Final = 15.0
 
 

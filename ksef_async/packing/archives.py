@@ -55,15 +55,15 @@ def _by_tarfile(name: str, size: int) -> bytes:
 _EMPTY: Final = _by_tarfile("", 0)
 _BETWEEN: Final = _EMPTY[_SIZE.stop : _CHECKSUM.start]
 _END: Final = _EMPTY[_CHECKSUM.stop :]
-#: Of all bytes but those of name and size; the checksum itself counts as blanks.
+# Of all bytes but those of name and size; the checksum itself counts as blanks.
 _SUM: Final = int(_EMPTY[_CHECKSUM][:-1], 8) - sum(_EMPTY[_SIZE])
 
 
-#: The first day a ZIP can name.
+# The first day a ZIP can name.
 _DATE: Final = (1980, 1, 1, 0, 0, 0)
 _MODE: Final = 0o600
 _UNIX: Final = 3
-#: How far back deflate looks.
+# How far back deflate looks.
 _WINDOW: Final = 2**15
 
 
@@ -72,12 +72,12 @@ class Lot:
     """Some invoices on their way through an archive."""
 
     invoices: list[Invoice]
-    #: Plain bytes in front of them, for a format that compresses across invoices.
     dictionary: bytes = b""
-    #: What is written, in its order; for a format that compresses across invoices, plain before compression.
+    """Plain bytes in front of them, for a format that compresses across invoices."""
     pieces: list[bytes] = attrs.field(factory=list)
-    #: For a format with a directory: what belongs into it for each of the pieces.
+    """What is written, in its order; for a format that compresses across invoices, plain before compression."""
     entries: list[ZipInfo] = attrs.field(factory=list)
+    """For a format with a directory: what belongs into it for each of the pieces."""
     packed: list[PackedInvoice] = attrs.field(factory=list)
 
     @property

@@ -16,13 +16,13 @@ from ..errors import LocalProtocolError
 
 __all__ = ["Buffer", "Compressor", "Deflate", "find_deflate"]
 
-#: What is compressed and written.
 Buffer = bytes | bytearray | memoryview
+"""What is compressed and written."""
 
-#: A larger piece would hold up the event loop while its result is allocated.
+# A larger piece would hold up the event loop while its result is allocated.
 _PIECE: Final = 2**18
 
-#: Preferred first: name for the user, module, level. zlib's 6 is what everybody uses; a 9 costs twice for 4 %.
+# Preferred first: name for the user, module, level. zlib's 6 is what everybody uses; a 9 costs twice for 4 %.
 _LIBRARIES: Final = (("isal", "isal.isal_zlib", 2), ("zlib-ng", "zlib_ng.zlib_ng", 6), ("zlib", "zlib", 6))
 
 
@@ -43,8 +43,8 @@ class Deflate:
     """A library, and the level to use it at."""
 
     name: str
-    #: Any: the modules share zlib's interface, but no type.
     module: Any
+    """Any: the modules share zlib's interface, but no type."""
     level: int
 
     def crc32(self, data: Buffer, start: int = 0) -> int:

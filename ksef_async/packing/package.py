@@ -19,8 +19,8 @@ from .spool import remove_folder
 
 __all__ = ["MANIFEST", "Package", "PackedInvoice", "PackedPart"]
 
-#: The manifest's name in the spool folder.
 MANIFEST: Final = "manifest"
+"""The manifest's name in the spool folder."""
 _VERSION: Final = 1
 
 
@@ -28,13 +28,13 @@ _VERSION: Final = 1
 class PackedPart:
     """One encrypted part in the spool."""
 
-    #: From 1.
     ordinal_number: int
+    """From 1."""
     path: Path
-    #: Of the encrypted part, as is its hash.
     size: int
-    #: 32 bytes.
+    """Of the encrypted part, as is its hash."""
     sha256: bytes = attrs.field(repr=False)
+    """32 bytes."""
 
 
 @attrs.frozen(kw_only=True)
@@ -42,12 +42,12 @@ class PackedInvoice:
     """One invoice in the archive."""
 
     file_name: str
-    #: Of the plain invoice, as is its hash.
     size: int
-    #: 32 bytes.
+    """Of the plain invoice, as is its hash."""
     sha256: bytes = attrs.field(repr=False)
-    #: What the caller knows it by; the file name by default.
+    """32 bytes."""
     key: Any
+    """What the caller knows it by; the file name by default."""
 
 
 @attrs.frozen(kw_only=True)
@@ -55,17 +55,17 @@ class Package:
     """Everything that opening a batch session needs; made by `pack`."""
 
     compression: CompressionType
-    #: Of the plain archive, as is its hash.
     size: int
-    #: 32 bytes.
+    """Of the plain archive, as is its hash."""
     sha256: bytes = attrs.field(repr=False)
+    """32 bytes."""
     parts: tuple[PackedPart, ...] = attrs.field(repr=False)
-    #: In the archive's order.
     invoices: tuple[PackedInvoice, ...] = attrs.field(repr=False)
+    """In the archive's order."""
     symmetric_key: bytes = attrs.field(repr=False)
     initialization_vector: bytes = attrs.field(repr=False)
-    #: The spool: the parts, and the manifest once it is written.
     folder: Path
+    """The spool: the parts, and the manifest once it is written."""
 
     @property
     def encrypted_size(self) -> int:

@@ -27,7 +27,7 @@ __all__ = ["Tell", "pack"]
 
 _log = logging.getLogger(__name__)
 
-#: How many plain bytes make one of the archive at most: XML mostly makes four to seven.
+# How many plain bytes make one of the archive at most: XML mostly makes four to seven.
 _DENSEST: Final = 20
 
 

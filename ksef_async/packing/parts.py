@@ -20,7 +20,7 @@ from .package import PackedPart
 __all__ = ["CountingSink", "Sink", "SpooledParts"]
 
 _AES_BLOCK: Final = 16
-#: What is hashed and encrypted at a time: AES slows down by half, and holds up the event loop, on much more.
+# What is hashed and encrypted at a time: AES slows down by half, and holds up the event loop, on much more.
 _BUFFER: Final = 2**18
 
 
@@ -47,8 +47,8 @@ class Sink(Protocol):
 class CountingSink:
     """Only measures."""
 
-    #: It makes none.
     complete_parts = 0
+    """It makes none."""
 
     def __init__(self) -> None:
         self._size = 0

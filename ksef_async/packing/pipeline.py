@@ -22,7 +22,7 @@ from .sources import InvoiceSource
 
 __all__ = ["default_workers", "run_pipeline"]
 
-#: Lots that may be complete while one before them is not.
+# Lots that may be complete while one before them is not.
 _SPARE: Final = 2
 
 
@@ -40,7 +40,7 @@ class _Pipeline:
         self._is_read = False
         self._writing = Lock()
         self._written = 0
-        #: By number: lots to be written; or what was refused in their place, to be raised when its turn comes.
+        # By number: lots to be written; or what was refused in their place, to be raised when its turn comes.
         self._ready: dict[int, Lot | KsefError] = {}
         self.packed: list[PackedInvoice] = []
 

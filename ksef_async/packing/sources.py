@@ -17,15 +17,15 @@ from ..protocol.planning import check_file_name
 
 __all__ = ["Invoice", "InvoiceSource", "Item", "Source", "open_source"]
 
-#: A file; or a file name and the invoice; or both and the key that the caller knows the invoice by.
 Item: TypeAlias = Path | tuple[str, bytes | Path] | tuple[str, bytes | Path, Any]
-#: A folder, whose files ``*.xml`` are taken in the order of their names; or items.
+"""A file; or a file name and the invoice; or both and the key that the caller knows the invoice by."""
 Source: TypeAlias = Path | Iterable[Item] | AsyncIterable[Item]
+"""A folder, whose files ``*.xml`` are taken in the order of their names; or items."""
 
 T = TypeVar("T")
 
-#: Plain bytes from which on a lot is complete. Half of it costs more thread calls than it is worth; with twice as
-#: much, what is under way takes some ten megabytes more.
+# Plain bytes from which on a lot is complete. Half of it costs more thread calls than it is worth; with twice as
+# much, what is under way takes some ten megabytes more.
 _LOT: Final = 800_000
 
 

@@ -20,12 +20,12 @@ from ..calling.finishing import in_thread
 __all__ = ["Spool", "remove_folder"]
 
 _PREFIX: Final = "ksef-package-"
-#: As tempfile names folders.
+# As tempfile names folders.
 _NAME: Final = re.compile(rf"{_PREFIX}[a-z0-9_]{{8}}")
-#: What a package that can be packed again leaves; a folder with anything else in it is not touched.
+# What a package that can be packed again leaves; a folder with anything else in it is not touched.
 _LEFTOVER: Final = re.compile(r"part-\d+\.aes|uploaded-[\w-]+|manifest\.new")
 
-#: The locks of this process, by folder: a kept spool is held until it is removed, or the process ends.
+# The locks of this process, by folder: a kept spool is held until it is removed, or the process ends.
 _held: Final[dict[Path, int]] = {}
 
 

@@ -31,13 +31,13 @@ __all__ = [
     "session_end",
 ]
 
-#: How often one document, or one package, is sent again before its failure is final.
 SEND_AGAIN_LIMIT: Final = 3
+"""How often one document, or one package, is sent again before its failure is final."""
 
-#: Refusals of a sending that say: not in this session. The invoice was not taken in.
 ANOTHER_SESSION: Final = frozenset(
     {ErrorCode.SESSION_FULL, ErrorCode.SESSION_NOT_OPEN, ErrorCode.SESSION_UNAVAILABLE, ErrorCode.UNKNOWN_SESSION}
 )
+"""Refusals of a sending that say: not in this session. The invoice was not taken in."""
 
 
 class AfterInvoice(enum.Enum):

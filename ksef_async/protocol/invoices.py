@@ -25,8 +25,8 @@ __all__ = [
     "size_limit",
 ]
 
-#: KSeF's megabyte is 1,000,000 bytes.
 MAX_SIZE: Final = 1_000_000
+"""KSeF's megabyte is 1,000,000 bytes."""
 MAX_SIZE_WITH_ATTACHMENT: Final = 3_000_000
 
 
@@ -71,8 +71,8 @@ def check_correction(corrects: bytes | None, *, offline: bool) -> None:
         raise LocalProtocolError(f"corrects is the SHA-256 of the rejected invoice: 32 bytes, not {len(corrects)}.")
 
 
-#: The longest time a query may span.
 LONGEST_RANGE: Final = timedelta(days=100)
+"""The longest time a query may span."""
 
 
 def check_filters(filters: InvoiceFilters, now: datetime) -> None:

@@ -52,14 +52,14 @@ class ExportStatusCode(enum.IntEnum):
     """The known status codes of an export."""
 
     IN_PROGRESS = 100
-    #: The package can be fetched.
     READY = 200
-    #: The package is no longer there.
+    """The package can be fetched."""
     EXPIRED = 210
-    #: The key for the package could not be decrypted.
+    """The package is no longer there."""
     DECRYPTION_ERROR = 415
-    #: The range starts beyond the high-water mark.
+    """The key for the package could not be decrypted."""
     RANGE_NOT_AVAILABLE = 420
+    """The range starts beyond the high-water mark."""
     UNKNOWN_ERROR = 500
     CANCELLED_BY_SYSTEM = 550
 
@@ -80,12 +80,12 @@ class PermissionOperationCode(enum.IntEnum):
     ACCEPTED = 100
     SUCCEEDED = 200
     FAILED = 400
-    #: The identifiers contradict each other, or stand in the wrong relation.
     WRONG_RELATION = 410
-    #: Whoever asked may not do that.
+    """The identifiers contradict each other, or stand in the wrong relation."""
     NOT_PERMITTED = 420
-    #: The context lacks the role or permission that is needed.
+    """Whoever asked may not do that."""
     WRONG_ROLE = 430
+    """The context lacks the role or permission that is needed."""
     FORBIDDEN_LINK = 440
     FORBIDDEN_IDENTIFIER = 450
     UNKNOWN_ERROR = 500
@@ -96,12 +96,12 @@ class PermissionOperationCode(enum.IntEnum):
 class State:
     """A state, and what can follow it."""
 
-    #: What KSeF calls it.
     description: str
-    #: Codes that can follow.
+    """What KSeF calls it."""
     next: frozenset[int] = frozenset()
-    #: The details KSeF always gives with it.
+    """Codes that can follow."""
     details: tuple[str, ...] = ()
+    """The details KSeF always gives with it."""
 
 
 def is_terminal(code: int) -> bool:

@@ -32,14 +32,14 @@ _SESSION: Final = {
     "max_invoice_with_attachment_size_mb": (0, 10),
     "max_invoices": (0, 100_000),
 }
-#: Least and most, for each value of `ContextLimits`.
 CONTEXT_BOUNDS: Final[Mapping[str, Mapping[str, tuple[int, int]]]] = {
     "online_session": _SESSION,
     "batch_session": _SESSION,
     "collective_identifier": {"max_invoices": (2, 5000)},
 }
-#: How many times what production grants.
+"""Least and most, for each value of `ContextLimits`."""
 RATE_FACTOR: Final = 10
+"""How many times what production grants."""
 
 
 def context_limit_problems(limits: ContextLimits) -> Iterator[tuple[str, str]]:

@@ -29,36 +29,37 @@ class FileBody:
     """A file as a request's body, read while it is sent."""
 
     path: Path
-    #: Bytes to send, from the file's beginning; goes out as ``Content-Length``.
     size: int
-    #: Is told how many bytes of this body were handed to the socket so far; from 0 again when the request is repeated.
+    """Bytes to send, from the file's beginning; goes out as ``Content-Length``."""
     progress: Callable[[int], None] | None = attrs.field(default=None, repr=False)
+    """Is told how many bytes of this body were handed to the socket so far; from 0 again when the request is repeated.
+    """
 
 
 @attrs.frozen(kw_only=True)
 class RawRequest:
     """An HTTP request, ready to be sent as it stands."""
 
-    #: For error messages; the URL may be a secret (a signed link), this never is.
     operation: str
+    """For error messages; the URL may be a secret (a signed link), this never is."""
     method: str
     url: str = attrs.field(repr=False)
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     body: bytes | FileBody | None = attrs.field(default=None, repr=False)
-    #: The most bytes the answer may have, decompressed, where it is one of success.
     largest_answer: int = LARGEST_JSON
-    #: A file that takes the body of an answer of success, from the file's beginning, so that memory need not.
+    """The most bytes the answer may have, decompressed, where it is one of success."""
     into: IO[bytes] | None = attrs.field(default=None, repr=False)
+    """A file that takes the body of an answer of success, from the file's beginning, so that memory need not."""
 
 
 @attrs.frozen(kw_only=True)
 class WrittenBody:
     """Size and SHA-256 of what was written to `RawRequest.into`."""
 
-    #: Bytes.
     size: int
-    #: Of all of them (32 bytes).
+    """Bytes."""
     sha256: bytes
+    """Of all of them (32 bytes)."""
 
 
 @attrs.frozen(kw_only=True)
@@ -66,11 +67,11 @@ class RawResponse:
     """A complete HTTP answer."""
 
     status: int
-    #: Names in lower case.
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    """Names in lower case."""
     body: bytes = attrs.field(default=b"", repr=False)
-    #: Where the body went to `RawRequest.into`; ``body`` is then no more than its beginning.
     written: WrittenBody | None = None
+    """Where the body went to `RawRequest.into`; ``body`` is then no more than its beginning."""
 
     @property
     def content_type(self) -> str:
@@ -78,13 +79,13 @@ class RawResponse:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-#: What `AnswerBody` can decompress; other encodings need packages that are not dependencies.
 ACCEPT_ENCODING: Final = "gzip, deflate"
+"""What `AnswerBody` can decompress; other encodings need packages that are not dependencies."""
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
-#: A gzip stream may consist of several; each one costs a copy of what follows it.
+# A gzip stream may consist of several; each one costs a copy of what follows it.
 _MOST_MEMBERS: Final = 100
-#: Compressing may add this to what it cannot make smaller.
+# Compressing may add this to what it cannot make smaller.
 _OVERHEAD: Final = 64_000
 
 
@@ -111,7 +112,7 @@ class AnswerBody:
         self._largest = largest
         self._encoding = encoding.strip().lower()
         self._plain = io.BytesIO()
-        #: Bytes that were collected in all, and those of them that were taken.
+        # Bytes that were collected in all, and those of them that were taken.
         self._size = self._taken = 0
         self._received = 0
         self._members = 0

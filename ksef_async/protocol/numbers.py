@@ -58,10 +58,10 @@ class KsefNumber:
     """A KSeF number, taken apart."""
 
     seller_nip: str
-    #: When KSeF took the invoice in for processing.
     accepted_on: date
-    #: 12 hex digits.
+    """When KSeF took the invoice in for processing."""
     technical_part: str
+    """12 hex digits."""
     check_digits: str
 
     @classmethod
@@ -98,7 +98,7 @@ def has_valid_internal_id(text: str) -> bool:
     return sum(int(digit) * (1, 3)[place % 2] for place, digit in enumerate(digits[:14])) % 10 == int(digits[14])
 
 
-#: KSeF numbers and reference numbers, whatever their parts; no separators, dots or names of devices.
+# KSeF numbers and reference numbers, whatever their parts; no separators, dots or names of devices.
 _PLAIN: Final = re.compile(r"[0-9][0-9A-Za-z-]{0,63}", re.ASCII)
 
 

@@ -21,13 +21,13 @@ from .wire import camel
 
 __all__ = ["MARGIN", "UNLIMITED_RATES", "AddressBudget", "Pacer", "limits_by_group"]
 
-#: Seconds added to each window: KSeF counts when calls arrive, we when they leave.
 MARGIN: Final = 0.25
+"""Seconds added to each window: KSeF counts when calls arrive, we when they leave."""
 
-#: As many calls as one likes, in every group.
 UNLIMITED_RATES: Final = RateLimits(
     **{field.name: RateLimit(UNLIMITED, UNLIMITED, UNLIMITED) for field in attrs.fields(RateLimits)}
 )
+"""As many calls as one likes, in every group."""
 
 _SECONDS: Final = (1.0, 60.0, 3600.0)
 
@@ -128,8 +128,8 @@ class Pacer:
     def __init__(
         self, limits: RateLimits = PRODUCTION_LIMITS, *, margin: float = MARGIN, address: AddressBudget | None = None
     ) -> None:
-        #: Asked when a call is about to start: what else it had to wait for, a login for instance, is over.
         self.address = address
+        """Asked when a call is about to start: what else it had to wait for, a login for instance, is over."""
         self._granted = usable(limits)
         self._limits = limits_by_group(self._granted)
         self._margin = margin

@@ -40,7 +40,7 @@ from .wire import camel
 __all__ = ["eu_subject_details", "person_details", "problems", "subject_identifier"]
 
 _NIP: Final = r"[1-9]((\d[1-9])|([1-9]\d))\d{7}"
-#: How a value is written, by the type of the identifier.
+# How a value is written, by the type of the identifier.
 _FORMS: Final = {
     "Nip": _NIP,
     "Pesel": r"\d{2}(0[1-9]|1[0-2]|2[1-9]|3[0-2]|4[1-9]|5[0-2]|6[1-9]|7[0-2]|8[1-9]|9[0-2])\d{7}",
@@ -65,9 +65,9 @@ _ISO_3166: Final = (
     "PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF "
     "TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW "
 )
-#: The countries there are: ISO 3166-1 alpha-2.
+# The countries there are: ISO 3166-1 alpha-2.
 _COUNTRIES: Final = frozenset(_ISO_3166.split())
-#: Types that stand for themselves.
+# Types that stand for themselves.
 _WITHOUT_VALUE: Final = frozenset({TargetType.ALL_PARTNERS.value, AuthorType.SYSTEM.value})
 
 _IDENTIFIERS: Final = (
@@ -75,7 +75,7 @@ _IDENTIFIERS: Final = (
     FingerprintIdentifier, NipVatUeIdentifier, PersonIdentifier,
 )  # fmt: skip
 
-#: Which details each type promises.
+# Which details each type promises.
 _DETAILS: Final = {
     SubjectDetailsType.PERSON_BY_IDENTIFIER: "person",
     SubjectDetailsType.PERSON_BY_FINGERPRINT_WITH_IDENTIFIER: "identified_person",

@@ -30,18 +30,18 @@ __all__ = [
     "time_of_call",
 ]
 
-#: Invoices in one package, unless the context was granted more.
 MAX_INVOICES: Final = 10_000
+"""Invoices in one package, unless the context was granted more."""
 MAX_PARTS: Final = 50
-#: Bytes of a part before it is encrypted; KSeF's megabyte is 1,000,000 bytes.
 MAX_PART_SIZE: Final = 100_000_000
-#: Bytes of the whole archive.
+"""Bytes of a part before it is encrypted; KSeF's megabyte is 1,000,000 bytes."""
 MAX_PACKAGE_SIZE: Final = 5_000_000_000
-#: Characters of an invoice's name in the archive.
+"""Bytes of the whole archive."""
 MAX_FILE_NAME: Final = 128
+"""Characters of an invoice's name in the archive."""
 
 _PATH_SIGNS: Final = re.compile(r"[/\\:]")
-#: Control characters, and halves of characters that are in no encoding.
+# Control characters, and halves of characters that are in no encoding.
 _UNWRITABLE: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -65,10 +65,10 @@ def check_file_name(name: str) -> None:
 _WINDOWS: Final = ("second", "minute", "hour")
 _SECONDS: Final = (1.0, 60.0, 3600.0)
 
-#: Seconds that a batch takes besides its invoices: packing, opening, uploading, closing, the first looks.
 BATCH_START: Final = 10.0
-#: Invoices of a batch that KSeF processes a second. The Ministry's own tests give 10,000 up to 20 minutes.
+"""Seconds that a batch takes besides its invoices: packing, opening, uploading, closing, the first looks."""
 PROCESSING_RATE: Final = 10_000 / 1200
+"""Invoices of a batch that KSeF processes a second. The Ministry's own tests give 10,000 up to 20 minutes."""
 
 
 class Route(StrEnum):
@@ -83,17 +83,17 @@ class Plan:
     """How to send, and what that takes. Every duration is an estimate, from the start until the last is in KSeF."""
 
     route: Route
-    #: Batch sessions to open; 0 online.
     batches: int
-    #: Invoices in the largest of them.
+    """Batch sessions to open; 0 online."""
     batch_invoices: int
+    """Invoices in the largest of them."""
     duration: timedelta
-    #: What keeps it from being sooner: ``"invoiceSend: 180 an hour"``.
     bound_by: str
-    #: None without a deadline.
+    """What keeps it from being sooner: ``"invoiceSend: 180 an hour"``."""
     meets_deadline: bool | None
-    #: What each way would take.
+    """None without a deadline."""
     online: timedelta
+    """What each way would take."""
     batch: timedelta
 
 

@@ -24,11 +24,11 @@ from ..errors import InvalidFieldError
 
 __all__ = ["Assumed", "MisfitError", "Reader", "Unread", "camel", "field_name", "form_code_as_json", "is_essential"]
 
-#: KSeF writes the year 1 where it has no date, and nothing of it is older than this one.
+# KSeF writes the year 1 where it has no date, and nothing of it is older than this one.
 _EARLIEST_YEAR: Final = 1900
-#: Later years mean "never", and leave no room to reckon with.
+# Later years mean "never", and leave no room to reckon with.
 _LATEST_YEAR: Final = 2999
-#: Digits before and after the point of an amount; `Decimal("1E+999999999")` would fill the memory once it is written.
+# Digits before and after the point of an amount; `Decimal("1E+999999999")` would fill the memory once it is written.
 _MOST_DIGITS: Final = 40
 _LONGEST_TIME: Final = 64
 
@@ -36,10 +36,10 @@ _LONGEST_TIME: Final = 64
 class Unread(NamedTuple):
     """A part of an answer that was not read."""
 
-    #: In KSeF's own names: ``$.invoices[0].referenceNumber``.
     path: str
-    #: What was expected of it; never what it is.
+    """In KSeF's own names: ``$.invoices[0].referenceNumber``."""
     reason: str
+    """What was expected of it; never what it is."""
 
 
 class Assumed(Unread):
@@ -56,7 +56,7 @@ class MisfitError(Exception):
         self.problems = problems
 
 
-#: Where a value stands: the step to it, and where that starts. It is spelled out only when something is wrong.
+# Where a value stands: the step to it, and where that starts. It is spelled out only when something is wrong.
 _Place: TypeAlias = "tuple[_Place, str] | None"
 _Read: TypeAlias = Callable[[Any, _Place, list[Unread]], Any]
 

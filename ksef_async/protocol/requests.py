@@ -26,8 +26,8 @@ __all__ = [
     "with_bearer",
 ]
 
-#: Query parameters: a model, or a mapping by the names of `Operation.query`.
 Query: TypeAlias = Mapping[str, object] | attrs.AttrsInstance
+"""Query parameters: a model, or a mapping by the names of `Operation.query`."""
 
 CONTINUATION_HEADER = "x-continuation-token"
 
@@ -35,7 +35,7 @@ _USER_AGENT = {"User-Agent": "ksef_async"}
 # KSeF then answers 400 and 429 as problem details too, as it always does 401, 403 and 410.
 _PROBLEM_DETAILS = {"X-Error-Format": "problem-details"}
 
-#: How a body is framed, and to whom it goes, is the transport's business, whatever KSeF says of an upload.
+# How a body is framed, and to whom it goes, is the transport's business, whatever KSeF says of an upload.
 _OURS: Final = frozenset(
     ("connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
 )

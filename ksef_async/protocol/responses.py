@@ -48,7 +48,7 @@ __all__ = [
     "read_http_date",
 ]
 
-#: What is reckoned from a time must not leave the calendar, which ends with the year 9999.
+# What is reckoned from a time must not leave the calendar, which ends with the year 9999.
 _YEARS: Final = range(1970, 3000)
 
 
@@ -87,10 +87,11 @@ class ServerClock:
 
 ResponseT = TypeVar("ResponseT")
 
-#: The longest ``Retry-After``, in seconds, that is believed. KSeF's longest window is an hour, so whoever waited that
-#: long has calls to make again; should KSeF still say no, asking once an hour does no harm. A mistake in that header
-#: must not keep a company from sending for years.
 LONGEST_LOCKOUT: Final = 3600.0
+"""The longest ``Retry-After``, in seconds, that is believed. KSeF's longest window is an hour, so whoever waited that
+long has calls to make again; should KSeF still say no, asking once an hour does no harm. A mistake in that header must
+not keep a company from sending for years.
+"""
 
 _ERRORS: Final[Mapping[int, type[ApiError]]] = {
     400: BadRequestError,
@@ -101,7 +102,7 @@ _ERRORS: Final[Mapping[int, type[ApiError]]] = {
     429: RateLimitedError,
 }
 _STORAGE_SAYS: Final = "the storage says"
-#: What a gateway's bound is on: KSeF has no such answers, and never sees such a request.
+# What a gateway's bound is on: KSeF has no such answers, and never sees such a request.
 _TOO_LARGE: Final[Mapping[int, str]] = {413: "body", 414: "address", 431: "headers"}
 _ADVICE: Final[Mapping[type[ApiError], str]] = {
     UnauthorizedError: "The bearer token is missing, expired or revoked.",
@@ -109,8 +110,8 @@ _ADVICE: Final[Mapping[type[ApiError], str]] = {
     ServerError: "KSeF or a gateway before it failed; the call may or may not have taken effect.",
 }
 _HTML: Final = ("text/html", "application/xhtml+xml")
-#: Details named in an error's message; all that are kept are in its ``details``.
 _MOST_NAMED, _MOST_DETAILS = 10, 100
+"""Details named in an error's message; all that are kept are in its ``details``."""
 
 
 def decipher_response(

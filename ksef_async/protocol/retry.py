@@ -21,16 +21,16 @@ __all__ = ["RetryPolicy", "delay_before_retry", "may_be_outdated", "may_be_repea
 class RetryPolicy:
     """How hard to try; all times are in seconds."""
 
-    #: How often a call is made in all, not counting answers of 429 that say how long to wait.
     attempts: int = 5
-    #: The first pause is random between 0 and this; each further one may be twice as long ...
+    """How often a call is made in all, not counting answers of 429 that say how long to wait."""
     first_pause: float = 0.5
-    #: ... up to this.
+    """The first pause is random between 0 and this; each further one may be twice as long ..."""
     longest_pause: float = 15.0
-    #: The longest ``Retry-After`` that is waited out; a longer one raises `RateLimitedError` at once.
+    """... up to this."""
     patience: float = 60.0
-    #: No attempt starts later than this after the first.
+    """The longest ``Retry-After`` that is waited out; a longer one raises `RateLimitedError` at once."""
     deadline: float = 180.0
+    """No attempt starts later than this after the first."""
 
 
 def may_have_taken_effect(error: KsefError) -> bool:

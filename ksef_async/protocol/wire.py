@@ -29,7 +29,7 @@ __all__ = ["WIRE", "Unread", "UnreadableJsonError", "Wire", "WireError", "Writer
 
 _Write: TypeAlias = Callable[[Any], Any]
 
-#: Written as they are.
+# Written as they are.
 _PLAIN: Final = frozenset((str, int, bool, type(None)))
 
 
@@ -114,10 +114,10 @@ class WireError(ValueError):
     def __init__(self, problems: Sequence[Unread]) -> None:
         path, reason = problems[0]
         super().__init__(f"{reason} at {path}")
-        #: Where, in KSeF's own names: ``$.invoices[0].referenceNumber``.
         self.path = path
-        #: Everything that does not fit, each as path and what was expected.
+        """Where, in KSeF's own names: ``$.invoices[0].referenceNumber``."""
         self.problems = tuple(problems)
+        """Everything that does not fit, each as path and what was expected."""
 
 
 def format_datetime(value: datetime) -> str:
@@ -216,5 +216,5 @@ def _has_amounts(cls: Any) -> bool:
     return any(_has_amounts(each) for each in get_args(cls))
 
 
-#: Reads KSeF's answers and writes our requests.
 WIRE = Wire()
+"""Reads KSeF's answers and writes our requests."""

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ET", "NAMESPACE", "auth_token_request", "collapsed", "local_name", "parse_xml"]
 
-#: What XML calls white space; Python's is much more.
+# What XML calls white space; Python's is much more.
 _BLANKS: Final = re.compile("[ \t\r\n]+")
-#: What is parsed at a time, while nothing else of Python runs: mostly a whole invoice, as a comment that comes in many
-#: pieces is read from its beginning with each.
+# What is parsed at a time, while nothing else of Python runs: mostly a whole invoice, as a comment that comes in many
+# pieces is read from its beginning with each.
 _PIECE: Final = 2**20
-#: The same where little memory is wanted: the parser has a buffer of twice as much.
+# The same where little memory is wanted: the parser has a buffer of twice as much.
 _SMALL_PIECE: Final = 2**16
 
 

@@ -13,9 +13,10 @@ __all__ = ["OPERATION_CADENCE", "OperationHandle"]
 
 SeenT = TypeVar("SeenT")
 
-#: KSeF takes half a second at least, and counts the looks of each kind of operation: 30 a minute, 120 an hour. So the
-#: first look comes when there may be something to see; one that only sees 100 would be one of the 30.
 OPERATION_CADENCE: Final = Cadence(first_look=0.5, interval=0.75, factor=1.6, longest=10.0, deadline=300.0)
+"""KSeF takes half a second at least, and counts the looks of each kind of operation: 30 a minute, 120 an hour. So the
+first look comes when there may be something to see; one that only sees 100 would be one of the 30.
+"""
 
 
 class OperationHandle(Generic[SeenT]):
@@ -46,8 +47,8 @@ class OperationHandle(Generic[SeenT]):
         self._status = status
         self._failure = failure
         self._last: Status | None = None
-        #: 36 characters; what the operation is found again by.
         self.reference_number = reference_number
+        """36 characters; what the operation is found again by."""
 
     def __repr__(self) -> str:
         return f"<{self._what} {self.reference_number} {describe(self._last) if self._last else 'not looked at'}>"

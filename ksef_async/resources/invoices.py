@@ -24,11 +24,11 @@ from ..protocol.invoices import check_filters, date_of, narrowed
 
 __all__ = ["STORAGE_CADENCE", "InvoiceList", "Invoices"]
 
-#: Storing for good takes seconds, at times minutes; documents may be asked for 16 times a minute, 64 times an hour.
 STORAGE_CADENCE: Final = Cadence(interval=2.0, factor=2.0, longest=60.0, deadline=900.0)
+"""Storing for good takes seconds, at times minutes; documents may be asked for 16 times a minute, 64 times an hour."""
 
 
-#: Pages in a row that may bring nothing new though KSeF says that more follow: rows move while invoices come in.
+# Pages in a row that may bring nothing new though KSeF says that more follow: rows move while invoices come in.
 _FRUITLESS: Final = 5
 
 

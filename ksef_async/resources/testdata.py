@@ -50,7 +50,7 @@ class TestData:
         TransportError, ApiError: The call failed.
     """
 
-    #: For pytest, which takes classes of this name for tests.
+    # For pytest, which takes classes of this name for tests.
     __test__ = False
 
     def __init__(self, api: Api) -> None:

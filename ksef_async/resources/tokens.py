@@ -41,8 +41,8 @@ class GeneratedToken(OperationHandle[IssuedToken]):
             return await _get(api, reference_number)
 
         super().__init__("Token", reference_number, look, status=_as_status)
-        #: The secret. KSeF shows it this once: store it before anything else.
         self.token = token
+        """The secret. KSeF shows it this once: store it before anything else."""
 
 
 class Tokens:

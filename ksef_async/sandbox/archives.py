@@ -33,13 +33,13 @@ __all__ = ["ArchiveError", "DecryptedParts", "EmptyArchiveError", "Entry", "TooM
 
 _BLOCK: Final = 16
 _READ: Final = 2**20
-#: The longest file name KSeF takes.
+# The longest file name KSeF takes.
 _LONGEST_NAME: Final = 128
-#: What an archive may unpack to besides its invoices: headers, and invoices that are too large and will be rejected.
+# What an archive may unpack to besides its invoices: headers, and invoices that are too large and will be rejected.
 _SLACK: Final = 1_000_000_000
-#: The directory of a zip file is read at once; that of 10,000 invoices has 3 MB at most.
+# The directory of a zip file is read at once; that of 10,000 invoices has 3 MB at most.
 _LARGEST_DIRECTORY: Final = 2**26
-#: What tar reads at once: a header, or an invoice.
+# What tar reads at once: a header, or an invoice.
 _LARGEST_HEADER: Final = 2**24
 
 
@@ -70,11 +70,11 @@ class Entry:
     """A file of the archive."""
 
     name: str
-    #: In all, as is its hash.
     size: int
+    """In all, as is its hash."""
     sha256: bytes
-    #: As far as an invoice may be long, and one byte more.
     content: bytes = attrs.field(repr=False)
+    """As far as an invoice may be long, and one byte more."""
 
 
 class DecryptedParts(io.RawIOBase):
@@ -90,7 +90,7 @@ class DecryptedParts(io.RawIOBase):
     """
 
     def __init__(self, paths: Sequence[Path], cipher: SessionCipher, check: Callable[[], None]) -> None:
-        #: The part that is read from; first of all, for a file is closed even where it could not be opened.
+        # The part that is read from; first of all, for a file is closed even where it could not be opened.
         self._open: tuple[int, IO[bytes]] | None = None
         self._paths = paths
         self._cipher = cipher

@@ -20,7 +20,7 @@ __all__ = ["AuthSchema", "AuthTokenRequest", "read_auth_token_request"]
 
 _NAMESPACES: Final = ("http://ksef.mf.gov.pl/auth/token/2.0", "http://ksef.mf.gov.pl/auth/token/2.1")
 
-#: Attributes that every document may have.
+# Attributes that every document may have.
 _INSTANCE: Final = "{http://www.w3.org/2001/XMLSchema-instance}"
 
 _NIP: Final = r"[1-9]((\d[1-9])|([1-9]\d))\d{7}"

@@ -21,8 +21,8 @@ from ..protocol.lifecycle import ENROLLMENT_STATES, EnrollmentStatusCode
 
 __all__ = ["LIFETIME", "Authority", "Enrollment", "IssuedCertificate", "without_ending"]
 
-#: A KSeF certificate is good for two years.
 LIFETIME: Final = timedelta(days=730)
+"""A KSeF certificate is good for two years."""
 
 _NAME: Final = {
     "country_name": "PL",
@@ -31,14 +31,14 @@ _NAME: Final = {
 }
 
 
-#: How the common name ends, and what the key may be used for, by the type of the certificate.
+# How the common name ends, and what the key may be used for, by the type of the certificate.
 _ENDINGS: Final = {"Authentication": " (uwierzytelnienie)", "Offline": " (offline)"}
 _USAGE: Final = {"Authentication": "digital_signature", "Offline": "content_commitment"}
 _USAGES: Final = (
     "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
     "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
 )  # fmt: skip
-#: Characters of a common name (X.520).
+# Characters of a common name (X.520).
 _LONGEST_NAME: Final = 64
 
 
@@ -66,10 +66,10 @@ class IssuedCertificate:
     valid_from: datetime
     valid_until: datetime
     requested_at: datetime
-    #: Nobody knows of it before.
     issued_at: datetime
-    #: When it was asked to be revoked, and when it is.
+    """Nobody knows of it before."""
     blocked_at: datetime | None = None
+    """When it was asked to be revoked, and when it is."""
     revoked_at: datetime | None = None
     reason: RevocationReason | None = None
     last_used_at: datetime | None = None
@@ -91,8 +91,8 @@ class Enrollment:
     owner: SubjectIdentifier
     requested_at: datetime
     decided_at: datetime
-    #: What comes out of it; None when it is rejected.
     issued: IssuedCertificate | None
+    """What comes out of it; None when it is rejected."""
     rejection: str = ""
 
     def status_at(self, now: datetime) -> StatusInfo:
@@ -117,10 +117,10 @@ class Authority:
         self._name = build_name(_NAME)
         start = now - timedelta(days=1)
         self.certificate = self._sign(self._name, self._key.public_key(), start, LIFETIME * 5, usage="key_cert_sign")
-        #: By their serial numbers, those of applications still under way included.
         self.issued: dict[str, IssuedCertificate] = {}
-        #: By their reference numbers.
+        """By their serial numbers, those of applications still under way included."""
         self.enrollments: dict[str, Enrollment] = {}
+        """By their reference numbers."""
 
     def issue(
         self, subject: EnrollmentData, key: PublicKey, valid_from: datetime, purpose: CertificateType

@@ -72,48 +72,49 @@ class Timings:
     """How long things take in the sandbox; shorter than at KSeF where nothing depends on it."""
 
     challenge_lifetime: timedelta = timedelta(minutes=10)
-    #: From the login call to its decision.
     login_delay: timedelta = _ms(20)
+    """From the login call to its decision."""
     login_token_lifetime: timedelta = timedelta(minutes=45)
     access_token_lifetime: timedelta = timedelta(minutes=15)
     refresh_token_lifetime: timedelta = timedelta(days=7)
-    #: How long a login can be asked about.
     login_retention: timedelta = timedelta(days=7)
+    """How long a login can be asked about."""
     session_lifetime: timedelta = timedelta(hours=12)
-    #: KSeF closes expired sessions in sweeps, half an hour late and more.
     expiry_lag: timedelta = timedelta()
-    #: From the opening until a session with a bad key turns 415.
+    """KSeF closes expired sessions in sweeps, half an hour late and more."""
     key_check_delay: timedelta = _ms(50)
-    #: From sending until the invoice is being processed (150), and from there to its verdict.
+    """From the opening until a session with a bad key turns 415."""
     invoice_queue_delay: timedelta = _ms(20)
+    """From sending until the invoice is being processed (150), and from there to its verdict."""
     invoice_processing_delay: timedelta = _ms(50)
-    #: From acceptance to permanent storage; less than zero where KSeF's clocks disagree (ksef-api#459).
     storage_lag: timedelta = _ms(100)
-    #: From the close, or the last verdict, until the session is final.
+    """From acceptance to permanent storage; less than zero where KSeF's clocks disagree (ksef-api#459)."""
     session_closing_delay: timedelta = _ms(50)
+    """From the close, or the last verdict, until the session is final."""
     link_lifetime: timedelta = timedelta(days=3)
-    #: From granting or revoking a permission until it is done, and how long that can be asked about.
     permission_delay: timedelta = _ms(50)
+    """From granting or revoking a permission until it is done, and how long that can be asked about."""
     permission_operation_retention: timedelta = timedelta(days=30)
-    #: From permanent storage until lists and exports find an invoice; where this is longer than the lag of the
-    #: high-water mark, invoices turn up below a mark that was told before (CIRFMF/ksef-docs#557, #711).
     index_lag: timedelta = timedelta()
-    #: How far the high-water mark of permanent storage lies behind.
+    """From permanent storage until lists and exports find an invoice; where this is longer than the lag of the
+    high-water mark, invoices turn up below a mark that was told before (CIRFMF/ksef-docs#557, #711).
+    """
     hwm_lag: timedelta = _ms(200)
-    #: From asking for a package until it is ready.
+    """How far the high-water mark of permanent storage lies behind."""
     export_delay: timedelta = _ms(50)
-    #: How long a package can be fetched, a link to a part of it works, and its export can be asked about.
+    """From asking for a package until it is ready."""
     package_lifetime: timedelta = timedelta(days=7)
+    """How long a package can be fetched, a link to a part of it works, and its export can be asked about."""
     part_link_lifetime: timedelta = timedelta(hours=1)
     export_retention: timedelta = timedelta(days=7)
-    #: From generating a token until it is active, and from revoking it until it is gone.
     token_delay: timedelta = _ms(50)
-    #: Before it is over, KSeF does not know a batch session yet (21173).
+    """From generating a token until it is active, and from revoking it until it is gone."""
     batch_visibility_lag: timedelta = timedelta()
-    #: For each part of a package; all parts have the sum.
+    """Before it is over, KSeF does not know a batch session yet (21173)."""
     upload_window: timedelta = timedelta(minutes=20)
-    #: From an application for a certificate to its decision, and from revoking a certificate until it is revoked.
+    """For each part of a package; all parts have the sum."""
     enrollment_delay: timedelta = _ms(50)
+    """From an application for a certificate to its decision, and from revoking a certificate until it is revoked."""
     revocation_delay: timedelta = _ms(50)
-    #: How long an application can be asked about.
     enrollment_retention: timedelta = timedelta(days=30)
+    """How long an application can be asked about."""

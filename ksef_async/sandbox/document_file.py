@@ -17,8 +17,8 @@ class StoredDocument:
 
     path: Path = attrs.field(repr=False)
     offset: int
-    #: Bytes.
     size: int
+    """Bytes."""
 
     def read(self) -> bytes:
         """The document, as it was decrypted; call it in a worker thread."""

@@ -31,11 +31,11 @@ from .repository import ArchivedInvoice
 __all__ = ["Export", "Exports", "PackageLimits", "Part", "build_parts"]
 
 _EXTENSIONS: Final = {CompressionType.ZIP: "zip", CompressionType.TAR_GZ: "tar.gz"}
-#: How long what hangs on purpose stays in progress.
+# How long what hangs on purpose stays in progress.
 _STUCK: Final = timedelta(days=365)
-#: PKCS#7 adds up to a block.
+# PKCS#7 adds up to a block.
 _BLOCK: Final = 16
-#: Encrypted at a time.
+# Encrypted at a time.
 _PIECE: Final = 2**20
 
 
@@ -43,14 +43,14 @@ _PIECE: Final = 2**20
 class PackageLimits:
     """How much one answer holds; smaller in tests that want to see what happens then."""
 
-    #: Invoices of a query, and of a package.
     max_invoices: int = 10_000
-    #: Bytes of a package: of compressed documents.
+    """Invoices of a query, and of a package."""
     max_package_size: int = 1_000_000_000
-    #: Bytes of an encrypted part.
+    """Bytes of a package: of compressed documents."""
     max_part_size: int = 50_000_000
-    #: Exports of one subject in one context at once.
+    """Bytes of an encrypted part."""
     max_running: int = 10
+    """Exports of one subject in one context at once."""
 
 
 @attrs.frozen(kw_only=True)
@@ -71,26 +71,26 @@ class Export:
 
     reference_number: str
     context: Context
-    #: Who asked.
     subject: object
+    """Who asked."""
     filters: InvoiceFilters
-    #: None when the key it came with cannot be decrypted.
     cipher: SessionCipher | None
+    """None when the key it came with cannot be decrypted."""
     only_metadata: bool
     compression: CompressionType
     started_at: datetime
     timings: Timings
-    #: What goes into it, as far as it has room; and whether there was more.
     invoices: Sequence[ArchivedInvoice]
+    """What goes into it, as far as it has room; and whether there was more."""
     is_truncated: bool
-    #: None for a query by another date than that of permanent storage.
     hwm: ServerTime | None
-    #: How it ends; 415 for a bad key is not in here.
+    """None for a query by another date than that of permanent storage."""
     code: ExportStatusCode
-    #: Whether it stays in progress.
+    """How it ends; 415 for a bad key is not in here."""
     is_stuck: bool = False
-    #: What becomes of the archive before it is encrypted, and of a part after, on purpose.
+    """Whether it stays in progress."""
     change: Callable[[bytes], bytes] | None = None
+    """What becomes of the archive before it is encrypted, and of a part after, on purpose."""
     damage: Callable[[bytes], bytes] | None = None
     lock: anyio.Lock = attrs.field(factory=anyio.Lock, repr=False)
     parts: tuple[Part, ...] | None = None
@@ -137,10 +137,11 @@ class Exports:
 
     def __init__(self) -> None:
         self.limits = PackageLimits()
-        #: Where signed links to their parts lead to; below ``/storage/06/{reference}/invoice-package`` on production.
         self.folder = "/storage/00/{reference}/invoice-part"
-        #: By their reference numbers.
+        """Where signed links to their parts lead to; below ``/storage/06/{reference}/invoice-package`` on production.
+        """
         self.by_reference: dict[str, Export] = {}
+        """By their reference numbers."""
 
     def running(self, context: Context, subject: object, now: datetime) -> int:
         """How many exports of a subject in a context are in progress."""

@@ -41,7 +41,7 @@ _TYPES: Final = {
     "VAT_RR": InvoiceType.RR,
     "KOR_VAT_RR": InvoiceType.RR_CORRECTION,
 }
-#: Fields of FA with net amounts by rate, and those with the tax.
+# Fields of FA with net amounts by rate, and those with the tax.
 _NET: Final = tuple(
     f"P_13_{each}" for each in ("1", "2", "3", "4", "5", "6_1", "6_2", "6_3", "7", "8", "9", "10", "11")
 )

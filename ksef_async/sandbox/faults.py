@@ -41,9 +41,10 @@ from .versions import drop_field
 
 __all__ = ["DOWNLOAD_PART", "DOWNLOAD_UPO", "STORAGE", "UPLOAD_PART", "Fault", "Faults", "Plan"]
 
-#: What uploading a part, and downloading a part of an export or a UPO, is called here: these go to the storage, so they
-#: are no operations of the table.
 UPLOAD_PART: Final = "upload_part"
+"""What uploading a part, and downloading a part of an export or a UPO, is called here: these go to the storage, so they
+are no operations of the table.
+"""
 DOWNLOAD_PART: Final = "download_part"
 DOWNLOAD_UPO: Final = "download_upo"
 STORAGE: Final = frozenset({UPLOAD_PART, DOWNLOAD_PART, DOWNLOAD_UPO})
@@ -59,8 +60,8 @@ class Fault:
         "drop", "answer", "refuse", "wait", "crash", "wrong_key", "session_dies", "stuck", "late", "verdict", "part",
         "session", "export",
     ]  # fmt: skip
-    #: Whether KSeF does what was asked all the same.
     after_effect: bool = False
+    """Whether KSeF does what was asked all the same."""
     status: int = 0
     body: str = ""
     content_type: str = "text/html"
@@ -283,11 +284,11 @@ class Fault:
 class Plan:
     """A fault that is planned."""
 
-    #: Name of the operation; None for all.
     operation: str | None
+    """Name of the operation; None for all."""
     fault: Fault
-    #: How many calls it will still happen to; None for all from now on.
     times: int | None
+    """How many calls it will still happen to; None for all from now on."""
     probability: float
 
 
@@ -297,8 +298,8 @@ class Faults:
     def __init__(self) -> None:
         self._plans: list[Plan] = []
         self._chance = random.Random()  # noqa: S311  # nothing secret
-        #: How often each operation has gone wrong on purpose.
         self.happened: dict[str, int] = {}
+        """How often each operation has gone wrong on purpose."""
 
     def add(
         self,

@@ -90,18 +90,18 @@ class Granted:
 class GrantKind(enum.Enum):
     """How it was granted."""
 
-    #: To whoever acts in the context itself.
     PERSON = enum.auto()
-    #: To another company, to handle the context's invoices.
+    """To whoever acts in the context itself."""
     ENTITY = enum.auto()
-    #: To a person, by a company that clients have let pass on what they granted it.
+    """To another company, to handle the context's invoices."""
     INDIRECT = enum.auto()
-    #: To the administrator of a unit, by the company above it.
+    """To a person, by a company that clients have let pass on what they granted it."""
     SUBUNIT = enum.auto()
+    """To the administrator of a unit, by the company above it."""
     EU_ADMINISTRATOR = enum.auto()
     EU_REPRESENTATIVE = enum.auto()
-    #: To act in the place of another company.
     AUTHORIZATION = enum.auto()
+    """To act in the place of another company."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -109,24 +109,24 @@ class Grant:
     """One permission of one subject."""
 
     kind: GrantKind
-    #: From which it was granted.
     grantor: Context
-    #: In which it lets act; with INDIRECT those of `target`.
+    """From which it was granted."""
     context: Context
+    """In which it lets act; with INDIRECT those of `target`."""
     subject: Subject
-    #: None for KSeF itself.
     author: Subject | None
+    """None for KSeF itself."""
     permission: str
     description: str
     since: datetime
     until: datetime | None = None
     can_delegate: bool = False
-    #: Only with INDIRECT.
     target: TargetIdentifier | None = None
+    """Only with INDIRECT."""
     person: PersonDescription | None = None
     entity: EntityDescription | None = None
-    #: Of the unit, or the EU entity.
     name: str | None = None
+    """Of the unit, or the EU entity."""
     eu_entity: ForeignEntityDetails | None = None
     id: str = attrs.field(factory=lambda: str(uuid.uuid4()))
 
@@ -175,8 +175,8 @@ class Grants:
 
     def __init__(self) -> None:
         self.registry = Registry()
-        #: By their reference numbers.
         self.operations: dict[str, PermissionOperation] = {}
+        """By their reference numbers."""
         self._grants: list[Grant] = []
 
     def add(self, *grants: Grant) -> None:

@@ -39,7 +39,7 @@ __all__ = [
     "unwrap_key",
 ]
 
-#: Who holds one of these looks into every session of the context.
+# Who holds one of these looks into every session of the context.
 _INSPECTORS: Final = frozenset({"Introspection", "EnforcementOperations"})
 
 T = TypeVar("T")

@@ -28,9 +28,9 @@ from .facts import Facts, read_facts
 
 __all__ = ["NO_RELATIONS", "WARSAW", "Document", "Rejected", "Relations", "examine", "may_issue"]
 
-#: What an authorized party is in the invoice (RolaPU).
 _ENFORCEMENT_AUTHORITY, _BAILIFF, _TAX_REPRESENTATIVE = "1", "2", "3"
-#: Third parties (Rola) that issue for the company above them: a unit of local government, a member of a VAT group.
+"""What an authorized party is in the invoice (RolaPU)."""
+# Third parties (Rola) that issue for the company above them: a unit of local government, a member of a VAT group.
 _ISSUING_MEMBERS: Final = ("7", "9")
 _IDENTITY: Final = "{*}DaneIdentyfikacyjne"
 
@@ -39,15 +39,15 @@ _IDENTITY: Final = "{*}DaneIdentyfikacyjne"
 class Relations:
     """What a context is to other companies, at one point in time."""
 
-    #: By whom (NIP) it is authorized to do what.
     authorizations: frozenset[tuple[str, str]] = frozenset()
+    """By whom (NIP) it is authorized to do what."""
     roles: frozenset[EntityRole] = frozenset()
-    #: The companies (NIP) above it.
     parents: frozenset[str] = frozenset()
+    """The companies (NIP) above it."""
 
 
-#: Of a company that deals with nobody.
 NO_RELATIONS: Final = Relations()
+"""Of a company that deals with nobody."""
 
 
 def may_issue(context: Context, relations: Relations, root: ET.Element, seller_nip: str, form_code: FormCode) -> bool:
@@ -114,7 +114,7 @@ def _is_issuing_member(root: ET.Element, nip: str) -> bool:
 
 WARSAW: Final = ZoneInfo("Europe/Warsaw")
 
-#: Control characters and non-characters that KSeF refuses; all but the first are beyond ASCII.
+# Control characters and non-characters that KSeF refuses; all but the first are beyond ASCII.
 _DISCOURAGED: Final = frozenset(
     map(
         chr,
@@ -126,18 +126,18 @@ _DISCOURAGED: Final = frozenset(
         ),
     )
 )
-#: The rest of ASCII.
+# The rest of ASCII.
 _HARMLESS: Final = bytes(range(0x7F))
-#: What production says of XML that TEST refuses; the words are inferred, KSeF writes them without Polish letters [INF].
+# What production says of XML that TEST refuses; the words are inferred, KSeF writes them without Polish letters [INF].
 _DISCOURAGED_XML: Final = "[xml-002]: Plik faktury zawiera niezalecane znaki Unicode lub instrukcje przetwarzania."
-#: A processing instruction, but not the XML declaration.
+# A processing instruction, but not the XML declaration.
 _INSTRUCTION: Final = re.compile(rb"<\?(?!xml[ \t\r\n]).*?\?>", re.DOTALL)
 _ENCODING: Final = re.compile(rb"""^<\?xml[^>]*encoding\s*=\s*["']([^"']+)["']""")
 
-#: Where the Peppol documents (UBL) have what we need.
+# Where the Peppol documents (UBL) have what we need.
 _UBL_SELLER: Final = "{*}AccountingSupplierParty/{*}Party/{*}PartyTaxScheme/{*}CompanyID"
 _UBL_BUYER: Final = "{*}AccountingCustomerParty/{*}Party/{*}PartyTaxScheme/{*}CompanyID"
-#: Who is named in the other documents, and by what.
+# Who is named in the other documents, and by what.
 _SUBJECTS: Final = ("Podmiot1", "Podmiot2", "Podmiot3", "PodmiotUpowazniony")
 _IDENTIFIERS: Final = ("{*}DaneIdentyfikacyjne/{*}NIP", "{*}DaneIdentyfikacyjne/{*}IDWew")
 
@@ -158,16 +158,16 @@ class Document:
 
     seller_nip: str
     invoice_number: str
-    #: VAT, KOR, ZAL, ...: part of what must be unique.
     kind: str
+    """VAT, KOR, ZAL, ...: part of what must be unique."""
     issued_on: date
     has_attachment: bool
-    #: NIPs and internal identifiers of all who are named in it.
     parties: tuple[str, ...]
-    #: What is told of it without the document.
+    """NIPs and internal identifiers of all who are named in it."""
     facts: Facts
-    #: What KSeF warns of although it takes the invoice, each as ``[code]: text``.
+    """What is told of it without the document."""
     warnings: tuple[str, ...] = ()
+    """What KSeF warns of although it takes the invoice, each as ``[code]: text``."""
 
 
 def examine(

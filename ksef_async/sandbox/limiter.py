@@ -28,8 +28,8 @@ class _Budget:
     limit: RateLimit
     calls: deque[float] = attrs.field(factory=deque)
     blocked_until: float = 0.0
-    #: How often it was exceeded in the last hour.
     offences: int = 0
+    """How often it was exceeded in the last hour."""
 
     def count(self, now: float) -> None:
         while self.calls and self.calls[0] <= now - _WINDOWS[-1][0]:

@@ -32,8 +32,8 @@ __all__ = [
 class LoginMethod:
     """One of them."""
 
-    #: The deprecated ``authenticationMethod``, which is also in every JWT (``aum``).
     name: str
+    """The deprecated ``authenticationMethod``, which is also in every JWT (``aum``)."""
     code: str
     display_name: str
     category: AuthenticationMethodCategory = AuthenticationMethodCategory.XADES_SIGNATURE
@@ -56,13 +56,13 @@ class StoredToken:
     permissions: tuple[str, ...]
     description: str
     created_at: datetime
-    #: From then on it can be logged in with.
     active_at: datetime
-    #: Why it never will be; empty otherwise.
+    """From then on it can be logged in with."""
     failure: str = ""
+    """Why it never will be; empty otherwise."""
     revoked_at: datetime | None = None
-    #: When a revocation is done.
     gone_at: datetime | None = None
+    """When a revocation is done."""
     last_used_at: datetime | None = None
 
     def status_at(self, now: datetime) -> TokenStatus:
@@ -79,8 +79,8 @@ class SignatureProof:
     """What a login by certificate was proved with."""
 
     certificate: Certificate
-    #: SHA-256 of the signed document.
     document_hash: bytes
+    """SHA-256 of the signed document."""
     method: LoginMethod
 
 
@@ -90,18 +90,18 @@ class Login:
 
     reference_number: str
     context: Context
-    #: None when the proof did not tell.
     subject: Subject | None
-    #: What it was proved with; None for a certificate.
+    """None when the proof did not tell."""
     token: StoredToken | None
+    """What it was proved with; None for a certificate."""
     policy: AuthorizationPolicy | None
     client_ip: str
     started_at: datetime
     decided_at: datetime
     code: LoginStatusCode
     details: tuple[str, ...]
-    #: None for a token.
     signature: SignatureProof | None = None
+    """None for a token."""
     is_redeemed: bool = False
     is_revoked: bool = False
     refreshed_at: datetime | None = None

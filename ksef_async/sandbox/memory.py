@@ -59,17 +59,17 @@ class SeenRequest:
 
     number: int
     at: datetime
-    #: Name of the operation; ``storage`` for a signed link.
     operation: str
+    """Name of the operation; ``storage`` for a signed link."""
     method: str
     path: str
-    #: 0 where the connection was dropped on purpose.
     status: int
+    """0 where the connection was dropped on purpose."""
     seconds: float
-    #: What went wrong on purpose; None for nothing.
     fault: str | None = None
-    #: KSeF's words where it refused.
+    """What went wrong on purpose; None for nothing."""
     refusal: str | None = None
+    """KSeF's words where it refused."""
 
 
 class Recent:
@@ -77,8 +77,8 @@ class Recent:
 
     def __init__(self) -> None:
         self.requests: deque[SeenRequest] = deque(maxlen=_REQUESTS)
-        #: How many there ever were.
         self.request_count = 0
+        """How many there ever were."""
 
     def saw(
         self,
@@ -113,8 +113,8 @@ class Group:
     """Invoices of one seller under one number."""
 
     number: str
-    #: In which it was made.
     context: Context
+    """In which it was made."""
     seller_nip: str
     created_at: datetime
     invoices: tuple[InvoiceToGroup, ...]
@@ -123,7 +123,7 @@ class Group:
         return any(invoice.ksef_number == ksef_number for invoice in self.invoices)
 
 
-#: Queries whose moments are remembered; whoever goes on with an older one gets the present.
+# Queries whose moments are remembered; whoever goes on with an older one gets the present.
 _REMEMBERED: Final = 1_000
 
 

@@ -23,12 +23,12 @@ from ..crypto.issuing import LIFETIME, self_signed
 
 __all__ = ["JWT_KINDS", "KeyPair", "Ministry", "make_key_pair"]
 
-#: KSeF's names for the kinds of JWT.
 JWT_KINDS: Final = {
     Bearer.LOGIN: "AuthenticationToken",
     Bearer.ACCESS: "ContextToken",
     Bearer.REFRESH: "RefreshToken",
 }
+"""KSeF's names for the kinds of JWT."""
 
 _ISSUER: Final = "ksef-api-te"
 
@@ -76,7 +76,7 @@ class Ministry:
     """What only the Ministry can do: decrypt, issue tokens, sign links."""
 
     def __init__(self) -> None:
-        #: The newest first; older ones go on being accepted until they are withdrawn.
+        # The newest first; older ones go on being accepted until they are withdrawn.
         self._key_pairs: dict[PublicKeyUsage, list[KeyPair]] = {}
         self._secret = secrets.token_bytes(32)
 

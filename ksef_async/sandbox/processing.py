@@ -71,11 +71,11 @@ def file_invoice(
 
 _log = logging.getLogger("ksef_async.sandbox")
 
-#: How many invoices are decided before others may use the event loop.
+# How many invoices are decided before others may use the event loop.
 _SLICE: Final = 20
 
-#: What KSeF says of a session that it ends for no fault of its package. It cancels some that were closed in time
-#: (ksef-api#308), in the words of those that were not.
+# What KSeF says of a session that it ends for no fault of its package. It cancels some that were closed in time
+# (ksef-api#308), in the words of those that were not.
 _FORCED_DETAILS: Final = {StatusCode.CANCELLED: ("Sesja anulowana, przekroczony czas wysyłki",)}
 
 
@@ -83,8 +83,8 @@ _FORCED_DETAILS: Final = {StatusCode.CANCELLED: ("Sesja anulowana, przekroczony 
 class _Examined:
     name: str
     sha256: bytes
-    #: None for one that is longer than any invoice.
     stored: StoredDocument | None
+    """None for one that is longer than any invoice."""
     verdict: Document | Rejected
 
 

@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 
-#: How a form is refused that KSeF does not know, or does not take here.
 UNKNOWN_FORM: Final = "Wskazany kod formularza nie jest wspierany."
+"""How a form is refused that KSeF does not know, or does not take here."""
 
 
 class Refusal(Exception):  # noqa: N818  # it is an answer, not a failure of the sandbox

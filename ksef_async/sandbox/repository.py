@@ -34,13 +34,13 @@ from .intake import WARSAW, Document
 
 __all__ = ["ALLOWED_SUBJECTS", "ArchivedInvoice", "Repository", "is_match", "is_party", "is_visible", "upper_end"]
 
-#: As what each kind of context may look (21181) [INF]: a company as everybody, the others only for what is theirs.
 ALLOWED_SUBJECTS = {
     ContextType.NIP: frozenset(InvoiceSubject),
     ContextType.INTERNAL_ID: frozenset({InvoiceSubject.SELLER, InvoiceSubject.THIRD_SUBJECT}),
     ContextType.NIP_VAT_UE: frozenset({InvoiceSubject.SELLER}),
     ContextType.PEPPOL_ID: frozenset({InvoiceSubject.SELLER}),
 }
+"""As what each kind of context may look (21181) [INF]: a company as everybody, the others only for what is theirs."""
 
 
 def is_visible(metadata: InvoiceMetadata, sent_in: Context, context: Context, subject: InvoiceSubject) -> bool:
@@ -143,11 +143,11 @@ class ArchivedInvoice:
     """An accepted invoice."""
 
     metadata: InvoiceMetadata
-    #: In which it was sent.
     context: Context
+    """In which it was sent."""
     stored_at: datetime
-    #: From when on lists and exports find it; never before it is acquired.
     indexed_at: datetime
+    """From when on lists and exports find it; never before it is acquired."""
     stored: StoredDocument
 
 
@@ -155,7 +155,7 @@ class Repository:
     """What KSeF keeps for good."""
 
     def __init__(self) -> None:
-        #: In the order of their storage.
+        # In the order of their storage.
         self._stored_at: list[datetime] = []
         self._invoices: list[ArchivedInvoice] = []
         self._by_number: dict[str, ArchivedInvoice] = {}

@@ -94,7 +94,7 @@ _log = logging.getLogger("ksef_async.sandbox")
 _PERMISSION_DETAIL: Final = "Brak wymaganych uprawnień do wykonania operacji w bieżącym kontekście."
 
 
-#: The errors of 400 and 429 as problem details; the header that warns; the checks of identifiers on demand.
+# The errors of 400 and 429 as problem details; the header that warns; the checks of identifiers on demand.
 _PROBLEM_DETAILS_SINCE: Final = "2.4.0"
 _WARNINGS_SINCE: Final = "2.6.0"
 _FEATURES_SINCE: Final = "2.9.0"
@@ -132,15 +132,15 @@ class Call:
     query: Mapping[str, Any]
     body: Any
     login: Login | None
-    #: What the caller's token lets do: that of the moment it was issued.
     permissions: frozenset[str]
+    """What the caller's token lets do: that of the moment it was issued."""
     features: frozenset[str]
-    #: What is to go wrong with it on purpose.
     fault: Fault | None
+    """What is to go wrong with it on purpose."""
     client_ip: str
     continuation_token: str | None
-    #: What KSeF warns of although it does what was asked, each as ``[code]: text``.
     warnings: list[str] = attrs.field(factory=list)
+    """What KSeF warns of although it does what was asked, each as ``[code]: text``."""
 
     @property
     def caller(self) -> Login:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Schemas"]
 
-#: The schema of each form by its target namespace, as FA's header fixes it; the file names differ between releases.
+# The schema of each form by its target namespace, as FA's header fixes it; the file names differ between releases.
 _FILES: Final = {
     FormCode.FA2: "FA(2)",
     FormCode.FA3: "FA(3)",

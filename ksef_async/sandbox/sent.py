@@ -40,16 +40,16 @@ class Invoice:
     reference_number: str
     ordinal_number: int
     invoice_hash: bytes
-    #: In the package of a batch session.
     file_name: str | None = None
-    #: As it was decrypted, sound or not; None where it could not be.
+    """In the package of a batch session."""
     stored: StoredDocument | None = None
+    """As it was decrypted, sound or not; None where it could not be."""
     received_at: datetime
     processing_at: datetime
     final_at: datetime
     verdict: Verdict
-    #: Its receipt, once somebody has asked for it: a signature made again would be another.
     upo: bytes = attrs.field(default=b"", repr=False)
+    """Its receipt, once somebody has asked for it: a signature made again would be another."""
 
     @property
     def is_accepted(self) -> bool:
@@ -78,17 +78,17 @@ class Session(abc.ABC):
     reference_number: str
     login: Login
     form_code: FormCode
-    #: None when the key it came with cannot be decrypted.
     cipher: SessionCipher | None
+    """None when the key it came with cannot be decrypted."""
     check_identifiers: bool
     opened_at: datetime
     valid_until: datetime
     timings: Timings
     closed_at: datetime | None = None
-    #: By their reference numbers, in the order they were taken in.
     invoices: dict[str, Invoice] = attrs.field(factory=dict)
-    #: Stays in progress, on purpose.
+    """By their reference numbers, in the order they were taken in."""
     is_stuck: bool = False
+    """Stays in progress, on purpose."""
     upo_pages: tuple[tuple[str, bytes], ...] = ()
 
     @property

@@ -45,10 +45,10 @@ __all__ = ["Sandbox", "checked_url"]
 
 _SIMULATOR_HEADER: Final = {"X-KSeF-Simulator": "ksef_async sandbox, no legal effect"}
 
-#: A 3 MB invoice, encrypted, in Base64, in JSON.
+# A 3 MB invoice, encrypted, in Base64, in JSON.
 _LARGEST_REQUEST = 16_000_000
 
-#: How aiohttp calls the route that takes what no other does.
+# How aiohttp calls the route that takes what no other does.
 _EVERYTHING = "/{path}"
 
 
@@ -97,8 +97,8 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         self._schema_folder = schema_folder
         self._own_url = ""
         self.clock = clock or Clock()
-        #: What goes wrong on purpose.
         self.faults = Faults()
+        """What goes wrong on purpose."""
         self.world = World(
             self.clock,
             timings or Timings(),

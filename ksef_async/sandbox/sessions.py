@@ -23,10 +23,10 @@ class OnlineSession(Session):
 
     kind = SessionType.ONLINE
 
-    #: When its key turned out to be bad all the same, on purpose.
     died_at: datetime | None = None
-    #: Taking in is one at a time, so that order and limits hold while the work is in a thread.
+    """When its key turned out to be bad all the same, on purpose."""
     lock: anyio.Lock = attrs.field(factory=anyio.Lock, repr=False)
+    """Taking in is one at a time, so that order and limits hold while the work is in a thread."""
 
     @property
     def key_fails_at(self) -> datetime:
@@ -72,15 +72,15 @@ class Part:
     """A part that was declared, and what was uploaded of it."""
 
     ordinal_number: int
-    #: Of the encrypted part, as is its hash.
     declared_size: int
+    """Of the encrypted part, as is its hash."""
     declared_hash: bytes
     path: Path
-    #: None until it is uploaded.
     stored_size: int | None = None
+    """None until it is uploaded."""
     stored_hash: bytes | None = None
-    #: How often it was taken in.
     uploads: int = 0
+    """How often it was taken in."""
 
 
 @attrs.frozen(kw_only=True)
@@ -89,8 +89,8 @@ class Result:
 
     code: StatusCode
     details: tuple[str, ...] = ()
-    #: When its invoices appear, still in progress.
     listed_at: datetime
+    """When its invoices appear, still in progress."""
     final_at: datetime
 
 
@@ -102,17 +102,17 @@ class BatchSession(Session):
 
     offline_mode: bool
     compression: CompressionType
-    #: Of the plain archive, as is its hash.
     declared_size: int
+    """Of the plain archive, as is its hash."""
     declared_hash: bytes
-    #: By their ordinal numbers.
     parts: dict[int, Part]
-    #: Checked when an upload starts.
+    """By their ordinal numbers."""
     upload_until: datetime
-    #: How it ends on purpose.
+    """Checked when an upload starts."""
     forced_end: StatusCode | None = None
-    #: None until it is closed and the package is processed.
+    """How it ends on purpose."""
     result: Result | None = None
+    """None until it is closed and the package is processed."""
 
     def is_visible_at(self, now: datetime) -> bool:
         """Whether KSeF knows it already."""

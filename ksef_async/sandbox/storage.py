@@ -24,7 +24,7 @@ __all__ = ["add_storage", "export_part_link", "invoice_receipt", "invoice_upo_li
 
 _PATH: Final = re.compile(r"/storage/01/(?P<session>[^/]+)/(?P<kind>session|invoice)-upo/upo_(?P<which>[^/]+)\.xml")
 _PART: Final = re.compile(r"/storage/\d\d/(?P<export>[^/]+)/invoice-(?:part|package)/(?P<name>[^/]+)")
-#: Bytes read and sent at once.
+# Bytes read and sent at once.
 _PIECE: Final = 2**20
 
 

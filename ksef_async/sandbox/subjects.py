@@ -23,17 +23,17 @@ __all__ = [
     "subject_of",
 ]
 
-#: In a JWT in place of everything an owner may do (ksef-api#838).
 OWNER: Final = "Owner"
+"""In a JWT in place of everything an owner may do (ksef-api#838)."""
 
-#: Everything an owner may do in its context.
 OWNER_PERMISSIONS: Final = (
     "CredentialsManage", "CredentialsRead", "InvoiceWrite", "InvoiceRead", "Introspection", "SubunitManage",
     "CollectiveIdentifierManage",
 )  # fmt: skip
+"""Everything an owner may do in its context."""
 
-#: Everything that anybody may do anywhere.
 ALL_PERMISSIONS: Final = (*OWNER_PERMISSIONS, "EnforcementOperations", "VatUeManage", "PefInvoiceWrite")
+"""Everything that anybody may do anywhere."""
 
 
 @attrs.frozen
@@ -66,8 +66,8 @@ class Role:
 
     nip: str
     role: EntityRole
-    #: NIP of the company above it.
     parent: str | None
+    """NIP of the company above it."""
     description: str
     since: datetime
 
@@ -76,15 +76,15 @@ class Registry:
     """What /testdata has made up. Everything is asked about at a point in time."""
 
     def __init__(self) -> None:
-        #: By their NIP.
         self.persons: dict[str, Person] = {}
+        """By their NIP."""
         self.roles: list[Role] = []
-        #: When each identifier was made up last.
         self.created: dict[str, datetime] = {}
-        #: In which logins end with 480.
+        """When each identifier was made up last."""
         self.blocked: set[Context] = set()
-        #: Until when each company may send attachments, by NIP; None for ever.
+        """In which logins end with 480."""
         self.attachments: dict[str, datetime | None] = {}
+        """Until when each company may send attachments, by NIP; None for ever."""
 
     def has_company(self, nip: str) -> bool:
         """Whether a company was made up, on its own or below another."""

@@ -29,9 +29,9 @@ from .world import World
 __all__ = ["add_uploads", "part_link"]
 
 _PATH: Final = re.compile(r"/storage/09/(?P<session>[^/]+)/batch-parts/(?P<part>\d+)\.(?:zip|tar\.gz)\.enc")
-#: Written to the disk at once.
+# Written to the disk at once.
 _WRITE: Final = 2**20
-#: Azure's limit for one request is beyond what KSeF allows for a whole package.
+# Azure's limit for one request is beyond what KSeF allows for a whole package.
 _LARGEST: Final = 5_000_000_000
 
 

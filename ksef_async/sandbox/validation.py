@@ -70,12 +70,12 @@ def _ranges(accepted: str) -> Iterator[str]:
             yield media_range.strip().lower()
 
 
-#: Parameters that may be given several times.
 LISTS: Final = frozenset({"status", "statuses"})
-#: Parameters that are true or false.
+"""Parameters that may be given several times."""
 BOOLEANS: Final = frozenset({"verify_certificate_chain"})
-#: Rows that a page has at least, in every list of KSeF.
+"""Parameters that are true or false."""
 SMALLEST_PAGE: Final = 10
+"""Rows that a page has at least, in every list of KSeF."""
 
 _LARGEST_NUMBER: Final = 2**31 - 1
 
@@ -127,8 +127,8 @@ def _number(name: str, text: str, least: int, most: int) -> int:
     raise ValueError(f"'{camel(name)}' must be between {least} and {most}. You entered {text}.")
 
 
-#: Of a body that is not JSON.
 UNREADABLE_JSON: Final = "The input does not contain a valid JSON document."
+"""Of a body that is not JSON."""
 
 _Say = Callable[[str, "re.Match[str]"], str]
 
@@ -160,7 +160,7 @@ def _least_items(name: str, found: re.Match[str]) -> str:
     return f"'{name}' must contain at least {found[1]} items. You entered {found[2]}."
 
 
-#: What the models and the reader of JSON say, and how it is said to the caller.
+# What the models and the reader of JSON say, and how it is said to the caller.
 _RULES: Final[tuple[tuple[re.Pattern[str], _Say], ...]] = tuple(
     (re.compile(pattern, re.DOTALL), say)
     for pattern, say in (

@@ -42,7 +42,6 @@ OPERATIONS_SINCE: Final[Mapping[str, str]] = {
     "set_certificate_validity": "2.9.0",
 }
 
-#: Fields of answers, by operation and path; ``[]`` is each item of an array.
 ANSWER_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     "get_challenge": {"clientIp": "2.2.0"},
     "list_public_keys": {"[].certificateId": "2.5.0", "[].publicKeyId": "2.5.0"},
@@ -57,8 +56,8 @@ ANSWER_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "query_own_permissions": {"ownerPermissions": "2.9.0"},
 }
+"""Fields of answers, by operation and path; ``[]`` is each item of an array."""
 
-#: Fields of requests, likewise; an older KSeF ignores what it does not know.
 REQUEST_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     "log_in_with_token": {"publicKeyId": "2.5.0"},
     "open_online_session": {"encryption.publicKeyId": "2.5.0"},
@@ -67,12 +66,12 @@ REQUEST_FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     "override_context_limits": {"collectiveIdentifier": "2.9.0"},
     "override_rate_limits": {"rateLimits.collectiveIdentifier": "2.9.0"},
 }
+"""Fields of requests, likewise; an older KSeF ignores what it does not know."""
 
 _COLLECTIVE: Final[Mapping[str, str]] = {"CollectiveIdentifierManage": "2.9.0"}
 _TOKEN: Final[Mapping[str, str]] = {"Introspection": "2.1.2", **_COLLECTIVE}
 _CURRENCIES: Final[dict[str, str]] = dict.fromkeys(("CNH", "SLE", "VED", "XTS", "ZWG"), "2.9.0")
 
-#: Values of answers, likewise.
 ANSWER_VALUES: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     "get_token": {"requestedPermissions[]": _TOKEN},
     "list_tokens": {"tokens[].requestedPermissions[]": _TOKEN},
@@ -80,8 +79,8 @@ ANSWER_VALUES: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     "query_person_permissions": {"permissions[].permissionScope": _COLLECTIVE},
     "query_received_permissions": {"permissions[].permissionScope": _COLLECTIVE},
 }
+"""Values of answers, likewise."""
 
-#: Values of requests, likewise; an older KSeF refuses them.
 REQUEST_VALUES: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     "query_invoice_metadata": {"currencyCodes[]": _CURRENCIES, "formType": {"FA_RR": "2.4.0"}},
     "export_invoices": {"filters.currencyCodes[]": _CURRENCIES, "filters.formType": {"FA_RR": "2.4.0"}},
@@ -93,8 +92,8 @@ REQUEST_VALUES: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     "query_own_permissions": {"permissionTypes[]": _COLLECTIVE},
     "query_person_permissions": {"permissionTypes[]": _COLLECTIVE},
 }
+"""Values of requests, likewise; an older KSeF refuses them."""
 
-#: Groups of the rate limits: since when, and in which calls were counted before; None for in none.
 RATE_GROUPS: Final[Mapping[RateGroup, tuple[str, RateGroup | None]]] = {
     RateGroup.ONLINE_SESSION_CLOSE: ("2.9.0", RateGroup.ONLINE_SESSION),
     RateGroup.BATCH_SESSION_CLOSE: ("2.9.0", RateGroup.BATCH_SESSION),
@@ -102,11 +101,12 @@ RATE_GROUPS: Final[Mapping[RateGroup, tuple[str, RateGroup | None]]] = {
     RateGroup.ANONYMOUS: ("2.9.0", None),
     RateGroup.OVERALL: ("2.9.0", None),
 }
+"""Groups of the rate limits: since when, and in which calls were counted before; None for in none."""
 
-#: Permissions, wherever they are told (a JWT, a refusal).
+# Permissions, wherever they are told (a JWT, a refusal).
 _PERMISSIONS: Final[Mapping[str, str]] = _COLLECTIVE
 
-#: What is granted where an older request cannot say.
+# What is granted where an older request cannot say.
 _DEFAULTS: Final[Mapping[tuple[str, str], Any]] = {
     ("override_context_limits", "collectiveIdentifier"): {"maxInvoices": 500},
     ("override_rate_limits", "rateLimits.collectiveIdentifier"): {

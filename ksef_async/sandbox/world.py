@@ -81,52 +81,52 @@ class World:
         version: ApiVersion = NEWEST,
         is_production: bool = False,
     ) -> None:
-        #: Of the API, as which it answers.
         self.version = version
-        #: Whether it behaves as production where that differs from TEST.
+        """Of the API, as which it answers."""
         self.is_production = is_production
+        """Whether it behaves as production where that differs from TEST."""
         self.clock = clock
         self.timings = timings
         self.granted = Granted(max_invoices)
-        #: Who may do what on whose behalf.
         self.grants = Grants()
+        """Who may do what on whose behalf."""
         self.limiter = RateLimiter(rate_limits, version)
-        #: What invoices are validated against; None for the checks that need no schema.
         self.schemas: Schemas | None = None
-        #: What the document of a login by certificate is validated against, besides being read.
+        """What invoices are validated against; None for the checks that need no schema."""
         self.auth_schema: AuthSchema | None = None
+        """What the document of a login by certificate is validated against, besides being read."""
         self.ministry = Ministry()
-        #: Where files are kept while the sandbox serves: uploaded parts, documents, parts of exports.
         self.spool = Path()
+        """Where files are kept while the sandbox serves: uploaded parts, documents, parts of exports."""
         self.documents = Documents(self.spool)
-        #: What goes on after a call is answered.
         self.background = Background()
-        #: Every accepted invoice, and what is asked of them.
+        """What goes on after a call is answered."""
         self.repository = Repository()
+        """Every accepted invoice, and what is asked of them."""
         self.queries = QueryMoments(timings)
         self.exports = Exports()
-        #: For the page the sandbox serves.
         self.recent = Recent()
-        #: Where clients reach the storage, without a final slash.
+        """For the page the sandbox serves."""
         self.public_url = ""
-        #: By their secret.
+        """Where clients reach the storage, without a final slash."""
         self.tokens: dict[str, StoredToken] = {}
-        #: KSeF gives new tokens only to those who logged in with a certificate; True lets a token beget others.
+        """By their secret."""
         self.tokens_generate_tokens = False
-        #: When each was issued, in milliseconds and as a time; gone once used.
+        """KSeF gives new tokens only to those who logged in with a certificate; True lets a token beget others."""
         self.challenges: dict[str, tuple[int, datetime]] = {}
+        """When each was issued, in milliseconds and as a time; gone once used."""
         self.logins: dict[str, Login] = {}
-        #: Issues KSeF certificates.
         self.authority = Authority(clock.now())
+        """Issues KSeF certificates."""
         self.sessions: dict[str, Session] = {}
-        #: By their numbers.
         self.groups: dict[str, Group] = {}
-        #: By their identifiers.
+        """By their numbers."""
         self.peppol_providers: dict[str, PeppolProvider] = {}
-        #: The accepted (or to be accepted) invoice for each seller, kind and number, and its session.
+        """By their identifiers."""
+        # The accepted (or to be accepted) invoice for each seller, kind and number, and its session.
         self._originals: dict[tuple[str, str, str], tuple[Verdict, str]] = {}
-        #: SHA-256 of accepted invoices, and of those an accepted technical correction has corrected.
         self.accepted_hashes: set[bytes] = set()
+        """SHA-256 of accepted invoices, and of those an accepted technical correction has corrected."""
         self.corrected_hashes: set[bytes] = set()
 
     def permissions_of(self, login: Login) -> tuple[str, ...]:

@@ -48,13 +48,13 @@ if TYPE_CHECKING:
 
 __all__ = ["BATCH_CADENCE", "BatchSession"]
 
-#: KSeF takes seconds for a small package, and many minutes for 10,000 invoices.
 BATCH_CADENCE: Final = Cadence(interval=0.2, factor=1.5, longest=10.0, deadline=3600.0)
+"""KSeF takes seconds for a small package, and many minutes for 10,000 invoices."""
 
-#: How often parts are uploaded again because KSeF does not have them.
+# How often parts are uploaded again because KSeF does not have them.
 _RESENDS: Final = 3
 
-#: What the caller can do about a package that KSeF did not accept.
+# What the caller can do about a package that KSeF did not accept.
 _ADVICE: Final[Mapping[AfterSession, str]] = {
     AfterSession.SEND_AGAIN: "No invoice is to blame: open a new session with the same package",
     AfterSession.SPLIT: "Split it",
@@ -87,8 +87,8 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
         super().__init__(api, reference_number, history)
         self.package = package
         self.form_code = form_code
-        #: When KSeF takes no further uploads: 20 minutes for each part after the opening.
         self.upload_until = upload_until
+        """When KSeF takes no further uploads: 20 minutes for each part after the opening."""
         self._authorized = api
         self._requests = tuple(part_upload_requests)
         self._tell = Tell(progress)

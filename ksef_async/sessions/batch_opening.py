@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["UPLOAD_WINDOW", "open_batch", "resume_batch", "send_batch"]
 
-#: For each part; every part has the sum. Source: sesja-wsadowa.md.
 UPLOAD_WINDOW: Final = timedelta(minutes=20)
+"""For each part; every part has the sum. Source: sesja-wsadowa.md."""
 
 
 async def open_batch(

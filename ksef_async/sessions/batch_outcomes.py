@@ -25,11 +25,11 @@ __all__ = ["BatchOutcome", "Matching", "listed_invoices"]
 class BatchOutcome:
     """What became of one invoice of a package."""
 
-    #: What the caller knows it by; the file name by default.
     key: Any
+    """What the caller knows it by; the file name by default."""
     file_name: str
-    #: Accepted, or the error that tells why not.
     outcome: Outcome
+    """Accepted, or the error that tells why not."""
 
 
 class Matching:

@@ -49,10 +49,10 @@ class Delivery:
         self._path = {"reference_number": session_reference_number}
         self._is_resumed = is_resumed
         self._references: dict[bytes, str] = {}
-        #: SHA-256 of what KSeF may have, or not: the answer was lost, or nobody waited for it. To each the reference
-        #: numbers that the document had before.
+        # SHA-256 of what KSeF may have, or not: the answer was lost, or nobody waited for it. To each the reference
+        # numbers that the document had before.
         self._in_doubt: dict[bytes, frozenset[str]] = {}
-        #: Tasks that send the same document wait for each other.
+        # Tasks that send the same document wait for each other.
         self._alone = Alone()
 
     def __len__(self) -> int:

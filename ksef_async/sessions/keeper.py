@@ -32,13 +32,13 @@ from .upo import SessionUPO
 
 __all__ = ["KEPT_BYTES", "SessionKeeper", "is_old"]
 
-#: How many sessions one invoice may be tried in.
+# How many sessions one invoice may be tried in.
 _ROTATIONS: Final = 3
 
-#: Bytes of documents that are kept before KSeF is asked which of them it has decided on.
 KEPT_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of documents that are kept before KSeF is asked which of them it has decided on."""
 
-#: How many invoices are sent again at once.
+# How many invoices are sent again at once.
 _CONCURRENCY: Final = 16
 
 
@@ -76,9 +76,9 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
         self._left = False
         self._sessions: list[OnlineSession] = []
         self._late = LateSending(open_session, self._sessions.append, self._find_doubtful)
-        #: By SHA-256; the last, where one document was sent more than once.
+        # By SHA-256; the last, where one document was sent more than once.
         self._kept: dict[bytes, KeptInvoice] = {}
-        #: Reference numbers of failures after which the document was sent again.
+        # Reference numbers of failures after which the document was sent again.
         self._superseded: set[str] = set()
         self._kept_bytes = 0
         self._least_room = self._room = room

@@ -43,8 +43,8 @@ class KeptInvoice(SentInvoice):
         settled: Callable[[KeptInvoice], None],
     ) -> None:
         self.times_sent = 0
-        #: None once KSeF has decided, or the document was sent as often as it may be.
         self.document: Document | None = document
+        """None once KSeF has decided, or the document was sent as often as it may be."""
         self._send_again = send_again
         self._settled = settled
         self.invoice_hash = sent.invoice_hash

@@ -16,7 +16,7 @@ from .tracking import SentInvoice
 
 __all__ = ["LateSending"]
 
-#: Seconds that the first waits for others that are found at the same time.
+# Seconds that the first waits for others that are found at the same time.
 _GATHERING: Final = 0.05
 
 _CONCURRENCY: Final = 16

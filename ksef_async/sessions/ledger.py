@@ -27,12 +27,12 @@ def is_settled(invoice: SessionInvoice) -> bool:
 
 @attrs.define
 class _Page:
-    #: The continuation token it is asked for with; None for the first.
     continuation: str | None
-    #: Full, and every invoice in it final: it will not change any more.
+    """The continuation token it is asked for with; None for the first."""
     is_settled: bool = False
-    #: How many of its rows could not be read.
+    """Full, and every invoice in it final: it will not change any more."""
     left_out: int = 0
+    """How many of its rows could not be read."""
 
 
 class Ledger:
@@ -50,10 +50,10 @@ class Ledger:
         self._pages = [_Page(None)]
         self._read_at: float | None = None
         self._statuses: dict[tuple[int, str, tuple[str, ...]], InvoiceStatusInfo] = {}
-        #: By reference number, in KSeF's order.
         self.invoices: dict[str, SessionInvoice] = {}
-        #: Reference numbers by SHA-256; the last where one document was sent more than once.
+        """By reference number, in KSeF's order."""
         self.by_hash: dict[bytes, str] = {}
+        """Reference numbers by SHA-256; the last where one document was sent more than once."""
 
     @property
     def was_read(self) -> bool:

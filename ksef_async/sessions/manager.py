@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["UPLOAD_CONCURRENCY", "SessionManager"]
 
-#: How many parts of a package are uploaded at once: enough that the pauses between parts hardly count.
 UPLOAD_CONCURRENCY: Final = 8
+"""How many parts of a package are uploaded at once: enough that the pauses between parts hardly count."""
 
 
 class SessionManager:

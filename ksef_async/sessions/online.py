@@ -36,19 +36,19 @@ from .upo import SessionUPO
 
 __all__ = ["ACTIVATION_CADENCE", "CLOSE_TIMEOUT", "OnlineSession"]
 
-#: 200, 400, 800, ... ms; KSeF mostly answers 100 at once.
 ACTIVATION_CADENCE = Cadence(interval=0.2, factor=2.0, longest=3.2, deadline=10.0)
+"""200, 400, 800, ... ms; KSeF mostly answers 100 at once."""
 
-#: Seconds that leaving a block may take to close the session.
 CLOSE_TIMEOUT: Final = 10.0
+"""Seconds that leaving a block may take to close the session."""
 
-#: How long a session is open, whatever happens in it. Source: sesja-interaktywna.md.
+# How long a session is open, whatever happens in it. Source: sesja-interaktywna.md.
 _LIFETIME: Final = timedelta(hours=12)
 
-#: A session is replaced this long before KSeF closes it by itself.
+# A session is replaced this long before KSeF closes it by itself.
 _RENEWAL_MARGIN: Final = timedelta(minutes=10)
 
-#: Ends of a session that a close brings about; any other is a death.
+# Ends of a session that a close brings about; any other is a death.
 _NOT_CLOSABLE = frozenset(StatusCode) - {StatusCode.OPENED}
 _ENDS_OF_CLOSED = frozenset({StatusCode.PROCESSED_OK, StatusCode.CANCELLED, StatusCode.VALIDATION_ERROR})
 
@@ -74,12 +74,12 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
         is_resumed: bool = False,
     ) -> None:
         super().__init__(api, reference_number, history)
-        #: When KSeF closes the session by itself; None where it did not say.
         self.valid_until = valid_until
-        #: When to send in another session instead, because this one ends soon; None where nothing tells.
+        """When KSeF closes the session by itself; None where it did not say."""
         self.renew_at = _renewal(valid_until, opened_at)
-        #: None for an attached session.
+        """When to send in another session instead, because this one ends soon; None where nothing tells."""
         self.form_code = form_code
+        """None for an attached session."""
         self._authorized = api
         self._encryption = encryption
         self._cipher = None

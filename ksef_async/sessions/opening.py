@@ -22,11 +22,11 @@ from .transitions import SessionHistory
 
 __all__ = ["OPEN_GRACE", "Histories", "finish_or_close", "open_online", "resume_online"]
 
-#: Returns the history of a session, by how to call KSeF and the session's reference number.
 Histories = Callable[[AuthorizedCaller, str], SessionHistory]
+"""Returns the history of a session, by how to call KSeF and the session's reference number."""
 
-#: Seconds that a cancelled opening may take to hear which session it opened, so that it can be closed.
 OPEN_GRACE: Final = 10.0
+"""Seconds that a cancelled opening may take to hear which session it opened, so that it can be closed."""
 
 
 async def open_online(

@@ -25,26 +25,27 @@ class AcceptedInvoice:
     """An invoice with a KSeF number: it is issued."""
 
     ksef_number: str
-    #: The seller's number (P_2).
     invoice_number: str | None
+    """The seller's number (P_2)."""
     reference_number: str
-    #: The session whose UPO confirms it.
     session_reference_number: str
-    #: SHA-256 of the invoice (32 bytes); None where KSeF does not tell.
+    """The session whose UPO confirms it."""
     invoice_hash: bytes | None
-    #: When it was sent; None where KSeF does not tell.
+    """SHA-256 of the invoice (32 bytes); None where KSeF does not tell."""
     invoicing_date: datetime | None
-    #: When the KSeF number was given.
+    """When it was sent; None where KSeF does not tell."""
     acquisition_date: datetime | None
-    #: Whether KSeF regards it as issued online or offline.
+    """When the KSeF number was given."""
     invoicing_mode: InvoicingMode | None
-    #: True when KSeF called what was sent a duplicate (440) of this very document, accepted before: number, session
-    #: and dates are those of the first.
+    """Whether KSeF regards it as issued online or offline."""
     is_duplicate: bool = False
+    """True when KSeF called what was sent a duplicate (440) of this very document, accepted before: number, session and
+    dates are those of the first.
+    """
 
 
-#: A rejection is a value here, as one of many outcomes; `SentInvoice.outcome` raises it.
 Outcome: TypeAlias = AcceptedInvoice | InvoiceRejectedError
+"""A rejection is a value here, as one of many outcomes; `SentInvoice.outcome` raises it."""
 
 
 def judge(invoice: SessionInvoice, session_reference_number: str) -> Outcome:

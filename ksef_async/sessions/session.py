@@ -33,8 +33,8 @@ from .upo import SessionUPO, verify_upo
 
 __all__ = ["UPO_CADENCE", "AnySession", "Session"]
 
-#: How long `Session.upo` waits by default. KSeF mostly takes seconds, at times much longer.
 UPO_CADENCE = Cadence(interval=0.2, factor=1.5, longest=5.0, deadline=300.0)
+"""How long `Session.upo` waits by default. KSeF mostly takes seconds, at times much longer."""
 
 
 class AnySession:

@@ -53,12 +53,12 @@ class BatchSnapshot:
 
     reference_number: str
     form_code: FormCode
-    #: 32 bytes.
     symmetric_key: bytes = attrs.field(repr=False)
-    #: 16 bytes.
+    """32 bytes."""
     initialization_vector: bytes = attrs.field(repr=False)
-    #: SHA-256 of each encrypted part (32 bytes), in their order.
+    """16 bytes."""
     part_hashes: tuple[bytes, ...] = attrs.field(repr=False)
+    """SHA-256 of each encrypted part (32 bytes), in their order."""
     upload_until: datetime
     part_upload_requests: tuple[PartUploadRequest, ...] = attrs.field(repr=False)
 

@@ -34,22 +34,22 @@ from .upo import verify_upo
 
 __all__ = ["GIVEN_AT_ONCE", "LAG", "LARGEST_PAGE", "OUTCOME_CADENCE", "SentInvoice", "Tracker"]
 
-#: KSeF mostly decides within two seconds, at times much later.
 OUTCOME_CADENCE = Cadence(interval=0.25, factor=1.5, longest=10.0, deadline=300.0)
+"""KSeF mostly decides within two seconds, at times much later."""
 
-#: The most KSeF gives at once: a budget counts pages, not rows.
 LARGEST_PAGE = 1000
+"""The most KSeF gives at once: a budget counts pages, not rows."""
 
-#: Invoices without a SHA-256 that are asked about one by one.
+# Invoices without a SHA-256 that are asked about one by one.
 _MOST_ASKED = 20
-#: 1,200 single looks an hour are granted, and 200 pages; 120 and 20 a minute.
+# 1,200 single looks an hour are granted, and 200 pages; 120 and 20 a minute.
 _LOOKS_A_PAGE = 6
 
-#: How many outcomes that are known are given before others may use the event loop.
 GIVEN_AT_ONCE = 100
+"""How many outcomes that are known are given before others may use the event loop."""
 
-#: Seconds before each look for something that KSeF may show a little late.
 LAG = (0.0, 0.5, 1.5)
+"""Seconds before each look for something that KSeF may show a little late."""
 
 
 class Tracker:
@@ -67,11 +67,11 @@ class Tracker:
         self._waiting: Counter[str] = Counter()
         self._looked_at = 0.0
         self._looks_in_vain = 0
-        #: Rejections, so that each is one object, and what KSeF calls duplicates, which takes requests to find out; an
-        #: acceptance is read from the list again.
+        # Rejections, so that each is one object, and what KSeF calls duplicates, which takes requests to find out; an
+        # acceptance is read from the list again.
         self._outcomes: dict[str, Outcome] = {}
-        #: What this process has sent, whether KSeF lists it already or not: SHA-256 by reference number.
         self.sent: dict[str, bytes] = {}
+        """What this process has sent, whether KSeF lists it already or not: SHA-256 by reference number."""
         self.ledger = Ledger(self.fetch_page)
 
     async def fetch_page(self, token: str | None) -> SessionInvoicePage:

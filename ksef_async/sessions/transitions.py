@@ -20,21 +20,21 @@ from ..protocol.lifecycle import is_terminal
 
 __all__ = ["TRANSITION_CADENCE", "SessionHistory", "Transition", "Transitions"]
 
-#: Brisk at first, for sessions that finish in a second; a long one costs 12 looks a minute of the 120.
 TRANSITION_CADENCE = Cadence(interval=0.2, factor=1.5, longest=5.0)
+"""Brisk at first, for sessions that finish in a second; a long one costs 12 looks a minute of the 120."""
 
 
 @attrs.frozen(kw_only=True)
 class Transition:
     """A session's change from one status code to another."""
 
-    #: None for the first status seen.
     previous: int | None
+    """None for the first status seen."""
     current: int
-    #: When this process saw it (UTC); `status.date_updated` is KSeF's own time.
     seen_at: datetime
-    #: Everything KSeF said, counters included.
+    """When this process saw it (UTC); `status.date_updated` is KSeF's own time."""
     status: SessionStatus
+    """Everything KSeF said, counters included."""
 
     @property
     def is_terminal(self) -> bool:
@@ -59,11 +59,11 @@ class SessionHistory:
         self._look = look
         self._changed = changed
         self.lock = anyio.Lock()
-        #: Is told of every status, changed or not.
         self.watch: Callable[[SessionStatus], None] = lambda _: None
+        """Is told of every status, changed or not."""
         self.transitions: list[Transition] = []
-        #: The status seen last.
         self.last: SessionStatus | None = None
+        """The status seen last."""
         self._looks_unchanged = 0
         self._looked_at = float("-inf")
 

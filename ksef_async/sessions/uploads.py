@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["UPLOAD_PART", "FileLedger", "UploadLedger", "Uploads", "requests_by_number"]
 
-#: What an upload is called in events and errors.
 UPLOAD_PART: Final = "upload_part"
+"""What an upload is called in events and errors."""
 
 
 class UploadLedger(Protocol):
@@ -148,11 +148,11 @@ class Uploads:
         self._tell = tell
         self._ledger = ledger or FileLedger(package.folder)
         self._was_read = False
-        #: Ordinal numbers of the parts that are in.
         self.confirmed: set[int] = set()
+        """Ordinal numbers of the parts that are in."""
         self._sizes = {part.ordinal_number: part.size for part in package.parts}
         self._total = package.encrypted_size
-        #: Bytes of the parts that are in; None when it is to be added up anew.
+        # Bytes of the parts that are in; None when it is to be added up anew.
         self._done: int | None = None
         self._under_way: dict[int, int] = {}
 

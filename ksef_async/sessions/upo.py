@@ -42,8 +42,8 @@ class SessionUPO:
     """The verified receipt of a session."""
 
     session_reference_number: str
-    #: In order; what an archive must keep is each page's ``xml``.
     pages: tuple[UPODocument, ...]
+    """In order; what an archive must keep is each page's ``xml``."""
 
     @property
     def entries(self) -> Iterator[UPOEntry]:

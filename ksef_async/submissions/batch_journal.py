@@ -18,8 +18,8 @@ __all__ = ["BATCH", "BatchJournal"]
 _T = SUBMISSIONS.c
 _S = SubmissionState
 
-#: What the name of a batch starts with that has no session yet.
 BATCH: Final = "batch "
+"""What the name of a batch starts with that has no session yet."""
 
 _PAGE: Final = 200
 

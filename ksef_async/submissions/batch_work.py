@@ -50,13 +50,13 @@ __all__ = ["BATCH_KIND", "BatchWork", "choose_route", "is_elsewhere"]
 
 _log = logging.getLogger(__name__)
 
-#: How the journal calls the kind of session.
 BATCH_KIND: Final = "batch"
+"""How the journal calls the kind of session."""
 
-#: What is not worth a batch.
+# What is not worth a batch.
 _SMALLEST: Final = 20
 
-#: KSeF, or its storage, does not have the package, and now it cannot get there by itself.
+# KSeF, or its storage, does not have the package, and now it cannot get there by itself.
 _INCOMPLETE: Final = frozenset({ErrorCode.PART_MISSING, ErrorCode.WRONG_PART_SIZE, ErrorCode.UPLOAD_TIMED_OUT})
 
 
@@ -102,7 +102,7 @@ class BatchWork:
         self._batches: BatchJournal = journal.batches()
         self._trouble = trouble
         self._settings = settings
-        #: How many batches in a row have come to nothing.
+        # How many batches in a row have come to nothing.
         self._lost = 0
 
     def count_loss(self) -> int:

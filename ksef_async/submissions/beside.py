@@ -62,8 +62,8 @@ class _Watch:
     def __init__(self, task: asyncio.Task[None], host: asyncio.Task[Any]) -> None:
         self._task = task
         self._host = host
-        #: Whether the block has begun and not ended.
         self.is_on = False
+        """Whether the block has begun and not ended."""
         self._has_cancelled = False
         task.add_done_callback(self._ended)
 

@@ -35,11 +35,11 @@ _S = SubmissionState
 class Queue:
     """What is queued of one form."""
 
-    #: How many may go in a batch, and how many bytes they have in all, as they are stored.
     for_batch: int
+    """How many may go in a batch, and how many bytes they have in all, as they are stored."""
     size_bytes: int
-    #: How many may not.
     others: int
+    """How many may not."""
 
 
 @attrs.frozen(kw_only=True)
@@ -61,8 +61,8 @@ class OpenSession:
     form_code: FormCode
     kind: str
     snapshot: bytes | None = attrs.field(repr=False)
-    #: Of a batch: whether KSeF may have been asked to close it.
     is_closing: bool = False
+    """Of a batch: whether KSeF may have been asked to close it."""
 
 
 @attrs.frozen
@@ -70,8 +70,8 @@ class Receipt:
     """A UPO to be stored."""
 
     session_reference_number: str
-    #: The page's number, or a KSeF number.
     part: str
+    """The page's number, or a KSeF number."""
     document: UPODocument
 
 
@@ -80,21 +80,22 @@ class Verdict:
     """What is to be written of a document in a session."""
 
     session_reference_number: str
-    #: Which it is; None where KSeF does not tell: then it is the one with ``reference_number``.
     invoice_hash: bytes | None
+    """Which it is; None where KSeF does not tell: then it is the one with ``reference_number``."""
     state: SubmissionState
     reference_number: str | None = None
     ksef_number: str | None = None
-    #: Seconds since 1970.
     acquired_at: float | None = None
+    """Seconds since 1970."""
     reason: Reason | None = None
-    #: Of one that goes back to the queue: whether KSeF failed on this very document. Not more often than
-    #: `SEND_AGAIN_LIMIT`: then it is rejected.
     has_failed: bool = False
-    #: Of one that goes back to the queue: see `lost_batches_after`.
+    """Of one that goes back to the queue: whether KSeF failed on this very document. Not more often than
+    `SEND_AGAIN_LIMIT`: then it is rejected.
+    """
     loss: int = 0
-    #: Of a duplicate of this very document: the receipt of the first.
+    """Of one that goes back to the queue: see `lost_batches_after`."""
     receipt: Receipt | None = None
+    """Of a duplicate of this very document: the receipt of the first."""
 
 
 class ContextJournal(FencedJournal):

@@ -23,7 +23,7 @@ from .schema import migrate
 
 __all__ = ["Database"]
 
-#: Any number will do, as long as every process takes the same: while tables are made or changed.
+# Any number will do, as long as every process takes the same: while tables are made or changed.
 _MIGRATION_LOCK: Final = 5_265_877_635
 
 
@@ -50,8 +50,8 @@ class Database:
             _replace_closed(self.engine)
         # SQLite has one writer at a time: queueing here is fairer and quicker than its busy loop.
         self._writer = anyio.Lock()
-        #: How many transactions were committed by this process.
         self.commits = 0
+        """How many transactions were committed by this process."""
 
     def __repr__(self) -> str:
         return f"<Database {self.engine.url.render_as_string(hide_password=True)}>"

@@ -42,12 +42,12 @@ __all__ = ["Drain"]
 
 _log = logging.getLogger(__name__)
 
-#: A lease is renewed this many times while it lasts.
+# A lease is renewed this many times while it lasts.
 _RENEWALS: Final = 3
 
 _ONLINE: Final = "online"
 
-#: What waiting for the activation of a session ends with that will never be active.
+# What waiting for the activation of a session ends with that will never be active.
 _NOT_ACTIVE: Final = (SessionFailedError, LocalProtocolError, WaitTimeoutError, BadRequestError, ForbiddenError)
 
 
@@ -82,18 +82,18 @@ class Drain:
         self._trouble = Trouble(lease.context, settings, journal.note_trouble, lease.trouble)
         self._batches = BatchWork(client, journal, self._trouble, settings)
         self._current: dict[FormCode, SessionWork] = {}
-        #: Those that were left last because nothing more was waiting: how they end is seen only afterwards.
+        # Those that were left last because nothing more was waiting: how they end is seen only afterwards.
         self._left: dict[FormCode, SessionWork] = {}
-        #: Forms of which a batch is being packed and uploaded.
+        # Forms of which a batch is being packed and uploaded.
         self._packing: set[FormCode] = set()
-        #: How many invoices a batch of the context may have; None until KSeF has said so.
+        # How many invoices a batch of the context may have; None until KSeF has said so.
         self._batch_limit: int | None = None
-        #: How many sessions in a row have come to nothing.
+        # How many sessions in a row have come to nothing.
         self._in_vain = 0
         self._finishing = 0
         self._news = anyio.Event()
-        #: Set from outside: do not keep sessions open for more, others want this place.
         self.is_in_a_hurry = False
+        """Set from outside: do not keep sessions open for more, others want this place."""
 
     def __repr__(self) -> str:
         return f"<Drain of {self._lease.context}, {len(self._current)} sessions open, {self._finishing} finishing>"

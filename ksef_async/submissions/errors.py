@@ -12,8 +12,8 @@ class IdentityTakenError(LocalProtocolError):
 
     def __init__(self, message: str, *, submission_id: int) -> None:
         super().__init__(message)
-        #: The submission that has it.
         self.submission_id = submission_id
+        """The submission that has it."""
 
 
 class UnknownSubmissionError(LocalProtocolError):

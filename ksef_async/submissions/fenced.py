@@ -25,17 +25,17 @@ __all__ = ["MAY_BE_IN_BATCH", "ONE_BY_ONE", "SPLIT", "FencedJournal", "in_state"
 
 _T = SUBMISSIONS.c
 
-#: How many documents go together once so many batches that they were in have come to nothing. Nothing need be wrong
-#: with them: the same package mostly passes when it is sent again. In smaller ones it shows which of them is in the
-#: way of the others; after these each goes by itself.
+# How many documents go together once so many batches that they were in have come to nothing. Nothing need be wrong
+# with them: the same package mostly passes when it is sent again. In smaller ones it shows which of them is in the
+# way of the others; after these each goes by itself.
 _LOTS: Final = (*[MAX_INVOICES] * (SEND_AGAIN_LIMIT + 1), 1_250, 156)
 
-#: So many lost batches make a smaller one, or none.
 SPLIT: Final = SEND_AGAIN_LIMIT + 1
+"""So many lost batches make a smaller one, or none."""
 ONE_BY_ONE: Final = len(_LOTS)
 
-#: Not urgent, not offline, and not in batches that came to nothing time and again.
 MAY_BE_IN_BATCH: Final = (_T.priority < int(Priority.URGENT)) & (_T.lost_batches < ONE_BY_ONE) & _T.offline.is_(False)
+"""Not urgent, not offline, and not in batches that came to nothing time and again."""
 
 
 def largest_lot(lost_batches: int) -> int:

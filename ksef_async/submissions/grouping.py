@@ -19,11 +19,11 @@ __all__ = ["Grouped", "told"]
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-#: The most items in one transaction, and the most they may weigh together: others wait for their turn.
+# The most items in one transaction, and the most they may weigh together: others wait for their turn.
 _LARGEST: Final = 256
 _HEAVIEST: Final = 4_000_000
 
-#: Turns of the event loop from the bytes of a request to its question: they are read, a task is made, it runs.
+# Turns of the event loop from the bytes of a request to its question: they are read, a task is made, it runs.
 _QUIET: Final = 3
 
 

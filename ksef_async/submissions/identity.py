@@ -17,7 +17,7 @@ __all__ = ["read_identity"]
 
 _Path: TypeAlias = tuple[str, ...]
 
-#: Characters of what the journal stores; KSeF takes fewer.
+# Characters of what the journal stores; KSeF takes fewer.
 _LONGEST: Final = 32
 _LONGEST_NUMBER: Final = 512
 

@@ -28,21 +28,21 @@ __all__ = ["Document", "hand_in", "identity_text"]
 
 _T = SUBMISSIONS.c
 
-#: A row that was in the way can be gone when it is looked for: rejected or cancelled meanwhile.
+# A row that was in the way can be gone when it is looked for: rejected or cancelled meanwhile.
 _TRIES: Final = 3
 
-#: Bytes of documents that are read before others have their turn on the event loop: in two milliseconds.
+# Bytes of documents that are read before others have their turn on the event loop: in two milliseconds.
 _AT_A_TIME: Final = 50_000
 
-#: As the columns take them; of the numbers, what every database takes.
+# As the columns take them; of the numbers, what every database takes.
 _LONGEST_KEY: Final = 255
 _LONGEST_NIP: Final = 32
 _LEAST_PRIORITY: Final = -(2**31) + 1
 
-#: A key, or an identity, of a context.
+# A key, or an identity, of a context.
 _Scoped: TypeAlias = tuple[str, str]
 
-#: States in which a document leaves its identity to others.
+# States in which a document leaves its identity to others.
 _GIVEN_UP: Final = (SubmissionState.REJECTED, SubmissionState.CANCELLED)
 
 
@@ -62,8 +62,8 @@ class Document:
 
     xml: bytes = attrs.field(repr=False)
     key: str | None
-    #: The NIP it is sent for; None for the seller's.
     nip: str | None
+    """The NIP it is sent for; None for the seller's."""
     priority: int
     offline: bool
     corrects: bytes | None
@@ -85,10 +85,10 @@ class _Entry:
 
     document: Document
     identity: Identity
-    #: SHA-256 of the document (32 bytes).
     digest: bytes
-    #: The document as it is stored.
+    """SHA-256 of the document (32 bytes)."""
     stored: bytes = attrs.field(repr=False)
+    """The document as it is stored."""
 
     @property
     def context(self) -> str:
@@ -153,10 +153,10 @@ class _Held:
     """A document in the journal, or to be inserted."""
 
     digest: bytes
-    #: Whether it has left its identity to others.
     is_given_up: bool = False
-    #: None until it is inserted.
+    """Whether it has left its identity to others."""
     submission: Submission | None = None
+    """None until it is inserted."""
 
 
 class _Known:

@@ -30,10 +30,10 @@ class Lease:
 
     context: str
     owner: str
-    #: Calls that earlier holders made, by rate group, in seconds before now; empty when the last was this process.
     pacing: dict[str, list[float]] = attrs.field(repr=False)
-    #: What has kept the context from being delivered so far; None for nothing.
+    """Calls that earlier holders made, by rate group, in seconds before now; empty when the last was this process."""
     trouble: str | None = None
+    """What has kept the context from being delivered so far; None for nothing."""
 
 
 class Leases:

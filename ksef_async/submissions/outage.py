@@ -21,13 +21,13 @@ __all__ = ["Outage", "is_final"]
 
 _log = logging.getLogger(__name__)
 
-#: What a SQLSTATE starts with: who may log in; there is no such database, schema, table, column, function; no right.
+# What a SQLSTATE starts with: who may log in; there is no such database, schema, table, column, function; no right.
 _FINAL: Final = ("28", "3D", "3F", "42P01", "42703", "42883", "42501")
 
-#: SQLite's own codes: no such table or column; damaged; no database at all.
+# SQLite's own codes: no such table or column; damaged; no database at all.
 _FINAL_IN_SQLITE: Final = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
-#: libpq, and so psycopg, has no SQLSTATE for a login that is refused; said in another language, it is waited for.
+# libpq, and so psycopg, has no SQLSTATE for a login that is refused; said in another language, it is waited for.
 _REFUSED: Final = re.compile(
     r"FATAL: .*(authentication failed|no pg_hba\.conf entry|does not exist|permission denied|not permitted)", re.DOTALL
 )

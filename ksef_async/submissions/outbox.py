@@ -29,7 +29,7 @@ from .vault import Vault
 
 __all__ = ["Submissions"]
 
-#: Seconds that sending lets those go first who submit: they wait for an answer, and have it sooner so.
+# Seconds that sending lets those go first who submit: they wait for an answer, and have it sooner so.
 _PATIENCE: Final = 0.1
 
 

@@ -14,7 +14,7 @@ from ..calling.finishing import finish
 
 __all__ = ["connect_or_close"]
 
-#: Seconds that a cancelled connecting may take to end, so that what it has made can be closed.
+# Seconds that a cancelled connecting may take to end, so that what it has made can be closed.
 _GRACE: Final = 5.0
 
 

@@ -27,10 +27,10 @@ _log = logging.getLogger(__name__)
 
 _TASK: Final = "ksef_async.drain"
 
-#: Seconds that a lost connection is tried again by the pool.
+# Seconds that a lost connection is tried again by the pool.
 _RECONNECTING: Final = 5.0
 
-#: Seconds that a question waits for a connection; so long, or twice, it takes to leave while the server is gone.
+# Seconds that a question waits for a connection; so long, or twice, it takes to leave while the server is gone.
 _PATIENCE: Final = 5.0
 
 

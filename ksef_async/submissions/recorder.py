@@ -9,14 +9,14 @@ from .context_journal import ContextJournal, Verdict
 
 __all__ = ["Recorder"]
 
-#: Seconds that the last transaction may take when a worker is stopped.
+# Seconds that the last transaction may take when a worker is stopped.
 _GRACE = 5.0
 
-#: Seconds that a verdict may wait for others, so that there are fewer transactions. What is lost with the process is
-#: asked of KSeF again.
+# Seconds that a verdict may wait for others, so that there are fewer transactions. What is lost with the process is
+# asked of KSeF again.
 _GATHERING = 0.05
 
-#: The most verdicts in one transaction: others write to the journal as well.
+# The most verdicts in one transaction: others write to the journal as well.
 _LARGEST = 500
 
 

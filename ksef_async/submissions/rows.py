@@ -19,8 +19,8 @@ _NAMES: Final = (
     "reason", "upo_id", "acknowledged", "submitted_at", "updated_at", "corrects",
 )  # fmt: skip
 
-#: What `submission_of` takes, in its order: all but the document itself.
 COLUMNS: Final = tuple(SUBMISSIONS.c[name] for name in _NAMES)
+"""What `submission_of` takes, in its order: all but the document itself."""
 
 
 def submission_of(row: Sequence[Any]) -> Submission:

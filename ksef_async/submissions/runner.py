@@ -31,10 +31,10 @@ __all__ = ["Clients", "Runner"]
 
 _log = logging.getLogger(__name__)
 
-#: One client, NIP -> client, or a function NIP -> client that raises LookupError for a NIP it does not know.
 Clients: TypeAlias = KsefClient | Mapping[str, KsefClient] | Callable[[str], KsefClient]
+"""One client, NIP -> client, or a function NIP -> client that raises LookupError for a NIP it does not know."""
 
-#: Seconds that giving a lease back may take when a worker is stopped.
+# Seconds that giving a lease back may take when a worker is stopped.
 _GRACE = 5.0
 
 
@@ -68,9 +68,9 @@ class Runner:
         self._leases = Leases(database, f"{os.getpid()}-{uuid.uuid4().hex}", settings.lease_duration)
         self._drains: dict[str, Drain | None] = {}
         self._journal = Outage("the journal", settings)
-        #: When a context that failed may be tried again, and how often it has failed in a row.
+        # When a context that failed may be tried again, and how often it has failed in a row.
         self._paused: dict[str, tuple[float, int]] = {}
-        #: The gist of what each has failed with since it was last delivered.
+        # The gist of what each has failed with since it was last delivered.
         self._told: dict[str, set[str]] = {}
         self._news = anyio.Event()
 

@@ -36,31 +36,30 @@ __all__ = ["CLAIM_ORDER", "CONTEXTS", "METADATA", "SESSIONS", "SUBMISSIONS", "UP
 
 METADATA: Final = MetaData()
 
-#: SQLite numbers rows by itself only in a column of type INTEGER.
+# SQLite numbers rows by itself only in a column of type INTEGER.
 _NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
 
 _SCHEMA: Final = Table("ksef_schema", METADATA, Column("version", Integer, nullable=False))
 
-#: Times are seconds since 1970 (UTC).
 SUBMISSIONS: Final = Table(
     "ksef_submissions",
     METADATA,
     Column("id", _NUMBER, primary_key=True, autoincrement=True),
     Column("context", String(32), nullable=False),
-    #: The caller's own, e.g. an order number.
+    # The caller's own, e.g. an order number.
     Column("caller_key", String(255)),
     Column("seller_nip", String(32), nullable=False),
     Column("kind", String(32), nullable=False),
     Column("number", String(512), nullable=False),
     Column("form_code", String(32), nullable=False),
-    #: Seller, kind and number while they are taken; NULL once the submission is rejected or cancelled.
+    # Seller, kind and number while they are taken; NULL once the submission is rejected or cancelled.
     Column("taken_identity", String(600)),
     Column("sha256", LargeBinary(32), nullable=False),
     Column("document", LargeBinary, nullable=False),
     Column("offline", Boolean, nullable=False),
     Column("priority", Integer, nullable=False),
     Column("state", String(16), nullable=False),
-    #: Who may write to it while it is being delivered, and which of their tries it is.
+    # Who may write to it while it is being delivered, and which of their tries it is.
     Column("owner", String(64)),
     Column("attempt", Integer, nullable=False),
     Column("session", String(64)),
@@ -74,29 +73,29 @@ SUBMISSIONS: Final = Table(
     Column("acknowledged", Boolean, nullable=False),
     Column("submitted_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
-    #: Of a technical correction: SHA-256 of the rejected offline invoice.
+    # Of a technical correction: SHA-256 of the rejected offline invoice.
     Column("corrects", LargeBinary(32)),
-    #: How often KSeF failed on it by itself, though nothing is wrong with it (435, 500, 550).
+    # How often KSeF failed on it by itself, though nothing is wrong with it (435, 500, 550).
     Column("failures", Integer, nullable=False, server_default="0"),
-    #: How many batches that it was in have come to nothing.
+    # How many batches that it was in have come to nothing.
     Column("lost_batches", Integer, nullable=False, server_default="0"),
     Index("ksef_submissions_session", "session", "sha256"),
     Index("ksef_submissions_identity", "seller_nip", "kind", "number"),
     Index("ksef_submissions_results", "acknowledged", "state", "id"),
 )
+"""Times are seconds since 1970 (UTC)."""
 
 _T: Final = SUBMISSIONS.c
-#: In which submissions are claimed: what failed before waits behind what did not.
 CLAIM_ORDER: Final = (_T.priority.desc(), _T.attempt, _T.id)
-#: So that a claim takes no longer the more are waiting.
+"""In which submissions are claimed: what failed before waits behind what did not."""
+# So that a claim takes no longer the more are waiting.
 _QUEUE: Final = Index("ksef_submissions_queue", _T.state, _T.context, _T.form_code, *CLAIM_ORDER)
-#: Of one company: what another has is nothing to it. The context comes second, so that a key alone is found as well.
+# Of one company: what another has is nothing to it. The context comes second, so that a key alone is found as well.
 _UNIQUE: Final = (
     Index("ksef_submissions_key", _T.caller_key, _T.context, unique=True),
     Index("ksef_submissions_taken", _T.taken_identity, _T.context, unique=True),
 )
 
-#: Sessions that were opened, so that another process can go on with them, close them and fetch their UPO.
 SESSIONS: Final = Table(
     "ksef_sessions",
     METADATA,
@@ -104,32 +103,32 @@ SESSIONS: Final = Table(
     Column("context", String(32), nullable=False),
     Column("form_code", String(32), nullable=False),
     Column("kind", String(16), nullable=False),
-    #: With the session's AES key and, of a batch, the links to upload to; encrypted. NULL where the journal has no key
-    #: to encrypt it with.
+    # With the session's AES key and, of a batch, the links to upload to; encrypted. NULL where the journal has no key
+    # to encrypt it with.
     Column("snapshot", LargeBinary),
-    #: False once it is final at KSeF and its UPO, if any, is in the journal.
+    # False once it is final at KSeF and its UPO, if any, is in the journal.
     Column("is_open", Boolean, nullable=False),
     Column("status_code", Integer),
     Column("opened_at", Float, nullable=False),
-    #: Of a batch: the ordinal numbers of the parts that are in.
+    # Of a batch: the ordinal numbers of the parts that are in.
     Column("uploaded", Text),
-    #: Of a batch: whether KSeF may have been asked to close it.
+    # Of a batch: whether KSeF may have been asked to close it.
     Column("is_closing", Boolean),
     Index("ksef_sessions_work", "context", "is_open"),
 )
+"""Sessions that were opened, so that another process can go on with them, close them and fetch their UPO."""
 
 UPOS: Final = Table(
     "ksef_upos",
     METADATA,
     Column("id", _NUMBER, primary_key=True, autoincrement=True),
     Column("session", String(64), nullable=False),
-    #: ``1``, ``2``, ... for a page of a session's UPO; the KSeF number for the UPO of one invoice.
+    # ``1``, ``2``, ... for a page of a session's UPO; the KSeF number for the UPO of one invoice.
     Column("part", String(64), nullable=False),
     Column("document", LargeBinary, nullable=False),
     UniqueConstraint("session", "part"),
 )
 
-#: Who delivers for which context, until when; what is left of its rate limits follows it.
 CONTEXTS: Final = Table(
     "ksef_contexts",
     METADATA,
@@ -139,6 +138,7 @@ CONTEXTS: Final = Table(
     Column("pacing", Text),
     Column("trouble", Text),
 )
+"""Who delivers for which context, until when; what is left of its rate limits follows it."""
 
 
 def _first(connection: Connection) -> None:
@@ -182,7 +182,7 @@ def _add(connection: Connection, table: Table, name: str) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {kind}")
 
 
-#: From each version to the next; a released step never changes.
+# From each version to the next; a released step never changes.
 _STEPS: Final[Mapping[int, Callable[[Connection], None]]] = {
     1: _first,
     2: _corrections,

@@ -15,7 +15,7 @@ __all__ = ["search"]
 
 _T = SUBMISSIONS.c
 _LARGEST_ID = 2**63 - 1
-#: Beyond 18 digits it is no id.
+# Beyond 18 digits it is no id.
 _DIGITS = 18
 
 

@@ -49,10 +49,10 @@ _log = logging.getLogger(__name__)
 
 _BATCH: Final = Cadence(interval=0.5, factor=1.5, longest=30.0, deadline=300.0)
 
-#: After its deadline the same invoices are asked for again.
 FOLLOWING: Final = Cadence(interval=0.25, factor=1.5, longest=10.0, deadline=300.0)
+"""After its deadline the same invoices are asked for again."""
 
-#: How many waits in a row, of 300 seconds each, are nothing to speak of.
+# How many waits in a row, of 300 seconds each, are nothing to speak of.
 _QUIET_WAITS: Final = 12
 
 
@@ -90,12 +90,12 @@ class SessionWork:
         self._wake = wake
         self._forget_keys = forget_keys
         self._batches = batches
-        #: Of a batch: how it ended, once that is known.
+        # Of a batch: how it ended, once that is known.
         self._end: SessionStatus | None = None
-        #: True once nothing more is to be sent in it.
         self.is_spent = False
-        #: Why, where something has gone wrong.
+        """True once nothing more is to be sent in it."""
         self.failure: KsefError | None = None
+        """Why, where something has gone wrong."""
         self._has_accepted = False
         self.under_way = 0
         self._quiet = anyio.Event()

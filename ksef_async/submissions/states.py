@@ -20,20 +20,20 @@ __all__ = ["OPEN", "TRANSITIONS", "SubmissionState", "sources_of"]
 class SubmissionState(enum.StrEnum):
     """How far a submission is."""
 
-    #: In the journal, not sent yet.
     QUEUED = "queued"
-    #: The intent to send it is in the journal; KSeF may have it, or not.
+    """In the journal, not sent yet."""
     SENDING = "sending"
-    #: KSeF has it and has not decided yet.
+    """The intent to send it is in the journal; KSeF may have it, or not."""
     TAKEN_IN = "taken_in"
-    #: It has a KSeF number: it is issued.
+    """KSeF has it and has not decided yet."""
     ACCEPTED = "accepted"
-    #: KSeF, or this library on its behalf, does not take it; the reason says why.
+    """It has a KSeF number: it is issued."""
     REJECTED = "rejected"
-    #: Seller, kind and number are in KSeF already, on another document or on one that KSeF does not show.
+    """KSeF, or this library on its behalf, does not take it; the reason says why."""
     CONFLICT = "conflict"
-    #: Taken back before it was sent.
+    """Seller, kind and number are in KSeF already, on another document or on one that KSeF does not show."""
     CANCELLED = "cancelled"
+    """Taken back before it was sent."""
 
     @property
     def is_terminal(self) -> bool:
@@ -43,7 +43,6 @@ class SubmissionState(enum.StrEnum):
 
 _S = SubmissionState
 
-#: From each state, what can follow.
 TRANSITIONS: Final[Mapping[SubmissionState, frozenset[SubmissionState]]] = {
     _S.QUEUED: frozenset({_S.SENDING, _S.CANCELLED}),
     _S.SENDING: frozenset({_S.TAKEN_IN, _S.QUEUED, _S.REJECTED}),
@@ -53,9 +52,10 @@ TRANSITIONS: Final[Mapping[SubmissionState, frozenset[SubmissionState]]] = {
     _S.CONFLICT: frozenset({_S.QUEUED}),
     _S.CANCELLED: frozenset({_S.QUEUED}),
 }
+"""From each state, what can follow."""
 
-#: What the library still has work with.
 OPEN: Final = frozenset({_S.QUEUED, _S.SENDING, _S.TAKEN_IN})
+"""What the library still has work with."""
 
 
 def sources_of(target: SubmissionState) -> tuple[SubmissionState, ...]:

@@ -18,9 +18,10 @@ from ..errors import LocalProtocolError
 
 __all__ = ["Transaction", "execute", "insert_missing"]
 
-#: An AsyncConnection, an AsyncSession, or a connection of asyncpg, psycopg (async) or aiosqlite. The drivers are
-#: optional, so their types cannot be named here.
 Transaction: TypeAlias = Any
+"""An AsyncConnection, an AsyncSession, or a connection of asyncpg, psycopg (async) or aiosqlite. The drivers are
+optional, so their types cannot be named here.
+"""
 
 _DIALECTS: Final[dict[str, Dialect]] = {
     "asyncpg": _asyncpg.dialect(),  # type: ignore[no-untyped-call]

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-#: What is different each time: trace ids, reference numbers, other identifiers, durations.
+# What is different each time: trace ids, reference numbers, other identifiers, durations.
 _CHANGING: Final = re.compile(
     r"\[trace [^\]]*\]|\b\d{8}-[A-Z]{2}-[0-9A-F-]+|\b[0-9a-f]{8,}(-[0-9a-f]+)*\b|\b\d+(\.\d+)? (s|seconds|minutes)\b",
     re.IGNORECASE,
@@ -51,12 +51,12 @@ class Trouble:
         self._settings = settings
         self._note = note
         self._is_noted = told is not None
-        #: The gist of what the journal has been told since all was well.
+        # The gist of what the journal has been told since all was well.
         self._noted = {gist(told)} if told is not None else set[str]()
-        #: The gist of what was logged, and when it happened last.
+        # The gist of what was logged, and when it happened last.
         self._logged = dict.fromkeys(self._noted, anyio.current_time()) if self._noted else {}
         self._is_over = False
-        #: How many calls are being tried again.
+        # How many calls are being tried again.
         self._lasting = 0
 
     async def persist(self, call: Callable[[], Awaitable[Result]], *, but: tuple[type[KsefError], ...] = ()) -> Result:

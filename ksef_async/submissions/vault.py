@@ -12,7 +12,7 @@ from ..errors import CryptoError
 
 __all__ = ["Vault"]
 
-#: What every Fernet token starts with (its version, 0x80, in Base64); no XML document does.
+# What every Fernet token starts with (its version, 0x80, in Base64); no XML document does.
 _TOKEN: Final = b"gAAAA"
 
 
@@ -27,8 +27,8 @@ class Vault:
     """
 
     def __init__(self, keys: Sequence[bytes | str] = ()) -> None:
-        #: For session snapshots, which are encrypted by the session layer.
         self.keys = tuple(keys)
+        """For session snapshots, which are encrypted by the session layer."""
         try:
             self._fernet = MultiFernet([Fernet(key) for key in keys]) if keys else None
         except ValueError:

@@ -19,7 +19,7 @@ from ksef_async.sandbox.handlers import HANDLERS
 
 ROOT = Path(ksef_async.__file__).parent
 #: Rooms that may name a row without calling it.
-NOT_CALLING = {"operations", "sandbox"}
+NOT_CALLING = {"api", "sandbox"}
 
 #: Schemas of bodies that no model reads, and why.
 UNREAD: dict[str, str] = {}
@@ -37,11 +37,11 @@ def called() -> set[str]:
         imported = {
             name.asname or name.name: (node.module or "", name.name)
             for node in ast.walk(module)
-            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "operations"
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "api"
             for name in node.names
         }
         for local, (source, name) in imported.items():
-            row = getattr(getattr(ksef_async.api.operation, source.rpartition(".")[2], None), name, None)
+            row = getattr(getattr(ksef_async.api, source.rpartition(".")[2], None), name, None)
             if local in names and isinstance(row, Operation):
                 used.add(constants[id(row)])
     return used

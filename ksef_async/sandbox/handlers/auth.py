@@ -242,7 +242,7 @@ def _is_visible(call: Call, login: Login) -> bool:
 
 _log = logging.getLogger("ksef_async.sandbox")
 
-#: Where the sandbox is the one that lacks something; KSeF has no such answer.
+# Where the sandbox is the one that lacks something; KSeF has no such answer.
 _NO_EXTRA: Final = "Symulator nie weryfikuje podpisów: wymaga instalacji ksef_async z dodatkiem 'xades'."
 
 

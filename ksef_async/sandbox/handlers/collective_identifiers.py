@@ -38,7 +38,7 @@ __all__ = [
     "list_collective_identifiers_of_invoice",
 ]
 
-#: How many groups of one context an invoice can be in.
+# How many groups of one context an invoice can be in.
 _MOST_GROUPS: Final = 132
 
 

@@ -63,7 +63,7 @@ _SUCCEEDED: Final = PermissionOperationCode.SUCCEEDED
 _WRONG_RELATION: Final = PermissionOperationCode.WRONG_RELATION
 _WRONG_ROLE: Final = PermissionOperationCode.WRONG_ROLE
 
-#: What is needed to take back each kind of grant.
+# What is needed to take back each kind of grant.
 _REVOKERS: Final = {GrantKind.SUBUNIT: "SubunitManage", GrantKind.EU_REPRESENTATIVE: "VatUeManage"}
 
 

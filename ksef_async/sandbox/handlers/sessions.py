@@ -72,7 +72,7 @@ __all__ = [
     "send_invoice",
 ]
 
-#: How long what is stuck on purpose stays in progress.
+# How long what is stuck on purpose stays in progress.
 _STUCK: Final = timedelta(days=365)
 
 

@@ -39,7 +39,7 @@ __all__ = [
     "unblock_test_context",
 ]
 
-#: What a made-up company is, and what those below it are.
+# What a made-up company is, and what those below it are.
 _ROLES: Final = {
     CompanyKind.ENFORCEMENT_AUTHORITY: (EntityRole.ENFORCEMENT_AUTHORITY, None),
     CompanyKind.VAT_GROUP: (EntityRole.VAT_GROUP_UNIT, EntityRole.VAT_GROUP_SUB_UNIT),

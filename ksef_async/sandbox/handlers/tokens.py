@@ -18,7 +18,7 @@ from ..world import StoredToken, Subject, new_reference_number
 
 __all__ = ["generate_token", "get_token", "list_tokens", "revoke_token"]
 
-#: In whose contexts tokens can be generated, and how they are written in the secret.
+# In whose contexts tokens can be generated, and how they are written in the secret.
 _CONTEXTS: Final = {ContextType.NIP: "nip", ContextType.INTERNAL_ID: "internalId"}
 
 

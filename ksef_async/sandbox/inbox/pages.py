@@ -44,7 +44,7 @@ _HEADERS: Final = {
 _FILES: Final = {"inbox.css": "text/css", "inbox.js": "text/javascript"}
 _TOKEN_HEADER: Final = "X-Inbox-Token"
 _TOKEN_PLACE: Final = "{{token}}"
-#: Seconds the clock moves at once, at most: a year.
+# Seconds the clock moves at once, at most: a year.
 _LONGEST_STEP: Final = 366 * 86_400
 _MOST_TIMES: Final = 1_000
 

@@ -15,7 +15,7 @@ from ...protocol.xml import ET, local_name, parse_xml
 
 __all__ = ["Line", "Party", "ReadInvoice", "VatRow", "amount", "read_invoice", "read_ubl", "text_of"]
 
-#: More lines than this are counted, not shown.
+# More lines than this are counted, not shown.
 _MOST_LINES: Final = 200
 
 _KINDS: Final[Mapping[str, str]] = {
@@ -27,7 +27,7 @@ _KINDS: Final[Mapping[str, str]] = {
     "KOR_ZAL": "Korekta faktury zaliczkowej",
     "KOR_ROZ": "Korekta faktury rozliczeniowej",
 }
-#: Where the sums for each rate are: net, VAT.
+# Where the sums for each rate are: net, VAT.
 _SUMS: Final = (
     ("23% / 22%", "P_13_1", "P_14_1"),
     ("8% / 7%", "P_13_2", "P_14_2"),
@@ -64,8 +64,8 @@ class Party:
 
     role: str
     name: str
-    #: NIP, VAT-UE or another number, with what it is.
     identifier: str
+    """NIP, VAT-UE or another number, with what it is."""
     address: tuple[str, ...]
 
 
@@ -80,8 +80,8 @@ class Line:
     price: str
     value: str
     rate: str
-    #: The state before the correction.
     is_before: bool = False
+    """The state before the correction."""
 
 
 @attrs.frozen(kw_only=True)
@@ -101,14 +101,14 @@ class ReadInvoice:
     number: str
     form: str
     currency: str
-    #: Names and values: dates, places, payment.
     facts: tuple[tuple[str, str], ...]
+    """Names and values: dates, places, payment."""
     parties: tuple[Party, ...]
     lines: tuple[Line, ...]
-    #: How many lines are not shown.
     more_lines: int
-    #: Whether prices and values include VAT.
+    """How many lines are not shown."""
     is_gross: bool
+    """Whether prices and values include VAT."""
     vat: tuple[VatRow, ...]
     total: str
     notes: tuple[str, ...]

@@ -69,7 +69,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
 }
 
 
-#: What states a session goes through, and which of them follows its close.
+# What states a session goes through, and which of them follows its close.
 _KINDS: Final[Mapping[SessionType, tuple[Mapping[int, State], StatusCode]]] = {
     SessionType.ONLINE: (ONLINE_SESSION_STATES, StatusCode.CLOSED),
     SessionType.BATCH: (BATCH_SESSION_STATES, StatusCode.PROCESSING),
