@@ -129,6 +129,7 @@ if TYPE_CHECKING:
     from .downloads.package import DownloadedPackage, ExportedInvoice
     from .downloads.sync import SyncedInvoice
     from .packing import Package, PackedInvoice, pack
+    from .protocol.offline import Deadline, OfflineMode, Outage, OutageKind, offline_deadline
     from .protocol.planning import Plan, Route
     from .resources.handles import OperationHandle
     from .sessions.batch import BatchSession
@@ -172,6 +173,7 @@ __all__ = [
     "CryptoError",
     "DateRange",
     "DateType",
+    "Deadline",
     "DownloadedPackage",
     "DuplicateInvoiceError",
     "EncryptionInfo",
@@ -203,9 +205,12 @@ __all__ = [
     "LimitsUnknown",
     "LocalProtocolError",
     "LoginFailedError",
+    "OfflineMode",
     "OnlineSession",
     "OperationFailedError",
     "OperationHandle",
+    "Outage",
+    "OutageKind",
     "Outcome",
     "Pacer",
     "Package",
@@ -266,6 +271,7 @@ __all__ = [
     "UnpackLimits",
     "UploadExpiredError",
     "WaitTimeoutError",
+    "offline_deadline",
     "pack",
     "upo_signer",
 ]
@@ -289,6 +295,7 @@ _LATER: Final = {
     "ContextLimits": "api.limits",
     "DateRange": "api.invoices",
     "DateType": "api.invoices",
+    "Deadline": "protocol.offline",
     "DownloadedPackage": "downloads.package",
     "EntityPermission": "api.permission_grants",
     "Event": "calling.events",
@@ -302,7 +309,11 @@ _LATER: Final = {
     "InvoicePermission": "api.permission_grants",
     "InvoiceSubject": "api.invoices",
     "InvoiceType": "api.invoices",
+    "LimitsUnknown": "calling.events",
+    "OfflineMode": "protocol.offline",
     "OperationHandle": "resources.handles",
+    "Outage": "protocol.offline",
+    "OutageKind": "protocol.offline",
     "PRODUCTION_LIMITS": "api.limits",
     "Package": "packing",
     "PackageProgress": "api.packages",
@@ -315,7 +326,6 @@ _LATER: Final = {
     "Plan": "protocol.planning",
     "RateLimit": "api.limits",
     "RateLimits": "api.limits",
-    "LimitsUnknown": "calling.events",
     "RequestAnswered": "calling.events",
     "RequestFailed": "calling.events",
     "RequestPaced": "calling.events",
@@ -333,6 +343,7 @@ _LATER: Final = {
     "TokenStatus": "api.tokens",
     "UndocumentedPersonDetails": "api.subjects",
     "UnpackLimits": "downloads.archives",
+    "offline_deadline": "protocol.offline",
     "pack": "packing",
 }
 
