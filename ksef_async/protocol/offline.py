@@ -25,9 +25,9 @@ from .polish_calendar import WARSAW, end_of_day, polish_day, working_day_after
 
 __all__ = ["Deadline", "OfflineMode", "Outage", "OutageKind", "offline_deadline"]
 
-#: Working days that a failure gives, counted from the day after its end.
+# Working days that a failure gives, counted from the day after its end.
 _DAYS_AFTER_FAILURE: Final = 7
-#: A failure that ends at midnight sharp was over on the day before.
+# A failure that ends at midnight sharp was over on the day before.
 _MOMENT: Final = timedelta(microseconds=1)
 
 

@@ -1,10 +1,16 @@
-"""What KSeF demands of a package of invoices. Source: sesja-wsadowa.md; OpenAPI 2.9.0, OpenBatchSessionRequest."""
+"""What KSeF demands of a package of invoices, and how to send many: one by one online, or in batches.
+
+The plan is pure arithmetic on KSeF's limits. An invoice of today that leaves after midnight is Offline (see
+`midnight`), so what cannot go online before midnight goes into batches that are opened before it.
+Source: sesja-wsadowa.md; limity-api.md; limity.md; OpenAPI 2.9.0, OpenBatchSessionRequest.
+"""
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -14,9 +20,11 @@ from ..api.limits import UNLIMITED, ContextLimits, RateLimit, RateLimits, Sessio
 from ..errors import LocalProtocolError
 from .invoices import MAX_SIZE_WITH_ATTACHMENT
 from .pacing import MARGIN
+from .polish_calendar import next_midnight
 
 __all__ = [
     "BATCH_START",
+    "BEFORE_MIDNIGHT",
     "MAX_FILE_NAME",
     "MAX_INVOICES",
     "MAX_PACKAGE_SIZE",
@@ -25,6 +33,7 @@ __all__ = [
     "PROCESSING_RATE",
     "Plan",
     "Route",
+    "calls_within",
     "check_file_name",
     "plan",
     "time_of_call",
@@ -69,6 +78,8 @@ BATCH_START: Final = 10.0
 """Seconds that a batch takes besides its invoices: packing, opening, uploading, closing, the first looks."""
 PROCESSING_RATE: Final = 10_000 / 1200
 """Invoices of a batch that KSeF processes a second. The Ministry's own tests give 10,000 up to 20 minutes."""
+BEFORE_MIDNIGHT: Final = 5.0
+"""Seconds before midnight from which on nothing dated today is sent: the way to KSeF, and how far its clock is off."""
 
 
 class Route(StrEnum):
@@ -76,6 +87,8 @@ class Route(StrEnum):
 
     ONLINE = "online"
     BATCH = "batch"
+    BOTH = "both"
+    """A part of the invoices each way, so that all of them are in before midnight."""
 
 
 @attrs.frozen(kw_only=True)
@@ -95,6 +108,12 @@ class Plan:
     online: timedelta
     """What each way would take."""
     batch: timedelta
+    online_invoices: int
+    """How many invoices to send one by one, the first of them first; the next ones go into batches."""
+    open_by: datetime | None = None
+    """The midnight (UTC) before which the batches have to be opened; None where it makes no difference."""
+    late: int = 0
+    """How many invoices dated today cannot leave before midnight by any way, so that KSeF makes them Offline."""
 
 
 def plan(
@@ -105,11 +124,16 @@ def plan(
     deadline: timedelta | None = None,
     limits: ContextLimits | None = None,
     upload_rate: float = 2_000_000,
+    now: datetime | None = None,
+    dated_today: int | None = None,
 ) -> Plan:
     """Choose between an online session and batches.
 
     Online when that is soon enough, since every invoice then has its number within seconds; without a deadline, and
     when neither way meets it, whichever is over sooner.
+
+    With ``now``, no invoice dated today is left for tomorrow: those that cannot go online before midnight go into
+    batches that are opened before it.
 
     Args:
         count: How many invoices.
@@ -119,44 +143,114 @@ def plan(
         limits: What a session of the context takes; by default what KSeF grants to all.
         upload_rate: Bytes a second that the line carries. Archives are taken to be as large as what is in them, so
             this is on the safe side.
+        now: What time it is at KSeF, so that midnight in Poland counts.
+        dated_today: How many of the invoices, which then come first, are dated today in Poland; all by default.
 
     Raises:
         LocalProtocolError: No invoices, sizes that do not fit their number, an invoice larger than KSeF takes, or a
-            context without any invoices in a batch.
+            context without any invoices in a batch; ``now`` has no time zone.
     """
     rates = usable(rates)
     granted = limits.batch_session if limits is not None else None
     each = _sizes(count, sizes, MAX_SIZE_WITH_ATTACHMENT if granted is None else _largest_invoice(granted))
-    batches = _batches(each, MAX_INVOICES if granted is None else granted.max_invoices)
-    online = time_of_call(count - 1, rates.invoice_send)
-    largest = max(batches)
-    opened = time_of_call(len(batches) - 1, rates.batch_session)
-    uploading = sum(each) / upload_rate
-    processing = largest / PROCESSING_RATE
-    # Batches are uploaded one after another and processed side by side.
-    batch = BATCH_START + max(opened, uploading) + processing
+    most = MAX_INVOICES if granted is None else granted.max_invoices
+    way = _Ways(rates, most, upload_rate)
+    online, batch = way.online(count), way.batch(each)
     limit = deadline.total_seconds() if deadline is not None else None
-    is_soon_enough = limit is not None and online <= limit
-    route = Route.ONLINE if is_soon_enough or online <= batch else Route.BATCH
-    if route is Route.ONLINE:
-        bound_by = _binding("invoiceSend", count, rates.invoice_send)
-    elif opened > max(uploading, processing):
-        bound_by = _binding("batchSession", len(batches), rates.batch_session)
-    elif uploading > processing:
-        bound_by = f"upload: {upload_rate / 1e6:g} MB a second"
-    else:
-        bound_by = f"processing: about {PROCESSING_RATE:.0f} invoices a second in a batch"
-    seconds = online if route is Route.ONLINE else batch
+    is_soon_enough = limit is not None and online.seconds <= limit
+    route = Route.ONLINE if is_soon_enough or online.seconds <= batch.seconds else Route.BATCH
+    one_by_one, late, open_by = count if route is Route.ONLINE else 0, 0, None
+    if now is not None:
+        midnight = next_midnight(now)
+        today = count if dated_today is None else min(dated_today, count)
+        one_by_one, late = way.before((midnight - now).total_seconds() - BEFORE_MIDNIGHT, each, today, one_by_one)
+        open_by = midnight if one_by_one + late < today else None
+    route = Route.ONLINE if one_by_one == count else Route.BOTH if one_by_one else Route.BATCH
+    batches = _batches(each[one_by_one:], most) if one_by_one < count else []
+    taken = [way.online(one_by_one)] if one_by_one else []
+    taken += [way.batch(each[one_by_one:])] if batches else []
+    slowest = max(taken, key=lambda each: each.seconds)
     return Plan(
         route=route,
-        batches=0 if route is Route.ONLINE else len(batches),
-        batch_invoices=0 if route is Route.ONLINE else largest,
-        duration=timedelta(seconds=seconds),
-        bound_by=bound_by,
-        meets_deadline=None if limit is None else seconds <= limit,
-        online=timedelta(seconds=online),
-        batch=timedelta(seconds=batch),
+        batches=len(batches),
+        batch_invoices=max(batches, default=0),
+        duration=timedelta(seconds=slowest.seconds),
+        bound_by=slowest.bound_by,
+        meets_deadline=None if limit is None else slowest.seconds <= limit,
+        online=timedelta(seconds=online.seconds),
+        batch=timedelta(seconds=batch.seconds),
+        online_invoices=one_by_one,
+        open_by=open_by,
+        late=late,
     )
+
+
+@attrs.frozen
+class _Time:
+    """How long a way takes, and what keeps it from being shorter."""
+
+    seconds: float
+    bound_by: str
+
+
+@attrs.frozen
+class _Ways:
+    """Both ways into KSeF, by what a context is granted."""
+
+    rates: RateLimits
+    # Invoices in a batch.
+    most: int
+    upload_rate: float
+
+    def online(self, count: int) -> _Time:
+        limit = self.rates.invoice_send
+        return _Time(time_of_call(count - 1, limit), _binding("invoiceSend", count, limit))
+
+    def batch(self, sizes: Sequence[int]) -> _Time:
+        batches = _batches(sizes, self.most)
+        opened = time_of_call(len(batches) - 1, self.rates.batch_session)
+        uploading = sum(sizes) / self.upload_rate
+        processing = max(batches) / PROCESSING_RATE
+        if opened > max(uploading, processing):
+            bound_by = _binding("batchSession", len(batches), self.rates.batch_session)
+        elif uploading > processing:
+            bound_by = f"upload: {self.upload_rate / 1e6:g} MB a second"
+        else:
+            bound_by = f"processing: about {PROCESSING_RATE:.0f} invoices a second in a batch"
+        # Batches are uploaded one after another and processed side by side.
+        return _Time(BATCH_START + max(opened, uploading) + processing, bound_by)
+
+    def before(self, seconds: float, sizes: Sequence[int], today: int, one_by_one: int) -> tuple[int, int]:
+        """Return how many invoices go online so that as many of today's as possible leave before midnight.
+
+        Args:
+            seconds: Until nothing of today is sent any more.
+            sizes: Bytes of each invoice.
+            today: How many of them, the first ones, are dated today.
+            one_by_one: How many would go online if midnight were none.
+
+        Returns:
+            How many go online, and how many of today's leave too late all the same.
+        """
+        online = calls_within(seconds, self.rates.invoice_send, most=today)
+        if one_by_one >= today <= online:
+            return one_by_one, 0
+        if not online:
+            return one_by_one, today
+        # All of today's in batches, or what is left of them once as many as possible went online.
+        first = online if one_by_one else 0
+        missed = self._missed(seconds, sizes[first:today])
+        if missed and not first:
+            first = online
+            missed = self._missed(seconds, sizes[first:today])
+        # A batch that comes too late is no better than going on one by one.
+        return (one_by_one, missed) if one_by_one and missed == today - first else (first, missed)
+
+    def _missed(self, seconds: float, sizes: Sequence[int]) -> int:
+        """How many invoices are in batches that cannot be opened in time; each is packed before it is opened."""
+        batches = _batches(sizes, self.most) if sizes else []
+        opened = calls_within(seconds - BATCH_START, self.rates.batch_session, most=len(batches))
+        return sum(batches[opened:])
 
 
 def time_of_call(number: int, limit: RateLimit, margin: float = MARGIN) -> float:
@@ -165,6 +259,18 @@ def time_of_call(number: int, limit: RateLimit, margin: float = MARGIN) -> float
     The same times as `Pacer` hands out, without counting them up.
     """
     return _time_of_call(number, [*zip(attrs.astuple(limit), _SECONDS, strict=True)], margin)
+
+
+def calls_within(seconds: float, limit: RateLimit, *, most: int, margin: float = MARGIN) -> int:
+    """Return how many calls, up to ``most``, may start in less than ``seconds`` when none was made before.
+
+    Args:
+        seconds: The time there is, e.g. until midnight.
+        limit: Of the group of calls, e.g. `RateLimits.invoice_send`.
+        most: How many calls there are to make.
+        margin: Seconds added to each window, as `Pacer` does.
+    """
+    return bisect_left(range(most), seconds, key=lambda number: time_of_call(number, limit, margin))
 
 
 def _time_of_call(number: int, windows: list[tuple[int, float]], margin: float) -> float:

@@ -27,12 +27,12 @@ WARSAW: Final = ZoneInfo("Europe/Warsaw")
 
 _DAY: Final = timedelta(days=1)
 _SATURDAY: Final = 5
-#: Month and day of the holidays that do not move.
+# Month and day of the holidays that do not move.
 _FIXED: Final = ((1, 1), (1, 6), (5, 1), (5, 3), (8, 15), (11, 1), (11, 11), (12, 25), (12, 26))
-#: Days from Easter Sunday: itself, Easter Monday, Whit Sunday, Corpus Christi.
+# Days from Easter Sunday: itself, Easter Monday, Whit Sunday, Corpus Christi.
 _MOVABLE: Final = (0, 1, 49, 60)
 _CHRISTMAS_EVE_SINCE: Final = 2025
-#: Beyond these years nothing is issued, and dates reckoned from them stay within the calendar.
+# Beyond these years nothing is issued, and dates reckoned from them stay within the calendar.
 _YEARS: Final = range(1900, 3000)
 
 
