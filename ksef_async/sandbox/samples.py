@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from xml.etree import ElementTree as ET
+
+from .intake import WARSAW
 
 __all__ = ["sample_invoice"]
 
@@ -20,13 +22,13 @@ def sample_invoice(
     Args:
         seller_nip: Who issues it: the NIP of the login's context.
         number: The seller's number (P_2); seller, kind and number may come only once.
-        issued_on: Date of issue; today (UTC) by default.
+        issued_on: Date of issue; today in Poland by default, so that KSeF takes it for an online invoice.
         buyer_nip: Who gets it.
 
     Returns:
         The XML, UTF-8 without BOM.
     """
-    day = (issued_on or datetime.now(UTC).date()).isoformat()
+    day = (issued_on or datetime.now(WARSAW).date()).isoformat()
     root = ET.Element("Faktura", xmlns=_NAMESPACE)
     header = ET.SubElement(root, "Naglowek")
     form = ET.SubElement(header, "KodFormularza", kodSystemowy="FA (3)", wersjaSchemy="1-0E")
