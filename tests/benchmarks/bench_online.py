@@ -20,12 +20,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 
 import aiohttp
 import orjson
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from quick_ksef import NIP, TOKEN, quick_ksef
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.quick_ksef import NIP, TOKEN, quick_ksef
 
 from ksef_async import Environment, FormCode, KsefClient, KsefToken, OnlineSession, Pacer
 from ksef_async.sandbox import sample_invoice
@@ -105,7 +108,7 @@ async def compare(base_url: str, options: argparse.Namespace) -> None:
             results: dict[str, list[tuple[float, float, float]]] = {LIMIT: [], OURS: []}
             async with await client.sessions.open_online(FormCode.FA3) as session:
                 senders = {LIMIT: bare_sender(http, base_url, session), OURS: session.send}
-                for name, send in senders.items():
+                for send in senders.values():
                     await measure(send, list(itertools.islice(source, 100)), concurrency)
                 for number in range(options.rounds):
                     # Each is the first of a round as often as the other.
