@@ -110,6 +110,7 @@ if TYPE_CHECKING:
         UndocumentedPersonDetails,
     )
     from .api.tokens import TokenFilter, TokenStatus
+    from .auth.offline_signing import OfflineSigner, certificate_link
     from .calling.events import (
         AnswerIncomplete,
         Event,
@@ -131,6 +132,8 @@ if TYPE_CHECKING:
     from .packing import Package, PackedInvoice, pack
     from .protocol.offline import Deadline, OfflineMode, Outage, OutageKind, offline_deadline
     from .protocol.planning import Plan, Route
+    from .protocol.verification_codes import VerificationCode
+    from .protocol.verification_links import InvoiceFingerprint, verification_link
     from .resources.handles import OperationHandle
     from .sessions.batch import BatchSession
     from .sessions.batch_outcomes import BatchOutcome
@@ -192,6 +195,7 @@ __all__ = [
     "IdentifiedPersonDetails",
     "InvalidFieldError",
     "InvoiceFilters",
+    "InvoiceFingerprint",
     "InvoiceMetadata",
     "InvoicePermission",
     "InvoiceRejectedError",
@@ -206,6 +210,7 @@ __all__ = [
     "LocalProtocolError",
     "LoginFailedError",
     "OfflineMode",
+    "OfflineSigner",
     "OnlineSession",
     "OperationFailedError",
     "OperationHandle",
@@ -270,10 +275,13 @@ __all__ = [
     "UndocumentedPersonDetails",
     "UnpackLimits",
     "UploadExpiredError",
+    "VerificationCode",
     "WaitTimeoutError",
+    "certificate_link",
     "offline_deadline",
     "pack",
     "upo_signer",
+    "verification_link",
 ]
 
 # Loaded when they are asked for: a program that sends invoice by invoice has no use for most of them.
@@ -305,12 +313,14 @@ _LATER: Final = {
     "IdDocument": "api.subjects",
     "IdentifiedPersonDetails": "api.subjects",
     "InvoiceFilters": "api.invoices",
+    "InvoiceFingerprint": "protocol.verification_links",
     "InvoiceMetadata": "api.invoices",
     "InvoicePermission": "api.permission_grants",
     "InvoiceSubject": "api.invoices",
     "InvoiceType": "api.invoices",
     "LimitsUnknown": "calling.events",
     "OfflineMode": "protocol.offline",
+    "OfflineSigner": "auth.offline_signing",
     "OperationHandle": "resources.handles",
     "Outage": "protocol.offline",
     "OutageKind": "protocol.offline",
@@ -343,8 +353,11 @@ _LATER: Final = {
     "TokenStatus": "api.tokens",
     "UndocumentedPersonDetails": "api.subjects",
     "UnpackLimits": "downloads.archives",
+    "VerificationCode": "protocol.verification_codes",
+    "certificate_link": "auth.offline_signing",
     "offline_deadline": "protocol.offline",
     "pack": "packing",
+    "verification_link": "protocol.verification_links",
 }
 
 

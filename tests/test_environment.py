@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -145,3 +146,39 @@ def test_password_in_a_base_url_is_not_told() -> None:
         Environment("https://me:hush@ksef.example/v2")
 
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("environment", "qr_url", "latarnia_url"),
+    [
+        (Environment.PRODUCTION, "https://qr.ksef.mf.gov.pl", "https://api-latarnia.ksef.mf.gov.pl"),
+        (Environment.DEMO, "https://qr-demo.ksef.mf.gov.pl", "https://api-latarnia-test.ksef.mf.gov.pl"),
+        (Environment.TEST, "https://qr-test.ksef.mf.gov.pl", "https://api-latarnia-test.ksef.mf.gov.pl"),
+        (
+            Environment("https://API-TEST.ksef.mf.gov.pl/v2"),
+            "https://qr-test.ksef.mf.gov.pl",
+            "https://api-latarnia-test.ksef.mf.gov.pl",
+        ),
+        (Environment("http://127.0.0.1:80/v2"), "http://127.0.0.1:80", "http://127.0.0.1:80/latarnia"),
+        (Environment("https://a.example/ksef/api/v2"), "https://a.example/ksef", "https://a.example/ksef/latarnia"),
+        (
+            Environment("https://a.example/v2", qr_url="https://b.example/", latarnia_url="https://c.example/x/"),
+            "https://b.example",
+            "https://c.example/x",
+        ),
+    ],
+)
+def test_hosts_beside_the_api_are_known(environment: Environment, qr_url: str, latarnia_url: str) -> None:
+    assert (environment.qr_url, environment.latarnia_url) == (qr_url, latarnia_url)
+
+
+@pytest.mark.parametrize("name", ["qr_url", "latarnia_url"])
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("", "not an absolute"), ("qr.example", "not an absolute"), ("http://qr.example", "plain http")],
+)
+def test_address_beside_the_api_that_leads_nowhere_or_is_not_safe_is_refused(name: str, url: str, said: str) -> None:
+    options: dict[str, Any] = {name: url}
+
+    with pytest.raises(LocalProtocolError, match=f"{name} .*{said}"):
+        Environment("https://ksef.example/v2", **options)

@@ -33,8 +33,27 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+# Where the Ministry checks verification codes, and where it announces outages; TEST and DEMO share the latter.
+_SIDE_HOSTS: Final = {
+    "api-test.ksef.mf.gov.pl": ("https://qr-test.ksef.mf.gov.pl", "https://api-latarnia-test.ksef.mf.gov.pl"),
+    "api-demo.ksef.mf.gov.pl": ("https://qr-demo.ksef.mf.gov.pl", "https://api-latarnia-test.ksef.mf.gov.pl"),
+    "api.ksef.mf.gov.pl": ("https://qr.ksef.mf.gov.pl", "https://api-latarnia.ksef.mf.gov.pl"),
+}
+_VERSION: Final = re.compile(r"(?:/api)?/v[0-9]+$")
+
+
 def _without_slash(url: str) -> str:
     return url.rstrip("/")
+
+
+def _qr_url(environment: Environment) -> str:
+    known = _SIDE_HOSTS.get(environment.host)
+    return known[0] if known else _VERSION.sub("", environment.base_url)
+
+
+def _latarnia_url(environment: Environment) -> str:
+    known = _SIDE_HOSTS.get(environment.host)
+    return known[1] if known else f"{_VERSION.sub('', environment.base_url)}/latarnia"
 
 
 @attrs.frozen
@@ -47,14 +66,24 @@ class Environment:
         storage_hosts: Hosts besides the base URL's own from which signed links are followed.
         allow_http: Accept plain ``http`` to other machines too: tokens then cross the network unprotected,
             so only for a sandbox in a network of your own.
+        qr_url: Where verification links lead; by default the Ministry's host for its own environments, and for others
+            the base URL without the version, where the sandbox has its pages.
+        latarnia_url: Where outages are announced (Latarnia); by default as for ``qr_url``, in the sandbox's case its
+            path ``/latarnia``.
 
     Raises:
-        LocalProtocolError: The base URL is not absolute, or is plain ``http`` to another machine.
+        LocalProtocolError: An address is not absolute, or is plain ``http`` to another machine.
     """
 
     base_url: str = attrs.field(converter=_without_slash)
     storage_hosts: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     allow_http: bool = attrs.field(default=False, kw_only=True)
+    qr_url: str = attrs.field(
+        default=attrs.Factory(_qr_url, takes_self=True), converter=_without_slash, kw_only=True, repr=False
+    )
+    latarnia_url: str = attrs.field(
+        default=attrs.Factory(_latarnia_url, takes_self=True), converter=_without_slash, kw_only=True, repr=False
+    )
 
     TEST: ClassVar[Environment]
     """Test data, self-signed certificates accepted, shared by all integrators."""
@@ -64,14 +93,14 @@ class Environment:
     """Invoices sent here are legally issued."""
 
     def __attrs_post_init__(self) -> None:
-        address = _read(self.base_url)
-        if address is None:
-            shown = re.sub(r"//[^/]*@", "//...@", self.base_url)
-            raise LocalProtocolError(f"Base URL {shown!r} is not an absolute http(s) address.")
-        if not self._is_safe(*address):
-            raise LocalProtocolError(
-                f"Base URL {self.base_url!r} would carry tokens over plain http; use https, or allow_http=True."
-            )
+        for name, url in (("Base URL", self.base_url), ("qr_url", self.qr_url), ("latarnia_url", self.latarnia_url)):
+            address = _read(url)
+            if address is None:
+                shown = re.sub(r"//[^/]*@", "//...@", url)
+                raise LocalProtocolError(f"{name} {shown!r} is not an absolute http(s) address.")
+            if not self._is_safe(*address):
+                risk = "would carry tokens" if url is self.base_url else "would be read and changed by others"
+                raise LocalProtocolError(f"{name} {url!r} {risk} over plain http; use https, or allow_http=True.")
 
     @property
     def host(self) -> str:
