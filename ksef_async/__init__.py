@@ -43,7 +43,7 @@ from .api.sessions import (
     UPOPage,
 )
 from .auth.credentials import CertificateCredentials, KsefToken
-from .calling.caller import Caller
+from .calling.caller import BearerSource, Caller
 from .calling.polling import Cadence
 from .calling.transport import AiohttpTransport, Transport
 from .client import KsefClient
@@ -73,6 +73,7 @@ from .errors import (
     UploadExpiredError,
     WaitTimeoutError,
 )
+from .protocol.messages import FileBody, RawRequest, RawResponse, WrittenBody
 from .protocol.pacing import AddressBudget, Pacer
 from .protocol.retry import RetryPolicy
 from .sessions.manager import SessionManager
@@ -115,6 +116,7 @@ if TYPE_CHECKING:
         AnswerIncomplete,
         Event,
         ExportReplaced,
+        Hook,
         LimitsUnknown,
         RequestAnswered,
         RequestFailed,
@@ -158,6 +160,7 @@ __all__ = [
     "BadRequestError",
     "BatchOutcome",
     "BatchSession",
+    "BearerSource",
     "BuyerIdentifier",
     "BuyerIdentifierType",
     "Cadence",
@@ -188,9 +191,11 @@ __all__ = [
     "ExportReplaced",
     "ExportedInvoice",
     "Feature",
+    "FileBody",
     "ForbiddenError",
     "FormCode",
     "GoneError",
+    "Hook",
     "IdDocument",
     "IdentifiedPersonDetails",
     "InvalidFieldError",
@@ -231,6 +236,8 @@ __all__ = [
     "RateLimit",
     "RateLimitedError",
     "RateLimits",
+    "RawRequest",
+    "RawResponse",
     "RemoteProtocolError",
     "RequestAnswered",
     "RequestFailed",
@@ -277,6 +284,7 @@ __all__ = [
     "UploadExpiredError",
     "VerificationCode",
     "WaitTimeoutError",
+    "WrittenBody",
     "certificate_link",
     "offline_deadline",
     "pack",
@@ -310,6 +318,7 @@ _LATER: Final = {
     "Export": "downloads.export",
     "ExportReplaced": "calling.events",
     "ExportedInvoice": "downloads.package",
+    "Hook": "calling.events",
     "IdDocument": "api.subjects",
     "IdentifiedPersonDetails": "api.subjects",
     "InvoiceFilters": "api.invoices",

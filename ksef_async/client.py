@@ -13,14 +13,14 @@ import anyio
 from .api.environment import Environment
 from .api.limits import RateLimit, RateLimits
 from .api.operation import Operation, RateGroup
-from .auth.access import AccessTokens, AuthorizedCaller
+from .auth.access import AccessTokens
 from .auth.credentials import Credentials
 from .calling.caller import Caller
 from .calling.events import Hook, LimitsUnknown
 from .calling.finishing import finish
 from .calling.keys import PublicKeys
 from .calling.polling import Cadence
-from .calling.transport import AiohttpTransport
+from .calling.transport import AiohttpTransport, Transport
 from .errors import ApiError, KsefError, LocalProtocolError, RemoteProtocolError, TransportError, WaitTimeoutError
 from .protocol.pacing import Pacer
 from .protocol.requests import Query
@@ -59,8 +59,8 @@ class Pacing:
     process beside it shows only as an answer of 429.
     """
 
-    def __init__(self, caller: Caller, api: AuthorizedCaller) -> None:
-        self._pacer = caller.pacer
+    def __init__(self, api: Caller) -> None:
+        self._pacer = api.pacer
         self._api = api
 
     def remaining(self, group: RateGroup | str) -> RateLimit:
@@ -128,9 +128,11 @@ class KsefClient(anyio.AsyncContextManagerMixin):
     Args:
         environment: Where KSeF is.
         credentials: Who logs in, and how.
-        session: An aiohttp session to borrow; it stays open. By default the client opens and closes its own. A borrowed
-            one has its own proxy and certificates.
-        connect_timeout: Seconds for a connection to stand.
+        http_session: An aiohttp session to borrow; it stays open. By default the client opens and closes its own. A
+            borrowed one has its own proxy and certificates.
+        transport: What sends the requests instead, e.g. one that records them; whoever brought it closes it. It has
+            its own timeouts, proxy and certificates.
+        connect_timeout: Connect timeout in seconds.
         answer_timeout: Seconds from then on for an answer; a large one may take as much longer as it takes at 20 kB a
             second.
         retry: How hard to try, and how long to wait for a rate limit before `RateLimitedError` is raised.
@@ -147,8 +149,8 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         ca_file: Certificates of authorities (PEM) that are trusted besides, such as the company's own.
 
     Raises:
-        LocalProtocolError: ``session`` would send credentials of its own; ``proxy`` or ``ca_file`` cannot be used; or
-            two arguments exclude each other.
+        LocalProtocolError: ``http_session`` would send credentials of its own; ``proxy`` or ``ca_file`` cannot be
+            used; or two arguments exclude each other.
     """
 
     sessions: SessionManager
@@ -161,7 +163,8 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         environment: Environment,
         credentials: Credentials,
         *,
-        session: aiohttp.ClientSession | None = None,
+        http_session: aiohttp.ClientSession | None = None,
+        transport: Transport | None = None,
         connect_timeout: float = 10.0,
         answer_timeout: float = 60.0,
         retry: RetryPolicy | None = None,
@@ -175,22 +178,26 @@ class KsefClient(anyio.AsyncContextManagerMixin):
     ) -> None:
         self.environment = environment
         self._credentials = credentials
-        self._transport = AiohttpTransport(
-            session,
-            connect_timeout=connect_timeout,
-            answer_timeout=answer_timeout,
-            proxy=proxy,
-            ssl_context=ssl_context,
-            ca_file=ca_file,
-        )
-        caller = Caller(environment, self._transport, retry=retry, pacer=pacer, hook=hook)
+        self._own_transport = None
+        if transport is None:
+            transport = self._own_transport = AiohttpTransport(
+                http_session,
+                connect_timeout=connect_timeout,
+                answer_timeout=answer_timeout,
+                proxy=proxy,
+                ssl_context=ssl_context,
+                ca_file=ca_file,
+            )
+        elif (http_session, proxy, ssl_context, ca_file) != (None,) * 4:
+            raise LocalProtocolError("A transport of the caller's has its own session, proxy and certificates.")
+        caller = Caller(environment, transport, retry=retry, pacer=pacer, hook=hook)
         self._keys = keys = PublicKeys(caller)
         self._tokens = AccessTokens(caller, keys, credentials, cadence=login_cadence)
-        self._api = AuthorizedCaller(caller, self._tokens)
+        self._api = caller.with_bearer(self._tokens)
         self._revoke_on_exit = revoke_on_exit
         self._entered = False
         self.sessions = SessionManager(self._api, keys)
-        self.pacing = Pacing(caller, self._api)
+        self.pacing = Pacing(self._api)
 
     def __repr__(self) -> str:
         return f"<KsefClient {self.environment.base_url} {self._credentials.context}>"
@@ -212,7 +219,8 @@ class KsefClient(anyio.AsyncContextManagerMixin):
                     error.add_note(f"Revoking the login failed as well: {revoke_error}")
             raise
         finally:
-            await finish(self._transport.aclose(), REVOKE_TIMEOUT)
+            if self._own_transport is not None:
+                await finish(self._own_transport.aclose(), REVOKE_TIMEOUT)
 
     async def _revoke(self) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from ksef_async import KsefClient, KsefToken
+from ksef_async import AiohttpTransport, KsefClient, KsefToken, RawRequest, RawResponse
 from ksef_async.calling.events import Event, RequestAnswered
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.protocol.retry import RetryPolicy
@@ -19,6 +19,25 @@ def connected(sandbox: Sandbox, *, token: str | None = None, **options: Any) -> 
     """A client of the sandbox's first company, with its first token; ``options`` are those of `KsefClient`."""
     credentials = KsefToken(nip=sandbox.nip, token=token or sandbox.token)
     return KsefClient(sandbox.environment, credentials, **{"pacer": Pacer.unlimited(), "retry": QUICK, **options})
+
+
+class RecordingTransport(AiohttpTransport):
+    """Keeps every request and its answer; whoever makes one closes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.exchanges: list[tuple[RawRequest, RawResponse]] = []
+
+    async def send(self, request: RawRequest) -> RawResponse:
+        response = await super().send(request)
+        self.exchanges.append((request, response))
+        return response
+
+    def requests(self, operation: str) -> list[RawRequest]:
+        return [request for request, _ in self.exchanges if request.operation == operation]
+
+    def answers(self, operation: str) -> list[bytes]:
+        return [response.body for request, response in self.exchanges if request.operation == operation]
 
 
 class Traffic:

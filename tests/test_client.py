@@ -6,14 +6,16 @@ import asyncio
 import json
 import ssl
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 from canned import serving
 from certificates import EC_KEY, key_bytes, pem
-from clients import ONCE
+from clients import ONCE, RecordingTransport, connected
 from raw_server import answering_with, listening
 
 from ksef_async import (
@@ -55,7 +57,7 @@ def answering(response: Callable[[], web.StreamResponse]) -> Callable[[web.Reque
 async def test_borrowed_connection_pool_stays_open(sandbox: Sandbox) -> None:
     async with aiohttp.ClientSession() as http:
         credentials = KsefToken(nip=sandbox.nip, token=sandbox.token)
-        async with KsefClient(sandbox.environment, credentials, session=http) as client:
+        async with KsefClient(sandbox.environment, credentials, http_session=http) as client:
             await client.log_in()
 
         assert not http.closed
@@ -64,7 +66,31 @@ async def test_borrowed_connection_pool_stays_open(sandbox: Sandbox) -> None:
 async def test_borrowed_pool_with_credentials_of_its_own_is_refused() -> None:
     async with aiohttp.ClientSession(headers={"Authorization": "Bearer x"}) as http:
         with pytest.raises(LocalProtocolError, match="Authorization"):
-            KsefClient(Environment.TEST, CREDENTIALS, session=http)
+            KsefClient(Environment.TEST, CREDENTIALS, http_session=http)
+
+
+async def test_transport_of_the_callers_sends_every_request_and_stays_open(sandbox: Sandbox) -> None:
+    async with aclosing(RecordingTransport()) as transport:
+        for _ in range(2):
+            async with connected(sandbox, transport=transport, revoke_on_exit=True) as client:
+                await client.log_in()
+
+    operations = [request.operation for request, _ in transport.exchanges]
+    assert operations[-1] == "revoke_current_login"
+    assert operations == operations[: len(operations) // 2] * 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"proxy": "http://127.0.0.1:1"}, id="proxy"),
+        pytest.param({"ssl_context": ssl.create_default_context()}, id="ssl_context"),
+        pytest.param({"ca_file": "ca.pem"}, id="ca_file"),
+    ],
+)
+def test_transport_of_the_callers_excludes_what_only_ours_takes(other: dict[str, Any]) -> None:
+    with pytest.raises(LocalProtocolError, match="transport of the caller's"):
+        KsefClient(Environment.TEST, CREDENTIALS, transport=AiohttpTransport(), **other)
 
 
 async def test_client_is_entered_once() -> None:

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from functools import partial
-from typing import IO, TypeVar
+from datetime import timedelta
 
 import anyio
 
 from ..api.auth import REFRESH_ACCESS_TOKEN, REVOKE_CURRENT_LOGIN, TokenInfo, TokenPair
-from ..api.operation import LARGEST_UPO, Bearer, Operation
-from ..calling.caller import BearerSource, Caller
-from ..calling.events import Event, Hook
+from ..calling.caller import Caller
 from ..calling.keys import PublicKeys
 from ..calling.polling import Cadence
 from ..errors import BadRequestError, ForbiddenError, RemoteProtocolError, UnauthorizedError
-from ..protocol.requests import Query
-from .agreement import once_agreed
 from .credentials import Credentials
 from .login import log_in
 
-__all__ = ["AccessTokens", "AuthorizedCaller"]
-
-RequestT = TypeVar("RequestT")
-ResponseT = TypeVar("ResponseT")
+__all__ = ["AccessTokens"]
 
 REFRESH_MARGIN = timedelta(seconds=60)
 """A token is replaced this long before it ends, so that no call starts with one that dies on the way."""
@@ -114,7 +104,7 @@ class AccessTokens:
         async with self._lock:
             tokens, self._tokens = self._tokens, None
             if tokens is not None:
-                await self._caller.call(REVOKE_CURRENT_LOGIN, bearer=tokens.refresh_token.token)
+                await self._caller.with_bearer(tokens.refresh_token.token).call(REVOKE_CURRENT_LOGIN)
 
     async def _renew(self) -> str:
         self._begun += 1
@@ -127,7 +117,7 @@ class AccessTokens:
         if self._tokens is not None and not self._ends_soon(self._tokens.refresh_token):
             refresh_token = self._tokens.refresh_token
             try:
-                response = await self._caller.call(REFRESH_ACCESS_TOKEN, bearer=refresh_token.token)
+                response = await self._caller.with_bearer(refresh_token.token).call(REFRESH_ACCESS_TOKEN)
                 return TokenPair(response.access_token, refresh_token)
             except (BadRequestError, UnauthorizedError, ForbiddenError, RemoteProtocolError):
                 pass  # The refresh token is expired or revoked, or of no use: the credentials may still be good.
@@ -136,73 +126,3 @@ class AccessTokens:
     def _ends_soon(self, token: TokenInfo) -> bool:
         # One that does not say until when is used until KSeF refuses it.
         return token.valid_until is not None and self._caller.now() >= token.valid_until - REFRESH_MARGIN
-
-
-class AuthorizedCaller:
-    """Calls operations with an access token; one that is refused is replaced once, and the call repeated.
-
-    Args:
-        caller: How to reach KSeF.
-        bearer: Where the access token comes from.
-        newest: What KSeF has just made; see `after_making`.
-    """
-
-    def __init__(self, caller: Caller, bearer: BearerSource, *, newest: tuple[str, int] | None = None) -> None:
-        self.caller = caller
-        self._bearer = bearer
-        self._newest = newest
-
-    @property
-    def access_token(self) -> str | None:
-        """The access token used last; None before the first call."""
-        return self._bearer.current
-
-    def observed(self, hook: Hook) -> AuthorizedCaller:
-        """The same, which tells ``hook`` of every event besides."""
-        return AuthorizedCaller(self.caller.observed(hook), self._bearer, newest=self._newest)
-
-    def after_making(self, reference_number: str, code: int) -> AuthorizedCaller:
-        """Return the same, for calls about what KSeF has just made: that it is not known is waited out for seconds.
-
-        Args:
-            reference_number: Of what KSeF has made.
-            code: How KSeF says that it does not know it.
-        """
-        return AuthorizedCaller(self.caller, self._bearer, newest=(reference_number, code))
-
-    async def call(
-        self,
-        operation: Operation[RequestT, ResponseT],
-        body: RequestT | None = None,
-        *,
-        path: Mapping[str, str] | None = None,
-        query: Query | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> ResponseT:
-        """Call one row of the table; see `Caller.call`.
-
-        Raises:
-            LoginFailedError: KSeF refused a login that the call needed.
-            KsefError: As `Caller.call`.
-        """
-        bearer = None if operation.bearer is Bearer.NONE else self._bearer
-        reference_number, code = self._newest or (None, None)
-        is_about_it = reference_number is not None and reference_number in (path or {}).values()
-        call = partial(self.caller.call, operation, body, path=path, query=query, headers=headers, bearer=bearer)
-        if not is_about_it:
-            return await call()
-        return await once_agreed(call, lambda error: isinstance(error, BadRequestError) and error.code == code)
-
-    async def download(
-        self, name: str, url: str, *, largest_answer: int = LARGEST_UPO, into: IO[bytes] | None = None
-    ) -> bytes:
-        """Fetch what is behind a signed link, without the token; see `Caller.download`."""
-        return await self.caller.download(name, url, largest_answer=largest_answer, into=into)
-
-    def now(self) -> datetime:
-        """What time it is at KSeF (UTC)."""
-        return self.caller.now()
-
-    def report(self, event: Event) -> None:
-        """Tell log and hook what happened."""
-        self.caller.report(event)

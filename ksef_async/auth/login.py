@@ -11,7 +11,6 @@ from ..api.auth import (
     LOG_IN_WITH_TOKEN,
     REDEEM_TOKENS,
     LoginStarted,
-    LoginStatus,
     TokenLoginRequest,
     TokenPair,
 )
@@ -23,7 +22,6 @@ from ..crypto.envelope import rsa_encrypt
 from ..errors import ApiError, BadRequestError, LoginFailedError, UnauthorizedError
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import is_success, is_terminal
-from .agreement import once_agreed
 from .credentials import Credentials, KsefToken
 
 __all__ = ["CERTIFICATE_LOGIN_CADENCE", "LOGIN_CADENCE", "log_in"]
@@ -74,15 +72,10 @@ async def log_in(
 
 async def _log_in_once(caller: Caller, keys: PublicKeys, credentials: Credentials, cadence: Cadence) -> TokenPair:
     started = await _prove(caller, keys, credentials)
-    bearer = started.authentication_token.token
-
     path = {"reference_number": started.reference_number}
-
-    async def look() -> LoginStatus:
-        return await once_agreed(partial(caller.call, GET_LOGIN_STATUS, path=path, bearer=bearer), _is_early)
-
+    caller = caller.with_bearer(started.authentication_token.token).waiting_for_agreement(_is_early)
     outcome = await wait_until(
-        look,
+        partial(caller.call, GET_LOGIN_STATUS, path=path),
         lambda login: is_terminal(login.status.code),
         cadence,
         what=f"Login {started.reference_number}",
@@ -90,7 +83,7 @@ async def _log_in_once(caller: Caller, keys: PublicKeys, credentials: Credential
     )
     if not is_success(outcome.status.code):
         raise LoginFailedError(f"KSeF refused the login for {credentials.context}", status=outcome.status)
-    return await once_agreed(partial(caller.call, REDEEM_TOKENS, bearer=bearer), _is_early)
+    return await caller.call(REDEEM_TOKENS)
 
 
 def _is_early(error: ApiError) -> bool:

@@ -7,12 +7,14 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from functools import partial
+from http import HTTPMethod
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
 
 from ..api.environment import Environment
-from ..api.operation import LARGEST_UPO, Bearer, Operation
+from ..api.operation import LARGEST_UPO, Bearer, Operation, RateGroup
 from ..errors import (
     ApiError,
     ConnectError,
@@ -30,7 +32,13 @@ from ..protocol.pacing import Pacer
 from ..protocol.reading import Assumed, Unread
 from ..protocol.requests import Query, build_link_request, build_request, build_upload_request, with_bearer
 from ..protocol.responses import ServerClock, decipher_link_response, decipher_response, decipher_upload_response
-from ..protocol.retry import RetryPolicy, delay_before_retry, may_be_outdated, may_have_taken_effect
+from ..protocol.retry import (
+    AGREEMENT_PAUSES,
+    RetryPolicy,
+    delay_before_retry,
+    may_be_outdated,
+    may_have_taken_effect,
+)
 from .events import (
     AnswerIncomplete,
     Event,
@@ -49,7 +57,7 @@ from .transport import Transport
 if TYPE_CHECKING:
     from ..api.batch import PartUploadRequest
 
-__all__ = ["Api", "BearerSource", "Caller", "FixedToken"]
+__all__ = ["BearerSource", "Caller", "FixedToken", "InFlight"]
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -58,55 +66,25 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class Api(Protocol):
-    """Something operations can be called with; whose token goes with them is its business."""
-
-    async def call(
-        self,
-        operation: Operation[RequestT, ResponseT],
-        body: RequestT | None = None,
-        *,
-        path: Mapping[str, str] | None = None,
-        query: Query | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> ResponseT:
-        """Call ``operation``; `Caller.call` describes the arguments and errors."""
-        ...
-
-    async def download(
-        self, name: str, url: str, *, largest_answer: int = LARGEST_UPO, into: IO[bytes] | None = None
-    ) -> bytes:
-        """Fetch what is behind a signed link; see `Caller.download`."""
-        ...
-
-    def now(self) -> datetime:
-        """What time it is at KSeF (UTC)."""
-        ...
-
-    def report(self, event: Event) -> None:
-        """Tell log and hook what happened."""
-        ...
-
-
 class BearerSource(Protocol):
-    """Where an `AuthorizedCaller` gets its access token from."""
+    """Where a `Caller` gets its token from."""
 
     @property
     def current(self) -> str | None:
-        """The access token used last; None before the first."""
+        """The token used last; None before the first."""
         ...
 
     async def get(self) -> str:
-        """An access token to call with."""
+        """Return a token to call with."""
         ...
 
     async def replace(self, refused: str) -> str | None:
-        """Another access token, after KSeF refused this one; None when there is no way to get one."""
+        """Return another token, after KSeF refused this one; None when there is no way to get one."""
         ...
 
 
 class FixedToken:
-    """An access token of the caller's, used as it is."""
+    """A token that is used as it is."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -117,15 +95,30 @@ class FixedToken:
         return self._token
 
     async def get(self) -> str:
-        """The token."""
+        """Return the token."""
         return self._token
 
     async def replace(self, refused: str) -> None:
-        """Nothing: whoever brought the token has to bring another."""
+        """Return None: whoever brought the token has to bring another."""
+
+
+class InFlight:
+    """Tells whether a call may be at KSeF right now; see `Caller.tracked_by`."""
+
+    __slots__ = ("is_on_the_way",)
+
+    def __init__(self) -> None:
+        self.is_on_the_way = False
+        """True from the moment a request leaves until KSeF has refused it, or the attempt has failed.
+
+        It stays true after an answer of success.
+        """
 
 
 class Caller:
     """Calls operations of one environment, with the token it is given.
+
+    Its copies (`with_bearer`, `waiting_for_agreement`, `tracked_by`) share its connections, rate limits and clock.
 
     Args:
         environment: Where KSeF is.
@@ -146,11 +139,59 @@ class Caller:
     ) -> None:
         self.environment = environment
         self.pacer = pacer or Pacer()
+        # The storage behind signed links has no rate limits of its own; what it says by 429 is kept to.
+        self._link_pacer = Pacer.unlimited()
         self._clock = ServerClock()
         self._transport = transport
         self._retry = retry or RetryPolicy()
-        self._hooks = () if hook is None else (hook,)
+        self._hook = hook
         self._chance = random.Random()  # noqa: S311  # jitter, nothing secret
+        self._bearer: BearerSource | None = None
+        self._is_early: Callable[[ApiError], bool] | None = None
+        self._about: str | None = None
+        self._in_flight = InFlight()
+
+    # --- copies -------------------------------------------------------------------------------------------
+
+    def with_bearer(self, bearer: BearerSource | str) -> Caller:
+        """Return a copy that calls with this token.
+
+        Args:
+            bearer: A JWT, or where to get one. One that is refused (401), or that lacks a permission (403
+                ``missing-permissions``, or without a reason), is replaced once a call.
+        """
+        other = copy.copy(self)
+        other._bearer = FixedToken(bearer) if isinstance(bearer, str) else bearer
+        return other
+
+    def waiting_for_agreement(self, is_early: Callable[[ApiError], bool], *, about: str | None = None) -> Caller:
+        """Return a copy that calls again, for some seconds, while KSeF's parts do not agree on what one has made.
+
+        Args:
+            is_early: Tells by a refusal whether KSeF may decide otherwise in a moment.
+            about: The reference number of what KSeF has made, where only calls with it in their path are meant.
+        """
+        other = copy.copy(self)
+        other._is_early, other._about = is_early, about
+        return other
+
+    def tracked_by(self, in_flight: InFlight) -> Caller:
+        """Return a copy whose calls, one at a time, tell ``in_flight`` whether they may be at KSeF."""
+        other = copy.copy(self)
+        other._in_flight = in_flight
+        return other
+
+    @property
+    def has_bearer(self) -> bool:
+        """Whether it has a token to call with, or where to get one."""
+        return self._bearer is not None
+
+    @property
+    def access_token(self) -> str | None:
+        """The token used last; None before the first call, and where there is none."""
+        return None if self._bearer is None else self._bearer.current
+
+    # --- calls --------------------------------------------------------------------------------------------
 
     async def call(
         self,
@@ -160,7 +201,6 @@ class Caller:
         path: Mapping[str, str] | None = None,
         query: Query | None = None,
         headers: Mapping[str, str] | None = None,
-        bearer: BearerSource | str | None = None,
     ) -> ResponseT:
         """Call one row of the table, again where that is safe.
 
@@ -170,14 +210,13 @@ class Caller:
             path: A value for each placeholder of its path.
             query: An attrs instance or a mapping with its query parameters.
             headers: Sent besides the usual ones.
-            bearer: The JWT it is called with, or where to get one. One that is refused (401), or that lacks a
-                permission (403 ``missing-permissions``, or without a reason), is replaced once.
 
         Returns:
             The answer as the row's model, ``bytes`` for an XML document, None where there is none.
 
         Raises:
-            LocalProtocolError: The arguments do not fit the row; nothing was sent.
+            LocalProtocolError: The arguments do not fit the row, or there is no token; nothing was sent.
+            LoginFailedError: KSeF refused a login that the call needed.
             TransportError: No answer came; ``maybe_delivered`` tells whether KSeF may have acted.
             RateLimitedError: The budget is spent for longer than `RetryPolicy.patience`; nothing was sent, or
                 nothing was done. ``retry_after`` is in seconds.
@@ -185,6 +224,7 @@ class Caller:
             RemoteProtocolError: The answer does not fit the specification; ``maybe_delivered`` tells that it was one
                 of success, so that KSeF has acted.
         """
+        bearer = None if operation.bearer is Bearer.NONE else self._bearer
         if bearer is None and operation.bearer is not Bearer.NONE:
             raise LocalProtocolError(f"{operation.name} needs a token ({operation.bearer.value}).")
         request = build_request(
@@ -196,12 +236,13 @@ class Caller:
             headers=headers,
         )
         unread: list[Unread] = []
-        answer = await self._persist(
+        answer = await self._perform(
+            operation,
             request,
             lambda response: decipher_response(operation, response, unread),
-            repeat_safe=operation.repeat_safe,
-            operation=operation,
-            bearer=FixedToken(bearer) if isinstance(bearer, str) else bearer,
+            self.pacer,
+            bearer=bearer,
+            is_early=self._is_early if self._about in (None, *(path or {}).values()) else None,
         )
         if unread:
             is_assumed = all(isinstance(each, Assumed) for each in unread)
@@ -227,14 +268,7 @@ class Caller:
         """
         self._check_link(name, url)
         request = build_link_request(name, url, largest_answer=largest_answer, into=into)
-        # The storage has no rate limits.
-        return await self._persist(request, lambda response: decipher_link_response(name, response), repeat_safe=True)
-
-    def observed(self, hook: Hook) -> Caller:
-        """The same caller, which tells ``hook`` of every event besides."""
-        other = copy.copy(self)
-        other._hooks = (*self._hooks, hook)
-        return other
+        return await self._perform(_link(name), request, partial(decipher_link_response, name), self._link_pacer)
 
     async def upload(self, name: str, link: PartUploadRequest, body: FileBody, *, attempt: int = 1) -> None:
         """Send a file to a signed link, once; no token goes with it, and the storage has no rate limits.
@@ -253,7 +287,7 @@ class Caller:
         """
         self._check_link(name, link.url)
         request = build_upload_request(name, link, body)
-        await self._send_once(request, lambda response: decipher_upload_response(name, response), attempt)
+        await self._attempt(request, partial(decipher_upload_response, name), attempt)
 
     def _check_link(self, name: str, url: str) -> None:
         if not self.environment.accepts(url):
@@ -308,77 +342,81 @@ class Caller:
     def report(self, event: Event) -> None:
         """Tell log and hook what happened."""
         _log.log(log_level(event), "%s", event, extra={"ksef_event": event})
-        for hook in self._hooks:
+        if self._hook is not None:
             try:
-                hook(event)
+                self._hook(event)
             except Exception:  # noqa: BLE001  # the caller's metrics must not cost an invoice
                 _log.exception("the hook failed on %s", event)
 
-    async def _persist(
+    async def _perform(
         self,
+        operation: Operation[Any, Any],
         request: RawRequest,
         decipher: Callable[[RawResponse], T],
+        pacer: Pacer,
         *,
-        repeat_safe: bool,
-        operation: Operation[Any, Any] | None = None,
         bearer: BearerSource | None = None,
+        is_early: Callable[[ApiError], bool] | None = None,
     ) -> T:
         attempt, replacement, started = 1, None, None
+        agreement = iter(AGREEMENT_PAUSES if is_early else ())
         while True:
-            turn = self.pacer.reserve(operation, anyio.current_time()) if operation is not None else 0.0
-            try:
-                if operation is not None:
-                    await self._wait_for(turn, operation)
-                # Only now: a call may wait for its turn longer than a token lives.
-                token = replacement or (await bearer.get() if bearer else None)
-                if operation is not None and self.pacer.address is not None:
-                    await self._sleep_until(self.pacer.address.reserve(operation, anyio.current_time()), operation)
-            except BaseException:
-                if operation is not None:
-                    self.pacer.release(operation, turn)
-                raise
+            token = await self._wait_for_turn(operation, pacer, bearer, replacement)
             started = started or anyio.current_time()
+            self._in_flight.is_on_the_way = True
             try:
-                return await self._send_once(with_bearer(request, token), decipher, attempt)
-            except (UnauthorizedError, ForbiddenError) as error:
-                # Both are answered before KSeF looks at the request, so repeating it is safe even for an invoice.
-                if bearer is None or token is None or replacement is not None or not may_be_outdated(error):
-                    raise
-                replacement = await bearer.replace(token)
-                # Two tokens of one second can be the same, which would be refused again.
-                if replacement is None or replacement == token:
-                    raise
-                continue
+                return await self._attempt(with_bearer(request, token), decipher, attempt)
             except (TransportError, ApiError, RemoteProtocolError) as error:
-                delay = self.delay_before_retry(error, repeat_safe=repeat_safe, attempt=attempt, since=started)
+                self._in_flight.is_on_the_way = False
+                delay = next(agreement, None) if is_early and isinstance(error, ApiError) and is_early(error) else None
+                if delay is None and replacement is None:
+                    replacement = await _replacement(error, bearer, token)
+                    if replacement is not None:
+                        continue
+                if delay is None:
+                    delay = self.delay_before_retry(
+                        error, repeat_safe=operation.repeat_safe, attempt=attempt, since=started
+                    )
                 told = error.retry_after if isinstance(error, RateLimitedError) else None
-                if operation is not None and isinstance(error, RateLimitedError):
+                if isinstance(error, RateLimitedError):
                     # Those of the same group wait, too, as long as KSeF says, or as this call does.
-                    self.pacer.block(operation, anyio.current_time() + ((told if told is not None else delay) or 0.0))
+                    pacer.block(operation, anyio.current_time() + ((told if told is not None else delay) or 0.0))
                 if delay is None:
                     raise
-                self.report(RequestRetried(operation=request.operation, attempt=attempt, error=error, delay=delay))
+                self.report(RequestRetried(operation=operation.name, attempt=attempt, error=error, delay=delay))
                 attempt += told is None
             await anyio.sleep(delay)
 
-    async def _wait_for(self, turn: float, operation: Operation[Any, Any]) -> None:
-        """Wait for the call's turn, unless that takes too long."""
-        if (delay := turn - anyio.current_time()) > self._retry.patience:
-            raise RateLimitedError(
-                f"{operation.name}: KSeF's limit for {operation.rate_group.value} is reached for another "
-                f"{delay:.0f} s, longer than the patience of {self._retry.patience:g} s; nothing was sent.",
-                operation=operation.name,
-                http_status=429,
-                retry_after=delay,
-            )
-        await self._sleep_until(turn, operation)
+    async def _wait_for_turn(
+        self, operation: Operation[Any, Any], pacer: Pacer, bearer: BearerSource | None, replacement: str | None
+    ) -> str | None:
+        """Wait until the call may start, unless that takes too long; return the token to make it with."""
+        turn = pacer.reserve(operation, anyio.current_time())
+        try:
+            if (delay := turn - anyio.current_time()) > self._retry.patience:
+                raise RateLimitedError(
+                    f"{operation.name}: KSeF's limit for {operation.rate_group.value} is reached for another "
+                    f"{delay:.0f} s, longer than the patience of {self._retry.patience:g} s; nothing was sent.",
+                    operation=operation.name,
+                    http_status=429,
+                    retry_after=delay,
+                )
+            await self._sleep_until(turn, operation)
+            # Only now: a call may wait for its turn longer than a token lives.
+            token = replacement or (await bearer.get() if bearer else None)
+            if pacer.address is not None:
+                await self._sleep_until(pacer.address.reserve(operation, anyio.current_time()), operation)
+        except BaseException:
+            pacer.release(operation, turn)
+            raise
+        return token
 
     async def _sleep_until(self, start: float, operation: Operation[Any, Any]) -> None:
         if (delay := start - anyio.current_time()) > 0:
             self.report(RequestPaced(operation=operation.name, delay=delay))
             await anyio.sleep(delay)
 
-    async def _send_once(self, request: RawRequest, decipher: Callable[[RawResponse], T], attempt: int) -> T:
+    async def _attempt(self, request: RawRequest, decipher: Callable[[RawResponse], T], attempt: int) -> T:
         name = request.operation
         self.report(RequestSent(operation=name, attempt=attempt))
         started = anyio.current_time()
@@ -396,3 +434,29 @@ class Caller:
         if warning := response.headers.get("x-system-warning"):
             self.report(SystemWarning(operation=name, text=quote(warning)))
         return await offload(len(response.body), decipher, response)
+
+
+def _link(name: str) -> Operation[None, bytes]:
+    """Return a row for what is behind a signed link, of which the table knows nothing."""
+    return Operation(
+        name=name,
+        method=HTTPMethod.GET,
+        path="",
+        success=200,
+        response=bytes,
+        bearer=Bearer.NONE,
+        rate_group=RateGroup.OTHER,
+        repeat_safe=True,
+    )
+
+
+async def _replacement(error: KsefError, bearer: BearerSource | None, token: str | None) -> str | None:
+    """Return another token for a call that was refused for its token; None where that cannot help."""
+    # Both are answered before KSeF looks at the request, so repeating it is safe even for an invoice.
+    if not isinstance(error, UnauthorizedError | ForbiddenError) or not may_be_outdated(error):
+        return None
+    if bearer is None or token is None:
+        return None
+    # Two tokens of one second can be the same, which would be refused again.
+    replacement = await bearer.replace(token)
+    return None if replacement == token else replacement

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Sequence
+from typing import Final, Protocol, TypeAlias
 
 import attrs
 
@@ -160,8 +160,13 @@ Event: TypeAlias = (
     | ExportReplaced
 )
 
-Hook: TypeAlias = Callable[[Event], None]
-"""Called on the event loop with each event, so it must be quick; what it raises is logged and goes no further."""
+
+class Hook(Protocol):
+    """What is told of each event; any function of one event will do."""
+
+    def __call__(self, event: Event, /) -> None:
+        """Take an event on the event loop, so it must be quick; what it raises is logged, and goes no further."""
+        ...
 
 
 _OF_EVERY_CALL: Final = frozenset((RequestSent, RequestAnswered))

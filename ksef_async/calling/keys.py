@@ -15,7 +15,7 @@ from ..api.keys import LIST_PUBLIC_KEYS, EncryptionInfo, PublicKeyCertificate, P
 from ..crypto.envelope import load_public_key, new_key, rsa_encrypt
 from ..errors import BadRequestError, CryptoError
 from ..protocol.error_codes import ErrorCode
-from .caller import Api
+from .caller import Caller
 
 __all__ = ["PublicKey", "PublicKeys", "choose_certificate", "wrap_new_key"]
 
@@ -60,7 +60,7 @@ class PublicKeys:
         api: Where to ask; no login is needed.
     """
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Caller) -> None:
         self._api = api
         self._lock = anyio.Lock()
         self._certificates: tuple[PublicKeyCertificate, ...] = ()

@@ -53,7 +53,7 @@ class AiohttpTransport:
     """A transport on an aiohttp connection pool.
 
     Args:
-        session: A pool of the caller's, which stays open; None for one of our own. Proxies and certificates are
+        http_session: A pool of the caller's, which stays open; None for one of our own. Proxies and certificates are
             then its own, the environment's variables included.
         connect_timeout: Seconds for a connection to stand.
         answer_timeout: Seconds from then on for the whole answer; a large one may take as much longer as it takes at
@@ -64,13 +64,13 @@ class AiohttpTransport:
         ca_file: Certificates of authorities (PEM) that are trusted besides the system's.
 
     Raises:
-        LocalProtocolError: ``session`` would add credentials of its own to every request, signed links included;
+        LocalProtocolError: ``http_session`` would add credentials of its own to every request, signed links included;
             or an argument cannot be used, or not beside another.
     """
 
     def __init__(
         self,
-        session: aiohttp.ClientSession | None = None,
+        http_session: aiohttp.ClientSession | None = None,
         *,
         connect_timeout: float = 10.0,
         answer_timeout: float = 60.0,
@@ -78,10 +78,10 @@ class AiohttpTransport:
         ssl_context: ssl.SSLContext | None = None,
         ca_file: Path | str | None = None,
     ) -> None:
-        if session is not None:
-            _check_borrowed(session, {"proxy": proxy, "ssl_context": ssl_context, "ca_file": ca_file})
-        self._owned = session is None
-        self._session = session
+        if http_session is not None:
+            _check_borrowed(http_session, {"proxy": proxy, "ssl_context": ssl_context, "ca_file": ca_file})
+        self._owned = http_session is None
+        self._session = http_session
         self._proxies = Proxies.choose(proxy, os.environ if self._owned else {})
         self._tls = tls_context(ssl_context, ca_file)
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout, sock_read=answer_timeout)
@@ -231,7 +231,7 @@ def _check_borrowed(session: aiohttp.ClientSession, others: Mapping[str, object]
         )
     if excluded := [name for name, value in others.items() if value is not None]:
         raise LocalProtocolError(
-            f"session and {excluded[0]} exclude each other: a borrowed session has its own proxy (its argument "
+            f"http_session and {excluded[0]} exclude each other: a borrowed session has its own proxy (its argument "
             "proxy=) and certificates (its connector's ssl=)."
         )
 

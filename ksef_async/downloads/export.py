@@ -11,7 +11,7 @@ import attrs
 
 from ..api.invoices import GET_EXPORT_STATUS, ExportStatus, InvoicePackage
 from ..api.keys import EncryptionInfo
-from ..calling.caller import Api
+from ..calling.caller import Caller
 from ..calling.polling import Cadence
 from ..crypto.fernet import seal, unseal
 from ..errors import ExportFailedError, LocalProtocolError, ProcessingError
@@ -96,7 +96,7 @@ class Export(OperationHandle[ExportStatus]):
 
     def __init__(
         self,
-        api: Api,
+        api: Caller,
         reference_number: str,
         encryption: EncryptionInfo,
         *,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from ..api.invoices import EXPORT_INVOICES, ExportInvoicesRequest, InvoiceFilters, InvoiceSubject
 from ..api.keys import EncryptionInfo, PublicKeyUsage
 from ..api.packages import CompressionType
-from ..calling.caller import Api
+from ..calling.caller import Caller
 from ..calling.keys import PublicKeys, wrap_new_key
 from ..protocol.invoices import check_filters
 from .archives import UnpackLimits
@@ -28,7 +28,7 @@ class Downloads:
         limits: The most a package may hold.
     """
 
-    def __init__(self, api: Api, keys: PublicKeys, limits: UnpackLimits | None = None) -> None:
+    def __init__(self, api: Caller, keys: PublicKeys, limits: UnpackLimits | None = None) -> None:
         self._api = api
         self._keys = keys
         self._limits = limits or UnpackLimits()

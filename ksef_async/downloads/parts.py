@@ -16,7 +16,7 @@ import anyio.to_thread
 
 from ..api.invoices import InvoicePackage, PackagePart
 from ..api.keys import EncryptionInfo
-from ..calling.caller import Api
+from ..calling.caller import Caller
 from ..calling.finishing import finish
 from ..crypto.fernet import decrypt_pieces
 from ..errors import ForbiddenError, RemoteProtocolError
@@ -35,7 +35,7 @@ _IN_MEMORY: Final = 4_000_000
 
 
 async def fetch_package(
-    api: Api,
+    api: Caller,
     package: InvoicePackage,
     encryption: EncryptionInfo,
     *,
@@ -132,7 +132,7 @@ def _identity(part: PackagePart) -> tuple[object, ...]:
 
 
 async def _fetch_part(
-    api: Api,
+    api: Caller,
     part: PackagePart,
     encryption: EncryptionInfo,
     spool: IO[bytes],

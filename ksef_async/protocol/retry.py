@@ -9,12 +9,28 @@ its documentation).
 from __future__ import annotations
 
 import random
+from typing import Final
 
 import attrs
 
 from ..errors import ApiError, ConnectError, ForbiddenError, KsefError, RateLimitedError, TransportError
 
-__all__ = ["RetryPolicy", "delay_before_retry", "may_be_outdated", "may_be_repeated", "may_have_taken_effect"]
+__all__ = [
+    "AGREEMENT_PAUSES",
+    "RetryPolicy",
+    "delay_before_retry",
+    "may_be_outdated",
+    "may_be_repeated",
+    "may_have_taken_effect",
+]
+
+AGREEMENT_PAUSES: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""Seconds before each further call while KSeF's parts do not agree: what one has just made, another does not know yet.
+
+A refusal comes before KSeF acts, so a call that was refused too early is repeated without harm. Source: reports of
+21301 right after a login's 200 (issue 238 of the Ministry's C# client) and of 21173 right after an opening (issue 801
+of its documentation).
+"""
 
 
 @attrs.frozen(kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..api.auth import LIST_AUTH_SESSIONS, REVOKE_AUTH_SESSION, REVOKE_CURRENT_LOGIN, AuthSession
-from ..calling.caller import Api
+from ..calling.caller import Caller
 from ..calling.paging import TokenPages
 from .lists import list_by_token
 
@@ -13,7 +13,7 @@ __all__ = ["AuthSessions"]
 class AuthSessions:
     """Where else one is logged in. `KsefClient.auth_sessions` is one."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Caller) -> None:
         self._api = api
 
     def list(self) -> TokenPages[AuthSession]:

@@ -32,7 +32,7 @@ from ..api.certificates import (
     RevokeRequest,
     UpdateCertificateRequest,
 )
-from ..calling.caller import Api
+from ..calling.caller import Caller
 from ..calling.paging import OffsetPages
 from ..errors import BadRequestError
 from ..protocol.error_codes import ErrorCode
@@ -58,7 +58,7 @@ class Certificates:
         (issued,) = await client.certificates.retrieve([done.certificate_serial_number])
     """
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Caller) -> None:
         self._api = api
 
     async def limits(self) -> CertificateLimits:

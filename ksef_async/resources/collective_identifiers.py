@@ -17,7 +17,7 @@ from ..api.collective_identifiers import (
     CreateCollectiveIdentifierRequest,
     InvoiceToGroup,
 )
-from ..calling.caller import Api
+from ..calling.caller import Caller
 from ..calling.paging import TokenPages
 from ..errors import InvalidFieldError
 from .lists import list_by_token
@@ -28,7 +28,7 @@ __all__ = ["CollectiveIdentifiers"]
 class CollectiveIdentifiers:
     """Groups of invoices. `KsefClient.collective_identifiers` is one."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Caller) -> None:
         self._api = api
 
     async def create(self, invoices: Iterable[InvoiceToGroup | str]) -> str:

@@ -15,7 +15,7 @@ from ..api.invoices import (
     InvoiceMetadataPage,
     SortOrder,
 )
-from ..calling.caller import Api
+from ..calling.caller import Caller
 from ..calling.paging import Pages
 from ..calling.polling import Cadence, wait_until
 from ..errors import BadRequestError, InvalidFieldError, RemoteProtocolError
@@ -35,7 +35,7 @@ _FRUITLESS: Final = 5
 class Invoices:
     """Invoices the context is a party to. `KsefClient.invoices` is one."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Caller) -> None:
         self._api = api
 
     async def fetch(self, ksef_number: str, *, wait: Cadence | None = None) -> bytes:
@@ -141,7 +141,7 @@ class InvoiceList(Pages[InvoiceMetadata]):
     KSeF says again and again that more follow, and nothing new does.
     """
 
-    def __init__(self, api: Api, filters: InvoiceFilters, sort: SortOrder, page_size: int) -> None:
+    def __init__(self, api: Caller, filters: InvoiceFilters, sort: SortOrder, page_size: int) -> None:
         self._api = api
         self._filters = filters
         self._sort = sort

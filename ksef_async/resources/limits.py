@@ -24,7 +24,7 @@ from ..api.limits import (
     SubjectLimits,
     SubjectLimitsOverride,
 )
-from ..calling.caller import Api
+from ..calling.caller import Caller
 from ..errors import InvalidFieldError
 from ..protocol.limits import context_limit_problems, override_of, rate_limit_problems, subject_limit_problems
 
@@ -38,7 +38,7 @@ class Limits:
     ``client.pacing.adopt_limits()`` after overriding them.
     """
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Caller) -> None:
         self._api = api
 
     async def context(self) -> ContextLimits:

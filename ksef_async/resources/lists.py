@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
 from ..api.operation import Operation
-from ..calling.caller import Api
+from ..calling.caller import Caller
 from ..calling.paging import OffsetPages, TokenPages
 from ..protocol.requests import CONTINUATION_HEADER
 
@@ -39,7 +39,7 @@ NumberedPageT = TypeVar("NumberedPageT", bound=NumberedPage)
 
 
 def list_by_token(
-    api: Api,
+    api: Caller,
     operation: Operation[RequestT, TokenPageT],
     rows: Callable[[TokenPageT], tuple[RowT, ...]],
     *,
@@ -55,9 +55,9 @@ def list_by_token(
         operation: The row; one with ``continued``.
         rows: Takes them out of a page.
         page_size: Rows a page; the fewest requests come with the most KSeF gives.
-        body: As for `Api.call`.
-        path: As for `Api.call`.
-        query: As for `Api.call`, without the size of the page.
+        body: As for `Caller.call`.
+        path: As for `Caller.call`.
+        query: As for `Caller.call`, without the size of the page.
     """
     query = {**(query or {}), "page_size": page_size}
 
@@ -70,7 +70,7 @@ def list_by_token(
 
 
 def list_by_offset(
-    api: Api,
+    api: Caller,
     operation: Operation[RequestT, NumberedPageT],
     rows: Callable[[NumberedPageT], tuple[RowT, ...]],
     *,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..api.peppol import LIST_PEPPOL_PROVIDERS, PeppolProvider
-from ..calling.caller import Api
+from ..calling.caller import Caller
 from ..calling.paging import OffsetPages
 from .lists import list_by_offset
 
@@ -13,7 +13,7 @@ __all__ = ["Peppol"]
 class Peppol:
     """The Peppol network as KSeF knows it. `KsefClient.peppol` is one."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Caller) -> None:
         self._api = api
 
     def providers(self) -> OffsetPages[PeppolProvider]:

@@ -37,7 +37,7 @@ from ..api.permissions import (
     SubunitPermissionRow,
 )
 from ..api.subjects import NipIdentifier, NipType, UnitIdentifier, UnitType
-from ..calling.caller import Api
+from ..calling.caller import Caller
 from ..calling.paging import OffsetPages
 from ..errors import InvalidFieldError
 from ..protocol.permissions import problems
@@ -59,7 +59,7 @@ class PermissionQueries:
         TransportError, ApiError, RemoteProtocolError: A call failed.
     """
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Caller) -> None:
         self._api = api
 
     def own(

@@ -57,7 +57,7 @@ from ..api.subjects import (
     UnitIdentifier,
     UnitType,
 )
-from ..calling.caller import Api
+from ..calling.caller import Caller
 from ..errors import InvalidFieldError
 from ..protocol.permissions import eu_subject_details, person_details, problems, subject_identifier
 from .handles import OperationHandle
@@ -85,7 +85,7 @@ class Permissions(PermissionQueries):
             ``maybe_delivered`` the lists tell whether KSeF did it.
     """
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Caller) -> None:
         super().__init__(api)
         self._api = api
 

@@ -34,7 +34,7 @@ from ..api.testdata import (
     RevokeAttachmentsRequest,
     Subunit,
 )
-from ..calling.caller import Api
+from ..calling.caller import Caller
 from ..errors import InvalidFieldError
 from ..protocol.permissions import problems, subject_identifier
 
@@ -53,7 +53,7 @@ class TestData:
     # For pytest, which takes classes of this name for tests.
     __test__ = False
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Caller) -> None:
         self._api = api
 
     async def create_subject(

@@ -19,7 +19,7 @@ from ..api.tokens import (
     TokenFilter,
     TokenStatus,
 )
-from ..calling.caller import Api
+from ..calling.caller import Caller
 from ..calling.paging import TokenPages
 from ..errors import BadRequestError
 from .handles import OperationHandle
@@ -36,7 +36,7 @@ class GeneratedToken(OperationHandle[IssuedToken]):
     `Tokens.generate` makes them. By its reference number a token is found again with `Tokens.get`, without the secret.
     """
 
-    def __init__(self, api: Api, reference_number: str, token: str) -> None:
+    def __init__(self, api: Caller, reference_number: str, token: str) -> None:
         async def look() -> IssuedToken:
             return await _get(api, reference_number)
 
@@ -48,7 +48,7 @@ class GeneratedToken(OperationHandle[IssuedToken]):
 class Tokens:
     """The tokens of a context. `KsefClient.tokens` is one."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Caller) -> None:
         self._api = api
 
     async def generate(self, permissions: Iterable[Permission | str], description: str) -> GeneratedToken:
@@ -125,7 +125,7 @@ class Tokens:
                 raise
 
 
-async def _get(api: Api, reference_number: str) -> IssuedToken:
+async def _get(api: Caller, reference_number: str) -> IssuedToken:
     return await api.call(GET_TOKEN, path={"reference_number": reference_number})
 
 

@@ -19,7 +19,7 @@ import anyio.lowlevel
 from ..api.batch import CLOSE_BATCH_SESSION, PartUploadRequest
 from ..api.packages import PackageProgress, PackageStage, ProgressHook
 from ..api.sessions import LIST_SESSION_INVOICES, FormCode, SessionStatus, StatusCode
-from ..auth.access import AuthorizedCaller
+from ..calling.caller import Caller
 from ..calling.polling import Cadence
 from ..errors import (
     BadRequestError,
@@ -72,7 +72,7 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
 
     def __init__(
         self,
-        api: AuthorizedCaller,
+        api: Caller,
         reference_number: str,
         history: SessionHistory,
         *,
@@ -89,11 +89,10 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
         self.form_code = form_code
         self.upload_until = upload_until
         """When KSeF takes no further uploads: 20 minutes for each part after the opening."""
-        self._authorized = api
         self._requests = tuple(part_upload_requests)
         self._tell = Tell(progress)
         self._uploads = Uploads(
-            api.caller,
+            api,
             reference_number,
             package,
             requests_by_number(self._requests, package),
@@ -200,7 +199,7 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
                     raise
                 if await self._has_begun():
                     return
-                delay = self._authorized.caller.delay_before_retry(error, attempt=attempt, since=started)
+                delay = self._api.delay_before_retry(error, attempt=attempt, since=started)
                 if delay is None:
                     raise
                 await anyio.sleep(delay)

@@ -10,15 +10,14 @@ from ..api.batch import OPEN_BATCH_SESSION, BatchFile, BatchFilePart, OpenBatchS
 from ..api.keys import EncryptionInfo, PublicKeyUsage
 from ..api.packages import ProgressHook
 from ..api.sessions import Feature, FormCode
-from ..auth.access import AuthorizedCaller
+from ..calling.caller import Caller
 from ..calling.keys import PublicKey, PublicKeys
 from ..calling.polling import Cadence
 from ..crypto.envelope import rsa_encrypt
 from ..errors import LocalProtocolError, SessionFailedError, UploadExpiredError
 from ..protocol.ends import SEND_AGAIN_LIMIT
-from ..protocol.error_codes import ErrorCode
 from .batch import BatchSession
-from .opening import Histories
+from .opening import Histories, waiting_for_session
 from .snapshot import read_batch_snapshot
 from .uploads import UploadLedger
 
@@ -32,7 +31,7 @@ UPLOAD_WINDOW: Final = timedelta(minutes=20)
 
 
 async def open_batch(
-    api: AuthorizedCaller,
+    api: Caller,
     keys: PublicKeys,
     history: Histories,
     package: Package,
@@ -69,7 +68,7 @@ async def open_batch(
         )
         asked_at = api.now()
         opened = await api.call(OPEN_BATCH_SESSION, request, headers=headers)
-        own = api.after_making(opened.reference_number, ErrorCode.UNKNOWN_SESSION)
+        own = waiting_for_session(api, opened.reference_number)
         return BatchSession(
             own,
             opened.reference_number,
@@ -125,7 +124,7 @@ def _declare(package: Package) -> BatchFile:
 
 
 async def resume_batch(
-    api: AuthorizedCaller,
+    api: Caller,
     history: Histories,
     snapshot: bytes,
     key: bytes | str,
@@ -143,7 +142,7 @@ async def resume_batch(
     # First of all: what is closed must be followed, not sent again.
     await seen.look()
     return BatchSession(
-        api.after_making(saved.reference_number, ErrorCode.UNKNOWN_SESSION),
+        waiting_for_session(api, saved.reference_number),
         saved.reference_number,
         seen,
         package=package,

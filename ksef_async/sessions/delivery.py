@@ -7,7 +7,7 @@ import hashlib
 import anyio
 
 from ..api.sessions import SEND_INVOICE, SendInvoiceRequest
-from ..auth.access import AuthorizedCaller
+from ..calling.caller import Caller
 from ..crypto.envelope import SessionCipher
 from ..errors import KsefError
 from ..protocol.retry import may_have_taken_effect
@@ -41,9 +41,7 @@ class Delivery:
         is_resumed: Whether others may have sent in it before: KSeF's list is read before the first invoice is sent.
     """
 
-    def __init__(
-        self, api: AuthorizedCaller, tracker: Tracker, session_reference_number: str, *, is_resumed: bool
-    ) -> None:
+    def __init__(self, api: Caller, tracker: Tracker, session_reference_number: str, *, is_resumed: bool) -> None:
         self._api = api
         self._tracker = tracker
         self._path = {"reference_number": session_reference_number}
@@ -110,7 +108,7 @@ class Delivery:
                 # Also after a refusal, where an earlier attempt is in doubt: KSeF may refuse what it has.
                 if found := await self.find_doubtful(digest):
                     return found
-                delay = self._api.caller.delay_before_retry(error, attempt=attempt, since=started)
+                delay = self._api.delay_before_retry(error, attempt=attempt, since=started)
                 if delay is None:
                     raise
             await anyio.sleep(delay)

@@ -12,8 +12,7 @@ import attrs
 
 from ..api.keys import EncryptionInfo, PublicKeyUsage
 from ..api.sessions import LIST_SESSIONS, Feature, FormCode, SessionFilter, SessionStatus, SessionSummary
-from ..auth.access import AuthorizedCaller
-from ..calling.caller import Caller, FixedToken
+from ..calling.caller import Caller
 from ..calling.keys import PublicKeys, wrap_new_key
 from ..calling.paging import TokenPages
 from ..calling.polling import Cadence
@@ -47,7 +46,7 @@ class SessionManager:
         keys: The Ministry's public keys; by default fetched through ``api``.
     """
 
-    def __init__(self, api: Caller | AuthorizedCaller, keys: PublicKeys | None = None) -> None:
+    def __init__(self, api: Caller, keys: PublicKeys | None = None) -> None:
         self._api = api
         self._keys = keys or PublicKeys(api)
         # Weak: what nobody listens to any more need not be remembered.
@@ -343,9 +342,7 @@ class SessionManager:
         """
         from ..protocol.planning import plan
 
-        api = self._api
-        caller = api.caller if isinstance(api, AuthorizedCaller) else api
-        return plan(count, sizes, rates=caller.pacer.limits, deadline=deadline, limits=limits)
+        return plan(count, sizes, rates=self._api.pacer.limits, deadline=deadline, limits=limits)
 
     async def status(self, reference_number: str) -> SessionStatus:
         """Ask KSeF how far a session is; see `Session.status`."""
@@ -372,16 +369,16 @@ class SessionManager:
         api = self._authorized(None)
         return Session(api, reference_number, self._history(api, reference_number))
 
-    def _history(self, api: AuthorizedCaller, reference_number: str) -> SessionHistory:
+    def _history(self, api: Caller, reference_number: str) -> SessionHistory:
         history = self._histories.get(reference_number)
         if history is None:
             history = Session.new_history(api, reference_number, forget_keys=self._keys.forget)
             self._histories[reference_number] = history
         return history
 
-    def _authorized(self, access_token: str | None) -> AuthorizedCaller:
-        if isinstance(self._api, AuthorizedCaller):
-            return AuthorizedCaller(self._api.caller, FixedToken(access_token)) if access_token else self._api
-        if access_token is None:
-            raise LocalProtocolError("A SessionManager on a bare Caller needs an access_token for each session.")
-        return AuthorizedCaller(self._api, FixedToken(access_token))
+    def _authorized(self, access_token: str | None) -> Caller:
+        if access_token is not None:
+            return self._api.with_bearer(access_token)
+        if not self._api.has_bearer:
+            raise LocalProtocolError("A SessionManager on a Caller without a token needs an access_token each time.")
+        return self._api

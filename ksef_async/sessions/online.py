@@ -17,7 +17,7 @@ import anyio
 
 from ..api.keys import EncryptionInfo
 from ..api.sessions import CLOSE_ONLINE_SESSION, FormCode, SessionStatus, StatusCode
-from ..auth.access import AuthorizedCaller
+from ..calling.caller import Caller
 from ..calling.finishing import finish, offload
 from ..calling.polling import Cadence, wait_until
 from ..crypto.envelope import SessionCipher
@@ -62,7 +62,7 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
 
     def __init__(
         self,
-        api: AuthorizedCaller,
+        api: Caller,
         reference_number: str,
         history: SessionHistory,
         *,
@@ -80,7 +80,6 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
         """When to send in another session instead, because this one ends soon; None where nothing tells."""
         self.form_code = form_code
         """None for an attached session."""
-        self._authorized = api
         self._encryption = encryption
         self._cipher = None
         if encryption is not None:
@@ -114,7 +113,7 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
     @property
     def access_token(self) -> str | None:
         """The JWT the session is used with; it is replaced as needed, so read it anew each time."""
-        return self._authorized.access_token
+        return self._api.access_token
 
     # --- lifecycle ----------------------------------------------------------------------------------------
 

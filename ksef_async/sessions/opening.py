@@ -9,20 +9,19 @@ from typing import Any, Final
 
 from ..api.keys import EncryptionInfo, PublicKeyUsage
 from ..api.sessions import OPEN_ONLINE_SESSION, Feature, FormCode, OpenOnlineSessionRequest
-from ..auth.access import AuthorizedCaller
-from ..calling.events import Event, RequestAnswered, RequestFailed, RequestRetried, RequestSent
+from ..calling.caller import Caller, InFlight
 from ..calling.finishing import finish
 from ..calling.keys import PublicKeys, wrap_new_key
 from ..calling.polling import Cadence
 from ..crypto.envelope import SessionCipher
-from ..errors import KsefError, LocalProtocolError
+from ..errors import ApiError, BadRequestError, KsefError, LocalProtocolError
 from ..protocol.error_codes import ErrorCode
 from .online import OnlineSession
 from .transitions import SessionHistory
 
-__all__ = ["OPEN_GRACE", "Histories", "finish_or_close", "open_online", "resume_online"]
+__all__ = ["OPEN_GRACE", "Histories", "finish_or_close", "open_online", "resume_online", "waiting_for_session"]
 
-Histories = Callable[[AuthorizedCaller, str], SessionHistory]
+Histories = Callable[[Caller, str], SessionHistory]
 """Returns the history of a session, by how to call KSeF and the session's reference number."""
 
 OPEN_GRACE: Final = 10.0
@@ -30,7 +29,7 @@ OPEN_GRACE: Final = 10.0
 
 
 async def open_online(
-    api: AuthorizedCaller,
+    api: Caller,
     keys: PublicKeys,
     history: Histories,
     form_code: FormCode | str,
@@ -48,11 +47,11 @@ async def open_online(
     wanted = ",".join(features)
     headers = {"X-KSeF-Feature": wanted} if wanted else None
 
-    async def open_with(encryption: EncryptionInfo, observed: AuthorizedCaller) -> OnlineSession:
+    async def open_with(encryption: EncryptionInfo, tracked: Caller) -> OnlineSession:
         SessionCipher(encryption.symmetric_key, encryption.initialization_vector)  # refuses wrong lengths
         request = OpenOnlineSessionRequest(form_code, encryption)
-        opened = await observed.call(OPEN_ONLINE_SESSION, request, headers=headers)
-        own = api.after_making(opened.reference_number, ErrorCode.UNKNOWN_SESSION)
+        opened = await tracked.call(OPEN_ONLINE_SESSION, request, headers=headers)
+        own = waiting_for_session(api, opened.reference_number)
         return OnlineSession(
             own,
             opened.reference_number,
@@ -73,7 +72,7 @@ async def open_online(
 
 
 async def resume_online(
-    api: AuthorizedCaller, history: Histories, snapshot: bytes, key: bytes | str, *, activation: Cadence
+    api: Caller, history: Histories, snapshot: bytes, key: bytes | str, *, activation: Cadence
 ) -> OnlineSession:
     """See `SessionManager.resume`."""
     # Loaded by those who keep sessions.
@@ -94,39 +93,25 @@ async def resume_online(
     )
 
 
-class _UnderWay:
-    """A hook that knows whether KSeF may be opening a session right now."""
-
-    def __init__(self) -> None:
-        self.is_so = False
-
-    def __call__(self, event: Event) -> None:
-        # The last: after an answer of success that cannot be read another session would be opened, only to be closed.
-        if not isinstance(event, RequestSent | RequestAnswered | RequestFailed | RequestRetried):
-            return
-        if event.operation == OPEN_ONLINE_SESSION.name:
-            opened = isinstance(event, RequestAnswered) and 200 <= event.http_status < 300
-            self.is_so = isinstance(event, RequestSent) or opened
-
-
 async def finish_or_close(
-    api: AuthorizedCaller, opening: Callable[[AuthorizedCaller], Coroutine[Any, Any, OnlineSession]]
+    api: Caller, opening: Callable[[Caller], Coroutine[Any, Any, OnlineSession]]
 ) -> OnlineSession:
     """Await an opening; when cancelled while KSeF may be at it, wait up to `OPEN_GRACE` and close what was opened.
 
     Args:
         api: How to call KSeF.
-        opening: Opens a session with what it is given to call KSeF with.
+        opening: Opens a session with the caller that it is given.
 
     Raises:
         KsefError: As ``opening``.
     """
-    under_way = _UnderWay()
-    task = asyncio.ensure_future(opening(api.observed(under_way)))
+    in_flight = InFlight()
+    task = asyncio.ensure_future(opening(api.tracked_by(in_flight)))
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError as cancelled:
-        if not under_way.is_so:
+        # After an answer of success that cannot be read another session would be opened, only to be closed.
+        if not in_flight.is_on_the_way:
             task.cancel()
         try:
             await finish(_close(task), OPEN_GRACE)
@@ -147,3 +132,12 @@ async def _close(opening: Awaitable[OnlineSession]) -> None:
     except KsefError as error:
         error.add_note(f"Session {session.reference_number} stays open.")
         raise
+
+
+def waiting_for_session(api: Caller, reference_number: str) -> Caller:
+    """Return a caller for a session that was opened just now, which not every part of KSeF knows yet."""
+
+    def is_early(error: ApiError) -> bool:
+        return isinstance(error, BadRequestError) and error.code == ErrorCode.UNKNOWN_SESSION
+
+    return api.waiting_for_agreement(is_early, about=reference_number)

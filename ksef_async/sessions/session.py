@@ -19,7 +19,7 @@ from ..api.sessions import (
     UPODocument,
     UPOPage,
 )
-from ..calling.caller import Api
+from ..calling.caller import Caller
 from ..calling.events import SessionChanged
 from ..calling.paging import TokenPages
 from ..calling.polling import Cadence
@@ -46,7 +46,7 @@ class AnySession:
         history: What this process has seen of it.
     """
 
-    def __init__(self, api: Api, reference_number: str, history: SessionHistory) -> None:
+    def __init__(self, api: Caller, reference_number: str, history: SessionHistory) -> None:
         self._api = api
         self.reference_number = reference_number
         self._history = history
@@ -54,7 +54,7 @@ class AnySession:
 
     @staticmethod
     def new_history(
-        api: Api, reference_number: str, *, forget_keys: Callable[[], None] = lambda: None
+        api: Caller, reference_number: str, *, forget_keys: Callable[[], None] = lambda: None
     ) -> SessionHistory:
         """Return a history in which nothing has been seen yet.
 

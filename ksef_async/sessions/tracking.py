@@ -22,7 +22,7 @@ from ..api.sessions import (
     SessionInvoicePage,
     UPODocument,
 )
-from ..calling.caller import Api
+from ..calling.caller import Caller
 from ..calling.polling import Cadence
 from ..errors import BadRequestError, DuplicateInvoiceError, ForbiddenError, RemoteProtocolError, WaitTimeoutError
 from ..protocol.ends import AfterInvoice, invoice_end
@@ -60,7 +60,7 @@ class Tracker:
         session_reference_number: The session.
     """
 
-    def __init__(self, api: Api, session_reference_number: str) -> None:
+    def __init__(self, api: Caller, session_reference_number: str) -> None:
         self._api = api
         self._session = session_reference_number
         self._lock = anyio.Lock()
@@ -309,7 +309,13 @@ class SentInvoice:
     __slots__ = ("_api", "_tracker", "invoice_hash", "reference_number", "session_reference_number")
 
     def __init__(
-        self, api: Api, tracker: Tracker, *, session_reference_number: str, reference_number: str, invoice_hash: bytes
+        self,
+        api: Caller,
+        tracker: Tracker,
+        *,
+        session_reference_number: str,
+        reference_number: str,
+        invoice_hash: bytes,
     ) -> None:
         self._api = api
         self._tracker = tracker

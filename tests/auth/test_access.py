@@ -24,7 +24,7 @@ from ksef_async import (
     UnauthorizedError,
     WaitTimeoutError,
 )
-from ksef_async.auth.access import AccessTokens, AuthorizedCaller
+from ksef_async.auth.access import AccessTokens
 from ksef_async.auth.login import log_in
 from ksef_async.calling.caller import Caller
 from ksef_async.calling.keys import PublicKeys
@@ -52,7 +52,8 @@ class Parts:
 
     transport: CountingTransport
     tokens: AccessTokens
-    api: AuthorizedCaller
+    caller: Caller
+    api: Caller
 
 
 def take_apart(sandbox: Sandbox, cadence: Cadence | None = None) -> Parts:
@@ -60,7 +61,7 @@ def take_apart(sandbox: Sandbox, cadence: Cadence | None = None) -> Parts:
     caller = Caller(sandbox.environment, transport, pacer=Pacer.unlimited(), retry=QUICK)
     credentials = KsefToken(nip=sandbox.nip, token=sandbox.token)
     tokens = AccessTokens(caller, PublicKeys(caller), credentials, cadence=cadence)
-    return Parts(transport, tokens, AuthorizedCaller(caller, tokens))
+    return Parts(transport, tokens, caller, caller.with_bearer(tokens))
 
 
 # --- credentials ------------------------------------------------------------------------------------------
@@ -213,7 +214,7 @@ async def test_client_revokes_its_login_on_exit(sandbox: Sandbox) -> None:
 async def test_own_access_token_is_used_as_it_is_and_never_replaced(still_sandbox: Sandbox) -> None:
     parts = take_apart(still_sandbox)
     jwt = await parts.tokens.get()
-    sessions = SessionManager(parts.api.caller)
+    sessions = SessionManager(parts.caller)
     encryption = await sessions.new_encryption()
     session = await sessions.open_online(FormCode.FA3, encryption=encryption, access_token=jwt)
     still_sandbox.clock.advance(timedelta(minutes=20))
@@ -265,10 +266,10 @@ async def test_withdrawn_key_of_the_callers_own_encryption_is_an_error(client: K
 
 async def test_withdrawn_key_at_login_is_fetched_anew(sandbox: Sandbox) -> None:
     parts = take_apart(sandbox)
-    keys = PublicKeys(parts.api.caller)
+    keys = PublicKeys(parts.caller)
     credentials = KsefToken(nip=sandbox.nip, token=sandbox.token)
-    await log_in(parts.api.caller, keys, credentials)
+    await log_in(parts.caller, keys, credentials)
     await sandbox.rotate_keys()
 
-    assert (await log_in(parts.api.caller, keys, credentials)).access_token.token
+    assert (await log_in(parts.caller, keys, credentials)).access_token.token
     await parts.transport.aclose()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
 
 import orjson
 import pytest
-from clients import Traffic, connected
+from clients import RecordingTransport, Traffic, connected
 from virtual_time import VirtualTimeLoop
 
 from ksef_async import BadRequestError, UnauthorizedError
@@ -102,9 +103,13 @@ async def test_refused_refresh_leads_to_a_new_login(sandbox: Sandbox, fault: Fau
 
 async def test_refresh_to_the_very_token_that_is_refused_leads_to_one_new_login_for_all(sandbox: Sandbox) -> None:
     traffic = Traffic()
-    async with connected(sandbox, hook=traffic) as client:
+    async with (
+        aclosing(RecordingTransport()) as transport,
+        connected(sandbox, hook=traffic, transport=transport) as client,
+    ):
         await client.limits.context()
-        same = client.sessions._api.access_token  # type: ignore[union-attr]  # what the client calls with
+        (asked,) = transport.requests("get_context_limits")
+        same = asked.headers["Authorization"].removeprefix("Bearer ")
 
         def the_same(body: bytes) -> bytes:
             answer = orjson.loads(body)

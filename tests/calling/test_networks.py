@@ -213,14 +213,14 @@ async def test_arguments_that_exclude_each_other(authority: Authority, tmp_path:
         KsefClient(Environment.TEST, CREDENTIALS, ca_file=empty)
     async with aiohttp.ClientSession() as pool:
         for name, value in {"proxy": "http://p:1", "ssl_context": context, "ca_file": authority.ca_file}.items():
-            with pytest.raises(LocalProtocolError, match=f"session and {name} exclude each other"):
-                KsefClient(Environment.TEST, CREDENTIALS, session=pool, **{name: value})  # type: ignore[arg-type]
+            with pytest.raises(LocalProtocolError, match=f"http_session and {name} exclude each other"):
+                KsefClient(Environment.TEST, CREDENTIALS, http_session=pool, **{name: value})  # type: ignore[arg-type]
 
 
 async def test_a_borrowed_pool_that_reads_netrc_is_refused() -> None:
     async with aiohttp.ClientSession(trust_env=True) as pool:
         with pytest.raises(LocalProtocolError, match=r"\.netrc"):
-            KsefClient(Environment.TEST, CREDENTIALS, session=pool)
+            KsefClient(Environment.TEST, CREDENTIALS, http_session=pool)
 
 
 # --- the whole way ----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from ksef_async import ApiError, Caller, CertificateCredentials, Pacer
 from ksef_async.api.auth import LOG_IN_WITH_SIGNATURE
 from ksef_async.api.certificates import CertificateFilter, CertificateStatus, CertificateType, RevocationReason
 from ksef_async.api.table import OPERATIONS
-from ksef_async.auth.access import AccessTokens, AuthorizedCaller
+from ksef_async.auth.access import AccessTokens
 from ksef_async.calling.keys import PublicKeys
 from ksef_async.crypto.issuing import new_private_key
 from ksef_async.protocol.messages import RawResponse
@@ -30,7 +30,7 @@ async def test_every_exchange_with_certificates_fits_the_specification(sandbox: 
     recorder = Recorder()
     caller = Caller(sandbox.environment, recorder, pacer=Pacer.unlimited())
     credentials = await CertificateCredentials.self_signed("5265877635", verify_certificate_chain=False)
-    api = AuthorizedCaller(caller, AccessTokens(caller, PublicKeys(caller), credentials))
+    api = caller.with_bearer(AccessTokens(caller, PublicKeys(caller), credentials))
     certificates = Certificates(api)
 
     await certificates.limits()

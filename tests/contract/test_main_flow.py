@@ -23,7 +23,7 @@ from ksef_async import (
 from ksef_async.api.auth import REFRESH_ACCESS_TOKEN
 from ksef_async.api.limits import GET_RATE_LIMITS
 from ksef_async.api.sessions import GET_INVOICE_UPO_BY_KSEF_NUMBER, GET_SESSION_STATUS, GET_SESSION_UPO_PAGE
-from ksef_async.auth.access import AccessTokens, AuthorizedCaller
+from ksef_async.auth.access import AccessTokens
 from ksef_async.calling.keys import PublicKeys
 from ksef_async.packing import pack
 from ksef_async.protocol.messages import RawRequest, RawResponse
@@ -37,7 +37,7 @@ async def record_main_flow(sandbox: Sandbox) -> list[tuple[RawRequest, RawRespon
     caller = Caller(Environment(f"{sandbox.environment.base_url}"), recorder)
     keys = PublicKeys(caller)
     tokens = AccessTokens(caller, keys, KsefToken(nip=sandbox.nip, token=sandbox.token))
-    api = AuthorizedCaller(caller, tokens)
+    api = caller.with_bearer(tokens)
     sessions = SessionManager(api, keys)
     session = await sessions.open_online(FormCode.FA3)
     async with session:
@@ -68,7 +68,7 @@ async def record_main_flow(sandbox: Sandbox) -> list[tuple[RawRequest, RawRespon
     with pytest.raises(BadRequestError):
         await sessions.status("20250625-SO-2C3E6C8000-B675CF5D68-07")
     with pytest.raises(UnauthorizedError):
-        await caller.call(GET_SESSION_STATUS, path=path, bearer="none")
+        await caller.with_bearer("none").call(GET_SESSION_STATUS, path=path)
     await tokens.revoke()
     await recorder.aclose()
     return [exchange for exchange in recorder.exchanges if exchange[0].operation not in ("session_upo", UPLOAD_PART)]

@@ -17,7 +17,7 @@ from openapi_core.exceptions import OpenAPIError
 from receiving import BUYER, everything, feed_samples, settle
 
 from ksef_async import Cadence, Caller, KsefToken, Pacer
-from ksef_async.auth.access import AccessTokens, AuthorizedCaller
+from ksef_async.auth.access import AccessTokens
 from ksef_async.calling.keys import PublicKeys
 from ksef_async.downloads.manager import Downloads
 from ksef_async.protocol.messages import RawRequest, RawResponse
@@ -58,8 +58,8 @@ async def receive(sandbox: Sandbox) -> list[tuple[RawRequest, RawResponse]]:
     caller = Caller(sandbox.environment, recorder, pacer=Pacer.unlimited())
     keys = PublicKeys(caller)
 
-    def api_of(nip: str, token: str) -> AuthorizedCaller:
-        return AuthorizedCaller(caller, AccessTokens(caller, keys, KsefToken(nip=nip, token=token)))
+    def api_of(nip: str, token: str) -> Caller:
+        return caller.with_bearer(AccessTokens(caller, keys, KsefToken(nip=nip, token=token)))
 
     buyer = api_of(BUYER, sandbox.issue_token(BUYER))
     assert len([each async for each in Invoices(buyer).query_metadata(everything(sandbox))]) == 3

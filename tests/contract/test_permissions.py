@@ -32,7 +32,7 @@ from ksef_async.api.subjects import (
 )
 from ksef_async.api.table import OPERATIONS
 from ksef_async.api.testdata import Subunit
-from ksef_async.auth.access import AccessTokens, AuthorizedCaller
+from ksef_async.auth.access import AccessTokens
 from ksef_async.calling.keys import PublicKeys
 from ksef_async.protocol.numbers import has_valid_internal_id
 from ksef_async.resources.permissions import Permissions
@@ -102,8 +102,8 @@ async def test_every_exchange_about_permissions_fits_the_specification(sandbox: 
     caller = Caller(sandbox.environment, recorder, pacer=Pacer.unlimited())
     keys = PublicKeys(caller)
 
-    def api_of(credentials: KsefToken) -> AuthorizedCaller:
-        return AuthorizedCaller(caller, AccessTokens(caller, keys, credentials))
+    def api_of(credentials: KsefToken) -> Caller:
+        return caller.with_bearer(AccessTokens(caller, keys, credentials))
 
     owner = api_of(KsefToken(nip=sandbox.nip, token=sandbox.token))
     testdata, permissions = TestData(owner), Permissions(owner)

@@ -10,7 +10,7 @@ from receiving import BUYER, everything, feed, feed_samples, settle
 from ksef_async import BadRequestError, Cadence, Caller, ExportFailedError, KsefToken, Pacer
 from ksef_async.api.invoices import DateType, InvoiceSubject
 from ksef_async.api.packages import CompressionType
-from ksef_async.auth.access import AccessTokens, AuthorizedCaller
+from ksef_async.auth.access import AccessTokens
 from ksef_async.calling.keys import PublicKeys
 from ksef_async.downloads.manager import Downloads
 from ksef_async.resources.invoices import Invoices
@@ -28,7 +28,7 @@ async def test_every_exchange_of_receiving_fits_the_specification(sandbox: Sandb
     caller = Caller(sandbox.environment, recorder, pacer=Pacer.unlimited())
     keys = PublicKeys(caller)
     credentials = KsefToken(nip=BUYER, token=sandbox.issue_token(BUYER))
-    api = AuthorizedCaller(caller, AccessTokens(caller, keys, credentials))
+    api = caller.with_bearer(AccessTokens(caller, keys, credentials))
     invoices, downloads = Invoices(api), Downloads(api, keys)
 
     await invoices.fetch(numbers[0])

@@ -16,7 +16,7 @@ from ksef_async.api.limits import PRODUCTION_LIMITS
 from ksef_async.api.peppol import PeppolProvider
 from ksef_async.api.permission_grants import Permission
 from ksef_async.api.tokens import TokenFilter, TokenStatus
-from ksef_async.auth.access import AccessTokens, AuthorizedCaller
+from ksef_async.auth.access import AccessTokens
 from ksef_async.calling.keys import PublicKeys
 from ksef_async.resources.auth_sessions import AuthSessions
 from ksef_async.resources.collective_identifiers import CollectiveIdentifiers
@@ -26,7 +26,7 @@ from ksef_async.resources.tokens import Tokens
 from ksef_async.sandbox import Sandbox, sample_invoice
 
 
-async def manage_tokens(api: AuthorizedCaller) -> None:
+async def manage_tokens(api: Caller) -> None:
     tokens = Tokens(api)
     generated = await tokens.generate([Permission.INVOICE_READ, "InvoiceWrite"], "For the warehouse")
     await generated.wait()
@@ -37,7 +37,7 @@ async def manage_tokens(api: AuthorizedCaller) -> None:
     await tokens.revoke(generated.reference_number)
 
 
-async def manage_logins(api: AuthorizedCaller) -> None:
+async def manage_logins(api: Caller) -> None:
     sessions = AuthSessions(api)
     listed = [session async for session in sessions.list()]
     assert listed[-1].is_current
@@ -45,7 +45,7 @@ async def manage_logins(api: AuthorizedCaller) -> None:
     await sessions.revoke_current()
 
 
-async def manage_limits(api: AuthorizedCaller) -> None:
+async def manage_limits(api: Caller) -> None:
     limits = Limits(api)
     await limits.override_context(await limits.context())
     await limits.restore_context()
@@ -59,11 +59,11 @@ async def manage_limits(api: AuthorizedCaller) -> None:
     await limits.restore_rates()
 
 
-async def find_providers(api: AuthorizedCaller) -> None:
+async def find_providers(api: Caller) -> None:
     assert [provider.id async for provider in Peppol(api).providers()] == ["PPL000001"]
 
 
-async def group_invoices(api: AuthorizedCaller, nip: str) -> None:
+async def group_invoices(api: Caller, nip: str) -> None:
     session = await SessionManager(api).open_online(FormCode.FA3)
     async with session:
         sent = [await session.send(sample_invoice(nip, f"FV/{number}")) for number in range(2)]
@@ -116,7 +116,7 @@ async def test_every_exchange_of_a_resource_fits_the_specification(
     recorder = Recorder()
     caller = Caller(sandbox.environment, recorder, pacer=Pacer.unlimited())
     keys = PublicKeys(caller)
-    api = AuthorizedCaller(caller, AccessTokens(caller, keys, KsefToken(nip=sandbox.nip, token=sandbox.token)))
+    api = caller.with_bearer(AccessTokens(caller, keys, KsefToken(nip=sandbox.nip, token=sandbox.token)))
 
     match resource:
         case "tokens":

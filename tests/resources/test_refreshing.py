@@ -11,7 +11,6 @@ from parties import ADAM, PESEL, SOON, client_of, grant, owner_of, token_of
 
 from ksef_async import Context, ContextType, ForbiddenError, FormCode, KsefClient, KsefToken, Pacer
 from ksef_async.api.permissions import GET_ATTACHMENT_CONSENT
-from ksef_async.auth.access import AuthorizedCaller
 from ksef_async.auth.login import log_in
 from ksef_async.calling.caller import Caller, FixedToken
 from ksef_async.calling.keys import PublicKeys
@@ -113,7 +112,7 @@ async def test_token_of_the_callers_own_is_not_replaced(sandbox: Sandbox, traffi
     caller = Caller(sandbox.environment, transport, retry=QUICK, pacer=Pacer.unlimited(), hook=traffic)
     credentials = KsefToken(context=company, token=token_of(sandbox, PERSON, company))
     tokens = await log_in(caller, PublicKeys(caller), credentials)
-    api = AuthorizedCaller(caller, FixedToken(tokens.access_token.token))
+    api = caller.with_bearer(FixedToken(tokens.access_token.token))
 
     try:
         with pytest.raises(ForbiddenError):

@@ -12,6 +12,7 @@ import pytest
 from clients import QUICK, Traffic, connected
 from packages import BROKEN, craft, packed, tarred, zipped
 from sessions.test_openings import OPENING_TROUBLE
+from virtual_time import VirtualTimeLoop, mind_threads
 
 from ksef_async import (
     AcceptedInvoice,
@@ -33,6 +34,7 @@ from ksef_async.api.operation import LARGEST_JSON
 from ksef_async.api.packages import CompressionType
 from ksef_async.packing import Package, pack
 from ksef_async.protocol.ends import SEND_AGAIN_LIMIT
+from ksef_async.protocol.retry import AGREEMENT_PAUSES
 from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
 from ksef_async.sandbox.faults import UPLOAD_PART
 from ksef_async.sandbox.sessions import BatchSession as SandboxSession
@@ -197,17 +199,16 @@ async def test_session_that_ksef_does_not_know_yet_is_closed_a_little_later() ->
             assert await accepted(session) == 3
 
 
-async def test_session_that_ksef_does_not_know_at_all_is_an_error(
-    client: KsefClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ksef_async.auth.agreement.AGREEMENT_PAUSES", (0.01, 0.01))
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"loop_factory": VirtualTimeLoop})], ids=["virtual"])
+async def test_session_that_ksef_does_not_know_at_all_is_an_error(client: KsefClient, sandbox: Sandbox) -> None:
+    await mind_threads()
     sandbox.faults.add("close_batch_session", Fault.refuse(21173), times=100)
 
     async with packed(sandbox) as package:
         with pytest.raises(BadRequestError, match="code 21173"):
             await send(client, package)
 
-    assert sandbox.faults.happened == {"close_batch_session": 3}
+    assert sandbox.faults.happened == {"close_batch_session": 1 + len(AGREEMENT_PAUSES)}
 
 
 @pytest.mark.parametrize(

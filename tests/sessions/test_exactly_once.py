@@ -28,7 +28,7 @@ from ksef_async import (
     TransportError,
     UnauthorizedError,
 )
-from ksef_async.auth.access import AccessTokens, AuthorizedCaller
+from ksef_async.auth.access import AccessTokens
 from ksef_async.calling.caller import Caller
 from ksef_async.calling.keys import PublicKeys
 from ksef_async.protocol.messages import RawRequest, RawResponse
@@ -296,7 +296,7 @@ async def test_connection_that_is_never_made_does_not_settle_an_earlier_doubt(sa
     caller = Caller(sandbox.environment, transport, retry=ONCE, pacer=Pacer.unlimited())
     keys = PublicKeys(caller)
     tokens = AccessTokens(caller, keys, KsefToken(nip=sandbox.nip, token=sandbox.token))
-    sessions = SessionManager(AuthorizedCaller(caller, tokens), keys)
+    sessions = SessionManager(caller.with_bearer(tokens), keys)
     async with aclosing(transport), await sessions.open_online(FormCode.FA3) as session:
         empty = Fault.answer_becomes(body=b'{"invoices": []}')
         sandbox.faults.add("list_session_invoices", empty, times=9)

@@ -52,7 +52,7 @@ async def test_every_company_is_delivered_within_its_limits(sqlite_url: str, mon
             nip: KsefClient(
                 sandbox.environment,
                 KsefToken(nip=nip, token=sandbox.issue_token(nip)),
-                session=session,
+                http_session=session,
                 pacer=Pacer(address=address),
                 hook=traffic,
             )

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import assert_type
 
+import aiohttp
+
 from ksef_async import (
     AcceptedInvoice,
     AiohttpTransport,
@@ -28,6 +30,7 @@ from ksef_async import (
     ExportedInvoice,
     ExportReplaced,
     FormCode,
+    Hook,
     InvoiceFilters,
     InvoiceMetadata,
     InvoiceRejectedError,
@@ -44,6 +47,8 @@ from ksef_async import (
     Plan,
     RateLimit,
     RateLimits,
+    RawRequest,
+    RawResponse,
     SentInvoice,
     SessionFailedError,
     SessionFilter,
@@ -58,6 +63,7 @@ from ksef_async import (
     TokenFilter,
     TokenStatus,
     Transition,
+    Transport,
     UPODocument,
     UPOEntry,
     pack,
@@ -101,6 +107,35 @@ async def networks(context: ssl.SSLContext) -> None:
     ):
         pass
     AiohttpTransport(proxy="http://proxy.example:3128", ssl_context=context)
+
+
+class Counting:
+    """A transport of the user's, around the library's."""
+
+    def __init__(self, inner: Transport) -> None:
+        self.inner = inner
+        self.requests = 0
+
+    async def send(self, request: RawRequest, /) -> RawResponse:
+        self.requests += 1
+        assert_type(request.operation, str)
+        response = await self.inner.send(request)
+        assert_type(response.status, int)
+        return response
+
+
+async def seams(http: aiohttp.ClientSession) -> None:
+    token = KsefToken(nip="5265877635", token="secret")
+    transport: Transport = Counting(AiohttpTransport(http))
+    told: Hook = hook
+    async with (
+        KsefClient(Environment.TEST, token, http_session=http, hook=told),
+        KsefClient(Environment.TEST, token, transport=transport),
+    ):
+        pass
+    caller = Caller(Environment.TEST, transport, hook=hook).with_bearer("jwt")
+    assert_type(caller.access_token, str | None)
+    assert_type(SessionManager(caller), SessionManager)
 
 
 def hook(event: Event) -> None:
