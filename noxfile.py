@@ -51,6 +51,13 @@ def lowest(session: nox.Session) -> None:
 
 
 @nox.session
+def spec(session: nox.Session) -> None:
+    """Fetch the Ministry's specification and schemas into ``.official``; the tests do it by themselves."""
+    session.install("pip", *group("harness"))
+    session.run("python", "tests/official.py")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style and formatting."""
     session.install(*group("lint"))

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
+import official
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from clients import connected
 from secrets_watch import Listener, listening
+from skips import Skips
 from virtual_time import VirtualTimeLoop, mind_threads
 
 from ksef_async import KsefClient
 from ksef_async.sandbox import Clock, Sandbox, Timings
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Fetch the Ministry's files, once for all workers."""
+    config.pluginmanager.register(Skips(), "skips")
+    if not hasattr(config, "workerinput"):
+        try:
+            official.fetch()
+        except subprocess.CalledProcessError as error:
+            # Tests that need them are skipped, which .ci/run does not allow.
+            print(f"The Ministry's files could not be fetched: {error}")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from official import FA_SCHEMAS, needs
 from raw_server import forwarding_to, listening
 
 from ksef_async import ApiError, Environment, FormCode, InvoiceRejectedError, KsefClient, KsefToken
@@ -22,7 +23,6 @@ from ksef_async.sandbox import Sandbox, sample_invoice
 
 NIP = "5265877635"
 KSEF_NUMBERS = ["5265877635-20250826-0100001AF629-AF", "5265877635-20250826-0200001AF629-7E"]
-SCHEMAS = Path(__file__).parents[1] / ".." / "shared" / "ksef" / "xsd" / "fa"
 
 
 @attrs.frozen
@@ -265,10 +265,10 @@ async def test_sandbox_plays_an_older_version(program: str) -> None:
     assert "A simulator of KSeF 2.6.0 without legal effect" in served.told
 
 
-@pytest.mark.skipif(not SCHEMAS.is_dir(), reason="the Ministry's schemas are not here")
+@needs(FA_SCHEMAS)
 @pytest.mark.parametrize("program", ["ksef_async", "ksef_async.cli"], ids=["python -m", "ksef-async"])
 async def test_sandbox_validates_by_the_schemas_it_is_given(program: str) -> None:
-    async with serving("--schemas", str(SCHEMAS), program=program, end=signal.SIGTERM) as served:
+    async with serving("--schemas", str(FA_SCHEMAS), program=program, end=signal.SIGTERM) as served:
         nip = served.variables["KSEF_NIP"]
         credentials = KsefToken(nip=nip, token=served.variables["KSEF_TOKEN"])
         async with (

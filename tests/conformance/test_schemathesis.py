@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ schemathesis = pytest.importorskip("schemathesis", reason="only for nox -s schem
 from anyio.from_thread import BlockingPortal, start_blocking_portal  # noqa: E402
 from hypothesis import HealthCheck, Phase, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
+from official import SPECIFICATION, needs  # noqa: E402
 from schemathesis.checks import not_a_server_error  # noqa: E402
 from schemathesis.core.failures import FailureGroup  # noqa: E402
 from schemathesis.specs.openapi.checks import (  # noqa: E402
@@ -35,12 +35,11 @@ from ksef_async.api.table import OPERATIONS  # noqa: E402
 from ksef_async.protocol.wire import camel  # noqa: E402
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice  # noqa: E402
 
-SPECIFICATION = Path(__file__).parents[2] / ".." / "shared" / "ksef" / "spec" / "openapi-2.9.0.json"
 #: Made up for each operation.
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "25"))
 
 pytestmark = [
-    pytest.mark.skipif(not SPECIFICATION.is_file(), reason="the Ministry's specification is not here"),
+    needs(SPECIFICATION),
     pytest.mark.timeout(600),
 ]
 

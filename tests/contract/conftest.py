@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 from contract.recording import HOST
+from official import SPECIFICATION, need
 from openapi_core import Config, OpenAPI
 
 from ksef_async.api.operation import Operation
 from ksef_async.api.table import OPERATIONS
 from ksef_async.protocol.wire import camel
 
-SPECIFICATION = Path(__file__).parents[2] / ".." / "shared" / "ksef" / "spec" / "openapi-2.9.0.json"
-
 
 @pytest.fixture(scope="session")
 def spec() -> dict[str, Any]:
-    if not SPECIFICATION.is_file():
-        pytest.skip("the Ministry's specification is not here (../shared/ksef/spec/openapi-2.9.0.json)")
+    need(SPECIFICATION)
     loaded: dict[str, Any] = json.loads(SPECIFICATION.read_text("utf-8"))
     return loaded
 

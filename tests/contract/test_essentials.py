@@ -14,10 +14,11 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import attrs
 import pytest
-from contract.conftest import SPECIFICATION, endpoint_of
+from contract.conftest import endpoint_of
 from contract.essentials import ESSENTIALS
 from contract.test_models import filled_in
 from every import check_every
+from official import SPECIFICATION
 
 from ksef_async.api import common as checked
 from ksef_async.api import limits

@@ -7,11 +7,11 @@ from typing import Any
 
 import orjson
 import pytest
-from contract.conftest import SPECIFICATION
 from contract.recording import HOST, Recorder, SpecRequest, SpecResponse
 from contract.test_main_flow import record_main_flow
 from contract.test_permissions import grant_and_revoke
 from contract.test_resources import manage_limits, manage_logins, manage_tokens
+from official import HISTORY, need
 from openapi_core import Config, OpenAPI
 from openapi_core.exceptions import OpenAPIError
 from receiving import BUYER, everything, feed_samples, settle
@@ -33,9 +33,8 @@ LINKS = {"session_upo", "invoice_upo", "export_part", "upload_part"}
 
 def strict(version: str) -> OpenAPI:
     """The specification of a version, which allows no field that it does not name."""
-    file = SPECIFICATION.parent / "history" / f"openapi-{version}.json"
-    if not file.is_file():
-        pytest.skip("the Ministry's older specifications are not here (../shared/ksef/spec/history)")
+    need(HISTORY)
+    file = HISTORY / f"openapi-{version}.json"
     spec: dict[str, Any] = json.loads(file.read_text("utf-8"))
     for schema in spec["components"]["schemas"].values():
         if "properties" in schema:

@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 from contract.conftest import endpoint_of
+from official import HISTORY, SPECIFICATION, need
 
 from ksef_async.api.operation import RateGroup
 from ksef_async.api.table import OPERATIONS
 from ksef_async.sandbox import versions
 from ksef_async.sandbox.versions import VERSIONS, ApiVersion
 
-FOLDER = Path(__file__).parents[2] / ".." / "shared" / "ksef" / "spec"
 #: A value that was taken back, and has another name since.
 RENAMED = {"RR"}
 
 
 @pytest.fixture(scope="module")
 def specs() -> dict[str, dict[str, Any]]:
-    if not FOLDER.is_dir():
-        pytest.skip("the Ministry's specifications are not here (../shared/ksef/spec)")
-    older = {version: FOLDER / "history" / f"openapi-{version}.json" for version in VERSIONS[:-1]}
-    files = {**older, VERSIONS[-1]: FOLDER / f"openapi-{VERSIONS[-1]}.json"}
+    need(HISTORY)
+    older = {version: HISTORY / f"openapi-{version}.json" for version in VERSIONS[:-1]}
+    files = {**older, VERSIONS[-1]: SPECIFICATION}
     return {version: json.loads(file.read_text("utf-8")) for version, file in files.items()}
 
 
 def test_every_published_version_is_known(specs: dict[str, Any]) -> None:
-    published = {file.stem.removeprefix("openapi-") for file in FOLDER.rglob("openapi-*.json")}
+    published = {file.stem.removeprefix("openapi-") for file in SPECIFICATION.parent.rglob("openapi-*.json")}
 
     assert set(VERSIONS) == published
     assert list(VERSIONS) == sorted(VERSIONS)

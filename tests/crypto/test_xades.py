@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
+from official import AUTH_SCHEMA, needs
 from signing import DS, ds, xades
 
 from ksef_async import AllowedIps, AuthorizationPolicy, Context, ContextType, CryptoError, SubjectBy
@@ -25,7 +26,6 @@ from ksef_async.protocol.xml import NAMESPACE, auth_token_request
 
 CHALLENGE = "20260701-CR-226FB7B000-3ACF9BE4C0-10"
 NOON = datetime(2026, 7, 1, 12, 30, 15, 999_999, UTC)
-SCHEMA = Path(__file__).parents[2] / ".." / "shared" / "ksef" / "xsd" / "auth" / "schemat_auth_v2-1.xsd"
 XMLSEC = shutil.which("xmlsec1")
 POLICY = AuthorizationPolicy(
     AllowedIps(ip4_addresses=("10.0.0.1", "10.0.0.2"), ip4_ranges=("10.0.1.1-10.0.1.9",), ip4_masks=("10.1.0.0/16",))
@@ -69,7 +69,7 @@ def test_xmlsec1_verifies_what_is_signed(key: PrivateKey, tmp_path: Path) -> Non
     assert tampered.returncode != 0
 
 
-@pytest.mark.skipif(not SCHEMA.is_file(), reason="the Ministry's schemas are not here (../shared/ksef/xsd)")
+@needs(AUTH_SCHEMA)
 @pytest.mark.parametrize(
     "context",
     [
@@ -82,7 +82,7 @@ def test_xmlsec1_verifies_what_is_signed(key: PrivateKey, tmp_path: Path) -> Non
 )
 @pytest.mark.parametrize("policy", [None, POLICY, AuthorizationPolicy(AllowedIps())], ids=["none", "all", "empty"])
 def test_signed_request_fits_the_schema_of_the_ministry(context: Context, policy: AuthorizationPolicy | None) -> None:
-    parsed = etree.parse(SCHEMA)
+    parsed = etree.parse(AUTH_SCHEMA)
     # Anchors are no part of XSD's patterns; .NET, which KSeF runs on, takes them as such all the same.
     for pattern in parsed.iter("{http://www.w3.org/2001/XMLSchema}pattern"):
         pattern.set("value", pattern.get("value", "").removeprefix("^").removesuffix("$"))

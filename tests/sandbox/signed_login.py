@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import signing
@@ -15,7 +14,6 @@ from ksef_async.crypto.issuing import self_signed_seal
 
 NIP, OTHER = "5265877635", "1111111111"
 V20, V21 = "http://ksef.mf.gov.pl/auth/token/2.0", "http://ksef.mf.gov.pl/auth/token/2.1"
-SCHEMAS = Path(__file__).parents[2] / ".." / "shared" / "ksef" / "xsd"
 
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())

@@ -15,6 +15,7 @@ import aiohttp
 import anyio
 import pytest
 from clients import ONCE, connected
+from official import SAMPLES, needs
 from readable import office_invoice
 
 from ksef_async import FormCode, InvoiceRejectedError, KsefClient, ServerError
@@ -23,7 +24,6 @@ from ksef_async.packing import pack
 from ksef_async.sandbox import Sandbox, sample_invoice
 from ksef_async.sandbox.inbox.reading import amount, read_invoice, read_ubl
 
-SAMPLES = Path(__file__).parents[2].parent / "shared/ksef/samples/fa3"
 DAY = date(2026, 3, 2)
 
 
@@ -334,7 +334,7 @@ def test_peppol_document_is_read() -> None:
     assert read_invoice(ubl) is None
 
 
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the Ministry's samples are not beside this project")
+@needs(SAMPLES)
 @pytest.mark.parametrize("file", sorted(SAMPLES.glob("*.xml")), ids=lambda file: file.stem)
 def test_official_samples_are_read(file: Path) -> None:
     read = read_invoice(file.read_bytes())

@@ -8,12 +8,12 @@ import secrets
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from official import SAMPLES, needs
 from sandbox.wire import OAEP, SECOND_BY_SECOND, OpenedSession, Tokens, Wire, base64, connected, sha256
 
 from ksef_async.protocol.xml import parse_xml
@@ -22,7 +22,6 @@ from ksef_async.sandbox import Clock
 BUYER = "5265877635"
 QUERY = "/invoices/query/metadata"
 EXPORTS = "/invoices/exports"
-SAMPLES = Path(__file__).parents[2] / ".." / "shared" / "ksef" / "samples" / "fa3"
 #: Until an invoice that was accepted is stored, and the high-water mark has passed it.
 STORED = 2
 
@@ -286,7 +285,7 @@ async def test_range_beyond_the_high_water_mark_shows_later_in_an_export(wire: W
     assert status["details"]
 
 
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the Ministry's samples are not here (../shared/ksef)")
+@needs(SAMPLES)
 @pytest.mark.parametrize("number", range(1, 13))
 async def test_official_sample_is_told_of_as_it_is(number: int) -> None:
     document = (SAMPLES / f"fa3-example-{number}.xml").read_bytes()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from clients import connected
+from official import FA_SCHEMAS, SAMPLES, needs
 from parties import token_of
 
 from ksef_async import Context, ContextType, FormCode, InvoiceRejectedError, KsefClient, KsefToken
@@ -12,14 +13,10 @@ from ksef_async.protocol.xml import parse_xml
 from ksef_async.sandbox import Sandbox, sample_invoice
 from ksef_async.sandbox.subjects import Subject
 
-SHARED = Path(__file__).parents[2] / ".." / "shared" / "ksef"
-FOLDER = SHARED / "xsd" / "fa"
-official = pytest.mark.skipif(not FOLDER.is_dir(), reason="the Ministry's schemas are not here")
 
-
-@official
+@needs(FA_SCHEMAS)
 async def test_invoice_is_validated_against_the_schema() -> None:
-    async with Sandbox(schema_folder=FOLDER) as sandbox, connected(sandbox) as client:
+    async with Sandbox(schema_folder=FA_SCHEMAS) as sandbox, connected(sandbox) as client:
         wrong = sample_invoice(sandbox.nip, "FV/2").replace(b"<P_16>2</P_16>", b"<P_16>3</P_16>")
         async with await client.sessions.open_online(FormCode.FA3) as session:
             accepted = await session.send(sample_invoice(sandbox.nip))
@@ -31,24 +28,24 @@ async def test_invoice_is_validated_against_the_schema() -> None:
     assert caught.value.code == 450
 
 
-@official
+@needs(SAMPLES)
 @pytest.mark.parametrize("number", range(1, 13))
 async def test_official_samples_pass_the_schema(number: int) -> None:
-    xml = (SHARED / "samples" / "fa3" / f"fa3-example-{number}.xml").read_bytes()
+    xml = (SAMPLES / f"fa3-example-{number}.xml").read_bytes()
     nip = parse_xml(xml).findtext("{*}Podmiot1/{*}DaneIdentyfikacyjne/{*}NIP")
 
     async with (
-        Sandbox(nip=nip, schema_folder=FOLDER) as sandbox,
+        Sandbox(nip=nip, schema_folder=FA_SCHEMAS) as sandbox,
         connected(sandbox) as client,
         await client.sessions.open_online(FormCode.FA3) as session,
     ):
         await (await session.send(xml)).outcome()
 
 
-@official
+@needs(FA_SCHEMAS)
 async def test_form_without_a_schema_is_checked_as_without_a_folder() -> None:
     provider = Context(ContextType.PEPPOL_ID, "PPL123456")
-    async with Sandbox(schema_folder=FOLDER) as sandbox:
+    async with Sandbox(schema_folder=FA_SCHEMAS) as sandbox:
         token = token_of(sandbox, Subject("PeppolId", "PPL123456"), provider)
         async with (
             KsefClient(sandbox.environment, KsefToken(context=provider, token=token)) as client,

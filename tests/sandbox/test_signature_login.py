@@ -14,13 +14,13 @@ import signing
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from official import AUTH_SCHEMAS, needs
 from sandbox.signed_login import (
     DATES,
     EC_KEY,
     NIP,
     OTHER,
     RSA_KEY,
-    SCHEMAS,
     V20,
     V21,
     challenge,
@@ -163,7 +163,7 @@ async def test_forged_certificate_of_the_authority_is_refused(wire: Wire) -> Non
     )
 
 
-@pytest.mark.skipif(not SCHEMAS.is_dir(), reason="the Ministry's schemas are not here (../shared/ksef/xsd)")
+@needs(AUTH_SCHEMAS)
 @pytest.mark.parametrize("namespace", [V20, V21])
 @pytest.mark.parametrize("form", ["enveloped", "enveloping"])
 async def test_good_document_fits_the_schema(namespace: str, form: str) -> None:
@@ -171,7 +171,7 @@ async def test_good_document_fits_the_schema(namespace: str, form: str) -> None:
         "<AuthorizationPolicy><AllowedIps><Ip4Address>127.0.0.1</Ip4Address><Ip4Range>10.0.0.1-10.0.0.9</Ip4Range>"
         "<Ip4Mask>10.0.0.0/8</Ip4Mask></AllowedIps></AuthorizationPolicy>"
     )
-    async with connected(schema_folder=SCHEMAS) as wire:
+    async with connected(schema_folder=AUTH_SCHEMAS) as wire:
         login = await outcome(wire, await log_in(wire, signer(form=form), namespace=namespace, more=policy))
 
     assert login["status"]["code"] == 200

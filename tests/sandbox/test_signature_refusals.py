@@ -13,12 +13,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa, utils
 from lxml import etree
+from official import AUTH_SCHEMAS, need
 from sandbox.signed_login import (
     DATES,
     EC_KEY,
     NIP,
     OTHER,
-    SCHEMAS,
     V21,
     challenge,
     document,
@@ -324,9 +324,9 @@ async def test_detached_signature_is_refused(wire: Wire) -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("with_schema", [False, True], ids=["by hand", "by the Ministry's schema"])
 async def test_document_against_its_schema_is_refused(fields: dict[str, Any], with_schema: bool) -> None:
-    if with_schema and not SCHEMAS.is_dir():
-        pytest.skip("the Ministry's schemas are not here (../shared/ksef/xsd)")
-    async with connected(**({"schema_folder": SCHEMAS} if with_schema else {})) as wire:
+    if with_schema:
+        need(AUTH_SCHEMAS)
+    async with connected(**({"schema_folder": AUTH_SCHEMAS} if with_schema else {})) as wire:
         answer = await log_in(wire, signer(), **fields)
 
     assert answer.error == (400, 21401)

@@ -6,11 +6,10 @@ seller's, and the one that shares its number with another gets a number of its o
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anyio.to_thread
 import pytest
 from clients import connected
+from official import FA_SCHEMAS, SAMPLES, needs
 
 from ksef_async import AcceptedInvoice, FormCode, InvoiceRejectedError
 from ksef_async.api.packages import CompressionType
@@ -18,15 +17,14 @@ from ksef_async.packing import pack
 from ksef_async.protocol.xml import parse_xml
 from ksef_async.sandbox import Sandbox, sample_invoice
 
-KSEF = Path(__file__).parents[2] / ".." / "shared" / "ksef"
-pytestmark = pytest.mark.skipif(not KSEF.is_dir(), reason="the Ministry's samples are not here (../shared/ksef)")
+pytestmark = needs(SAMPLES)
 
 
 def official(nip: str) -> list[tuple[str, bytes, str]]:
     """The samples under one seller, each with a number of its own."""
     numbers: set[str] = set()
     invoices = []
-    for path in sorted((KSEF / "samples" / "fa3").glob("*.xml")):
+    for path in sorted((SAMPLES).glob("*.xml")):
         xml = path.read_bytes()
         root = parse_xml(xml)
         seller = root.findtext("{*}Podmiot1/{*}DaneIdentyfikacyjne/{*}NIP")
@@ -53,7 +51,7 @@ def broken(nip: str) -> list[tuple[str, bytes, str]]:
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("compression", [CompressionType.ZIP, CompressionType.TAR_GZ])
 async def test_official_samples_and_500_more_in_one_package(compression: CompressionType) -> None:
-    async with Sandbox(schema_folder=KSEF / "xsd" / "fa") as sandbox, connected(sandbox) as client:
+    async with Sandbox(schema_folder=FA_SCHEMAS) as sandbox, connected(sandbox) as client:
         generated = [(f"{n}.xml", sample_invoice(sandbox.nip, f"FV/{n}"), f"own {n}") for n in range(497)]
         samples = await anyio.to_thread.run_sync(official, sandbox.nip)
         invoices = [*samples, *generated, *broken(sandbox.nip)]

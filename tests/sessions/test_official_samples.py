@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from clients import Traffic, connected
+from official import SAMPLES, needs
 
 from ksef_async import (
     DuplicateInvoiceError,
@@ -24,13 +24,10 @@ from ksef_async.protocol.xml import parse_xml
 from ksef_async.sandbox import Sandbox, sample_invoice
 from ksef_async.sessions.delivery import seal
 
-FOLDER = Path(__file__).parents[2] / ".." / "shared" / "ksef" / "samples" / "fa3"
-official = pytest.mark.skipif(not FOLDER.is_dir(), reason="the Ministry's samples are not here (../shared/ksef)")
-
 
 def sample(number: int) -> tuple[bytes, str, str]:
     """One of the samples, its seller's NIP and its number (P_2)."""
-    xml = (FOLDER / f"fa3-example-{number}.xml").read_bytes()
+    xml = (SAMPLES / f"fa3-example-{number}.xml").read_bytes()
     root = parse_xml(xml)
     nip = root.findtext("{*}Podmiot1/{*}DaneIdentyfikacyjne/{*}NIP")
     invoice_number = root.findtext("{*}Fa/{*}P_2")
@@ -39,7 +36,7 @@ def sample(number: int) -> tuple[bytes, str, str]:
     return xml, nip, invoice_number
 
 
-@official
+@needs(SAMPLES)
 @pytest.mark.parametrize("number", range(1, 13))
 async def test_official_sample_is_accepted_and_confirmed(number: int) -> None:
     # Each in a sandbox of its own: some of the samples share seller, kind and number.
@@ -59,12 +56,12 @@ async def test_official_sample_is_accepted_and_confirmed(number: int) -> None:
     ]
 
 
-@official
+@needs(SAMPLES)
 def test_there_are_twelve_official_samples() -> None:
-    assert len(list(FOLDER.glob("*.xml"))) == 12
+    assert len(list(SAMPLES.glob("*.xml"))) == 12
 
 
-@official
+@needs(SAMPLES)
 async def test_official_samples_with_one_number_are_duplicates() -> None:
     # Both are invoice FV2026/02/150 of one seller; the documents differ.
     (first, nip, invoice_number), (second, _, _) = sample(1), sample(4)

@@ -3,10 +3,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from clients import connected
+from official import SAMPLES, needs
 
 from ksef_async import (
     DuplicateInvoiceError,
@@ -22,15 +22,14 @@ from ksef_async import (
 from ksef_async.protocol.xml import parse_xml
 from ksef_async.sandbox import Sandbox, sample_invoice
 
-OFFICIAL = Path(__file__).parents[2] / ".." / "shared" / "ksef" / "samples" / "fa3"
 TODAY = datetime.now(UTC).date()
 
 
-@pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the Ministry's sample invoices are not here")
+@needs(SAMPLES)
 @pytest.mark.parametrize("number", range(1, 13))
 async def test_official_sample_invoice_is_accepted(number: int) -> None:
     # Each in a sandbox of its own: some of the samples share seller, kind and number.
-    xml = (OFFICIAL / f"fa3-example-{number}.xml").read_bytes()
+    xml = (SAMPLES / f"fa3-example-{number}.xml").read_bytes()
     nip = parse_xml(xml).findtext("{*}Podmiot1/{*}DaneIdentyfikacyjne/{*}NIP")
 
     async with (

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import orjson
 import pytest
 from clients import connected
+from official import UPO_SAMPLES, needs
 
 from ksef_async import BadRequestError, Context, ContextType, ForbiddenError, FormCode, KsefClient, RemoteProtocolError
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.sandbox.faults import DOWNLOAD_UPO
 from ksef_async.sessions.upo import parse_upo, verify_upo
-
-OFFICIAL = Path(__file__).parents[2] / ".." / "shared" / "ksef" / "samples" / "upo"
 
 UPO = """<?xml version="1.0" encoding="utf-8"?>
 <Potwierdzenie xmlns="http://upo.schematy.mf.gov.pl/KSeF/v4-3">
@@ -38,9 +35,9 @@ UPO = """<?xml version="1.0" encoding="utf-8"?>
 SESSION = "20250625-SO-2C3E6C8000-B675CF5D68-07"
 
 
-@pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the Ministry's sample UPO are not here")
+@needs(UPO_SAMPLES)
 def test_official_samples_are_read() -> None:
-    documents = {path.name: parse_upo(path.read_bytes()) for path in sorted(OFFICIAL.glob("*/*.xml"))}
+    documents = {path.name: parse_upo(path.read_bytes()) for path in sorted(UPO_SAMPLES.glob("*/*.xml"))}
 
     assert len(documents) == 6
     assert {document.form for document in documents.values()} == {"FA (3)"}
