@@ -35,6 +35,7 @@ from .schemas import Schemas
 from .storage import add_storage
 from .subjects import ALL_PERMISSIONS, OWNER_PERMISSIONS, Subject
 from .uploads import add_uploads
+from .verification_pages import add_verification_pages
 from .versions import ApiVersion
 from .world import StoredToken, World, new_reference_number
 
@@ -169,6 +170,7 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         add_storage(app, self.world, self.faults)
         add_uploads(app, self.world, self.faults)
         add_inbox(app, self.world, self.faults)
+        add_verification_pages(app, self.world)
         app.router.add_route("*", "/{path:.*}", _refuse)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         try:
