@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from ksef_async.demo import company
+from ksef_async.cli.demo import company
 from ksef_async.fastapi import KsefClientDep, KsefService, SubmissionsDep, SubmissionView, router
 from ksef_async.sandbox import sample_invoice
 

@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter, defaultdict
 
 from ksef_async import Event, FormCode, RequestAnswered, RequestFailed, RequestPaced, RequestRetried
-from ksef_async.demo import connect
+from ksef_async.cli.demo import connect
 from ksef_async.sandbox import sample_invoice
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from ksef_async.demo import connect
+from ksef_async.cli.demo import connect
 
 
 async def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ksef_async import FormCode
-from ksef_async.demo import connect
+from ksef_async.cli.demo import connect
 from ksef_async.sandbox import sample_invoice
 
 

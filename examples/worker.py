@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from ksef_async import KsefClient, LocalProtocolError
-from ksef_async.demo import company
+from ksef_async.cli.demo import company
 from ksef_async.sandbox import sample_invoice
 from ksef_async.submissions import Settings, Submissions
 

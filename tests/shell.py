@@ -14,7 +14,7 @@ import attrs
 import pytest
 from blockbuster import BlockBuster
 
-from ksef_async.cli import main
+from ksef_async.cli.app import main
 from ksef_async.sandbox import Sandbox, sample_invoice
 
 

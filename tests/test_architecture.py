@@ -29,7 +29,7 @@ LAYERS = (
     ("submissions",),
 )
 #: What stands outside of the house: the public names, the commands, and what extras are for.
-OUTSIDE = (("",), ("demo", "pytest_plugin"), ("__main__", "fastapi"), ("cli",))
+OUTSIDE = (("",), ("pytest_plugin",), ("fastapi", "cli"), ("__main__",))
 LEVELS = {room: level for level, rooms in enumerate(LAYERS + OUTSIDE) for room in rooms}
 #: The sandbox stands beside the client's rooms: both meet only in the table, the models and the rules, and in how what
 #: is cancelled is finished.
@@ -150,7 +150,7 @@ import aiohttp, anyio, attrs, cryptography, orjson
 before, theirs = (logging.root.level, list(logging.root.handlers)), set(sys.modules)
 import ksef_async
 assert before == (logging.root.level, logging.root.handlers), "the root logger was touched"
-ours = ("sandbox", "resources", "downloads", "submissions", "demo")
+ours = ("sandbox", "resources", "downloads", "submissions", "cli")
 rare = ("auth.signing", "protocol.planning", "sessions.batch", "sessions.keeper")
 others = ("aiohttp.web", "cryptography.fernet", "lxml", "pytest", "fastapi", "rich", "sqlalchemy", "zoneinfo")
 heavy = (*(f"ksef_async.{room}" for room in (*ours, *rare)), *others)

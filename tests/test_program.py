@@ -1,8 +1,9 @@
-"""`python -m ksef_async`, as its users run it."""
+"""The command line, as its users run it: what needs no extra."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ from official import FA_SCHEMAS, needs
 from raw_server import forwarding_to, listening
 
 from ksef_async import ApiError, Environment, FormCode, InvoiceRejectedError, KsefClient, KsefToken
+from ksef_async.cli.app import main
 from ksef_async.protocol.numbers import KsefNumber
 from ksef_async.sandbox import Sandbox, sample_invoice
 
@@ -37,9 +39,9 @@ def environment(**variables: str) -> dict[str, str]:
     return kept | variables
 
 
-async def run(*arguments: object, program: str = "ksef_async", **variables: str) -> Result:
+async def run(*arguments: object, **variables: str) -> Result:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", program, *map(str, arguments)),
+        *(sys.executable, "-m", "ksef_async", *map(str, arguments)),
         env=environment(**variables),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -121,8 +123,8 @@ async def test_demo_asks_for_what_it_needs(missing: str) -> None:
 
     result = await run("demo", **variables)
 
-    assert (result.code, result.out) == (1, "")
-    assert result.err == f"LocalProtocolError: KSEF_ENV is set, so '{missing}' has to be set too.\n"
+    assert (result.code, result.out) == (2, "")
+    assert result.err == f"KSEF_ENV is set, so {missing} has to be set too.\n"
 
 
 async def test_demo_tells_that_the_token_is_wrong(sandbox: Sandbox) -> None:
@@ -136,7 +138,7 @@ async def test_demo_tells_that_the_token_is_wrong(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        pytest.param([], "required: command", id="none"),
+        pytest.param([], "required: COMMAND", id="none"),
         pytest.param(["invoice"], "invalid choice", id="unknown command"),
         pytest.param(["sandbox", "invoice.xml"], "unrecognized arguments", id="too many"),
         pytest.param(["sandbox", "--port", "eighty"], "argument --port", id="port that is no number"),
@@ -166,10 +168,10 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(*arguments: str, end: signal.Signals, program: str = "ksef_async") -> AsyncIterator[Served]:
+async def serving(*arguments: str, end: signal.Signals) -> AsyncIterator[Served]:
     """`python -m ksef_async sandbox`, ended with a signal."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", program, "sandbox", *arguments),
+        *(sys.executable, "-m", "ksef_async", "sandbox", *arguments),
         env=environment(),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -231,10 +233,9 @@ def test_the_time_zone_database_is_a_dependency_everywhere() -> None:
     assert ";" not in requirement
 
 
-@pytest.mark.parametrize("program", ["ksef_async", "ksef_async.cli"], ids=["python -m", "ksef-async"])
-async def test_links_begin_with_the_public_address(program: str, unused_port: int) -> None:
+async def test_links_begin_with_the_public_address(unused_port: int) -> None:
     url = f"http://127.0.0.1:{unused_port}"
-    async with serving("--public-url", f"{url}/", program=program, end=signal.SIGTERM) as served:
+    async with serving("--public-url", f"{url}/", end=signal.SIGTERM) as served:
         own = int(re.findall(r"It listens at http://127.0.0.1:(\d+)/v2", served.told)[0])
         credentials = KsefToken(nip=served.variables["KSEF_NIP"], token=served.variables["KSEF_TOKEN"])
         async with (
@@ -253,9 +254,8 @@ async def test_links_begin_with_the_public_address(program: str, unused_port: in
     assert (status.upo.pages[0].download_url or "").startswith(f"{url}/storage/")
 
 
-@pytest.mark.parametrize("program", ["ksef_async", "ksef_async.cli"], ids=["python -m", "ksef-async"])
-async def test_sandbox_plays_an_older_version(program: str) -> None:
-    async with serving("--api-version", "2.6", program=program, end=signal.SIGTERM) as served:
+async def test_sandbox_plays_an_older_version() -> None:
+    async with serving("--api-version", "2.6", end=signal.SIGTERM) as served:
         credentials = KsefToken(nip=served.variables["KSEF_NIP"], token=served.variables["KSEF_TOKEN"])
         async with KsefClient(Environment(served.variables["KSEF_ENV"]), credentials) as client:
             await client.log_in()
@@ -266,9 +266,8 @@ async def test_sandbox_plays_an_older_version(program: str) -> None:
 
 
 @needs(FA_SCHEMAS)
-@pytest.mark.parametrize("program", ["ksef_async", "ksef_async.cli"], ids=["python -m", "ksef-async"])
-async def test_sandbox_validates_by_the_schemas_it_is_given(program: str) -> None:
-    async with serving("--schemas", str(FA_SCHEMAS), program=program, end=signal.SIGTERM) as served:
+async def test_sandbox_validates_by_the_schemas_it_is_given() -> None:
+    async with serving("--schemas", str(FA_SCHEMAS), end=signal.SIGTERM) as served:
         nip = served.variables["KSEF_NIP"]
         credentials = KsefToken(nip=nip, token=served.variables["KSEF_TOKEN"])
         async with (
@@ -280,10 +279,62 @@ async def test_sandbox_validates_by_the_schemas_it_is_given(program: str) -> Non
                 await sent.outcome()
 
 
-@pytest.mark.parametrize(("program", "code"), [("ksef_async", 1), ("ksef_async.cli", 2)])
-async def test_folder_without_schemas_is_told(tmp_path: Path, program: str, code: int) -> None:
-    result = await run("sandbox", "--schemas", tmp_path, program=program)
+async def test_folder_without_schemas_is_told(tmp_path: Path) -> None:
+    result = await run("sandbox", "--schemas", tmp_path)
 
-    assert result.code == code
+    assert result.code == 2
     assert "has no schema of any form" in result.err
     assert "Traceback" not in result.err
+
+
+WITHOUT_EXTRAS = """
+import sys
+for name in ("cyclopts", "rich", "sqlalchemy", "aiosqlite", "signxml", "lxml", "isal"):
+    sys.modules[name] = None
+from ksef_async.cli.app import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+async def run_without_extras(*arguments: object) -> Result:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", WITHOUT_EXTRAS, *map(str, arguments)),
+        env=environment(),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return Result(process.returncode, out.decode(), err.decode())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "printed"),
+    [
+        (["--help"], "send"),
+        (["--version"], "."),
+        (["send", "--help"], "--timeout"),
+        (["demo"], "verified"),
+        (["sandbox", "--help"], "--public-url"),
+        (["plan", "--count", "10"], "10 invoices"),
+    ],
+)
+async def test_most_commands_need_no_extra(arguments: list[str], printed: str) -> None:
+    result = await run_without_extras(*arguments)
+
+    assert (result.code, result.err) == (0, "")
+    assert printed in result.out
+
+
+@pytest.mark.parametrize("command", ["send", "status", "upo"])
+async def test_command_without_its_extra_names_the_extra(command: str) -> None:
+    result = await run_without_extras(command)
+
+    assert (result.code, result.out) == (2, "")
+    assert result.err == f"`{command}` needs the extra `cli`: pip install 'ksef_async[cli]'\n"
+
+
+def test_the_program_that_is_installed_is_that_of_the_package() -> None:
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    module, function = project["scripts"]["ksef-async"].split(":")
+
+    assert getattr(importlib.import_module(module), function) is main

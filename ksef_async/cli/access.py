@@ -9,12 +9,11 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import anyio
 import anyio.to_thread
 import attrs
-from cyclopts import Parameter
 
 from ..api.auth import SubjectBy
 from ..api.environment import Environment
@@ -23,12 +22,25 @@ from ..calling.events import Hook
 from ..client import KsefClient
 from ..errors import CryptoError, LocalProtocolError
 from ..protocol.numbers import is_nip
+from .arguments import Parser
 from .output import UsageError
 
 if TYPE_CHECKING:
     from ..submissions import Submissions
 
-__all__ = ["CREDENTIAL_NAMES", "Access", "Settled", "has_credentials", "load_credentials", "read_values"]
+__all__ = [
+    "CREDENTIAL_NAMES",
+    "JOURNAL_NEEDS",
+    "Access",
+    "Settled",
+    "has_credentials",
+    "load_credentials",
+    "read_environment",
+    "read_values",
+]
+
+JOURNAL_NEEDS: Final = ("rich", "sqlalchemy", "aiosqlite")
+"""The packages that a command with a journal needs: for its SQLite, and for tables and progress bars."""
 
 _TOKEN: Final = "KSEF_TOKEN"
 _CERTIFICATE: Final = "KSEF_CERTIFICATE"
@@ -67,7 +79,7 @@ async def load_credentials(values: Mapping[str, str], nip: str) -> Credentials:
     if _CERTIFICATE not in given:
         raise UsageError(f"{_CERTIFICATE} is not set, but {given[0]} is.")
     if find_spec("signxml") is None:
-        raise UsageError("A certificate needs signxml: pip install 'ksef_async[cli,xades]'")
+        raise UsageError("A certificate needs signxml: pip install 'ksef_async[xades]'")
     # An encrypted key takes its time.
     return await anyio.to_thread.run_sync(_load_certificate, values, nip)
 
@@ -161,6 +173,18 @@ _NETWORK_NAMES: Final = ("KSEF_PROXY", "KSEF_CA_FILE")
 _NAMES: Final = ("KSEF_ENV", "KSEF_NIP", *CREDENTIAL_NAMES, "KSEF_JOURNAL", "KSEF_JOURNAL_KEY", *_NETWORK_NAMES)
 
 
+def read_environment(name: str) -> Environment:
+    """Return the environment that KSEF_ENV names.
+
+    Raises:
+        UsageError: It is neither one of the Ministry's nor a base URL.
+    """
+    try:
+        return _NAMED.get(name.upper()) or Environment(name)
+    except LocalProtocolError as error:
+        raise UsageError(f"KSEF_ENV is neither TEST, DEMO nor PRODUCTION: {error}") from error
+
+
 @attrs.frozen(kw_only=True)
 class Settled:
     """What environment and credentials file come to."""
@@ -183,11 +207,7 @@ class Settled:
     @property
     def environment(self) -> Environment:
         """Where KSeF is."""
-        name = self._of("KSEF_ENV")
-        try:
-            return _NAMED.get(name.upper()) or Environment(name)
-        except LocalProtocolError as error:
-            raise UsageError(f"KSEF_ENV is neither TEST, DEMO nor PRODUCTION: {error}") from error
+        return read_environment(self._of("KSEF_ENV"))
 
     @property
     def journal(self) -> Path:
@@ -249,15 +269,14 @@ class Settled:
         """The journal.
 
         Raises:
-            UsageError: ``must_exist``, and it does not; or the extra ``durable`` is not installed.
+            UsageError: ``must_exist``, and it does not.
         """
         path = self.journal
         if must_exist and not await anyio.Path(path).exists():
             raise UsageError(f"There is no journal {path}; `send` makes one.")
-        try:
-            from ..submissions import Settings, Submissions
-        except ModuleNotFoundError as error:
-            raise UsageError(f"The journal needs {error.name}: pip install 'ksef_async[cli,durable]'") from error
+        # Only the commands that have a journal need its packages.
+        from ..submissions import Settings, Submissions
+
         keys = tuple(filter(None, self.values.get("KSEF_JOURNAL_KEY", "").split(",")))
         # All that is to be sent is in the journal before the first session opens: nothing more to wait for.
         settings = Settings(linger=0.2)
@@ -266,26 +285,48 @@ class Settled:
             yield submissions
 
 
-@Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Access:
-    """What all commands share."""
+    """What all commands share that have to do with KSeF or the journal."""
 
-    credentials: Annotated[
-        Path | None, Parameter(help="File with KSEF_ENV, KSEF_NIP and KSEF_TOKEN or KSEF_CERTIFICATE, mode 600.")
-    ] = None
-    journal: Annotated[
-        Path | None, Parameter(help="Journal; by default KSEF_JOURNAL, or ksef-ENVIRONMENT.db in this folder.")
-    ] = None
-    json: Annotated[bool, Parameter(negative="", help="Print one JSON object, and no progress.")] = False
-    proxy: Annotated[
-        str | None,
-        Parameter(help="http://HOST:PORT; by default KSEF_PROXY (with a password, too), or HTTPS_PROXY and NO_PROXY."),
-    ] = None
-    ca_file: Annotated[
-        Path | None,
-        Parameter(help="Authorities (PEM) trusted besides the system's; by default KSEF_CA_FILE, or none."),
-    ] = None
+    credentials: Path | None = None
+    journal: Path | None = None
+    json: bool = False
+    proxy: str | None = None
+    ca_file: Path | None = None
+
+    @staticmethod
+    def add_arguments(parser: Parser) -> None:
+        """Add an option for each attribute."""
+        parser.add_argument(
+            "--credentials",
+            type=Path,
+            metavar="FILE",
+            help="file with KSEF_ENV, KSEF_NIP and KSEF_TOKEN or KSEF_CERTIFICATE, mode 600",
+        )
+        parser.add_argument(
+            "--journal",
+            type=Path,
+            metavar="FILE",
+            help="journal; by default KSEF_JOURNAL, or ksef-ENVIRONMENT.db in this folder",
+        )
+        parser.add_flag("--json", "print one JSON object, and no progress")
+        parser.add_argument(
+            "--proxy",
+            metavar="URL",
+            help="http://HOST:PORT; by default KSEF_PROXY (with a password, too), or HTTPS_PROXY and NO_PROXY",
+        )
+        parser.add_argument(
+            "--ca-file",
+            type=Path,
+            metavar="FILE",
+            help="authorities (PEM) trusted besides the system's; by default KSEF_CA_FILE, or none",
+        )
+
+    @classmethod
+    def taken_from(cls, values: dict[str, Any]) -> Self:
+        """Take out of parsed arguments what the options above have set."""
+        return cls(**{field.name: values.pop(field.name) for field in attrs.fields(cls)})
 
     async def settle(self) -> Settled:
         """Read environment and file; the file wins.

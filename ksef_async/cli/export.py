@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Final, Self
 
 import anyio
-from cyclopts import Parameter, validators
 
+from ..api.invoices import InvoiceSubject
 from ..calling.finishing import finish
 from ..downloads.checkpoint import Checkpoint
 from ..protocol.numbers import file_name
 from .access import Access
-from .output import Exit, console, json_list
+from .arguments import Command, Parser, day_or_time, number
+from .output import Exit, json_list
 
-__all__ = ["CheckpointFile", "Part", "export"]
+__all__ = ["COMMAND", "CheckpointFile", "export"]
 
 # Seconds.
 _WRITE_EVERY: Final = 1.0
@@ -80,58 +81,51 @@ class CheckpointFile:
 
 # Where the last run stopped, for each environment and company; holds no secrets.
 _CHECKPOINT: Final = ".ksef-export-{environment}-{nip}.json"
+# As what the company is named on the invoices.
+_PARTS: Final = {
+    "buyer": InvoiceSubject.BUYER,
+    "seller": InvoiceSubject.SELLER,
+    "third": InvoiceSubject.THIRD_SUBJECT,
+    "authorized": InvoiceSubject.AUTHORIZED,
+}
 
 
-class Part(StrEnum):
-    """As what the company is named on the invoices."""
+def _add_arguments(parser: Parser) -> None:
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where to save them, as KSEF-NUMBER.xml")
+    parser.add_argument(
+        "--since",
+        type=day_or_time,
+        required=True,
+        metavar="TIME",
+        help="from this day or time on (UTC where no zone is given); when run again, it goes on instead",
+    )
+    parser.add_argument(
+        "--part", choices=_PARTS, default="buyer", help="as what the company is named on them; buyer by default"
+    )
+    parser.add_argument(
+        "--overlap",
+        type=partial(number, most=2_160),
+        default=0.0,
+        metavar="HOURS",
+        help="how far to look back below where it stopped, for invoices that KSeF lists late",
+    )
 
-    BUYER = "buyer"
-    SELLER = "seller"
-    THIRD = "third"
-    AUTHORIZED = "authorized"
 
-
-async def export(
-    folder: Annotated[Path, Parameter(help="Where to save them, as KSEF-NUMBER.xml.")],
-    *,
-    since: Annotated[
-        datetime,
-        Parameter(help="From this day or time on (UTC where no zone is given); when run again, it goes on instead."),
-    ],
-    part: Annotated[Part, Parameter(help="As what the company is named on them.")] = Part.BUYER,
-    overlap: Annotated[
-        float,
-        Parameter(
-            validator=validators.Number(gte=0, lte=2_160),
-            help="Look back so many hours below where it stopped, for invoices that KSeF lists late.",
-        ),
-    ] = 0.0,
-    access: Access | None = None,
-) -> int:
+async def export(folder: Path, *, since: datetime, part: str, overlap: float, access: Access) -> int:
     """Fetch every invoice that KSeF has stored since a day, each once.
 
     Where it stopped is kept in FOLDER, so run again it fetches only what is new. KSeF grants 20 packages an hour;
     beyond that it waits.
     """
-    from ..api.invoices import InvoiceSubject
-
-    access = access or Access()
     settled = await access.settle()
-    subject = {
-        Part.BUYER: InvoiceSubject.BUYER,
-        Part.SELLER: InvoiceSubject.SELLER,
-        Part.THIRD: InvoiceSubject.THIRD_SUBJECT,
-        Part.AUTHORIZED: InvoiceSubject.AUTHORIZED,
-    }[part]
-    start = since if since.tzinfo is not None else since.replace(tzinfo=UTC)
     target = anyio.Path(folder)
     await target.mkdir(parents=True, exist_ok=True)
     kept = CheckpointFile(target / _CHECKPOINT.format(environment=settled.environment_word, nip=settled.nip))
     checkpoint = await kept.read()
-    count = 0
+    count, subjects = 0, (_PARTS[part],)
     with json_list({"folder": str(folder)}, "saved", shown=access.json) as add:
         async with settled.client() as client, kept:
-            sync = client.downloads.sync(start, (subject,), checkpoint=checkpoint, overlap=timedelta(hours=overlap))
+            sync = client.downloads.sync(since, subjects, checkpoint=checkpoint, overlap=timedelta(hours=overlap))
             async for invoice in sync:
                 # The document first: what is noted as fetched is there.
                 await (target / f"{file_name(invoice.metadata.ksef_number)}.xml").write_bytes(invoice.xml)
@@ -140,5 +134,8 @@ async def export(
                 count += 1
             await kept.move_to(sync.checkpoint)
     if not access.json:
-        console().print(f"{count:,} new invoices saved in {folder}.", markup=False)
+        print(f"{count:,} new invoices saved in {folder}.")
     return Exit.OK
+
+
+COMMAND: Final = Command(run=export, add_arguments=_add_arguments)

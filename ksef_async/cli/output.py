@@ -1,4 +1,7 @@
-"""What the commands print: tables for people, or one JSON object for programs."""
+"""What the commands print: tables for people, or one JSON object for programs.
+
+Tables are drawn by rich, which is loaded only for them: most commands need no extra.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from ..errors import KsefError
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from ..submissions import Submission
 
 __all__ = [
+    "CREDENTIALS",
     "EXIT_CODES",
     "Exit",
     "ReportedError",
     "UsageError",
-    "console",
     "describe",
     "describe_error",
     "json_list",
@@ -50,21 +51,27 @@ class Exit(enum.IntEnum):
     """Interrupted (Ctrl-C). Run it again to go on; nothing is sent twice."""
 
 
-EXIT_CODES = """Exit codes:
+EXIT_CODES = """\
+exit codes:
+  0: everything that was asked for is done
+  1: KSeF, or the way to it, failed; nothing is lost, run it again
+  2: wrong arguments, a missing extra or no usable credentials; nothing was sent
+  3: done, but an invoice was rejected, refused or in conflict; the output says
+     why
+  4: the time was up, or what was asked for is not there yet; run it again later
+  130: interrupted; run it again to go on, nothing is sent twice
+"""
 
-- **0**: everything that was asked for is done
-- **1**: KSeF, or the way to it, failed; nothing is lost, run it again
-- **2**: wrong arguments, or no usable credentials; nothing was sent
-- **3**: done, but an invoice was rejected, refused or in conflict; the output says why
-- **4**: the time was up, or what was asked for is not there yet; run it again later
-- **130**: interrupted; run it again to go on, nothing is sent twice
-
-Credentials come from the environment, or from a file of such lines (`--credentials`, which wins), never from
-arguments, which other users of a machine can read. `KSEF_ENV` is TEST, DEMO, PRODUCTION or a base URL, `KSEF_NIP` the
-company. Who logs in is either `KSEF_TOKEN`, or `KSEF_CERTIFICATE`: the path of a PKCS#12 file, or, with its key's in
-`KSEF_PRIVATE_KEY`, of a certificate in PEM or DER. The password, where there is one, is `KSEF_CERTIFICATE_PASSWORD`, or
-in the file that `KSEF_CERTIFICATE_PASSWORD_FILE` names. Files with secrets have to be readable for their owner only.
-Whatever is missing, named twice, unreadable, expired or opened with a wrong password ends a command with 2.
+CREDENTIALS = """\
+Credentials come from the environment, or from a file of such lines
+(--credentials, which wins), never from arguments, which other users of a
+machine can read. KSEF_ENV is TEST, DEMO, PRODUCTION or a base URL, KSEF_NIP
+the company. Who logs in is either KSEF_TOKEN, or KSEF_CERTIFICATE: the path of
+a PKCS#12 file, or, with its key's in KSEF_PRIVATE_KEY, of a certificate in PEM
+or DER. The password, where there is one, is KSEF_CERTIFICATE_PASSWORD, or in
+the file that KSEF_CERTIFICATE_PASSWORD_FILE names. Files with secrets have to
+be readable for their owner only. Whatever is missing, named twice, unreadable,
+expired or opened with a wrong password ends a command with 2.
 """
 
 
@@ -92,11 +99,6 @@ _COLOURS = {
     "cancelled": "yellow",
     "queued": "dim",
 }
-
-
-def console() -> Console:
-    """Where people read."""
-    return Console(highlight=False)
 
 
 def print_json(value: object) -> None:
@@ -149,16 +151,22 @@ def describe_error(error: Exception) -> Mapping[str, str]:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
     """A table; what it shows is text, never markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, header_style="bold dim", padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
-    console().print(table)
+    Console(highlight=False).print(table)
 
 
 def state_text(state: str) -> Text:
     """A state in its colour."""
+    from rich.text import Text
+
     return Text(state.replace("_", " "), style=_COLOURS.get(state, "cyan"))
 
 

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Final
 
 import anyio.to_thread
-from cyclopts import Parameter
-from cyclopts.types import PositiveFloat, PositiveInt
 
 from ..api.limits import PRODUCTION_LIMITS
 from .access import Access
+from .arguments import Command, Parser, positive, whole_number
 from .lookup import find_files
-from .output import Exit, UsageError, console, print_json
+from .output import Exit, UsageError, print_json
 
-__all__ = ["plan"]
+__all__ = ["COMMAND", "plan"]
+
+
+def _add_arguments(parser: Parser) -> None:
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="invoices, or folders of them (*.xml)")
+    parser.add_argument("--count", type=whole_number(1), metavar="N", help="how many invoices, in place of files")
+    parser.add_argument(
+        "--size", type=whole_number(1), default=10_000, metavar="BYTES", help="of each, with --count; 10,000 by default"
+    )
+    parser.add_argument(
+        "--within", type=positive, metavar="MINUTES", help="time within which the last has to be in KSeF"
+    )
+    parser.add_flag("--offline", "ask nobody: go by what production grants")
 
 
 async def plan(
-    *files: Annotated[Path, Parameter(help="Invoices, or folders of them (*.xml).")],
-    count: Annotated[PositiveInt | None, Parameter(help="How many invoices, in place of files.")] = None,
-    size: Annotated[PositiveInt, Parameter(help="Bytes of each, with --count.")] = 10_000,
-    within: Annotated[PositiveFloat | None, Parameter(help="Minutes within which the last has to be in KSeF.")] = None,
-    offline: Annotated[bool, Parameter(negative="", help="Ask nobody: go by what production grants.")] = False,
-    access: Access | None = None,
+    files: Sequence[Path], *, count: int | None, size: int, within: float | None, offline: bool, access: Access
 ) -> int:
     """Say how to send invoices soonest within KSeF's limits. Nothing is sent.
 
@@ -39,7 +46,6 @@ async def plan(
     if not sizes:
         raise UsageError("There are no invoices in what was named.")
     deadline = timedelta(minutes=within) if within is not None else None
-    access = access or Access()
     settled = await access.settle()
     rates, limits, granted_to = PRODUCTION_LIMITS, None, None
     if settled.has_credentials and not offline:
@@ -73,11 +79,14 @@ async def plan(
         if chosen.meets_deadline is False:
             lines.append("No way meets the time given.")
         for line in lines:
-            console().print(line, markup=False)
+            print(line)
     return Exit.UNFINISHED if chosen.meets_deadline is False else Exit.OK
 
 
-def _sizes(paths: tuple[Path, ...]) -> list[int]:
+COMMAND: Final = Command(run=plan, add_arguments=_add_arguments)
+
+
+def _sizes(paths: Sequence[Path]) -> list[int]:
     return [path.stat().st_size for path in find_files(paths)]
 
 

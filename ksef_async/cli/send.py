@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import anyio.to_thread
 import attrs
-from cyclopts import Parameter
-from cyclopts.types import PositiveFloat
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ..calling.events import Event, RequestPaced
 from ..errors import LocalProtocolError
-from .access import Access
+from .access import JOURNAL_NEEDS, Access
+from .arguments import Command, Parser, positive
 from .lookup import every, find_files
-from .output import Exit, UsageError, console, describe, print_json, print_table, state_text
+from .output import Exit, UsageError, describe, print_json, print_table, state_text
 from .upo import save_upo
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from ..submissions import Submission, Submissions
 
-__all__ = ["send"]
+__all__ = ["COMMAND", "send"]
 
 # Files in one transaction of the journal.
 _CHUNK: Final = 100
@@ -52,19 +50,21 @@ class _File:
     """Why it is not in the journal."""
 
 
-async def send(
-    *files: Annotated[Path, Parameter(help="Invoices, or folders of them (*.xml).")],
-    access: Access | None = None,
-    retry: Annotated[bool, Parameter(negative="", help="Send again what KSeF has rejected.")] = False,
-    upo: Annotated[Path | None, Parameter(help="Folder to save the UPO to, as KSEF-NUMBER.upo.xml.")] = None,
-    timeout: Annotated[PositiveFloat | None, Parameter(help="Seconds to wait for KSeF; no limit by default.")] = None,
-) -> int:
+def _add_arguments(parser: Parser) -> None:
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="invoices, or folders of them (*.xml)")
+    parser.add_flag("--retry", "send again what KSeF has rejected")
+    parser.add_argument("--upo", type=Path, metavar="FOLDER", help="folder to save the UPO to, as KSEF-NUMBER.upo.xml")
+    parser.add_argument(
+        "--timeout", type=positive, metavar="SECONDS", help="time to wait for KSeF; no limit by default"
+    )
+
+
+async def send(files: Sequence[Path], *, access: Access, retry: bool, upo: Path | None, timeout: float | None) -> int:
     """Send invoices, exactly once each, and wait for their KSeF numbers and UPO.
 
     Every invoice is written to the journal before it is sent, so the command can be interrupted, or die, and be run
     again: it goes on where it was. A file that is in the journal already is not sent a second time.
     """
-    access = access or Access()
     settled = await access.settle()
     found = [_File(path) for path in await anyio.to_thread.run_sync(find_files, files)]
     if not found:
@@ -88,6 +88,9 @@ async def send(
         return Exit.UNFINISHED
     failed = any(file.problem for file in found) or any(one.state != "accepted" for one in seen.values())
     return Exit.REJECTED if failed else Exit.OK
+
+
+COMMAND: Final = Command(run=send, add_arguments=_add_arguments, needs=JOURNAL_NEEDS)
 
 
 async def _hand_over(submissions: Submissions, files: Sequence[_File], bars: _Bars, *, nip: str, retry: bool) -> None:
@@ -137,6 +140,9 @@ class _Bars:
     """What people see meanwhile, on standard error."""
 
     def __init__(self, *, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
         columns = (TextColumn("{task.description:<14}"), BarColumn(40), MofNCompleteColumn(), TimeElapsedColumn())
         self._progress = Progress(*columns, console=Console(stderr=True), disable=quiet)
         self._tasks: dict[str, TaskID] = {}
@@ -215,8 +221,7 @@ def _report(
             ],
         )
     summary = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in sorted(counts.items()))
-    console().print(f"{summary}. Journal: {journal}", markup=False)
-    sys.stdout.flush()
+    print(f"{summary}. Journal: {journal}", flush=True)
 
 
 def _outcome(file: _File, submission: Submission | None) -> str:

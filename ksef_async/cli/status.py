@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
-from cyclopts import Parameter
-from rich.text import Text
-
-from .access import Access
+from .access import JOURNAL_NEEDS, Access
+from .arguments import Command, Parser
 from .lookup import chosen
-from .output import Exit, console, describe, json_list, print_table, state_text
+from .output import Exit, describe, json_list, print_table, state_text
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from ..submissions import Submission
 
-__all__ = ["status"]
+__all__ = ["COMMAND", "status"]
 
 _MOST = 200
 
 
-async def status(
-    *invoices: Annotated[
-        str, Parameter(help="Files, invoice numbers, KSeF numbers or ids; by default all that has no UPO yet.")
-    ],
-    access: Access | None = None,
-) -> int:
+def _add_arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "invoices",
+        nargs="*",
+        metavar="INVOICE",
+        help="files, invoice numbers, KSeF numbers or ids; by default all that has no UPO yet",
+    )
+
+
+async def status(invoices: Sequence[str], *, access: Access) -> int:
     """Show how far invoices are, from the journal. Needs no login.
 
     The exit code is 3 where an invoice shown was rejected, else 4 where one is under way, else 0.
     """
-    access = access or Access()
     settled = await access.settle()
     rows: list[tuple[str | Text, ...]] = []
     states: Counter[str] = Counter()
@@ -51,10 +55,13 @@ async def status(
             print_table(("Id", "Number", "State", "KSeF number, or why not", ""), rows)
         more = f" ({states.total() - _MOST:,} more are not shown)" if states.total() > _MOST else ""
         summary = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in counts.items())
-        console().print(f"{summary or 'Nothing'} in {settled.journal}{more}.", markup=False)
+        print(f"{summary or 'Nothing'} in {settled.journal}{more}.")
     if states["rejected"] or states["conflict"]:
         return Exit.REJECTED
     return Exit.UNFINISHED if is_under_way else Exit.OK
+
+
+COMMAND: Final = Command(run=status, add_arguments=_add_arguments, needs=JOURNAL_NEEDS)
 
 
 def _row(submission: Submission) -> tuple[str | Text, ...]:

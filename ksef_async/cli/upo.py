@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
-from cyclopts import Parameter
 
 from ..protocol.numbers import file_name
-from .access import Access
+from .access import JOURNAL_NEEDS, Access
+from .arguments import Command, Parser
 from .lookup import chosen
-from .output import Exit, console, describe, json_list
+from .output import Exit, describe, json_list
 
 if TYPE_CHECKING:
     from ..submissions import Submission, Submissions
 
-__all__ = ["save_upo", "upo"]
+__all__ = ["COMMAND", "save_upo", "upo"]
 
 
-async def upo(
-    *invoices: Annotated[str, Parameter(help="Files, invoice numbers, KSeF numbers or ids; all by default.")],
-    folder: Annotated[Path, Parameter(help="Where to save them, as KSEF-NUMBER.upo.xml.")] = Path(),
-    access: Access | None = None,
-) -> int:
+def _add_arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "invoices",
+        nargs="*",
+        metavar="INVOICE",
+        help="files, invoice numbers, KSeF numbers or ids; all by default",
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Path(), help="where to save them, as KSEF-NUMBER.upo.xml; by default here"
+    )
+
+
+async def upo(invoices: Sequence[str], *, folder: Path, access: Access) -> int:
     """Save the UPO of invoices, from the journal. Needs no login.
 
     The exit code is 4 where an invoice that was named has no UPO yet.
     """
-    access = access or Access()
     settled = await access.settle()
     count, missing = 0, []
     async with settled.submissions(must_exist=True) as submissions:
@@ -41,10 +49,13 @@ async def upo(
                 else:
                     count += 1
     if not access.json:
-        console().print(f"{count:,} UPO saved in {folder}.", markup=False)
+        print(f"{count:,} UPO saved in {folder}.")
         for number in missing:
-            console().print(f"{number} has no UPO yet: it comes once its session is closed.", markup=False)
+            print(f"{number} has no UPO yet: it comes once its session is closed.")
     return Exit.UNFINISHED if missing else Exit.OK
+
+
+COMMAND: Final = Command(run=upo, add_arguments=_add_arguments, needs=JOURNAL_NEEDS)
 
 
 async def save_upo(submissions: Submissions, submission: Submission, folder: Path) -> Path:

@@ -454,7 +454,7 @@ async def test_the_command_line_goes_through_a_proxy(company: Company, tmp_path:
         file.chmod(0o600)
         arguments += ["--credentials", file]
 
-    code, out = await run("ksef_async.cli", *arguments, folder=tmp_path, **variables)
+    code, out = await run("ksef_async", *arguments, folder=tmp_path, **variables)
 
     assert code == 0, out
     assert '"accepted"' in out
@@ -472,7 +472,7 @@ async def test_the_command_line_goes_through_a_proxy(company: Company, tmp_path:
 async def test_the_command_line_says_what_is_wrong_with_a_network(
     company: Company, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
-    code, out = await run("ksef_async.cli", "plan", "--count", "10", *arguments, folder=tmp_path, **who(company))
+    code, out = await run("ksef_async", "plan", "--count", "10", *arguments, folder=tmp_path, **who(company))
 
     assert code == 2, out
     assert message in out

@@ -168,7 +168,7 @@ async def test_wrong_token_sends_nothing_and_is_not_repeated(sandbox: Sandbox, s
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        pytest.param(["fly"], "Unknown command", id="unknown command"),
+        pytest.param(["fly"], "invalid choice", id="unknown command"),
         pytest.param(["send"], "There are no files to send", id="no file"),
         pytest.param(["send", "nowhere.xml"], "There is no file nowhere.xml", id="no such file"),
         pytest.param(["send", ".", "--timeout", "soon"], "--timeout", id="no number"),
@@ -184,6 +184,22 @@ async def test_wrong_arguments_are_refused(shell: Shell, arguments: list[str], e
 
     assert result.code == 2
     assert error in result.err + result.out
+
+
+async def test_files_stand_before_and_after_options(sandbox: Sandbox, shell: Shell) -> None:
+    first, second = shell.invoices(sandbox.nip, 2)
+
+    result = await shell.run("send", first, "--json", second)
+
+    assert (result.code, result.states) == (0, {"accepted": 2})
+
+
+async def test_value_of_an_unknown_option_is_not_repeated(shell: Shell) -> None:
+    for arguments in (["--token", "SECRET"], ["--token=SECRET"]):
+        result = await shell.run("status", *arguments)
+
+        assert result.code == 2
+        assert "SECRET" not in result.out + result.err
 
 
 async def test_help_tells_the_exit_codes(shell: Shell) -> None:
@@ -202,7 +218,7 @@ async def test_interrupted_send_goes_on_and_sends_nothing_twice(sandbox: Sandbox
 
     for share in (0.1, 0.6):
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "ksef_async.cli", "send", "."),
+            *(sys.executable, "-m", "ksef_async", "send", "."),
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             # The background jobs of a shell ignore Ctrl-C, and so would whatever a test run in one starts.
@@ -229,14 +245,3 @@ async def test_interrupted_send_goes_on_and_sends_nothing_twice(sandbox: Sandbox
     sent = Counter(invoice.invoice_hash for invoice in sandbox.world.invoices())
     assert len(sent) == count
     assert set(sent.values()) == {1}
-
-
-async def test_without_the_extra_the_way_to_it_is_told() -> None:
-    program = "import sys; sys.modules['cyclopts'] = None; from ksef_async.cli import main; sys.exit(main([]))"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    out, err = await process.communicate()
-
-    assert (process.returncode, out) == (2, b"")
-    assert err == b"ksef-async needs cyclopts: pip install 'ksef_async[cli]'\n"

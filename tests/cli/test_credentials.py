@@ -228,4 +228,4 @@ async def test_without_the_extra_the_way_to_it_is_told(
 
     result = await shell.run("send", shell.folder)
 
-    assert (result.code, result.err) == (2, "A certificate needs signxml: pip install 'ksef_async[cli,xades]'\n")
+    assert (result.code, result.err) == (2, "A certificate needs signxml: pip install 'ksef_async[xades]'\n")

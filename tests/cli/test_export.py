@@ -125,7 +125,7 @@ async def test_interrupted_export_goes_on(sandbox: Sandbox, buyer: Shell) -> Non
     sandbox.faults.add("export_invoices", Fault.wait(0.3), probability=0.999999)
     folder = buyer.folder / "in"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ksef_async.cli", "export", "in", "--since", since),
+        *(sys.executable, "-m", "ksef_async", "export", "in", "--since", since),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         # The background jobs of a shell ignore Ctrl-C, and so would whatever a test run in one starts.
@@ -161,7 +161,7 @@ async def test_export_that_was_killed_goes_on_and_misses_nothing(sandbox: Sandbo
     sandbox.faults.add("export_invoices", Fault.wait(0.3), probability=0.999999)
     folder = buyer.folder / "in"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ksef_async.cli", "export", "in", "--since", since),
+        *(sys.executable, "-m", "ksef_async", "export", "in", "--since", since),
         stdout=asyncio.subprocess.DEVNULL,
     )
     try:

@@ -1,4 +1,4 @@
-"""The main job, start to finish, with a timeline: what ``python -m ksef_async demo`` runs.
+"""``ksef-async demo``: the main job, start to finish, with a timeline.
 
 `company` decides where: the environment named by KSEF_ENV (TEST, DEMO, PRODUCTION or a base URL), KSEF_NIP and
 KSEF_TOKEN, or an embedded sandbox where these are not set.
@@ -11,23 +11,25 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import anyio
 
-from .api.environment import Environment
-from .api.sessions import FormCode
-from .auth.credentials import KsefToken
-from .calling.events import Hook
-from .client import KsefClient
-from .errors import LocalProtocolError, RemoteProtocolError
-from .protocol.xml import parse_xml
-from .sandbox import Sandbox, sample_invoice
-from .sessions.outcomes import AcceptedInvoice
-from .sessions.upo import SessionUPO
+from ..api.environment import Environment
+from ..api.sessions import FormCode
+from ..auth.credentials import KsefToken
+from ..calling.events import Hook
+from ..client import KsefClient
+from ..errors import RemoteProtocolError
+from ..protocol.xml import parse_xml
+from ..sandbox import Sandbox, sample_invoice
+from ..sessions.outcomes import AcceptedInvoice
+from ..sessions.upo import SessionUPO
+from .access import read_environment
+from .arguments import Command, Parser
+from .output import Exit, UsageError
 
-__all__ = ["check_receipt", "company", "connect", "run_demo"]
-
-_NAMED = {"TEST": Environment.TEST, "DEMO": Environment.DEMO, "PRODUCTION": Environment.PRODUCTION}
+__all__ = ["COMMAND", "check_receipt", "company", "connect", "demo"]
 
 
 @asynccontextmanager
@@ -38,7 +40,7 @@ async def company(nip: str | None = None) -> AsyncIterator[tuple[Environment, Ks
         nip: Which company the sandbox is to know; made up by default. A real environment takes KSEF_NIP.
 
     Raises:
-        LocalProtocolError: KSEF_ENV is set, but KSEF_NIP or KSEF_TOKEN is not.
+        UsageError: KSEF_ENV is set and names no environment, or KSEF_NIP or KSEF_TOKEN is not set.
     """
     if not (name := os.environ.get("KSEF_ENV")):
         async with Sandbox(nip=nip) as sandbox:
@@ -47,8 +49,8 @@ async def company(nip: str | None = None) -> AsyncIterator[tuple[Environment, Ks
     try:
         credentials = KsefToken(nip=os.environ["KSEF_NIP"], token=os.environ["KSEF_TOKEN"])
     except KeyError as error:
-        raise LocalProtocolError(f"KSEF_ENV is set, so {error} has to be set too.") from None
-    yield _NAMED.get(name) or Environment(name), credentials
+        raise UsageError(f"KSEF_ENV is set, so {error.args[0]} has to be set too.") from None
+    yield read_environment(name), credentials
 
 
 @asynccontextmanager
@@ -60,7 +62,7 @@ async def connect(nip: str | None = None, *, hook: Hook | None = None) -> AsyncI
         hook: Is told of every event.
 
     Raises:
-        LocalProtocolError: As for `company`.
+        UsageError: As for `company`.
     """
     async with (
         company(nip) as (environment, credentials),
@@ -85,14 +87,24 @@ def check_receipt(upo: SessionUPO, accepted: Sequence[AcceptedInvoice]) -> None:
         )
 
 
-async def run_demo(paths: Sequence[Path] = ()) -> None:
-    """Send invoices through one session and print what happens; one of our own where no file is named."""
+def _add_arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "invoices", nargs="*", type=Path, metavar="INVOICE.xml", help="FA(3); one of our own by default"
+    )
+
+
+async def demo(invoices: Sequence[Path] = ()) -> int:
+    """Send invoices through one session and print the timeline.
+
+    They go to an embedded sandbox, or to the environment named by KSEF_ENV (TEST, DEMO, PRODUCTION or a base URL),
+    KSEF_NIP and KSEF_TOKEN.
+    """
     started = time.monotonic()
 
     def say(what: str, text: str) -> None:
         print(f"{time.monotonic() - started:6.2f} s  {what:<9} {text}")
 
-    files = [(path.name, await anyio.Path(path).read_bytes()) for path in paths]
+    files = [(path.name, await anyio.Path(path).read_bytes()) for path in invoices]
     nip = _seller_nip(files[0][1]) if files else None
     async with connect(nip) as (client, nip):
         where = "" if os.environ.get("KSEF_ENV") else " (embedded sandbox: a simulator without legal effect)"
@@ -120,6 +132,10 @@ async def run_demo(paths: Sequence[Path] = ()) -> None:
         for page in upo.pages:
             say("UPO", f"page {page.page} of {page.page_count}: {len(page.xml):,} bytes, issued by {page.issuer}")
         say("verified", f"SHA-256 of the UPO, and of each of its {len(accepted)} invoice(s), match what was sent")
+    return Exit.OK
+
+
+COMMAND: Final = Command(run=demo, add_arguments=_add_arguments, has_access=False)
 
 
 def _seller_nip(invoice: bytes) -> str | None:

@@ -1,0 +1,126 @@
+"""What a command is, and what it takes: a parser with argparse, and the kinds of values it understands."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import textwrap
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+import attrs
+
+from ..protocol.numbers import is_nip
+
+__all__ = ["Command", "Parser", "day_or_time", "folder", "nip", "number", "positive", "whole_number"]
+
+_WIDTH = 80
+
+
+class Parser(argparse.ArgumentParser):
+    """The arguments of one command, in any order: files may stand before, between and after the options.
+
+    Args:
+        name: What the user types.
+        about: Paragraphs that say what it does.
+        epilogue: Printed below its help, as it is.
+    """
+
+    def __init__(self, name: str, about: str, epilogue: str) -> None:
+        super().__init__(
+            prog=name,
+            description="\n\n".join(textwrap.fill(part, _WIDTH) for part in about.split("\n\n")),
+            epilog=epilogue,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def parse(self, arguments: Sequence[str]) -> dict[str, object]:
+        """Return the values by their names.
+
+        Raises:
+            SystemExit: An argument is wrong, which has been printed; or help was asked for.
+        """
+        values, unknown = self.parse_known_intermixed_args(arguments)
+        if unknown:
+            # Only names: the value of an option that there is not may be a secret.
+            named = [each.partition("=")[0] for each in unknown if each.startswith("-")]
+            self.error(f"unrecognized arguments: {' '.join(named) or len(unknown)}")
+        return vars(values)
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong in one line, and end with 2."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+    def add_flag(self, name: str, about: str) -> None:
+        """Add an option without a value."""
+        self.add_argument(name, action="store_true", help=about)
+
+
+@attrs.frozen(kw_only=True)
+class Command:
+    """A command of the program."""
+
+    run: Callable[..., Coroutine[Any, Any, int]]
+    """Takes the parsed arguments by their names, and returns the exit code; its docstring is the command's help."""
+    add_arguments: Callable[[Parser], object]
+    """Tells a parser which arguments it takes."""
+    has_access: bool = True
+    """Whether it takes what `Access` holds, too."""
+    needs: tuple[str, ...] = ()
+    """The packages of the extra ``cli`` without which it cannot run."""
+
+
+# argparse prints what such a function raises.
+def whole_number(least: int, most: float = math.inf) -> Callable[[str], int]:
+    """Return a function that reads a whole number within bounds."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdecimal() and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def number(text: str, most: float = math.inf) -> float:
+    """Return a number that is not negative."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan  # which is within no bounds
+    if not 0 <= value <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {most:g}")
+    return value
+
+
+def positive(text: str) -> float:
+    """Return a number above zero."""
+    if not (value := number(text)):
+        raise argparse.ArgumentTypeError("it has to be above zero")
+    return value
+
+
+def nip(text: str) -> str:
+    """Return a NIP."""
+    if not is_nip(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a NIP: ten digits, as KSeF's specification asks")
+    return text
+
+
+def folder(text: str) -> Path:
+    """Return a folder that exists."""
+    if not (path := Path(text)).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a folder")
+    return path
+
+
+def day_or_time(text: str) -> datetime:
+    """Return a time in ISO 8601, in UTC where it has no zone."""
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day or a time, such as 2026-02-01") from None
+    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
