@@ -15,7 +15,7 @@ import resource
 import sys
 import traceback
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -169,7 +169,7 @@ async def test_whatever_answers_it_is_right_or_one_of_our_errors(
     no_blocking_calls: BlockBuster,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
 ) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
@@ -223,11 +223,12 @@ async def test_whatever_answers_it_is_right_or_one_of_our_errors(
                     await asyncio.sleep(3700.0)
         total += trouble.count
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
-        with capsys.disabled():
-            print(f"\nfuzz: seed {seed}, {total.total():,} answers changed in {flows:,} flows, {grown} MB more memory")
-            print(f"fuzz: {dict(ended.most_common())}")
-            for failure in failures[told:]:
-                print(f"fuzz: {failure}", file=sys.stderr)
-            told = len(failures)
+        for failure in failures[told:]:
+            print(f"fuzz: {failure}", file=sys.stderr)
+        told = len(failures)
+    record_property(
+        "fuzz", f"seed {seed}: {total.total():,} answers changed in {flows:,} flows, {grown} MB more memory"
+    )
+    record_property("fuzz", f"seed {seed}: {dict(ended.most_common())}")
     assert not failures, f"{len(failures)} flows failed, the first: {failures[0]}"
     assert grown < MOST_MEMORY
