@@ -24,21 +24,9 @@ BUYER = "5265877635"
 def new_session(sandbox: Sandbox, nip: str) -> OnlineSession:
     """A session of a company, as if it had been opened by a call."""
     now = sandbox.clock.now()
-    login = next(
-        (each for each in sandbox.world.logins.values() if each.context.value == nip),
-        None,
-    ) or Login(
-        reference_number=new_reference_number("AU", now),
-        context=Context(ContextType.NIP, nip),
-        subject=Subject("Nip", nip),
-        token=None,
-        policy=None,
-        client_ip="127.0.0.1",
-        started_at=now,
-        decided_at=now,
-        code=LoginStatusCode.SUCCEEDED,
-        details=(),
-    )
+    login = next((each for each in sandbox.world.logins.values() if each.context.value == nip), None)
+    if login is None:
+        login = _new_login(nip, now)
     session = OnlineSession(
         reference_number=new_reference_number("SO", now),
         login=login,
@@ -51,6 +39,20 @@ def new_session(sandbox: Sandbox, nip: str) -> OnlineSession:
     )
     sandbox.world.sessions[session.reference_number] = session
     return session
+
+
+def _new_login(nip: str, now: datetime) -> Login:
+    login = Login(
+        reference_number=new_reference_number("AU", now),
+        context=Context(ContextType.NIP, nip),
+        subject=Subject("Nip", nip),
+        token=None,
+        policy=None,
+        client_ip="127.0.0.1",
+        started_at=now,
+    )
+    login.decide(now, LoginStatusCode.SUCCEEDED)
+    return login
 
 
 def feed(sandbox: Sandbox, documents: Iterable[bytes], *, nip: str | None = None) -> list[str]:
@@ -85,10 +87,9 @@ def feed(sandbox: Sandbox, documents: Iterable[bytes], *, nip: str | None = None
             invoice_hash=digest,
             stored=_stored(sandbox, document),
             received_at=now,
-            processing_at=processing_at,
-            final_at=processing_at + world.timings.invoice_processing_delay,
             verdict=verdict,
         )
+        invoice.schedule(now, processing_at, processing_at + world.timings.invoice_processing_delay)
         session.invoices[invoice.reference_number] = invoice
         file_invoice(world, invoice, session)
         numbers.append(verdict.ksef_number)

@@ -17,7 +17,8 @@ from ..api.certificates import CertificateStatus, CertificateType, EnrollmentDat
 from ..api.common import StatusInfo, SubjectIdentifier
 from ..crypto.certificates import Certificate, PublicKey, load_certificate
 from ..crypto.issuing import build_name
-from ..protocol.lifecycle import ENROLLMENT_STATES, EnrollmentStatusCode
+from ..protocol.lifecycle import CERTIFICATE, ENROLLMENT, EnrollmentStatusCode
+from .timeline import Step, Timeline
 
 __all__ = ["LIFETIME", "Authority", "Enrollment", "IssuedCertificate", "without_ending"]
 
@@ -68,19 +69,33 @@ class IssuedCertificate:
     requested_at: datetime
     issued_at: datetime
     """Nobody knows of it before."""
-    blocked_at: datetime | None = None
-    """When it was asked to be revoked, and when it is."""
-    revoked_at: datetime | None = None
     reason: RevocationReason | None = None
     last_used_at: datetime | None = None
+    timeline: Timeline[CertificateStatus] = attrs.field(
+        init=False, default=attrs.Factory(lambda self: Timeline(CERTIFICATE, self.requested_at), takes_self=True)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        self._expire(self.requested_at)
 
     def status_at(self, now: datetime) -> CertificateStatus:
-        """How it stands."""
-        if self.revoked_at is not None and now >= self.revoked_at:
-            return CertificateStatus.REVOKED
-        if self.blocked_at is not None:
-            return CertificateStatus.BLOCKED
-        return CertificateStatus.EXPIRED if now > self.valid_until else CertificateStatus.ACTIVE
+        """Return its status."""
+        return self.timeline.code_at(now)
+
+    def end_at(self, now: datetime, valid_until: datetime) -> None:
+        """Let it expire at another time."""
+        self.valid_until = valid_until
+        if self.status_at(now) is CertificateStatus.ACTIVE:
+            self._expire(now)
+
+    def _expire(self, now: datetime) -> None:
+        # It is good for the whole of its last moment.
+        self.timeline.plan(now, Step(self.valid_until + datetime.resolution, CertificateStatus.EXPIRED))
+
+    def revoke(self, now: datetime, revoked_at: datetime, reason: RevocationReason) -> None:
+        """Block it at once; it is revoked at ``revoked_at``."""
+        self.reason = reason
+        self.timeline.plan(now, Step(now, CertificateStatus.BLOCKED), Step(revoked_at, CertificateStatus.REVOKED))
 
 
 @attrs.define(kw_only=True)
@@ -94,15 +109,18 @@ class Enrollment:
     issued: IssuedCertificate | None
     """What comes out of it; None when it is rejected."""
     rejection: str = ""
+    timeline: Timeline[EnrollmentStatusCode] = attrs.field(
+        init=False, default=attrs.Factory(lambda self: Timeline(ENROLLMENT, self.requested_at), takes_self=True)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        issued = Step(self.decided_at, EnrollmentStatusCode.ISSUED)
+        rejected = Step(self.decided_at, EnrollmentStatusCode.REJECTED, (self.rejection,))
+        self.timeline.plan(self.requested_at, issued if self.issued else rejected)
 
     def status_at(self, now: datetime) -> StatusInfo:
-        """How far it is."""
-        if now < self.decided_at:
-            code = EnrollmentStatusCode.IN_PROGRESS
-        else:
-            code = EnrollmentStatusCode.ISSUED if self.issued else EnrollmentStatusCode.REJECTED
-        details = (self.rejection,) if code is EnrollmentStatusCode.REJECTED else ()
-        return StatusInfo(code, ENROLLMENT_STATES[code].description, details)
+        """Return its status in KSeF's words."""
+        return self.timeline.status_at(now)
 
 
 class Authority:

@@ -24,9 +24,10 @@ from ..api.common import Context, ServerTime, StatusInfo
 from ..api.invoices import DateType, InvoiceFilters, InvoiceMetadata
 from ..api.packages import CompressionType
 from ..crypto.envelope import SessionCipher
-from ..protocol.lifecycle import EXPORT_STATES, ExportStatusCode
+from ..protocol.lifecycle import EXPORT, ExportStatusCode
 from .clock import Timings
 from .repository import ArchivedInvoice
+from .timeline import Step, Timeline
 
 __all__ = ["Export", "Exports", "PackageLimits", "Part", "build_parts"]
 
@@ -94,32 +95,25 @@ class Export:
     damage: Callable[[bytes], bytes] | None = None
     lock: anyio.Lock = attrs.field(factory=anyio.Lock, repr=False)
     parts: tuple[Part, ...] | None = None
+    ready_at: datetime = attrs.field(init=False)
+    """When it ends, well or not."""
+    expires_at: datetime = attrs.field(init=False)
+    """Until when the package can be fetched."""
+    timeline: Timeline[ExportStatusCode] = attrs.field(
+        init=False, default=attrs.Factory(lambda self: Timeline(EXPORT, self.started_at), takes_self=True)
+    )
 
-    @property
-    def ready_at(self) -> datetime:
-        """When it ends."""
-        return self.started_at + (_STUCK if self.is_stuck else self.timings.export_delay)
-
-    @property
-    def expires_at(self) -> datetime:
-        """Until when the package can be fetched."""
-        return self.ready_at + self.timings.package_lifetime
-
-    def code_at(self, now: datetime) -> ExportStatusCode:
-        """How far it is."""
-        if now < self.ready_at:
-            return ExportStatusCode.IN_PROGRESS
-        if self.cipher is None:
-            return ExportStatusCode.DECRYPTION_ERROR
-        if self.code is ExportStatusCode.READY and now > self.expires_at:
-            return ExportStatusCode.EXPIRED
-        return self.code
+    def __attrs_post_init__(self) -> None:
+        self.ready_at = self.started_at + (_STUCK if self.is_stuck else self.timings.export_delay)
+        self.expires_at = self.ready_at + self.timings.package_lifetime
+        end = Step(self.ready_at, self.code if self.cipher else ExportStatusCode.DECRYPTION_ERROR)
+        # It can be fetched during the whole of its last moment.
+        expiry = Step(self.expires_at + datetime.resolution, ExportStatusCode.EXPIRED)
+        self.timeline.plan(self.started_at, *([end, expiry] if end.code is ExportStatusCode.READY else [end]))
 
     def status_at(self, now: datetime) -> StatusInfo:
-        """How far it is, in KSeF's words."""
-        code = self.code_at(now)
-        state = EXPORT_STATES[code]
-        return StatusInfo(code, state.description, state.details)
+        """Return its status in KSeF's words."""
+        return self.timeline.status_at(now)
 
     @property
     def last(self) -> InvoiceMetadata | None:
@@ -146,7 +140,7 @@ class Exports:
     def running(self, context: Context, subject: object, now: datetime) -> int:
         """How many exports of a subject in a context are in progress."""
         return sum(
-            export.context == context and export.subject == subject and now < export.ready_at
+            export.context == context and export.subject == subject and not export.timeline.is_terminal_at(now)
             for export in self.by_reference.values()
         )
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import attrs
 import orjson
@@ -35,7 +35,7 @@ from ..api.operation import Operation
 from ..api.sessions import InvoiceStatusCode, StatusCode
 from ..api.table import OPERATIONS
 from ..protocol.error_codes import ErrorCode
-from ..protocol.lifecycle import ExportStatusCode
+from ..protocol.lifecycle import BATCH_SESSION, EXPORT, INVOICE, ExportStatusCode, Lifecycle
 from .refusals import Refusal, StorageRefusal, TooManyRequests, internal_error
 from .versions import drop_field
 
@@ -48,6 +48,8 @@ are no operations of the table.
 DOWNLOAD_PART: Final = "download_part"
 DOWNLOAD_UPO: Final = "download_upo"
 STORAGE: Final = frozenset({UPLOAD_PART, DOWNLOAD_PART, DOWNLOAD_UPO})
+
+CodeT = TypeVar("CodeT", bound=int | str)
 
 _PAGE: Final = "<!DOCTYPE html><html><head><title>{status}</title></head><body>Request ID: 00000000</body></html>"
 
@@ -197,8 +199,12 @@ class Fault:
 
     @classmethod
     def invoice_ends(cls, code: InvoiceStatusCode | int) -> Fault:
-        """The invoice being sent ends like this, e.g. with 500 or 550, whatever is in it."""
-        return cls("verdict", verdict=InvoiceStatusCode(code))
+        """The invoice being sent ends like this, e.g. with 500 or 550, whatever is in it.
+
+        Raises:
+            ValueError: An invoice in progress does not end with this code.
+        """
+        return cls("verdict", verdict=_end(INVOICE, InvoiceStatusCode.PROCESSING, InvoiceStatusCode(code)))
 
     @classmethod
     def link_refused(cls, status: int = 403, code: str = "AuthenticationFailed") -> Fault:
@@ -225,17 +231,22 @@ class Fault:
         """The batch session being opened ends like this once it is closed, whatever is in the package.
 
         Raises:
-            ValueError: A session that ends so has invoices, so it takes a package that brings it about.
+            ValueError: A batch session in progress does not end with this code, or ends with it because of its
+                invoices, so it takes a package that brings it about.
         """
-        end = StatusCode(code)
-        if end < StatusCode.PART_ERROR or end == StatusCode.VALIDATION_ERROR:
+        end = _end(BATCH_SESSION, StatusCode.PROCESSING, StatusCode(code))
+        if end in (StatusCode.PROCESSED_OK, StatusCode.VALIDATION_ERROR):
             raise ValueError(f"a session ends with {end.value} because of its invoices")
         return cls("session", session_end=end)
 
     @classmethod
     def export_ends(cls, code: ExportStatusCode | int) -> Fault:
-        """The export being started ends like this, e.g. with 500 or 550."""
-        return cls("export", export_code=ExportStatusCode(code))
+        """The export being started ends like this, e.g. with 500 or 550.
+
+        Raises:
+            ValueError: An export in progress does not end with this code.
+        """
+        return cls("export", export_code=_end(EXPORT, ExportStatusCode.IN_PROGRESS, ExportStatusCode(code)))
 
     @classmethod
     def package_becomes(cls, change: Callable[[bytes], bytes]) -> Fault:
@@ -278,6 +289,13 @@ class Fault:
         if self.kind == "answer":
             return web.Response(status=self.status, text=self.body or None, content_type=self.content_type)
         return None
+
+
+def _end(lifecycle: Lifecycle[CodeT], present: CodeT, end: CodeT) -> CodeT:
+    if end not in lifecycle.states[present].next:
+        article = "an" if lifecycle.name[0] in "aeiou" else "a"
+        raise ValueError(f"the status {end} does not follow {present} in the lifecycle of {article} {lifecycle.name}")
+    return end
 
 
 @attrs.define

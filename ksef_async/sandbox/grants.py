@@ -22,11 +22,12 @@ from ..api.limits import (
     SessionLimits,
     SubjectLimits,
 )
-from ..api.permissions import EntityDescription, PersonDescription
+from ..api.permissions import EntityDescription, PermissionState, PersonDescription
 from ..api.subjects import ForeignEntityDetails, TargetIdentifier, TargetType
-from ..protocol.lifecycle import PERMISSION_OPERATION_STATES, PermissionOperationCode
+from ..protocol.lifecycle import PERMISSION, PERMISSION_OPERATION, PermissionOperationCode
 from .intake import Relations
 from .subjects import ALL_PERMISSIONS, OWNER_PERMISSIONS, Registry, Subject, nip_of
+from .timeline import Step, Timeline
 
 __all__ = ["Grant", "GrantKind", "Granted", "Grants", "Holder", "PermissionOperation"]
 
@@ -129,6 +130,8 @@ class Grant:
     """Of the unit, or the EU entity."""
     eu_entity: ForeignEntityDetails | None = None
     id: str = attrs.field(factory=lambda: str(uuid.uuid4()))
+    timeline: Timeline[PermissionState] | None = attrs.field(init=False, default=None)
+    """Whether it had an effect, since somebody first looked."""
 
     def is_in_force(self, now: datetime) -> bool:
         """Whether it has begun, and was not taken back."""
@@ -153,7 +156,7 @@ class Grant:
         return self.target
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)
 class PermissionOperation:
     """A grant or revocation that KSeF has taken in."""
 
@@ -162,12 +165,17 @@ class PermissionOperation:
     started_at: datetime
     done_at: datetime
     code: PermissionOperationCode
+    """How it ends."""
+    timeline: Timeline[PermissionOperationCode] = attrs.field(
+        init=False, default=attrs.Factory(lambda self: Timeline(PERMISSION_OPERATION, self.started_at), takes_self=True)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        self.timeline.plan(self.started_at, Step(self.done_at, self.code))
 
     def status_at(self, now: datetime) -> StatusInfo:
-        """How far it is."""
-        code = self.code if now >= self.done_at else PermissionOperationCode.ACCEPTED
-        state = PERMISSION_OPERATION_STATES[code]
-        return StatusInfo(code, state.description, state.details)
+        """Return its status in KSeF's words."""
+        return self.timeline.status_at(now)
 
 
 class Grants:
@@ -240,8 +248,14 @@ class Grants:
             for grant in self.in_force(now)
         )
 
-    def is_active(self, grant: Grant, now: datetime) -> bool:
-        """Whether a grant has an effect; what was passed on has none while no client allows it."""
+    def state_of(self, grant: Grant, now: datetime) -> PermissionState:
+        """Return whether a grant has an effect; what was passed on has none while no client allows it."""
+        state = PermissionState.ACTIVE if self._is_active(grant, now) else PermissionState.INACTIVE
+        if grant.timeline is None:
+            grant.timeline = Timeline(PERMISSION, now, state)
+        return grant.timeline.observe(now, state)
+
+    def _is_active(self, grant: Grant, now: datetime) -> bool:
         if grant.kind is not GrantKind.INDIRECT or grant.target is None:
             return True
         if grant.target.type == TargetType.ALL_PARTNERS:

@@ -12,8 +12,10 @@ from ..api.auth import AuthenticationMethodCategory, AuthorizationPolicy
 from ..api.common import Context, StatusInfo
 from ..api.tokens import TokenStatus
 from ..crypto.certificates import Certificate
-from ..protocol.lifecycle import LOGIN_STATES, LoginStatusCode
+from ..protocol.lifecycle import LOGIN, LoginStatusCode
+from ..protocol.lifecycle import TOKEN as TOKEN_LIFECYCLE
 from .subjects import Subject
+from .timeline import Step, Timeline
 
 __all__ = [
     "KSEF_CERTIFICATE",
@@ -61,17 +63,24 @@ class StoredToken:
     failure: str = ""
     """Why it never will be; empty otherwise."""
     revoked_at: datetime | None = None
-    gone_at: datetime | None = None
-    """When a revocation is done."""
+    """When somebody revoked it; None where it died because its author lost all permissions."""
     last_used_at: datetime | None = None
+    timeline: Timeline[TokenStatus] = attrs.field(
+        init=False, default=attrs.Factory(lambda self: Timeline(TOKEN_LIFECYCLE, self.created_at), takes_self=True)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        end = TokenStatus.FAILED if self.failure else TokenStatus.ACTIVE
+        self.timeline.plan(self.created_at, Step(self.active_at, end))
 
     def status_at(self, now: datetime) -> TokenStatus:
-        """How far it is."""
-        if self.revoked_at is not None and self.gone_at is not None:
-            return TokenStatus.REVOKED if now >= self.gone_at else TokenStatus.REVOKING
-        if now < self.active_at:
-            return TokenStatus.PENDING
-        return TokenStatus.FAILED if self.failure else TokenStatus.ACTIVE
+        """Return its status."""
+        return self.timeline.code_at(now)
+
+    def revoke(self, now: datetime, gone_at: datetime) -> None:
+        """Revoke it: nobody can use it from ``now`` on, and the revocation is done at ``gone_at``."""
+        self.revoked_at = now
+        self.timeline.plan(now, Step(now, TokenStatus.REVOKING), Step(gone_at, TokenStatus.REVOKED))
 
 
 @attrs.frozen(kw_only=True)
@@ -97,23 +106,31 @@ class Login:
     policy: AuthorizationPolicy | None
     client_ip: str
     started_at: datetime
-    decided_at: datetime
-    code: LoginStatusCode
-    details: tuple[str, ...]
     signature: SignatureProof | None = None
     """None for a token."""
     is_redeemed: bool = False
-    is_revoked: bool = False
     refreshed_at: datetime | None = None
     refresh_until: datetime | None = None
+    timeline: Timeline[LoginStatusCode] = attrs.field(
+        init=False, default=attrs.Factory(lambda self: Timeline(LOGIN, self.started_at), takes_self=True)
+    )
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether its refresh token was revoked."""
+        return self.timeline.last.code is LoginStatusCode.REVOKED
 
     def status_at(self, now: datetime) -> StatusInfo:
-        """How far it is."""
-        code = self.code if now >= self.decided_at else LoginStatusCode.IN_PROGRESS
-        if self.is_revoked:
-            code = LoginStatusCode.REVOKED
-        state = LOGIN_STATES[code]
-        return StatusInfo(code, state.description, self.details or state.details)
+        """Return its status in KSeF's words."""
+        return self.timeline.status_at(now)
+
+    def decide(self, at: datetime, code: LoginStatusCode, details: tuple[str, ...] = ()) -> None:
+        """Plan its outcome."""
+        self.timeline.plan(self.started_at, Step(at, code, details))
+
+    def revoke(self, now: datetime) -> None:
+        """Revoke it, for good; one that was revoked before stays so."""
+        self.timeline.observe(now, LoginStatusCode.REVOKED)
 
     @property
     def method(self) -> LoginMethod:

@@ -20,29 +20,33 @@ from .world import Login, Subject, new_reference_number
 __all__ = ["issue_token", "start_login", "take_challenge"]
 
 
-def start_login(call: Call, **login_fields: Any) -> LoginStarted:
-    """Remember a login, however it was proved; a good proof alone lets nobody in."""
+def start_login(call: Call, code: LoginStatusCode, details: tuple[str, ...], **login_fields: Any) -> LoginStarted:
+    """Remember a login, however it was proved; a good proof alone lets nobody in.
+
+    Args:
+        call: The call.
+        code: What the proof alone leads to.
+        details: KSeF's words on a bad proof.
+        login_fields: The other fields of the `Login`.
+    """
     login = Login(
         reference_number=new_reference_number("AU", call.now),
         client_ip=call.client_ip,
         started_at=call.now,
-        decided_at=call.now + call.world.timings.login_delay,
         **login_fields,
     )
-    if login.code is LoginStatusCode.SUCCEEDED:
-        login.code = admit(call.world, login)
+    if code is LoginStatusCode.SUCCEEDED:
+        code = admit(call.world, login)
+    if code is LoginStatusCode.SUCCEEDED:
         _register_provider(call, login)
+    login.decide(call.now + call.world.timings.login_delay, code, details)
     call.world.logins[login.reference_number] = login
     return LoginStarted(login.reference_number, issue_token(call, login, Bearer.LOGIN))
 
 
 def _register_provider(call: Call, login: Login) -> None:
     """List a Peppol provider, which registers itself by its first login. Source: uslugi-peppol.md."""
-    if (
-        login.code is LoginStatusCode.SUCCEEDED
-        and login.signature is not None
-        and login.signature.method is PEPPOL_SIGNATURE
-    ):
+    if login.signature is not None and login.signature.method is PEPPOL_SIGNATURE:
         name = login.signature.certificate.subject["organization_name"]
         provider = PeppolProvider(id=login.context.value, name=name, date_created=call.now)
         call.world.peppol_providers.setdefault(provider.id, provider)

@@ -114,21 +114,18 @@ async def process(world: World, session: BatchSession) -> None:
     await anyio.to_thread.run_sync(_remove_parts, session)
     timings = world.timings
     # The delays count from the close, or from the end of the work when that has taken longer.
-    listed_at = max(world.clock.now(), (session.closed_at or session.opened_at) + timings.invoice_queue_delay)
+    now = world.clock.now()
+    listed_at = max(now, (session.closed_at or session.opened_at) + timings.invoice_queue_delay)
     decided_at = listed_at + timings.invoice_processing_delay
     for invoice in invoices:
-        invoice.processing_at, invoice.final_at = listed_at, decided_at
+        invoice.schedule(now, listed_at, decided_at)
     session.invoices = {invoice.reference_number: invoice for invoice in invoices}
     for number, invoice in enumerate(invoices, 1):
         file_invoice(world, invoice, session)
         if number % _SLICE == 0:
             await anyio.lowlevel.checkpoint()
-    session.result = Result(
-        code=code,
-        details=details,
-        listed_at=listed_at,
-        final_at=(decided_at if invoices else listed_at) + timings.session_closing_delay,
-    )
+    final_at = (decided_at if invoices else listed_at) + timings.session_closing_delay
+    session.finish(now, Result(code=code, details=details, listed_at=listed_at, final_at=final_at))
 
 
 def _remove_parts(session: BatchSession) -> None:
@@ -255,8 +252,6 @@ def _invoice(world: World, session: BatchSession, number: int, one: _Examined, n
         file_name=one.name,
         stored=one.stored,
         received_at=session.opened_at,
-        processing_at=now,
-        final_at=now,
         verdict=verdict,
     )
 

@@ -85,7 +85,7 @@ def status_of_token(world: World, token: StoredToken, now: datetime) -> TokenSta
     """
     status = token.status_at(now)
     if status is TokenStatus.ACTIVE and world.grants.has_lost_all(token.author, token.context, token.created_at, now):
-        return TokenStatus.REVOKED
+        return token.timeline.observe(now, TokenStatus.REVOKED)
     return status
 
 

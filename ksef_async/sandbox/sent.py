@@ -9,13 +9,22 @@ from typing import ClassVar
 import attrs
 
 from ..api.common import Context, StatusInfo
-from ..api.sessions import FormCode, InvoiceStatusCode, InvoicingMode, SessionType, StatusCode
+from ..api.sessions import (
+    FormCode,
+    InvoiceStatusCode,
+    InvoiceStatusInfo,
+    InvoicingMode,
+    SessionOutcome,
+    SessionType,
+    StatusCode,
+)
 from ..crypto.envelope import SessionCipher
-from ..protocol.lifecycle import INVOICE_STATES
+from ..protocol.lifecycle import INVOICE, Lifecycle, session_outcome
 from .clock import Timings
 from .document_file import StoredDocument
 from .intake import Document
 from .logged_in import Login
+from .timeline import Step, Timeline
 
 __all__ = ["Invoice", "Session", "Verdict"]
 
@@ -45,9 +54,10 @@ class Invoice:
     stored: StoredDocument | None = None
     """As it was decrypted, sound or not; None where it could not be."""
     received_at: datetime
-    processing_at: datetime
-    final_at: datetime
     verdict: Verdict
+    timeline: Timeline[InvoiceStatusCode] = attrs.field(
+        init=False, default=attrs.Factory(lambda self: Timeline(INVOICE, self.received_at), takes_self=True)
+    )
     upo: bytes = attrs.field(default=b"", repr=False)
     """Its receipt, once somebody has asked for it: a signature made again would be another."""
 
@@ -56,17 +66,23 @@ class Invoice:
         """Whether it is, or will be, accepted."""
         return self.verdict.code is InvoiceStatusCode.ACCEPTED
 
-    def code_at(self, now: datetime) -> InvoiceStatusCode:
-        """How far it is."""
-        if now >= self.final_at:
-            return self.verdict.code
-        return InvoiceStatusCode.PROCESSING if now >= self.processing_at else InvoiceStatusCode.RECEIVED
+    @property
+    def final_at(self) -> datetime:
+        """When its verdict shows."""
+        return self.timeline.last.at
 
-    def details_at(self, now: datetime) -> tuple[str, ...]:
-        """What is said of its status."""
-        if now < self.final_at:
-            return ()
-        return self.verdict.details or INVOICE_STATES[self.verdict.code].details
+    def schedule(self, now: datetime, processing_at: datetime, final_at: datetime) -> None:
+        """Plan when KSeF begins with it, and when its verdict shows; a verdict that comes first leaves 150 out."""
+        steps = [Step(final_at, self.verdict.code, self.verdict.details)]
+        if processing_at < final_at:
+            steps.insert(0, Step(processing_at, InvoiceStatusCode.PROCESSING))
+        self.timeline.plan(now, *steps)
+
+    def status_at(self, now: datetime) -> InvoiceStatusInfo:
+        """Return its status in KSeF's words."""
+        status = self.timeline.status_at(now)
+        extensions = self.verdict.extensions if self.timeline.is_terminal_at(now) else {}
+        return InvoiceStatusInfo(status.code, status.description, status.details, extensions)
 
 
 @attrs.define(kw_only=True)
@@ -74,6 +90,7 @@ class Session(abc.ABC):
     """What both kinds of session are."""
 
     kind: ClassVar[SessionType]
+    lifecycle: ClassVar[Lifecycle[StatusCode]]
 
     reference_number: str
     login: Login
@@ -84,7 +101,9 @@ class Session(abc.ABC):
     opened_at: datetime
     valid_until: datetime
     timings: Timings
-    closed_at: datetime | None = None
+    timeline: Timeline[StatusCode] = attrs.field(
+        init=False, default=attrs.Factory(lambda self: Timeline(self.lifecycle, self.opened_at), takes_self=True)
+    )
     invoices: dict[str, Invoice] = attrs.field(factory=dict)
     """By their reference numbers, in the order they were taken in."""
     is_stuck: bool = False
@@ -96,24 +115,40 @@ class Session(abc.ABC):
         """On whose behalf it was opened."""
         return self.login.context
 
-    def closed_since(self, now: datetime) -> datetime | None:
-        """When it was closed, by its owner or by KSeF; None while it is open."""
-        if self.closed_at is not None:
-            return self.closed_at
-        expired_at = self.valid_until + self.timings.expiry_lag
-        return expired_at if now >= expired_at else None
+    def __attrs_post_init__(self) -> None:
+        self.schedule(self.opened_at)
 
     @abc.abstractmethod
-    def final_since(self, now: datetime) -> datetime | None:
-        """When it became final; None before."""
+    def schedule(self, now: datetime) -> None:
+        """Plan what becomes of it if nothing more is done with it: after the opening, and after each change."""
 
     @abc.abstractmethod
+    def close(self, now: datetime) -> None:
+        """Close it, as its owner does."""
+
+    @property
+    def expires_at(self) -> datetime:
+        """When KSeF closes it, unless somebody has closed it before."""
+        return self.valid_until + self.timings.expiry_lag
+
     def code_at(self, now: datetime) -> StatusCode:
-        """How far it is."""
+        """Return its status code."""
+        return self.timeline.code_at(now)
 
-    @abc.abstractmethod
     def status_at(self, now: datetime) -> StatusInfo:
-        """How far it is, in KSeF's words."""
+        """Return its status in KSeF's words."""
+        return self.timeline.status_at(now)
+
+    def outcome_at(self, now: datetime) -> SessionOutcome:
+        """Return the coarse state by which sessions are listed."""
+        return session_outcome(self.code_at(now))
+
+    def closed_since(self, now: datetime) -> datetime | None:
+        """Return when it was closed, by its owner or by KSeF; None while it is open, and for one that died open."""
+        after_opening = self.timeline.history(now)[1:]
+        if not after_opening or after_opening[0].code == StatusCode.DECRYPTION_ERROR:
+            return None
+        return after_opening[0].at
 
     def is_visible_at(self, now: datetime) -> bool:
         """Whether KSeF knows it already."""
@@ -129,14 +164,14 @@ class Session(abc.ABC):
 
     def updated_at(self, now: datetime) -> datetime:
         """When something happened last; KSeF gives whole seconds."""
-        moments = [self.opened_at, self.closed_since(now), self.final_since(now)]
+        moments = [self.timeline.step_at(now).at]
         if invoices := self.invoices_at(now):
             moments.append(invoices[-1].received_at)
-        return max(moment for moment in moments if moment is not None).replace(microsecond=0)
+        return max(moments).replace(microsecond=0)
 
     def counts_at(self, now: datetime) -> tuple[int, int, int]:
         """Invoices taken in, accepted, rejected."""
         listed = self.invoices_at(now)
-        final = [invoice for invoice in listed if now >= invoice.final_at]
+        final = [invoice for invoice in listed if invoice.timeline.is_terminal_at(now)]
         accepted = sum(invoice.is_accepted for invoice in final)
         return len(listed), accepted, len(final) - accepted

@@ -8,11 +8,11 @@ from pathlib import Path
 import anyio
 import attrs
 
-from ..api.common import StatusInfo
 from ..api.packages import CompressionType
 from ..api.sessions import SessionType, StatusCode
-from ..protocol.lifecycle import BATCH_SESSION_STATES, ONLINE_SESSION_STATES
-from .world import Session
+from ..protocol.lifecycle import BATCH_SESSION, ONLINE_SESSION
+from .sent import Session
+from .timeline import Step
 
 __all__ = ["BatchSession", "OnlineSession", "Part", "Result"]
 
@@ -22,49 +22,47 @@ class OnlineSession(Session):
     """An online session."""
 
     kind = SessionType.ONLINE
+    lifecycle = ONLINE_SESSION
 
-    died_at: datetime | None = None
-    """When its key turned out to be bad all the same, on purpose."""
     lock: anyio.Lock = attrs.field(factory=anyio.Lock, repr=False)
-    """Taking in is one at a time, so that order and limits hold while the work is in a thread."""
+    """Held while an invoice is taken in and while the session is closed, so that order and limits hold while the work
+    is in a thread.
+    """
 
     @property
     def key_fails_at(self) -> datetime:
-        """When a bad key shows."""
+        """When a key that cannot be decrypted shows."""
         return self.opened_at + self.timings.key_check_delay
 
-    def final_since(self, now: datetime) -> datetime | None:
-        """When it became final; None before."""
+    def schedule(self, now: datetime) -> None:
+        """Plan what becomes of it if it stays open until KSeF closes it."""
+        if self.code_at(now) == StatusCode.OPENED:
+            self.timeline.plan(now, *self._steps(self.expires_at))
+
+    def close(self, now: datetime) -> None:
+        """Close it; it is final once all its invoices are."""
+        self.timeline.plan(now, *self._steps(now))
+
+    def die(self, now: datetime) -> None:
+        """End it as if its key had turned out to be bad just now."""
+        self.timeline.plan(now, Step(now, StatusCode.DECRYPTION_ERROR))
+
+    def _steps(self, closed_at: datetime) -> list[Step[StatusCode]]:
+        """Return what follows the opening if it is closed at ``closed_at``."""
+        closed = Step(closed_at, StatusCode.CLOSED)
         if self.is_stuck:
-            return None
-        if self.died_at is not None:
-            return self.died_at
-        closed = self.closed_since(now)
-        if self.cipher is None and (closed is None or self.invoices or closed >= self.key_fails_at):
-            return self.key_fails_at if now >= self.key_fails_at else None
-        if closed is None or not self.invoices:
-            return closed
-        final = (
-            max(closed, *(invoice.final_at for invoice in self.invoices.values())) + self.timings.session_closing_delay
-        )
-        return final if now >= final else None
-
-    def code_at(self, now: datetime) -> StatusCode:
-        """How far it is."""
-        if (final := self.final_since(now)) is None:
-            return StatusCode.OPENED if self.closed_since(now) is None else StatusCode.CLOSED
-        if self.died_at is not None or (self.cipher is None and final == self.key_fails_at):
-            return StatusCode.DECRYPTION_ERROR
+            return [closed]
+        failed = Step(self.key_fails_at, StatusCode.DECRYPTION_ERROR)
+        if self.cipher is None and closed_at >= self.key_fails_at:
+            return [failed]
         if not self.invoices:
-            return StatusCode.CANCELLED
+            return [Step(closed_at, StatusCode.CANCELLED)]
+        if self.cipher is None:
+            return [closed, failed]
         accepted = any(invoice.is_accepted for invoice in self.invoices.values())
-        return StatusCode.PROCESSED_OK if accepted else StatusCode.VALIDATION_ERROR
-
-    def status_at(self, now: datetime) -> StatusInfo:
-        """How far it is, in KSeF's words."""
-        code = self.code_at(now)
-        state = ONLINE_SESSION_STATES[code]
-        return StatusInfo(code, state.description, state.details)
+        final_at = max(closed_at, *(invoice.final_at for invoice in self.invoices.values()))
+        code = StatusCode.PROCESSED_OK if accepted else StatusCode.VALIDATION_ERROR
+        return [closed, Step(final_at + self.timings.session_closing_delay, code)]
 
 
 @attrs.define(kw_only=True)
@@ -99,6 +97,7 @@ class BatchSession(Session):
     """A batch session."""
 
     kind = SessionType.BATCH
+    lifecycle = BATCH_SESSION
 
     offline_mode: bool
     compression: CompressionType
@@ -109,6 +108,8 @@ class BatchSession(Session):
     """By their ordinal numbers."""
     upload_until: datetime
     """Checked when an upload starts."""
+    closed_at: datetime | None = None
+    """When its owner closed it."""
     forced_end: StatusCode | None = None
     """How it ends on purpose."""
     result: Result | None = None
@@ -122,27 +123,17 @@ class BatchSession(Session):
         """Whether its invoices are listed already: not at once after the close."""
         return self.result is not None and now >= self.result.listed_at
 
-    def final_since(self, now: datetime) -> datetime | None:
-        """When it became final; None before."""
-        if self.closed_at is None:
-            return self.closed_since(now)
-        if self.is_stuck or self.result is None or now < self.result.final_at:
-            return None
-        return self.result.final_at
+    def schedule(self, now: datetime) -> None:
+        """Plan what becomes of it if nobody closes it."""
+        self.timeline.plan(now, Step(self.expires_at, StatusCode.CANCELLED, ("Przekroczono czas wysyłki",)))
 
-    def code_at(self, now: datetime) -> StatusCode:
-        """How far it is."""
-        is_final = self.final_since(now) is not None
-        if self.closed_at is None:
-            return StatusCode.CANCELLED if is_final else StatusCode.OPENED
-        return self.result.code if is_final and self.result is not None else StatusCode.PROCESSING
+    def close(self, now: datetime) -> None:
+        """Close it; it stays in progress until the package is processed."""
+        self.closed_at = now
+        self.timeline.plan(now, Step(now, StatusCode.PROCESSING))
 
-    def status_at(self, now: datetime) -> StatusInfo:
-        """How far it is, in KSeF's words."""
-        code = self.code_at(now)
-        details: tuple[str, ...] = ()
-        if code == StatusCode.CANCELLED and self.closed_at is None:
-            details = ("Przekroczono czas wysyłki",)
-        elif self.final_since(now) is not None and self.result is not None:
-            details = self.result.details
-        return StatusInfo(code, BATCH_SESSION_STATES[code].description, details)
+    def finish(self, now: datetime, result: Result) -> None:
+        """Plan its end: what came of the package shows at ``result.final_at``."""
+        self.result = result
+        if not self.is_stuck:
+            self.timeline.plan(now, Step(result.final_at, result.code, result.details))

@@ -20,6 +20,7 @@ import anyio.to_thread
 from aiohttp import web
 
 from ..api.packages import CompressionType
+from ..api.sessions import StatusCode
 from ..calling.finishing import finish
 from .faults import UPLOAD_PART, Fault, Faults
 from .refusals import Refusal, StorageRefusal
@@ -58,7 +59,7 @@ def _writer(world: World, faults: Faults) -> Callable[[web.Request], Awaitable[w
                 response = fault.response(request, now)
             if response is None:
                 session, part = _find(world, request, now)
-                await _take(request, session, part, fault)
+                await _take(request, world, session, part, fault)
                 response = web.Response(status=201)
                 if fault is not None and fault.after_effect:
                     await anyio.sleep(fault.seconds)
@@ -98,7 +99,7 @@ def _find(world: World, request: web.Request, now: datetime) -> tuple[BatchSessi
     return session, session.parts[int(match["part"])]
 
 
-async def _take(request: web.Request, session: BatchSession, part: Part, fault: Fault | None) -> None:
+async def _take(request: web.Request, world: World, session: BatchSession, part: Part, fault: Fault | None) -> None:
     damage = fault.part if fault is not None else None
     draft = part.path.with_name(f"{part.path.name}.{secrets.token_hex(4)}")
     file = await anyio.to_thread.run_sync(draft.open, "wb")
@@ -108,7 +109,7 @@ async def _take(request: web.Request, session: BatchSession, part: Part, fault: 
         async for pieces in _pieces(request, damage):
             size += await anyio.to_thread.run_sync(_write, file, digest, pieces)
         # What is being processed stays as it is, whatever is uploaded afterwards [INF].
-        kept = damage != "lost" and session.closed_at is None
+        kept = damage != "lost" and session.code_at(world.clock.now()) == StatusCode.OPENED
         if kept:
             part.stored_size, part.stored_hash = size, digest.digest()
             part.uploads += 1

@@ -181,7 +181,7 @@ class World:
     def cancel_invoices(self, session: Session, now: datetime) -> None:
         """Let every invoice of a session that is still in progress end with 405, as if it had never been sent."""
         for invoice in session.invoices.values():
-            if now >= invoice.final_at:
+            if invoice.timeline.is_terminal_at(now):
                 continue
             document, number = invoice.verdict.document, invoice.verdict.ksef_number
             if document is not None and number is not None:
@@ -191,4 +191,4 @@ class World:
                 if archived is not None and archived.metadata.hash_of_corrected_invoice is not None:
                     self.corrected_hashes.discard(archived.metadata.hash_of_corrected_invoice)
             invoice.verdict = Verdict(code=InvoiceStatusCode.SESSION_FAILED)
-            invoice.final_at = now
+            invoice.schedule(now, processing_at=now, final_at=now)

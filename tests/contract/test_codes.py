@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,18 +8,18 @@ import pytest
 from ksef_async.api.sessions import InvoiceStatusCode, StatusCode
 from ksef_async.protocol.error_codes import DESCRIPTIONS, ErrorCode
 from ksef_async.protocol.lifecycle import (
-    BATCH_SESSION_STATES,
-    ENROLLMENT_STATES,
-    EXPORT_STATES,
-    INVOICE_STATES,
-    LOGIN_STATES,
-    ONLINE_SESSION_STATES,
-    PERMISSION_OPERATION_STATES,
+    BATCH_SESSION,
+    ENROLLMENT,
+    EXPORT,
+    INVOICE,
+    LOGIN,
+    ONLINE_SESSION,
+    PERMISSION_OPERATION,
+    AnyLifecycle,
     EnrollmentStatusCode,
     ExportStatusCode,
     LoginStatusCode,
     PermissionOperationCode,
-    State,
 )
 
 Row = tuple[int, str, str]
@@ -49,27 +48,27 @@ def test_error_codes_are_described_as_in_the_specification(spec: dict[str, Any])
 
 
 @pytest.mark.parametrize(
-    ("states", "schema", "heading"),
+    ("lifecycle", "schema", "heading"),
     [
-        pytest.param(LOGIN_STATES, "AuthenticationOperationStatusResponse", "", id="login"),
-        pytest.param(ENROLLMENT_STATES, "CertificateEnrollmentStatusResponse", "", id="enrollment"),
-        pytest.param(ONLINE_SESSION_STATES, "SessionStatusResponse", "Sesja interaktywna:", id="online session"),
-        pytest.param(BATCH_SESSION_STATES, "SessionStatusResponse", "Sesja wsadowa:", id="batch session"),
-        pytest.param(INVOICE_STATES, "SessionInvoiceStatusResponse", "", id="invoice"),
-        pytest.param(EXPORT_STATES, "InvoiceExportStatusResponse", "", id="export"),
-        pytest.param(PERMISSION_OPERATION_STATES, "PermissionsOperationStatusResponse", "", id="permission"),
+        pytest.param(LOGIN, "AuthenticationOperationStatusResponse", "", id="login"),
+        pytest.param(ENROLLMENT, "CertificateEnrollmentStatusResponse", "", id="enrollment"),
+        pytest.param(ONLINE_SESSION, "SessionStatusResponse", "Sesja interaktywna:", id="online session"),
+        pytest.param(BATCH_SESSION, "SessionStatusResponse", "Sesja wsadowa:", id="batch session"),
+        pytest.param(INVOICE, "SessionInvoiceStatusResponse", "", id="invoice"),
+        pytest.param(EXPORT, "InvoiceExportStatusResponse", "", id="export"),
+        pytest.param(PERMISSION_OPERATION, "PermissionsOperationStatusResponse", "", id="permission"),
     ],
 )
 def test_states_are_those_of_the_specification(
-    spec: dict[str, Any], states: Mapping[int, State], schema: str, heading: str
+    spec: dict[str, Any], lifecycle: AnyLifecycle, schema: str, heading: str
 ) -> None:
     table = status_table(spec, schema, heading)
     # The number that KSeF puts in is not part of the description.
     assert {(code, description.replace(" ({statusCode})", "")) for code, description, _ in table} == {
-        (code, state.description) for code, state in states.items()
+        (code, state.description) for code, state in lifecycle.states.items()
     }
 
-    for code, state in states.items():
+    for code, state in lifecycle.states.items():
         documented = {details for number, _, details in table if number == code}
         # A state with several possible details has none of its own; for 415 the table has none, though KSeF gives one.
         if len(documented) == 1 and documented != {""}:

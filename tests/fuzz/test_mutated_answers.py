@@ -32,7 +32,7 @@ from secrets_watch import Listener
 from virtual_time import VirtualTimeLoop, mind_the_database, mind_threads
 
 from ksef_async import Environment, KsefClient, KsefError, KsefToken, Pacer
-from ksef_async.api.sessions import SessionType
+from ksef_async.api.sessions import SessionType, StatusCode
 from ksef_async.sandbox import Clock, Sandbox
 
 MUTATIONS = int(os.environ.get("FUZZ_MUTATIONS", "150"))
@@ -102,7 +102,7 @@ async def benches(trouble: Trouble, chance: random.Random, folder: Path) -> Asyn
         sandbox.world.tokens_generate_tokens = True
         feed_samples(sandbox, 12, buyer=OTHER)
         for session in sandbox.world.sessions.values():
-            session.closed_at = clock.now()
+            session.close(clock.now())
         # From then on it may be exported.
         clock.advance(3600.0)
         received = {
@@ -156,9 +156,9 @@ def check_world(bench: Bench, trouble: Trouble) -> None:
     }
     now = world.clock.now()
     for session in world.sessions.values():
-        if session.kind is SessionType.ONLINE and session.closed_since(now) is None:
+        if session.kind is SessionType.ONLINE and session.code_at(now) == StatusCode.OPENED:
             assert could_not, f"{session.reference_number} was left open"
-            session.closed_at = now  # seen once
+            session.close(now)  # seen once
 
 
 @pytest.mark.timeout(0)
@@ -210,8 +210,10 @@ async def test_whatever_answers_it_is_right_or_one_of_our_errors(
                 except Exception:  # noqa: BLE001  # to tell of all of them
                     # What this flow left behind is told once.
                     bench.twice = sent_twice(bench)
+                    now = bench.sandbox.clock.now()
                     for session in bench.sandbox.world.sessions.values():
-                        session.closed_at = session.closed_at or bench.sandbox.clock.now()
+                        if session.code_at(now) == StatusCode.OPENED:
+                            session.close(now)
                     failures.append(f"{name}, flow {flows}, {trouble.done}\n{traceback.format_exc(limit=-8)[-1500:]}")
                 finally:
                     nothing_secret.told.clear()

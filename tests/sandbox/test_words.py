@@ -185,8 +185,9 @@ async def problems_of(wire: Wire, operation: Operation[Any, Any], turn: int) -> 
         if (problem := problem_of(answer)) is not None:
             yield f"{operation.name} {target} {body!r} {headers}: {problem} in {answer}"
         # A login that was ended by the last call would answer all that follow.
-        for login in wire.sandbox.world.logins.values():
-            login.is_revoked = False
+        if any(login.is_revoked for login in wire.sandbox.world.logins.values()):
+            wire.sandbox.world.logins.clear()
+            token = await bearer(wire, operation.bearer)
 
 
 def questions(

@@ -30,7 +30,7 @@ from ...crypto.certificates import Certificate
 from ...crypto.envelope import rsa_decrypt
 from ...errors import CryptoError
 from ...protocol.error_codes import ErrorCode
-from ...protocol.lifecycle import LoginStatusCode, is_success
+from ...protocol.lifecycle import LoginStatusCode
 from ..authority import IssuedCertificate
 from ..handling import is_callers, login_fields, page_of
 from ..logged_in import KSEF_CERTIFICATE, PEPPOL_SIGNATURE, QUALIFIED_SEAL, QUALIFIED_SIGNATURE, LoginMethod
@@ -188,7 +188,7 @@ def _check_token_lives(call: Call, login: Login) -> None:
 
 async def revoke_current_login(call: Call) -> None:
     """DELETE /auth/sessions/current; issued access tokens live on."""
-    call.caller.is_revoked = True
+    call.caller.revoke(call.now)
 
 
 def _unknown_login(reference_number: str) -> Refusal:
@@ -217,11 +217,16 @@ async def revoke_auth_session(call: Call) -> None:
     """DELETE /auth/sessions/{referenceNumber}; issued access tokens live on."""
     reference_number = call.path["reference_number"]
     login = call.world.logins.get(reference_number)
-    if login is None or not _is_own(call, login):
-        # [INF]: this operation has no code of its own for what it does not find.
+    if login is None or not _is_own(call, login) or not _has_let_in(call, login):
+        # [INF]: this operation has no code of its own for what it does not find. A login that is in progress, or has
+        # failed, is no session yet, or never was.
         detail = f"Sesja uwierzytelnienia o numerze referencyjnym {reference_number} nie została znaleziona."
         raise InvalidInput(detail)
-    login.is_revoked = True
+    login.revoke(call.now)
+
+
+def _has_let_in(call: Call, login: Login) -> bool:
+    return login.is_revoked or login.timeline.is_success_at(call.now)
 
 
 def _is_own(call: Call, login: Login) -> bool:
@@ -234,7 +239,7 @@ def _is_own(call: Call, login: Login) -> bool:
 def _is_visible(call: Call, login: Login) -> bool:
     return (
         _is_own(call, login)
-        and is_success(login.status_at(call.now).code)
+        and login.timeline.is_success_at(call.now)
         and login.refresh_until is not None
         and call.now < login.refresh_until
     )

@@ -116,5 +116,5 @@ async def close_batch_session(call: Call) -> None:
         if part.stored_size != part.declared_size:
             detail = f"Zadeklarowany rozmiar części '{number}' nie zgadza się z rzeczywistym."
             raise Refusal(ErrorCode.WRONG_PART_SIZE, detail)
-    session.closed_at = call.now
+    session.close(call.now)
     call.world.background.start(partial(process, call.world, session))

@@ -145,9 +145,8 @@ async def revoke_certificate(call: Call) -> None:
     issued = _find(call, "certificate_serial_number")
     if issued.status_at(call.now) is not CertificateStatus.ACTIVE:
         raise Refusal(ErrorCode.CERTIFICATE_NOT_REVOCABLE)
-    issued.blocked_at = call.now
-    issued.revoked_at = call.now + call.world.timings.revocation_delay
-    issued.reason = request.revocation_reason or RevocationReason.UNSPECIFIED
+    revoked_at = call.now + call.world.timings.revocation_delay
+    issued.revoke(call.now, revoked_at, request.revocation_reason or RevocationReason.UNSPECIFIED)
 
 
 async def list_certificates(call: Call) -> CertificatePage:
@@ -171,7 +170,7 @@ async def set_certificate_validity(call: Call) -> None:
     issued = _find(call, "serial_number")
     if request.valid_to > issued.valid_until:
         raise InvalidInput("'validTo' must be less than or equal to the current value.")
-    issued.valid_until = request.valid_to
+    issued.end_at(call.now, request.valid_to)
 
 
 def _signature(call: Call) -> SignatureProof:

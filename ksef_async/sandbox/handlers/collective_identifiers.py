@@ -186,7 +186,7 @@ def _accepted(call: Call) -> dict[str, Document]:
         invoice.verdict.ksef_number: invoice.verdict.document
         for invoice in call.world.invoices()
         if invoice.is_accepted
-        and call.now >= invoice.final_at
+        and invoice.timeline.is_terminal_at(call.now)
         and invoice.verdict.ksef_number is not None
         and invoice.verdict.document is not None
     }

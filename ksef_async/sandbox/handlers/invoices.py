@@ -184,8 +184,8 @@ async def get_export_status(call: Call) -> ExportStatus:
         raise Forbidden("insufficient-resource-access", "Brak dostępu do wskazanego zasobu.")
     if call.now > export.started_at + call.world.timings.export_retention:
         raise Gone
-    is_ready = export.code_at(call.now) is ExportStatusCode.READY
-    is_done = call.now >= export.ready_at
+    is_ready = export.timeline.is_success_at(call.now)
+    is_done = export.timeline.is_terminal_at(call.now)
     return ExportStatus(
         status=export.status_at(call.now),
         completed_date=export.ready_at if is_done else None,

@@ -347,7 +347,7 @@ def _grants(call: Call) -> Iterable[Grant]:
 
 
 def _state(call: Call, grant: Grant) -> PermissionState:
-    return PermissionState.ACTIVE if call.world.grants.is_active(grant, call.now) else PermissionState.INACTIVE
+    return call.world.grants.state_of(grant, call.now)
 
 
 def _newest_first(roles: Iterable[Role]) -> list[Role]:

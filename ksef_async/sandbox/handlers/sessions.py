@@ -17,7 +17,6 @@ from ...api.sessions import (
     UPO,
     Feature,
     InvoiceStatusCode,
-    InvoiceStatusInfo,
     OpenOnlineSessionRequest,
     OpenOnlineSessionResponse,
     SendInvoiceRequest,
@@ -35,7 +34,6 @@ from ...api.sessions import (
 from ...crypto.envelope import SessionCipher
 from ...errors import CryptoError
 from ...protocol.error_codes import ErrorCode
-from ...protocol.lifecycle import INVOICE_STATES, is_terminal, session_outcome
 from ...protocol.wire import WireError
 from ..document_file import StoredDocument
 from ..handling import (
@@ -125,15 +123,15 @@ async def _take_in(call: Call, session: OnlineSession, request: SendInvoiceReque
         invoice_hash=request.invoice_hash,
         stored=stored,
         received_at=call.now,
-        processing_at=processing_at,
-        final_at=final_at if session.cipher else max(call.now, session.key_fails_at),
         verdict=verdict,
     )
+    invoice.schedule(call.now, processing_at, final_at if session.cipher else max(call.now, session.key_fails_at))
     session.invoices[invoice.reference_number] = invoice
+    session.schedule(call.now)
     late = timedelta(seconds=call.fault.seconds) if call.fault is not None and goes_wrong(call, "late") else None
     file_invoice(world, invoice, session, request.hash_of_corrected_invoice, index_lag=late)
     if goes_wrong(call, "session_dies"):
-        session.died_at = call.now
+        session.die(call.now)
         world.cancel_invoices(session, call.now)
     return SendInvoiceResponse(invoice.reference_number)
 
@@ -234,9 +232,10 @@ def _reader(
 async def close_online_session(call: Call) -> None:
     """POST /sessions/online/{referenceNumber}/close."""
     session = find_session_of(OnlineSession, call, "odnaleziona")
-    if (code := session.code_at(call.now)) != StatusCode.OPENED:
-        raise Refusal(ErrorCode.SESSION_NOT_OPEN, f"Status sesji ({code.value}) uniemożliwia jej zamknięcie.")
-    session.closed_at = call.now
+    async with session.lock:
+        if (code := session.code_at(call.now)) != StatusCode.OPENED:
+            raise Refusal(ErrorCode.SESSION_NOT_OPEN, f"Status sesji ({code.value}) uniemożliwia jej zamknięcie.")
+        session.close(call.now)
 
 
 @attrs.frozen(kw_only=True)
@@ -309,7 +308,7 @@ def _fits(session: Session, wanted: SessionFilter, now: datetime) -> bool:
         and _within(session.opened_at, wanted.date_created_from, wanted.date_created_to)
         and _within(closed, wanted.date_closed_from, wanted.date_closed_to)
         and _within(session.updated_at(now), wanted.date_modified_from, wanted.date_modified_to)
-        and (not wanted.statuses or session_outcome(session.code_at(now)) in wanted.statuses)
+        and (not wanted.statuses or session.outcome_at(now) in wanted.statuses)
     )
 
 
@@ -342,7 +341,7 @@ async def list_session_invoices(call: Call) -> WrittenAnswer:
 async def list_failed_session_invoices(call: Call) -> WrittenAnswer:
     """GET /sessions/{referenceNumber}/invoices/failed."""
     session = find_session(call)
-    failed = [i for i in session.invoices_at(call.now) if is_terminal(i.code_at(call.now)) and not i.is_accepted]
+    failed = [i for i in session.invoices_at(call.now) if i.timeline.is_terminal_at(call.now) and not i.is_accepted]
     return await _page(call, session, failed)
 
 
@@ -361,9 +360,8 @@ async def _page(call: Call, session: Session, invoices: Sequence[Invoice]) -> Wr
 
 
 def _row(call: Call, session: Session, invoice: Invoice) -> SessionInvoice:
-    code = invoice.code_at(call.now)
-    accepted = code is InvoiceStatusCode.ACCEPTED
-    final = is_terminal(code)
+    accepted = invoice.timeline.is_success_at(call.now)
+    final = invoice.timeline.is_terminal_at(call.now)
     verdict = invoice.verdict
     archived = call.world.repository.get(verdict.ksef_number or "")
     stored_at = archived.stored_at if archived else None
@@ -381,12 +379,7 @@ def _row(call: Call, session: Session, invoice: Invoice) -> SessionInvoice:
         upo_download_url=url,
         upo_download_url_expiration_date=url_end,
         invoicing_mode=verdict.mode if accepted else None,
-        status=InvoiceStatusInfo(
-            code,
-            INVOICE_STATES[code].description,
-            invoice.details_at(call.now),
-            verdict.extensions if final else {},
-        ),
+        status=invoice.status_at(call.now),
     )
 
 
@@ -419,7 +412,7 @@ async def get_session_upo_page(call: Call) -> XmlAnswer:
 
 
 async def _receipt(call: Call, session: Session, invoice: Invoice) -> XmlAnswer:
-    if invoice.code_at(call.now) is not InvoiceStatusCode.ACCEPTED:
+    if not invoice.timeline.is_success_at(call.now):
         raise _no_upo(invoice.reference_number, session)
     return _document(await invoice_receipt(session, invoice))
 

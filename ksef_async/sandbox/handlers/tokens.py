@@ -90,8 +90,7 @@ async def revoke_token(call: Call) -> None:
     if status not in (TokenStatus.ACTIVE, TokenStatus.PENDING):
         # [INF]: KSeF speaks of active tokens here, and has no code of its own for others.
         raise InvalidInput(f"Status tokena ({status}) uniemożliwia jego unieważnienie.")
-    token.revoked_at = call.now
-    token.gone_at = call.now + call.world.timings.token_delay
+    token.revoke(call.now, gone_at=call.now + call.world.timings.token_delay)
 
 
 def _find(call: Call, *permissions: str, by_token: bool = False) -> StoredToken:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 
-from ...api.sessions import SessionType, StatusCode
 from ...api.table import OPERATIONS
 from ...protocol.error_codes import ErrorCode
-from ...protocol.lifecycle import (
-    BATCH_SESSION_STATES,
-    INVOICE_STATES,
-    ONLINE_SESSION_STATES,
-    State,
-    is_success,
-    is_terminal,
-)
+from ...protocol.lifecycle import INVOICE, Lifecycle, Phase
 from ..faults import STORAGE, Fault, Faults
+from ..timeline import Timeline
 from ..world import Invoice, Session, World
 
 __all__ = ["PRESETS", "Preset", "describe_invoice", "describe_session", "describe_world"]
+
+CodeT = TypeVar("CodeT", bound=int | str)
 
 _HOUR: Final = timedelta(hours=1)
 
@@ -69,11 +64,6 @@ PRESETS: Final[Mapping[str, Preset]] = {
 }
 
 
-# What states a session goes through, and which of them follows its close.
-_KINDS: Final[Mapping[SessionType, tuple[Mapping[int, State], StatusCode]]] = {
-    SessionType.ONLINE: (ONLINE_SESSION_STATES, StatusCode.CLOSED),
-    SessionType.BATCH: (BATCH_SESSION_STATES, StatusCode.PROCESSING),
-}
 _MOST_SESSIONS: Final = 40
 _MOST_REQUESTS: Final = 120
 _MOST_INVOICES: Final = 300
@@ -107,21 +97,24 @@ def _kind(fault: Fault) -> str:
     return f"{fault.kind} {fault.status}" if fault.status else fault.kind
 
 
-def _state(code: int, description: str) -> dict[str, Any]:
-    mood = "progress" if not is_terminal(code) else "success" if is_success(code) else "failure"
-    return {"code": int(code), "description": description, "mood": mood}
+def _state(lifecycle: Lifecycle[CodeT], code: CodeT) -> dict[str, Any]:
+    mood = {Phase.IN_PROGRESS: "progress", Phase.SUCCESS: "success", Phase.FAILURE: "failure"}[lifecycle.phase(code)]
+    return {"code": code, "description": lifecycle.states[code].description, "mood": mood}
+
+
+def _timeline(lifecycle: Lifecycle[CodeT], timeline: Timeline[CodeT], now: datetime) -> list[dict[str, Any]]:
+    return [{"at": step.at, **_state(lifecycle, step.code)} for step in timeline.history(now)]
 
 
 def _session(session: Session, now: datetime) -> dict[str, Any]:
     count, accepted, rejected = session.counts_at(now)
-    status = session.status_at(now)
     return {
         "referenceNumber": session.reference_number,
         "context": session.context.value,
         "kind": session.kind.value,
         "form": session.form_code.system_code,
         "openedAt": session.opened_at,
-        "state": _state(status.code, status.description),
+        "state": _state(session.lifecycle, session.code_at(now)),
         "invoiceCount": count,
         "acceptedCount": accepted,
         "rejectedCount": rejected,
@@ -136,37 +129,21 @@ def describe_session(world: World, session: Session) -> dict[str, Any]:
         **_session(session, now),
         "validUntil": session.valid_until,
         "details": session.status_at(now).details,
-        "timeline": [*_timeline(session, now)],
+        "timeline": _timeline(session.lifecycle, session.timeline, now),
         "upoPages": len(session.upo_pages),
         "invoices": [_invoice(invoice, now) for invoice in newest],
     }
 
 
-def _timeline(session: Session, now: datetime) -> Iterator[dict[str, Any]]:
-    states, closed_code = _KINDS[session.kind]
-
-    def moment(at: datetime, code: int) -> dict[str, Any]:
-        return {"at": at, **_state(code, states[code].description)}
-
-    yield moment(session.opened_at, 100)
-    closed, final, code = session.closed_since(now), session.final_since(now), session.code_at(now)
-    # An empty session goes from 100 to its end at once; a bad key ends one that is still open.
-    if closed is not None and (final is None or final > closed):
-        yield moment(closed, closed_code)
-    if final is not None:
-        yield moment(final, code)
-
-
 def _invoice(invoice: Invoice, now: datetime) -> dict[str, Any]:
-    code = invoice.code_at(now)
-    final = is_terminal(code)
+    final = invoice.timeline.is_terminal_at(now)
     return {
         "referenceNumber": invoice.reference_number,
         "ordinal": invoice.ordinal_number,
         "number": invoice.verdict.invoice_number if final else None,
-        "ksefNumber": invoice.verdict.ksef_number if is_success(code) else None,
+        "ksefNumber": invoice.verdict.ksef_number if invoice.timeline.is_success_at(now) else None,
         "receivedAt": invoice.received_at,
-        "state": _state(code, INVOICE_STATES[code].description),
+        "state": _state(INVOICE, invoice.timeline.code_at(now)),
         "isReadable": invoice.stored is not None,
     }
 
@@ -174,13 +151,11 @@ def _invoice(invoice: Invoice, now: datetime) -> dict[str, Any]:
 def describe_invoice(world: World, invoice: Invoice) -> dict[str, Any]:
     """One invoice: its timeline, what KSeF says of it, and its hash."""
     now = world.clock.now()
-    code = invoice.code_at(now)
-    moments = [(invoice.received_at, 100), (invoice.processing_at, 150), (invoice.final_at, int(invoice.verdict.code))]
     mode = invoice.verdict.mode
     return {
         **_invoice(invoice, now),
         "hash": invoice.invoice_hash.hex(),
-        "details": invoice.details_at(now),
-        "mode": mode.value if mode is not None and is_success(code) else None,
-        "timeline": [{"at": at, **_state(code, INVOICE_STATES[code].description)} for at, code in moments if now >= at],
+        "details": invoice.status_at(now).details,
+        "mode": mode.value if mode is not None and invoice.timeline.is_success_at(now) else None,
+        "timeline": _timeline(INVOICE, invoice.timeline, now),
     }
