@@ -20,6 +20,7 @@ LAYERS = (
     ("errors",),
     ("api", "crypto"),
     ("protocol",),
+    ("documents",),
     ("calling",),
     ("sandbox",),
     ("auth", "resources"),
@@ -150,7 +151,7 @@ import aiohttp, anyio, attrs, cryptography, orjson
 before, theirs = (logging.root.level, list(logging.root.handlers)), set(sys.modules)
 import ksef_async
 assert before == (logging.root.level, logging.root.handlers), "the root logger was touched"
-ours = ("sandbox", "resources", "downloads", "submissions", "cli")
+ours = ("sandbox", "documents", "resources", "downloads", "submissions", "cli")
 rare = ("auth.signing", "protocol.planning", "sessions.batch", "sessions.keeper")
 others = ("aiohttp.web", "cryptography.fernet", "lxml", "pytest", "fastapi", "rich", "sqlalchemy", "zoneinfo")
 heavy = (*(f"ksef_async.{room}" for room in (*ours, *rare)), *others)

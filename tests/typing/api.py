@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import assert_type
 
@@ -79,6 +80,7 @@ from ksef_async.api.permissions import EntityPermissionRow, PersonPermissionRow
 from ksef_async.api.sessions import CLOSE_ONLINE_SESSION, GET_INVOICE_UPO
 from ksef_async.api.tokens import IssuedToken
 from ksef_async.crypto.issuing import new_private_key
+from ksef_async.documents import fa2, fa3, fa_rr1
 from ksef_async.resources.tokens import GeneratedToken
 from ksef_async.sandbox import Sandbox
 from ksef_async.submissions import Submission, Submissions
@@ -292,6 +294,20 @@ async def journals(client: KsefClient) -> None:
         assert_type(submission, Submission)
         assert_type(await submissions.get(submission.id), Submission)
         assert_type(await submissions.get(key="order 1", nip="5265877635"), Submission)
+
+
+def documents(xml: bytes) -> None:
+    invoice = fa3.read(xml)
+    assert_type(invoice, fa3.Faktura)
+    assert_type(invoice.fa.p_15, Decimal)
+    assert_type(invoice.fa.fa_wiersz, list[fa3.FaWiersz])
+    invoice.fa.fa_wiersz[0].p_12 = "23"
+    invoice.fa.fa_wiersz.append(fa3.FaWiersz(nr_wiersza_fa=2, p_7="a", p_11=Decimal("1.00"), p_12="zw"))
+    header = fa3.TNaglowek(data_wytworzenia_fa=datetime(2026, 2, 1))
+    assert_type(header.kod_formularza, fa3.KodFormularza)
+    assert_type(fa3.write(invoice), bytes)
+    assert_type(fa2.read(xml).fa.p_1, date)
+    assert_type(fa_rr1.read(xml).faktura_rr.p_4b, date)
 
 
 async def sandboxes() -> None:

@@ -1,0 +1,236 @@
+"""A document's bytes: parsed safely, with the place of what is wrong.
+
+There is no DTD, so no entities and no bombs. The size is bounded before anything is parsed, so time and memory are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+from xml.parsers import expat
+
+from ..errors import quote
+from ..protocol.xml import ET
+from .report import DocumentError, Problem, make_problem
+
+__all__ = [
+    "BLANKS",
+    "MOST_BYTES",
+    "MOST_ELEMENTS",
+    "Place",
+    "Places",
+    "find_refused",
+    "parse_document",
+    "place_of",
+    "shown",
+]
+
+#: Bytes of an invoice with attachments, the largest that KSeF takes.
+MOST_BYTES: Final = 3_000_000
+#: More than any document of `MOST_BYTES` can have: its elements have longer names.
+MOST_ELEMENTS: Final = 300_000
+#: What XML calls white space; Python's is much more.
+BLANKS: Final = " \t\r\n"
+
+#: Line and column from 1, byte from 0.
+Place = tuple[int, int, int]
+
+_DECLARED: Final = re.compile(rb"<\?xml[^>]*?\sencoding\s*=\s*[\"']([^\"']*)[\"']")
+#: Expat's reasons in Polish, by its code.
+_REASONS: Final = {
+    2: "błąd składni",
+    3: "brak elementu",
+    4: "niedozwolony znak",
+    5: "niezamknięty znacznik",
+    6: "niepełny znak",
+    7: "znacznik zamykający nie pasuje do otwierającego",
+    8: "powtórzony atrybut",
+    9: "treść za elementem głównym",
+    11: "nieznana encja",
+    12: "encja zagnieżdżona w sobie",
+    14: "niepoprawny numer znaku",
+    20: "niezamknięta sekcja CDATA",
+    27: "niezadeklarowany przedrostek",
+}
+
+
+def parse_document(data: bytes) -> ET.Element:
+    """Return the root element of a document.
+
+    Args:
+        data: The document's bytes.
+
+    Raises:
+        DocumentError: It has more than `MOST_BYTES`, is not UTF-8 without BOM, not well-formed, or has a DTD or a
+            processing instruction.
+    """
+    problem = find_refused(data)
+    if problem is not None:
+        raise DocumentError((problem,))
+    try:
+        # Without a DTD there are no entities, which is what S314 warns of.
+        return ET.fromstring(data)
+    except ET.ParseError as error:
+        raise DocumentError((_not_well_formed(data, error),)) from None
+
+
+def find_refused(data: bytes) -> Problem | None:
+    """Return the first thing about the bytes themselves that KSeF refuses in every environment; None if there is none.
+
+    Whether they are well-formed XML is not looked at.
+
+    Args:
+        data: The document's bytes.
+    """
+    if not data:
+        return make_problem("empty")
+    if len(data) > MOST_BYTES:
+        return make_problem("too_large", size=len(data), limit=MOST_BYTES)
+    if data.startswith(b"\xef\xbb\xbf"):
+        return make_problem("bom", place=(1, 1, 0))
+    if data[:2] in {b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<"}:
+        return make_problem("encoding", place=(1, 1, 0), encoding="UTF-16")
+    declared = _DECLARED.match(data)
+    if declared and declared[1].lower() != b"utf-8":
+        encoding = quote(declared[1].decode("ascii", "replace"), 40)
+        return make_problem("encoding", place=(1, declared.start(1) + 1, declared.start(1)), encoding=encoding)
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return make_problem("not_utf8", place=place_of(data, error.start), byte=f"0x{data[error.start]:02X}")
+    # An element has at least 10 bytes in every form; each of the others takes memory.
+    if data.count(b"<") > 2 * MOST_ELEMENTS and _has_more_elements(data):
+        return make_problem("too_many_elements", limit=MOST_ELEMENTS)
+    # Neither is looked for where there is nothing that looks like one: this takes longer than parsing.
+    if b"<!DOCTYPE" in data or data.count(b"<?") > data.startswith((b"<?xml ", b"<?xml\n", b"<?xml\t", b"<?xml\r")):
+        return _forbidden(data)
+    return None
+
+
+class _FoundError(Exception):
+    """Ends the search."""
+
+
+def _forbidden(data: bytes) -> Problem | None:
+    found: list[Problem] = []
+    parser = expat.ParserCreate()
+
+    def doctype(*_: object) -> None:
+        # Expat tells of it late, behind its name.
+        found.append(
+            make_problem("dtd", place=place_of(data, data.rfind(b"<!DOCTYPE", 0, parser.CurrentByteIndex + 9)))
+        )
+        raise _FoundError
+
+    def instruction(target: str, _: str) -> None:
+        found.append(make_problem("processing_instruction", place=_position(parser), target=quote(target, 40)))
+        raise _FoundError
+
+    parser.StartDoctypeDeclHandler = doctype
+    parser.ProcessingInstructionHandler = instruction
+    # What is not well-formed is said by who parses it.
+    with contextlib.suppress(_FoundError, expat.ExpatError):
+        parser.Parse(data, True)
+    return found[0] if found else None
+
+
+def _has_more_elements(data: bytes) -> bool:
+    parser = expat.ParserCreate()
+    count = 0
+
+    def start(*_: object) -> None:
+        nonlocal count
+        count += 1
+        if count > MOST_ELEMENTS:
+            raise _FoundError
+
+    parser.StartElementHandler = start
+    with contextlib.suppress(_FoundError, expat.ExpatError):
+        parser.Parse(data, True)
+    return count > MOST_ELEMENTS
+
+
+def _position(parser: Any) -> Place:
+    return parser.CurrentLineNumber, parser.CurrentColumnNumber + 1, parser.CurrentByteIndex
+
+
+def _not_well_formed(data: bytes, error: ET.ParseError) -> Problem:
+    line, column = error.position
+    start = 0
+    for _ in range(line - 1):
+        start = data.index(b"\n", start) + 1
+    rest = data[start : start + 4 * column].decode("utf-8", "ignore")[:column]
+    reason = expat.ErrorString(error.code) or "unknown"
+    return make_problem(
+        "not_well_formed",
+        place=(line, column + 1, start + len(rest.encode())),
+        reason=reason,
+        reason_pl=_REASONS.get(error.code, reason),
+    )
+
+
+def place_of(data: bytes, offset: int) -> Place:
+    """Return line, column and byte of a byte."""
+    start = data.rfind(b"\n", 0, offset) + 1
+    column = len(data[start:offset].decode("utf-8", "replace"))
+    return data.count(b"\n", 0, offset) + 1, column + 1, offset
+
+
+class Places:
+    """Where elements stand in a document.
+
+    The elements that come from parsing do not know it, so the document is parsed a second time; only what is wrong
+    needs a place.
+
+    Args:
+        data: The document's bytes.
+        root: Its root element.
+        wanted: The elements whose place is asked for.
+    """
+
+    def __init__(self, data: bytes, root: ET.Element, wanted: Iterable[ET.Element]) -> None:
+        ids = {id(element) for element in wanted}
+        numbers = {number: id(element) for number, element in enumerate(root.iter()) if id(element) in ids}
+        self._parents = {id(child): parent for parent in root.iter() for child in parent} if ids else {}
+        self._places: dict[int, Place] = {}
+        if ids:
+            self._find(data, numbers)
+
+    def _find(self, data: bytes, numbers: dict[int, int]) -> None:
+        parser = expat.ParserCreate()
+        count = 0
+
+        def start(*_: object) -> None:
+            nonlocal count
+            if count in numbers:
+                self._places[numbers[count]] = _position(parser)
+            count += 1
+
+        parser.StartElementHandler = start
+        parser.Parse(data, True)
+
+    def place(self, element: ET.Element) -> Place:
+        """Return where the element's tag begins; of a wanted one only."""
+        return self._places[id(element)]
+
+    def path(self, element: ET.Element) -> str:
+        """Return the element's path: names from the root on, with a number where siblings have the same name."""
+        steps = []
+        current: ET.Element | None = element
+        while current is not None:
+            parent = self._parents.get(id(current))
+            name = shown(current.tag)
+            if parent is not None:
+                same = [child for child in parent if child.tag == current.tag]
+                if len(same) > 1:
+                    name += f"[{next(n for n, child in enumerate(same, 1) if child is current)}]"
+            steps.append(name)
+            current = parent
+        return "/" + "/".join(reversed(steps))
+
+
+def shown(tag: str) -> str:
+    """Return the name of an element or attribute without its namespace, fit for a sentence."""
+    return quote(tag.rpartition("}")[2], 80)
