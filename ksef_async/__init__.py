@@ -100,6 +100,7 @@ if TYPE_CHECKING:
         InvoiceType,
         SortOrder,
     )
+    from .api.latarnia import LatarniaCategory, LatarniaMessage, LatarniaMessageType, LatarniaReport, LatarniaStatus
     from .api.limits import PRODUCTION_LIMITS, ContextLimits, RateLimit, RateLimits, SessionLimits
     from .api.packages import CompressionType, PackageProgress, PackageStage
     from .api.permission_grants import Authorization, EntityPermission, InvoicePermission, Permission
@@ -133,6 +134,7 @@ if TYPE_CHECKING:
     from .downloads.package import DownloadedPackage, ExportedInvoice
     from .downloads.sync import SyncedInvoice
     from .packing import Package, PackedInvoice, pack
+    from .protocol.availability import Availability, AvailabilityState, outages_of
     from .protocol.offline import Deadline, OfflineMode, Outage, OutageKind, offline_deadline
     from .protocol.planning import Plan, Route
     from .protocol.verification_codes import VerificationCode
@@ -158,6 +160,8 @@ __all__ = [
     "ApiError",
     "Authorization",
     "AuthorizationPolicy",
+    "Availability",
+    "AvailabilityState",
     "BadRequestError",
     "BatchOutcome",
     "BatchSession",
@@ -212,6 +216,11 @@ __all__ = [
     "KsefClient",
     "KsefError",
     "KsefToken",
+    "LatarniaCategory",
+    "LatarniaMessage",
+    "LatarniaMessageType",
+    "LatarniaReport",
+    "LatarniaStatus",
     "LimitsUnknown",
     "LocalProtocolError",
     "LoginFailedError",
@@ -288,6 +297,7 @@ __all__ = [
     "WrittenBody",
     "certificate_link",
     "offline_deadline",
+    "outages_of",
     "pack",
     "upo_signer",
     "verification_link",
@@ -299,6 +309,8 @@ _LATER: Final = {
     "AmountType": "api.invoices",
     "AnswerIncomplete": "calling.events",
     "Authorization": "api.permission_grants",
+    "Availability": "protocol.availability",
+    "AvailabilityState": "protocol.availability",
     "BatchOutcome": "sessions.batch_outcomes",
     "BatchSession": "sessions.batch",
     "BuyerIdentifier": "api.invoices",
@@ -328,6 +340,11 @@ _LATER: Final = {
     "InvoicePermission": "api.permission_grants",
     "InvoiceSubject": "api.invoices",
     "InvoiceType": "api.invoices",
+    "LatarniaCategory": "api.latarnia",
+    "LatarniaMessage": "api.latarnia",
+    "LatarniaMessageType": "api.latarnia",
+    "LatarniaReport": "api.latarnia",
+    "LatarniaStatus": "api.latarnia",
     "LimitsUnknown": "calling.events",
     "OfflineMode": "protocol.offline",
     "OfflineSigner": "auth.offline_signing",
@@ -366,6 +383,7 @@ _LATER: Final = {
     "VerificationCode": "protocol.verification_codes",
     "certificate_link": "auth.offline_signing",
     "offline_deadline": "protocol.offline",
+    "outages_of": "protocol.availability",
     "pack": "packing",
     "verification_link": "protocol.verification_links",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar
@@ -20,6 +21,7 @@ from .calling.events import Hook, LimitsUnknown
 from .calling.finishing import finish
 from .calling.keys import PublicKeys
 from .calling.polling import Cadence
+from .calling.seen import SeenCalls
 from .calling.transport import AiohttpTransport, Transport
 from .errors import ApiError, KsefError, LocalProtocolError, RemoteProtocolError, TransportError, WaitTimeoutError
 from .protocol.pacing import Pacer
@@ -33,10 +35,12 @@ if TYPE_CHECKING:
     import aiohttp
 
     from .downloads.manager import Downloads
+    from .protocol.availability import Availability
     from .resources.auth_sessions import AuthSessions
     from .resources.certificates import Certificates
     from .resources.collective_identifiers import CollectiveIdentifiers
     from .resources.invoices import Invoices
+    from .resources.latarnia import Latarnia
     from .resources.limits import Limits
     from .resources.peppol import Peppol
     from .resources.permissions import Permissions
@@ -190,7 +194,10 @@ class KsefClient(anyio.AsyncContextManagerMixin):
             )
         elif (http_session, proxy, ssl_context, ca_file) != (None,) * 4:
             raise LocalProtocolError("A transport of the caller's has its own session, proxy and certificates.")
-        caller = Caller(environment, transport, retry=retry, pacer=pacer, hook=hook)
+        self._transport = transport
+        self._hook = hook
+        self._seen = SeenCalls(hook)
+        caller = Caller(environment, transport, retry=retry, pacer=pacer, hook=self._seen)
         self._keys = keys = PublicKeys(caller)
         self._tokens = AccessTokens(caller, keys, credentials, cadence=login_cadence)
         self._api = caller.with_bearer(self._tokens)
@@ -298,6 +305,42 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         from .downloads.manager import Downloads
 
         return Downloads(self._api, self._keys)
+
+    @cached_property
+    def latarnia(self) -> Latarnia:
+        """What the Ministry announces of KSeF's availability."""
+        from .resources.latarnia import Latarnia
+
+        return Latarnia(self.environment, self._transport, hook=self._hook)
+
+    async def availability(self) -> Availability:
+        """Return what is known of KSeF's availability: what Latarnia says, and what this client's own calls saw.
+
+        Advice, and nothing else: it stops no call, and never raises because Latarnia is down or wrong.
+
+        Source: GET /status of Latarnia.
+        """
+        from .protocol.availability import Availability
+
+        report, report_error = None, None
+        try:
+            report = await self.latarnia.status()
+        except (TransportError, ApiError, RemoteProtocolError) as error:
+            report_error = error
+        seen, at = self._seen, self._api.now()
+
+        def moment(seconds: float | None) -> datetime | None:
+            return None if seconds is None else at - timedelta(seconds=anyio.current_time() - seconds)
+
+        return Availability(
+            at=at,
+            report=report,
+            report_error=report_error,
+            is_dummy=self.environment.has_dummy_latarnia,
+            answered_at=moment(seen.answered_at),
+            failed_at=moment(seen.failed_at),
+            failures=seen.failures,
+        )
 
     async def log_in(self) -> None:
         """Log in now rather than at the first call; does nothing while a login is good.

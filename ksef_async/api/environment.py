@@ -108,6 +108,11 @@ class Environment:
         address = _read(self.base_url)
         return address[1] if address else ""
 
+    @property
+    def has_dummy_latarnia(self) -> bool:
+        """True where what Latarnia announces means nothing: on TEST and DEMO."""
+        return self.latarnia_url == self.TEST.latarnia_url
+
     def accepts(self, url: str) -> bool:
         """Return whether ``url`` may be followed: this environment's own (or a named) host, by https or on loopback.
 

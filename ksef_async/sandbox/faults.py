@@ -18,6 +18,7 @@ an export that ends otherwise         export_invoices export_ends(500), package_
 a high-water mark beyond the window   export_invoices mark_told(...)
 an invoice the index is late for      send_invoice    indexed_late(...); all of them: `Timings.index_lag`
 a storage that fails                  `UPLOAD_PART`, `DOWNLOAD_PART`, `DOWNLOAD_UPO`  link_refused(), html(502)
+a Latarnia that is down or wrong      `GET_LATARNIA_STATUS`, `GET_LATARNIA_MESSAGES`  html(502), answer_becomes(...)
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import attrs
 import orjson
 from aiohttp import web
 
+from ..api.latarnia import GET_LATARNIA_MESSAGES, GET_LATARNIA_STATUS
 from ..api.operation import Operation
 from ..api.sessions import InvoiceStatusCode, StatusCode
 from ..api.table import OPERATIONS
@@ -48,6 +50,7 @@ are no operations of the table.
 DOWNLOAD_PART: Final = "download_part"
 DOWNLOAD_UPO: Final = "download_upo"
 STORAGE: Final = frozenset({UPLOAD_PART, DOWNLOAD_PART, DOWNLOAD_UPO})
+_LATARNIA: Final = frozenset({GET_LATARNIA_STATUS.name, GET_LATARNIA_MESSAGES.name})
 
 CodeT = TypeVar("CodeT", bound=int | str)
 
@@ -330,7 +333,8 @@ class Faults:
         """Plan a fault.
 
         Args:
-            operation: Which calls, or `UPLOAD_PART`, `DOWNLOAD_PART` or `DOWNLOAD_UPO`; None for all.
+            operation: Which calls, or `UPLOAD_PART`, `DOWNLOAD_PART` or `DOWNLOAD_UPO`; one of Latarnia's two; None
+                for all.
             fault: What happens to them.
             times: To how many of them; by default the next one, and with a probability all from now on.
             probability: How likely it is for each.
@@ -339,7 +343,7 @@ class Faults:
             ValueError: There is no such operation.
         """
         name = operation.name if isinstance(operation, Operation) else operation
-        if name is not None and name not in STORAGE and all(row.name != name for row in OPERATIONS):
+        if name is not None and name not in STORAGE | _LATARNIA and all(row.name != name for row in OPERATIONS):
             raise ValueError(f"there is no operation {name}")
         if times is None and probability == 1.0:
             times = 1

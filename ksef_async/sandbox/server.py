@@ -30,6 +30,7 @@ from .document_file import Documents
 from .faults import Faults
 from .handlers import HANDLERS
 from .inbox.pages import add_inbox
+from .latarnia import SandboxLatarnia, add_latarnia
 from .router import add_routes
 from .schemas import Schemas
 from .storage import add_storage
@@ -100,6 +101,8 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         self.clock = clock or Clock()
         self.faults = Faults()
         """What goes wrong on purpose."""
+        self.latarnia = SandboxLatarnia(self.clock)
+        """What outages are announced."""
         self.world = World(
             self.clock,
             timings or Timings(),
@@ -171,6 +174,7 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         add_uploads(app, self.world, self.faults)
         add_inbox(app, self.world, self.faults)
         add_verification_pages(app, self.world)
+        add_latarnia(app, self.latarnia, self.clock, self.faults)
         app.router.add_route("*", "/{path:.*}", _refuse)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         try:

@@ -1,0 +1,95 @@
+"""Latarnia ("lighthouse"): where the Ministry announces outages of KSeF. No part of KSeF's own API, so in no table.
+
+Its answers are advice: it was itself down or wrong at times, and what it says of TEST and DEMO is a dummy's. So nothing
+but the status is required of them. Source: the Ministry's latarnia repository.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from http import HTTPMethod
+from typing import Final
+
+import attrs
+
+from .common import OpenStrEnum
+from .operation import Bearer, Operation, RateGroup
+
+__all__ = [
+    "GET_LATARNIA_MESSAGES",
+    "GET_LATARNIA_STATUS",
+    "LatarniaCategory",
+    "LatarniaMessage",
+    "LatarniaMessageType",
+    "LatarniaReport",
+    "LatarniaStatus",
+]
+
+_LARGEST: Final = 1_000_000
+
+
+class LatarniaStatus(OpenStrEnum):
+    """How KSeF is, by what the Ministry announced."""
+
+    AVAILABLE = "AVAILABLE"
+    MAINTENANCE = "MAINTENANCE"
+    FAILURE = "FAILURE"
+    TOTAL_FAILURE = "TOTAL_FAILURE"
+
+
+class LatarniaCategory(OpenStrEnum):
+    """What a message is about."""
+
+    MAINTENANCE = "MAINTENANCE"
+    FAILURE = "FAILURE"
+    TOTAL_FAILURE = "TOTAL_FAILURE"
+
+
+class LatarniaMessageType(OpenStrEnum):
+    """What a message announces."""
+
+    MAINTENANCE_ANNOUNCEMENT = "MAINTENANCE_ANNOUNCEMENT"
+    FAILURE_START = "FAILURE_START"
+    FAILURE_END = "FAILURE_END"
+
+
+@attrs.frozen(kw_only=True)
+class LatarniaMessage:
+    """A message of the Ministry. Those with one `event_id` are versions of one event."""
+
+    id: str | None = None
+    """E.g. ``K/2026/AWR/02``."""
+    event_id: int | None = None
+    category: LatarniaCategory | None = None
+    type: LatarniaMessageType | None = None
+    title: str | None = None
+    """For people, in Polish."""
+    text: str | None = None
+    """For people, in Polish."""
+    start: datetime | None = None
+    """May lie in the future."""
+    end: datetime | None = None
+    version: int | None = None
+    """Higher for later messages of one event."""
+    published: datetime | None = None
+
+
+@attrs.frozen
+class LatarniaReport:
+    """What Latarnia says of KSeF right now."""
+
+    status: LatarniaStatus
+    messages: tuple[LatarniaMessage, ...] = ()
+    """Those that the status follows from; none when KSeF is available."""
+
+
+GET = HTTPMethod.GET
+
+GET_LATARNIA_STATUS: Operation[None, LatarniaReport] = Operation(
+    name="get_latarnia_status", method=GET, path="/status", success=200, response=LatarniaReport,
+    largest_answer=_LARGEST, bearer=Bearer.NONE, rate_group=RateGroup.ANONYMOUS, repeat_safe=True,
+)  # fmt: skip
+GET_LATARNIA_MESSAGES: Operation[None, tuple[LatarniaMessage, ...]] = Operation(
+    name="get_latarnia_messages", method=GET, path="/messages", success=200, response=tuple[LatarniaMessage, ...],
+    largest_answer=_LARGEST, bearer=Bearer.NONE, rate_group=RateGroup.ANONYMOUS, repeat_safe=True,
+)  # fmt: skip
