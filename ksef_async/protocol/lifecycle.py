@@ -2,7 +2,7 @@
 
 Nothing else decides. The sandbox changes a state only by `Lifecycle.move` (through `sandbox.timeline`), the client
 reads from the same tables whether something is in progress, has succeeded or has failed, and ``docs/lifecycle.md`` is
-drawn from them (``python tools/lifecycle.py``).
+drawn from them by ``tools/lifecycle_diagrams.py``.
 
 KSeF numbers most states. Its rule for numbers, known or not: below 200 in progress, 200 success, from 201 failure. A
 success is terminal although it may be followed by something else later: a login can be revoked, a package expires.
