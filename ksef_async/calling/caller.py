@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import logging
 import random
@@ -64,6 +65,11 @@ ResponseT = TypeVar("ResponseT")
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+
+
+def _now() -> float:
+    # As `anyio.current_time`, which first finds out by five calls whose event loop this is.
+    return asyncio.get_running_loop().time()
 
 
 class BearerSource(Protocol):
@@ -308,7 +314,7 @@ class Caller:
             attempt: Which attempt it was, from 1.
             since: When the first attempt began (`anyio.current_time`).
         """
-        elapsed = anyio.current_time() - since
+        elapsed = _now() - since
         return delay_before_retry(
             self._retry, error, repeat_safe=repeat_safe, attempt=attempt, elapsed=elapsed, chance=self._chance
         )
@@ -322,7 +328,7 @@ class Caller:
         Raises:
             KsefError: What ``flow`` raised at last.
         """
-        since, attempt = anyio.current_time(), 1
+        since, attempt = _now(), 1
         while True:
             try:
                 return await flow()
@@ -337,7 +343,7 @@ class Caller:
 
     def now(self) -> datetime:
         """What time it is at KSeF (UTC), to a second or so."""
-        return self._clock.now(anyio.current_time())
+        return self._clock.now(_now())
 
     def report(self, event: Event) -> None:
         """Tell log and hook what happened."""
@@ -362,7 +368,7 @@ class Caller:
         agreement = iter(AGREEMENT_PAUSES if is_early else ())
         while True:
             token = await self._wait_for_turn(operation, pacer, bearer, replacement)
-            started = started or anyio.current_time()
+            started = started or _now()
             self._in_flight.is_on_the_way = True
             try:
                 return await self._attempt(with_bearer(request, token), decipher, attempt)
@@ -380,7 +386,7 @@ class Caller:
                 told = error.retry_after if isinstance(error, RateLimitedError) else None
                 if isinstance(error, RateLimitedError):
                     # Those of the same group wait, too, as long as KSeF says, or as this call does.
-                    pacer.block(operation, anyio.current_time() + ((told if told is not None else delay) or 0.0))
+                    pacer.block(operation, _now() + ((told if told is not None else delay) or 0.0))
                 if delay is None:
                     raise
                 self.report(RequestRetried(operation=operation.name, attempt=attempt, error=error, delay=delay))
@@ -391,9 +397,10 @@ class Caller:
         self, operation: Operation[Any, Any], pacer: Pacer, bearer: BearerSource | None, replacement: str | None
     ) -> str | None:
         """Wait until the call may start, unless that takes too long; return the token to make it with."""
-        turn = pacer.reserve(operation, anyio.current_time())
+        now = _now()
+        turn = pacer.reserve(operation, now)
         try:
-            if (delay := turn - anyio.current_time()) > self._retry.patience:
+            if (delay := turn - now) > self._retry.patience:
                 raise RateLimitedError(
                     f"{operation.name}: KSeF's limit for {operation.rate_group.value} is reached for another "
                     f"{delay:.0f} s, longer than the patience of {self._retry.patience:g} s; nothing was sent.",
@@ -401,36 +408,41 @@ class Caller:
                     http_status=429,
                     retry_after=delay,
                 )
-            await self._sleep_until(turn, operation)
+            if delay > 0:
+                await self._sleep_until(turn, operation)
             # Only now: a call may wait for its turn longer than a token lives.
             token = replacement or (await bearer.get() if bearer else None)
             if pacer.address is not None:
-                await self._sleep_until(pacer.address.reserve(operation, anyio.current_time()), operation)
+                await self._sleep_until(pacer.address.reserve(operation, _now()), operation)
         except BaseException:
             pacer.release(operation, turn)
             raise
         return token
 
     async def _sleep_until(self, start: float, operation: Operation[Any, Any]) -> None:
-        if (delay := start - anyio.current_time()) > 0:
+        if (delay := start - _now()) > 0:
             self.report(RequestPaced(operation=operation.name, delay=delay))
             await anyio.sleep(delay)
 
     async def _attempt(self, request: RawRequest, decipher: Callable[[RawResponse], T], attempt: int) -> T:
         name = request.operation
-        self.report(RequestSent(operation=name, attempt=attempt))
-        started = anyio.current_time()
+        # Most often nobody listens, and these two would be made for nobody.
+        is_heard = self._hook is not None or _log.isEnabledFor(logging.DEBUG)
+        if is_heard:
+            self.report(RequestSent(operation=name, attempt=attempt))
+        started = _now()
         try:
             response = await self._transport.send(request)
         except (TransportError, RemoteProtocolError) as error:
-            seconds = anyio.current_time() - started
+            seconds = _now() - started
             self.report(RequestFailed(operation=name, attempt=attempt, error=error, seconds=seconds))
             raise
-        now = anyio.current_time()
+        now = _now()
         self._clock.observe(response.headers.get("date"), now)
-        self.report(
-            RequestAnswered(operation=name, attempt=attempt, http_status=response.status, seconds=now - started)
-        )
+        if is_heard:
+            self.report(
+                RequestAnswered(operation=name, attempt=attempt, http_status=response.status, seconds=now - started)
+            )
         if warning := response.headers.get("x-system-warning"):
             self.report(SystemWarning(operation=name, text=quote(warning)))
         return await offload(len(response.body), decipher, response)

@@ -43,6 +43,9 @@ async def read_body(
         TransportError: It is not what it says it is.
         OSError: The request's file cannot be written.
     """
+    if request.into is None and _is_small(response, request.largest_answer):
+        # Nearly all are: neither a bound nor a timer is to be minded.
+        return await response.content.read(), None
     is_error = response.status >= 300
     largest = _LARGEST_ERROR if is_error else request.largest_answer
     problem = f"has more than {largest:,} bytes"
@@ -86,6 +89,17 @@ async def read_body(
         return body.content, None
     await file.write(body.take())
     return file.beginning, file.written
+
+
+def _is_small(response: aiohttp.ClientResponse, largest: int) -> bool:
+    """Tell whether an answer says of itself that it is plain, within its bound, and comes in one or two pieces."""
+    size, headers = response.content_length, response.headers
+    return (
+        size is not None
+        and size <= min(_SLOWEST, largest)
+        and "Content-Encoding" not in headers
+        and "Transfer-Encoding" not in headers
+    )
 
 
 class _File:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import io
 import os
 import re
@@ -32,6 +33,19 @@ _METHOD: Final = re.compile(r"[A-Z]+")
 # Names and values of headers: neither line breaks nor what cannot be encoded.
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t -~\x80-\uD7FF]*")
+_PRINTABLE: Final = bytes(range(0x20, 0x7F))
+# The names that our own requests have: most need no look at each letter.
+_USUAL_NAMES: Final = frozenset(
+    (
+        "Accept",
+        "Authorization",
+        "Content-Length",
+        "Content-Type",
+        "User-Agent",
+        "X-Error-Format",
+        "x-continuation-token",
+    )
+)
 
 # How far the request of this task came.
 _progress: ContextVar[dict[str, bool]] = ContextVar("_progress")
@@ -141,12 +155,15 @@ class AiohttpTransport:
         proxy = self._proxies.for_url(request.url)
         if self._session is None:
             self._session = self._pool()
+        sent = {**headers, "Accept-Encoding": ACCEPT_ENCODING}
+        if proxy is not None:
+            sent |= _plain_authorization(url, proxy)
         try:
             async with self._session.request(
                 request.method,
                 url,
                 data=payload,
-                headers={**headers, "Accept-Encoding": ACCEPT_ENCODING, **_plain_authorization(url, proxy)},
+                headers=sent,
                 allow_redirects=False,
                 auto_decompress=False,
                 middlewares=_middlewares(self._session, request.method),
@@ -158,7 +175,10 @@ class AiohttpTransport:
                 if response.status == 407 and proxy is not None:
                     raise proxy_wants_a_password(request.operation, proxy)
                 body, written = await read_body(request, response, limit)
-                lower = {name.lower(): _readable(value) for name, value in response.headers.items()}
+                lower = {
+                    name.lower(): value if value.isascii() else _readable(value)
+                    for name, value in response.headers.items()
+                }
                 return RawResponse(status=response.status, headers=lower, body=body, written=written)
         except FileNotWrittenError as error:
             raise error.reason from None
@@ -194,29 +214,34 @@ class AiohttpTransport:
 
 
 def _is_plain(text: str) -> bool:
-    """Tell whether it is nothing but printable ASCII, without the time that a regular expression takes."""
-    return text.isascii() and text.isprintable()
+    """Tell whether it is nothing but printable ASCII, in a fraction of the time that a regular expression takes."""
+    return text.isascii() and not text.encode("ascii").translate(None, _PRINTABLE)
 
 
 def _checked_address(request: RawRequest, headers: Mapping[str, str]) -> URL:
     """Return the address; refuse what aiohttp would refuse later, with the same exceptions as for a wrong answer."""
-    url = None
-    if _is_plain(request.url) and " " not in request.url and _METHOD.fullmatch(request.method):
-        with suppress(ValueError):
-            # As it stands: rewriting the escapes of a signed link may break its signature.
-            parsed = URL(request.url, encoded=True)
-            url = parsed if parsed.host and parsed.port else None
+    url = _address(request.url) if _METHOD.fullmatch(request.method) else None
     if url is None:
         raise RemoteProtocolError(
             f"{request.operation}: nothing can be sent to the address that KSeF gave.", operation=request.operation
         )
     # All at once, as nearly all are; what may be wrong is looked for one by one.
-    if _NAME.fullmatch("".join(headers)) and "" not in headers and _is_plain("".join(headers.values())):
+    if headers.keys() <= _USUAL_NAMES and _is_plain("".join(headers.values())):
         return url
     for name, value in headers.items():
         if not _NAME.fullmatch(name) or not (_is_plain(value) or _VALUE.fullmatch(value)):
             raise LocalProtocolError(f"{request.operation}: a header cannot be sent as it is; nothing was sent.")
     return url
+
+
+@functools.lru_cache(128)  # as yarl does; most calls of a session go to one address
+def _address(text: str) -> URL | None:
+    """Return an address as it stands, since rewriting the escapes of a signed link may break its signature."""
+    if _is_plain(text) and " " not in text:
+        with suppress(ValueError):
+            url = URL(text, encoded=True)
+            return url if url.host and url.port else None
+    return None
 
 
 def _check_borrowed(session: aiohttp.ClientSession, others: Mapping[str, object]) -> None:
@@ -238,7 +263,7 @@ def _check_borrowed(session: aiohttp.ClientSession, others: Mapping[str, object]
 
 def _readable(value: str) -> str:
     # aiohttp hands on bytes that are not UTF-8 as lone surrogates, which nothing can print or store.
-    return value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _authorization(proxy: Proxy) -> dict[str, str]:

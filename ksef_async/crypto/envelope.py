@@ -31,6 +31,8 @@ __all__ = [
 KEY_SIZE = 32
 IV_SIZE = 16
 _BLOCK = 16
+# Bytes up to which copying takes less time than avoiding it.
+_SMALL = 64_000
 
 _OAEP = padding.OAEP(mgf=padding.MGF1(algorithm=hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
 
@@ -67,8 +69,10 @@ class SessionCipher:
     def encrypt(self, plain: bytes) -> bytes:
         """The ciphertext: `encrypted_size(len(plain))` bytes."""
         padding_size = _BLOCK - len(plain) % _BLOCK
-        whole = len(plain) - len(plain) % _BLOCK
         encryptor = self._cipher.encryptor()
+        if len(plain) < _SMALL:
+            return encryptor.update(plain + bytes([padding_size]) * padding_size)
+        whole = len(plain) - len(plain) % _BLOCK
         out = bytearray(encrypted_size(len(plain)) + _BLOCK)
         # `update_into` lets other threads run and writes in place; only the last block is copied to be padded.
         written = encryptor.update_into(memoryview(plain)[:whole], out)

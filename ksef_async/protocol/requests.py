@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import re
+from base64 import b64encode
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import quote, urlencode
 
@@ -10,6 +14,7 @@ import attrs
 
 from ..api.common import are_headers
 from ..api.operation import LARGEST_UPO, Operation
+from ..api.sessions import SendInvoiceRequest
 from ..errors import LocalProtocolError, RemoteProtocolError
 from .messages import FileBody, RawRequest
 from .wire import WIRE, camel
@@ -34,6 +39,9 @@ CONTINUATION_HEADER = "x-continuation-token"
 _USER_AGENT = {"User-Agent": "ksef_async"}
 # KSeF then answers 400 and 429 as problem details too, as it always does 401, 403 and 410.
 _PROBLEM_DETAILS = {"X-Error-Format": "problem-details"}
+
+# Needs no quoting in a path: all of KSeF's numbers are such.
+_PLAIN: Final = re.compile(r"[0-9A-Za-z-]+")
 
 # How a body is framed, and to whom it goes, is the transport's business, whatever KSeF says of an upload.
 _OURS: Final = frozenset(
@@ -69,10 +77,11 @@ def build_request(
             raise LocalProtocolError(f"{operation.name} takes no body.")
     elif not isinstance(body, operation.request):
         raise LocalProtocolError(f"{operation.name} takes a {operation.request.__name__}, not {type(body).__name__}.")
-    accept = "application/xml" if operation.response is bytes else "application/json"
-    wire_headers = {"Accept": accept, **_PROBLEM_DETAILS, **_USER_AGENT, **(headers or {})}
-    if operation.request is not None:
-        wire_headers["Content-Type"] = "application/xml" if operation.request is bytes else "application/json"
+    wire_headers = _usual_headers(
+        operation.response is bytes, None if operation.request is None else operation.request is bytes
+    )
+    if headers:
+        wire_headers = {**wire_headers, **headers}
     return RawRequest(
         operation=operation.name,
         method=operation.method.value,
@@ -88,7 +97,16 @@ def with_bearer(request: RawRequest, token: str | None) -> RawRequest:
     """Return ``request`` as it is sent with a JWT; as it is without one."""
     if token is None:
         return request
-    return attrs.evolve(request, headers={**request.headers, "Authorization": f"Bearer {token}"})
+    # As `attrs.evolve` would make it, in a third of the time.
+    return RawRequest(
+        operation=request.operation,
+        method=request.method,
+        url=request.url,
+        headers={**request.headers, "Authorization": f"Bearer {token}"},
+        body=request.body,
+        largest_answer=request.largest_answer,
+        into=request.into,
+    )
 
 
 def build_link_request(
@@ -117,15 +135,39 @@ def build_upload_request(name: str, link: PartUploadRequest, body: FileBody) -> 
     return RawRequest(operation=name, method="PUT", url=link.url, headers={**_USER_AGENT, **headers}, body=body)
 
 
+@functools.cache
+def _usual_headers(accepts_xml: bool, sends_xml: bool | None) -> Mapping[str, str]:
+    headers = {"Accept": "application/xml" if accepts_xml else "application/json", **_PROBLEM_DETAILS, **_USER_AGENT}
+    if sends_xml is not None:
+        headers["Content-Type"] = "application/xml" if sends_xml else "application/json"
+    return MappingProxyType(headers)
+
+
 def _written(operation: Operation[Any, Any], body: object) -> bytes | None:
     if body is None or isinstance(body, bytes):
         return body
     try:
-        return WIRE.to_json(body)
+        return _invoice_json(body) if type(body) is SendInvoiceRequest else WIRE.to_json(body)
     except (TypeError, ValueError):
         problem = "a text or a number that JSON does not take"
     # Raised outside the handler: the error of the writer holds what it could not write.
     raise LocalProtocolError(f"{operation.name}: the body has {problem}.")
+
+
+def _invoice_json(body: SendInvoiceRequest) -> bytes:
+    """Return what `Wire.to_json` would: joined, since the content of an invoice needs no looking through for quotes."""
+    corrected = body.hash_of_corrected_invoice
+    return b"".join(
+        (
+            b'{"invoiceHash":"%b","invoiceSize":%d' % (b64encode(body.invoice_hash), body.invoice_size),
+            b',"encryptedInvoiceHash":"%b"' % b64encode(body.encrypted_invoice_hash),
+            b',"encryptedInvoiceSize":%d,"encryptedInvoiceContent":"' % body.encrypted_invoice_size,
+            b64encode(body.encrypted_invoice_content),
+            b'","offlineMode":true' if body.offline_mode else b'"',
+            b"" if corrected is None else b',"hashOfCorrectedInvoice":"%b"' % b64encode(corrected),
+            b"}",
+        )
+    )
 
 
 def _fill(operation: Operation[Any, Any], values: Mapping[str, str]) -> str:
@@ -133,7 +175,9 @@ def _fill(operation: Operation[Any, Any], values: Mapping[str, str]) -> str:
     if unusable := {"", ".", ".."} & set(values.values()):
         raise LocalProtocolError(f"{operation.name}: {unusable.pop()!r} is no value for the path {operation.path}.")
     try:
-        return operation.path.format_map({name: quote(value, safe="") for name, value in values.items()})
+        return operation.path.format_map(
+            {name: value if _PLAIN.fullmatch(value) else quote(value, safe="") for name, value in values.items()}
+        )
     except KeyError as error:
         raise LocalProtocolError(f"{operation.name}: no value for {error} in the path {operation.path}.") from None
     except UnicodeEncodeError:  # half of a surrogate pair, which JSON can name

@@ -225,6 +225,8 @@ def _error_class(response: RawResponse) -> type[ApiError]:
 
 
 def _is_html(response: RawResponse) -> bool:
+    if response.body.startswith(b"{"):
+        return False
     # By its body first: some servers call everything HTML, an empty answer and JSON included.
     start = _start(response)
     if start.lower().startswith((b"<!doctype html", b"<html")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 import anyio
@@ -100,7 +101,7 @@ class Delivery:
         digest = request.invoice_hash
         if found := await self.find_doubtful(digest):
             return found
-        started, attempt = anyio.current_time(), 1
+        started, attempt = asyncio.get_running_loop().time(), 1
         while True:
             try:
                 return await self._post(request)

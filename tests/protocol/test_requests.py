@@ -6,15 +6,26 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ksef_async import LocalProtocolError, RemoteProtocolError
 from ksef_async.api import auth, sessions
 from ksef_async.api.batch import PartUploadRequest
 from ksef_async.api.keys import EncryptionInfo
 from ksef_async.api.operation import Operation
-from ksef_async.api.sessions import FormCode, OpenOnlineSessionRequest, SessionFilter, SessionOutcome, SessionType
+from ksef_async.api.sessions import (
+    SEND_INVOICE,
+    FormCode,
+    OpenOnlineSessionRequest,
+    SendInvoiceRequest,
+    SessionFilter,
+    SessionOutcome,
+    SessionType,
+)
 from ksef_async.protocol.messages import FileBody
 from ksef_async.protocol.requests import build_link_request, build_request, build_upload_request, with_bearer
+from ksef_async.protocol.wire import WIRE
 
 BASE = "https://ksef.example/v2"
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -178,3 +189,41 @@ def test_upload_that_cannot_be_made_as_ksef_says_is_told(link: PartUploadRequest
 def test_half_a_character_is_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(LocalProtocolError):
         build_request(base_url=BASE, **arguments)
+
+
+@given(
+    content=st.binary(max_size=100),
+    digest=st.binary(max_size=32),
+    size=st.integers(min_value=0, max_value=10**7),
+    offline=st.booleans(),
+    corrected=st.none() | st.binary(max_size=32),
+)
+def test_invoice_is_written_as_every_other_body_is(
+    content: bytes, digest: bytes, size: int, offline: bool, corrected: bytes | None
+) -> None:
+    body = SendInvoiceRequest(
+        invoice_hash=digest,
+        invoice_size=size,
+        encrypted_invoice_hash=digest[::-1],
+        encrypted_invoice_size=len(content),
+        encrypted_invoice_content=content,
+        offline_mode=offline,
+        hash_of_corrected_invoice=corrected,
+    )
+
+    request = build_request(SEND_INVOICE, BASE, body=body, path={"reference_number": "1"})
+
+    assert request.body == WIRE.to_json(body)
+
+
+def test_invoice_with_a_hash_that_is_no_bytes_is_refused_before_it_is_sent() -> None:
+    body = SendInvoiceRequest(
+        invoice_hash="no bytes",  # type: ignore[arg-type]
+        invoice_size=1,
+        encrypted_invoice_hash=b"",
+        encrypted_invoice_size=16,
+        encrypted_invoice_content=b"",
+    )
+
+    with pytest.raises(LocalProtocolError, match="does not take"):
+        build_request(SEND_INVOICE, BASE, body=body, path={"reference_number": "1"})
