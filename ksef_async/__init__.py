@@ -140,8 +140,7 @@ if TYPE_CHECKING:
     from .protocol.verification_codes import VerificationCode
     from .protocol.verification_links import InvoiceFingerprint, verification_link
     from .resources.handles import OperationHandle
-    from .sessions.batch import BatchSession
-    from .sessions.batch_outcomes import BatchOutcome
+    from .sessions.batch import BatchOutcome, BatchSession
     from .sessions.keeper import SessionKeeper
 
 __version__ = "0.1.0"
@@ -311,7 +310,7 @@ _LATER: Final = {
     "Authorization": "api.permission_grants",
     "Availability": "protocol.availability",
     "AvailabilityState": "protocol.availability",
-    "BatchOutcome": "sessions.batch_outcomes",
+    "BatchOutcome": "sessions.batch",
     "BatchSession": "sessions.batch",
     "BuyerIdentifier": "api.invoices",
     "BuyerIdentifierType": "api.invoices",

@@ -143,7 +143,7 @@ async def test_row_without_its_hash_costs_no_other_row(sandbox: Sandbox, client:
         sandbox.faults.add("list_session_invoices", changed(without_hash_of_the_first), times=99)
         outcomes = [outcome async for outcome in session.outcomes()]
     strangers = await client.sessions.attach(session.reference_number)
-    told = [outcome async for outcome in strangers.outcomes()]
+    told = [outcome async for outcome in strangers.follow()]
 
     # Whoever has sent it knows its hash.
     assert {outcome.invoice_hash for outcome in outcomes} == {each.invoice_hash for each in sent}

@@ -8,18 +8,20 @@ the status is asked before the close is repeated. Source: sesja-wsadowa.md.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import anyio
 import anyio.lowlevel
+import attrs
 
-from ..api.batch import CLOSE_BATCH_SESSION, PartUploadRequest
-from ..api.packages import PackageProgress, PackageStage, ProgressHook
-from ..api.sessions import LIST_SESSION_INVOICES, FormCode, SessionStatus, StatusCode
+from ..api.batch import CLOSE_BATCH_SESSION, BatchFile, BatchFilePart
+from ..api.packages import PackageProgress, PackageStage
+from ..api.sessions import LIST_SESSION_INVOICES, FormCode, SessionInvoice, SessionStatus, StatusCode
 from ..calling.caller import Caller
+from ..calling.paging import check_leads_on
 from ..calling.polling import Cadence
 from ..errors import (
     BadRequestError,
@@ -30,23 +32,22 @@ from ..errors import (
     TransportError,
     UploadExpiredError,
 )
-from ..packing.packer import Tell
 from ..protocol.ends import AfterSession, session_end
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import is_success, is_terminal
 from ..protocol.retry import may_have_taken_effect
-from .batch_outcomes import BatchOutcome, Matching, listed_invoices
-from .session import AnySession
+from .outcomes import Outcome
+from .session import Session
 from .snapshot import BatchSnapshot, write_batch_snapshot
-from .tracking import GIVEN_AT_ONCE
+from .tracking import GIVEN_AT_ONCE, LAG
 from .transitions import SessionHistory
-from .uploads import UploadLedger, Uploads, requests_by_number
+from .uploads import Uploads
 from .upo import SessionUPO
 
 if TYPE_CHECKING:
-    from ..packing import Package
+    from ..packing import Package, PackedInvoice
 
-__all__ = ["BATCH_CADENCE", "BatchSession"]
+__all__ = ["BATCH_CADENCE", "BatchOutcome", "BatchSession", "declare"]
 
 BATCH_CADENCE: Final = Cadence(interval=0.2, factor=1.5, longest=10.0, deadline=3600.0)
 """KSeF takes seconds for a small package, and many minutes for 10,000 invoices."""
@@ -62,12 +63,26 @@ _ADVICE: Final[Mapping[AfterSession, str]] = {
 }
 
 
-class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
+@attrs.frozen(kw_only=True)
+class BatchOutcome:
+    """What became of one invoice of a package."""
+
+    key: Any
+    """What the caller knows it by; the file name by default."""
+    file_name: str
+    """In the package; empty where an attached session's list does not tell it."""
+    outcome: Outcome
+    """Accepted, or the error that tells why not."""
+
+
+class BatchSession(Session):
     """A batch session; get one from `SessionManager.open_batch`.
 
     ``async with session:`` uploads the parts that are not in yet, and closes the session when the block ends well;
     then KSeF processes the package. A block that fails, or is cancelled, leaves the session open: nothing in it is
     ever processed, and it expires by itself after 12 hours.
+
+    An attached one has no package: it uploads nothing, and its block only closes it.
     """
 
     def __init__(
@@ -76,38 +91,20 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
         reference_number: str,
         history: SessionHistory,
         *,
-        package: Package,
-        form_code: FormCode,
-        part_upload_requests: Sequence[PartUploadRequest],
-        upload_until: datetime,
-        concurrency: int,
-        progress: ProgressHook | None = None,
-        ledger: UploadLedger | None = None,
+        form_code: FormCode | None = None,
+        uploads: Uploads | None = None,
     ) -> None:
         super().__init__(api, reference_number, history)
-        self.package = package
         self.form_code = form_code
-        self.upload_until = upload_until
-        """When KSeF takes no further uploads: 20 minutes for each part after the opening."""
-        self._requests = tuple(part_upload_requests)
-        self._tell = Tell(progress)
-        self._uploads = Uploads(
-            api,
-            reference_number,
-            package,
-            requests_by_number(self._requests, package),
-            until=upload_until,
-            concurrency=concurrency,
-            tell=self._tell,
-            ledger=ledger,
-        )
-        history.watch = self._watch
-        self._entered = False
-        self._close_lock = anyio.Lock()
-        self._closed = False
+        """None for an attached session."""
+        self._uploads = uploads
+        if uploads is not None and uploads.progress is not None:
+            history.listeners.append(self._tell_processing)
 
     def __repr__(self) -> str:
-        uploaded = f"{len(self._uploads.confirmed)} of {len(self.package.parts)} parts uploaded"
+        if self._uploads is None:
+            return f"<BatchSession {self.reference_number} {self._state}>"
+        uploaded = f"{len(self.uploaded_parts)} of {len(self.package.parts)} parts uploaded"
         return f"<BatchSession {self.reference_number} {self._state}, {uploaded}>"
 
     @property
@@ -118,14 +115,48 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
     def _is_closed(self) -> bool:
         return self._closed or self._state_at_ksef is not None
 
+    @property
+    def _is_held_open(self) -> bool:
+        return self._entered and not self._is_closed
+
+    @property
+    def package(self) -> Package:
+        """What it was opened, or resumed, with.
+
+        Raises:
+            LocalProtocolError: The session was attached.
+        """
+        return self._has_package.package
+
+    @property
+    def upload_until(self) -> datetime:
+        """When KSeF takes no further uploads: 20 minutes for each part after the opening.
+
+        Raises:
+            LocalProtocolError: The session was attached.
+        """
+        return self._has_package.until
+
+    @property
+    def uploaded_parts(self) -> frozenset[int]:
+        """Ordinal numbers of the parts that are known to be in; of an attached session, none."""
+        return frozenset() if self._uploads is None else frozenset(self._uploads.confirmed)
+
+    @property
+    def _has_package(self) -> Uploads:
+        if self._uploads is None:
+            raise LocalProtocolError(
+                f"Session {self.reference_number} was attached without its package: use resume() to go on with one."
+            )
+        return self._uploads
+
     # --- lifecycle ----------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
-        if self._entered:
-            raise LocalProtocolError(f"Session {self.reference_number} was entered before; open a new one.")
-        self._entered = True
-        await self.upload()
+        self._enter_once()
+        if self._uploads is not None:
+            await self.upload()
         yield self
         await self._close()
 
@@ -139,37 +170,22 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
             SessionFailedError: The session has ended without the package.
             TransportError, ApiError: A part could not be uploaded, again and again.
             RemoteProtocolError: A link leads to another host, and is not followed.
-            LocalProtocolError, OSError: A part cannot be read.
+            LocalProtocolError, OSError: A part cannot be read, or the session was attached without its package.
             Exception: What a ledger of the caller's raised.
         """
         if not self._is_closed:
-            await self._uploads.upload_missing()
+            await self._has_package.upload_missing()
             return
         last = self._history.last
         if last is not None and is_terminal(last.status.code) and not is_success(last.status.code):
             raise self._failure("has ended", last)
 
-    async def terminate(self) -> SessionStatus:
-        """Close the session, so that KSeF processes the package, and return its status straight afterwards.
-
-        Closing a session that is closed already is success. A part that KSeF turns out not to have is uploaded again.
-
-        Raises:
-            UploadExpiredError: The time to upload is over, and KSeF does not have every part.
-            BadRequestError: KSeF refuses the close.
-            TransportError, ApiError, RemoteProtocolError: The close, an upload, or reading the status failed; all may
-                be tried again.
-
-        Source: POST /sessions/batch/{referenceNumber}/close.
-        """
-        await self._close()
-        return await self.status()
-
     async def _close(self) -> None:
         async with self._close_lock:
             if self._is_closed:
                 return
-            await self._uploads.upload_missing()
+            if self._uploads is not None:
+                await self._uploads.upload_missing()
             await self._close_at_ksef()
             self._closed = True
 
@@ -180,7 +196,8 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
                 await self._api.call(CLOSE_BATCH_SESSION, path=self._path)
                 return
             except BadRequestError as error:
-                if error.code in (ErrorCode.PART_MISSING, ErrorCode.WRONG_PART_SIZE) and resends < _RESENDS:
+                is_incomplete = error.code in (ErrorCode.PART_MISSING, ErrorCode.WRONG_PART_SIZE)
+                if is_incomplete and self._uploads is not None and resends < _RESENDS:
                     resends += 1
                     await self._uploads.forget(self._parts_to_resend(error, resends))
                     await self._uploads.upload_missing()
@@ -228,7 +245,9 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
 
         Raises:
             CryptoError: ``key`` is no Fernet key.
+            LocalProtocolError: The session was attached.
         """
+        uploads = self._has_package
         return write_batch_snapshot(
             BatchSnapshot(
                 reference_number=self.reference_number,
@@ -237,10 +256,14 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
                 initialization_vector=self.package.initialization_vector,
                 part_hashes=tuple(part.sha256 for part in self.package.parts),
                 upload_until=self.upload_until,
-                part_upload_requests=self._requests,
+                part_upload_requests=uploads.requests,
             ),
             key,
         )
+
+    async def upo(self, cadence: Cadence = BATCH_CADENCE) -> SessionUPO:
+        """Wait until the session is processed, and fetch its receipt; see `Session.upo`."""
+        return await super().upo(cadence)
 
     async def wait_until_processed(self, cadence: Cadence = BATCH_CADENCE) -> SessionStatus:
         """Wait until KSeF has decided on every invoice of the package, and return the session's status.
@@ -255,7 +278,7 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
             WaitTimeoutError: It is still being processed; ask again later.
             TransportError, ApiError, RemoteProtocolError: A look failed.
         """
-        self._check_closed("outcomes come")
+        self._check_not_held_open("outcomes come")
         async for transition in self.transitions(cadence):
             if not transition.is_terminal:
                 continue
@@ -287,18 +310,21 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
 
         Source: GET /sessions/{referenceNumber}/invoices.
         """
-        await self.wait_until_processed(cadence)
+        status = await self.wait_until_processed(cadence)
+        if self._uploads is None:
+            async for invoice in self._listed(status.invoice_count or 0):
+                name = invoice.invoice_file_name or ""
+                yield BatchOutcome(key=name, file_name=name, outcome=await self._tracker.outcome_of(invoice, cadence))
+            return
         count, strangers = len(self.package.invoices), 0
-        matching = Matching(self.package)
-        async for invoice in listed_invoices(self._tracker.fetch_page, count):
+        matching = _Matching(self.package)
+        async for invoice in self._listed(count):
             found = matching.take(invoice)
             if found is None:
                 strangers += 1
                 continue
             outcome = await self._tracker.outcome_of(invoice, cadence)
             yield BatchOutcome(key=found.key, file_name=found.file_name, outcome=outcome)
-            if len(matching) % GIVEN_AT_ONCE == 0:
-                await anyio.lowlevel.checkpoint()
         if strangers or len(matching):
             raise RemoteProtocolError(
                 f"KSeF's list of session {self.reference_number} does not fit the package: it lacks {len(matching)} of "
@@ -307,21 +333,40 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
                 path="$.invoices",
             )
 
-    async def upo(self, cadence: Cadence = BATCH_CADENCE) -> SessionUPO:
-        """Wait until the session is processed, and fetch its receipt; see `AnySession.upo`.
+    async def _listed(self, count: int) -> AsyncIterator[SessionInvoice]:
+        """Yield the invoices of the session, which is final, each once; wait while KSeF does not list all ``count``.
+
+        Page by page: nothing of thousands is kept.
 
         Raises:
-            LocalProtocolError: This object's own block still holds the session open.
+            TransportError, ApiError, RemoteProtocolError: A call failed.
         """
-        self._check_closed("the UPO comes")
-        return await super().upo(cadence)
-
-    def _check_closed(self, what: str) -> None:
-        if self._entered and not self._is_closed:
-            raise LocalProtocolError(
-                f"Session {self.reference_number} is open, and {what} after it is closed: "
-                "leave the block or call terminate() first."
-            )
+        given, before, token = 0, 0, None
+        for seconds in LAG:
+            await anyio.sleep(seconds)
+            used: set[str | None] = set()
+            while True:
+                used.add(token)
+                try:
+                    page = await self._tracker.fetch_page(token)
+                except BadRequestError as error:
+                    if error.code != ErrorCode.INVALID_CONTINUATION_TOKEN or token is None:
+                        raise
+                    # It has grown old: whoever takes the invoices may take their time over them.
+                    before, token = 0, None
+                    used.clear()
+                    continue
+                for invoice in page.invoices[max(0, given - before) :]:
+                    given += 1
+                    yield invoice
+                    if given % GIVEN_AT_ONCE == 0:
+                        await anyio.lowlevel.checkpoint()
+                if not page.continuation_token:
+                    break
+                check_leads_on(page.continuation_token, used)
+                before, token = before + len(page.invoices), page.continuation_token
+            if given >= count:
+                return
 
     def _failure(self, what: str, status: SessionStatus) -> SessionFailedError:
         end = session_end(status.status.code)
@@ -329,10 +374,10 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
             what = f"{what} ({end.reason} {advice}.)"
         return super()._failure(what, status)
 
-    def _watch(self, status: SessionStatus) -> None:
+    def _tell_processing(self, status: SessionStatus) -> None:
         if status.status.code == StatusCode.OPENED:
             return
-        self._tell(
+        self._has_package.tell(
             PackageProgress(
                 stage=PackageStage.PROCESSING,
                 done=status.successful_invoice_count + status.failed_invoice_count,
@@ -341,3 +386,41 @@ class BatchSession(AnySession, anyio.AsyncContextManagerMixin):
                 parts_total=len(self.package.parts),
             )
         )
+
+
+class _Matching:
+    """Finds the caller's invoice for each that KSeF lists: by file name and SHA-256, or else by SHA-256.
+
+    Its length is how many are not found yet.
+    """
+
+    def __init__(self, package: Package) -> None:
+        self._package = package
+        self._open = {invoice.file_name for invoice in package.invoices}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def take(self, listed: SessionInvoice) -> PackedInvoice | None:
+        """The invoice, once; None for a stranger."""
+        found = self._package.by_file_name(listed.invoice_file_name or "")
+        told = listed.invoice_hash
+        if found is None or told not in (None, found.sha256) or found.file_name not in self._open:
+            same = () if told is None else self._package.by_sha256(told)
+            found = next((invoice for invoice in same if invoice.file_name in self._open), None)
+        if found is not None:
+            self._open.remove(found.file_name)
+        return found
+
+
+def declare(package: Package) -> BatchFile:
+    """Return what KSeF is told of a package before it is uploaded."""
+    return BatchFile(
+        file_size=package.size,
+        file_hash=package.sha256,
+        compression_type=package.compression,
+        file_parts=tuple(
+            BatchFilePart(ordinal_number=part.ordinal_number, file_size=part.size, file_hash=part.sha256)
+            for part in package.parts
+        ),
+    )

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 from weakref import WeakValueDictionary
 
 import attrs
 
 from ..api.keys import EncryptionInfo, PublicKeyUsage
-from ..api.sessions import LIST_SESSIONS, Feature, FormCode, SessionFilter, SessionStatus, SessionSummary
-from ..calling.caller import Caller
-from ..calling.keys import PublicKeys, wrap_new_key
+from ..api.sessions import (
+    LIST_SESSIONS,
+    OPEN_ONLINE_SESSION,
+    Feature,
+    FormCode,
+    OpenOnlineSessionRequest,
+    SessionFilter,
+    SessionStatus,
+    SessionSummary,
+    SessionType,
+)
+from ..calling.caller import Caller, InFlight
+from ..calling.finishing import finish
+from ..calling.keys import PublicKey, PublicKeys, wrap_new_key
 from ..calling.paging import TokenPages
 from ..calling.polling import Cadence
-from ..errors import LocalProtocolError
+from ..crypto.envelope import SessionCipher, rsa_encrypt
+from ..errors import KsefError, LocalProtocolError, SessionFailedError, UploadExpiredError
+from ..protocol.ends import SEND_AGAIN_LIMIT
 from .online import ACTIVATION_CADENCE, OnlineSession
-from .opening import open_online, resume_online
-from .session import Session
+from .session import new_history, session_type, waiting_for_session
 from .tracking import LARGEST_PAGE
 from .transitions import TRANSITION_CADENCE, SessionHistory, Transitions
 
@@ -32,7 +46,10 @@ if TYPE_CHECKING:
     from .keeper import SessionKeeper
     from .uploads import UploadLedger
 
-__all__ = ["UPLOAD_CONCURRENCY", "SessionManager"]
+__all__ = ["OPEN_GRACE", "UPLOAD_CONCURRENCY", "SessionManager"]
+
+OPEN_GRACE: Final = 10.0
+"""Seconds that a cancelled opening may take to hear which session it opened, so that it can be closed."""
 
 UPLOAD_CONCURRENCY: Final = 8
 """How many parts of a package are uploaded at once: enough that the pauses between parts hardly count."""
@@ -83,14 +100,31 @@ class SessionManager:
 
         Source: POST /sessions/online; sesja-interaktywna.md, section 1.
         """
-        return await open_online(
-            self._authorized(access_token),
-            self._keys,
-            self._history,
-            form_code,
-            encryption=encryption,
-            features=features,
-            activation=activation,
+        form_code = _form_code(form_code, FormCode)
+        api = self._authorized(access_token)
+        headers = _wanted(features)
+
+        async def open_with(encryption: EncryptionInfo, tracked: Caller) -> OnlineSession:
+            SessionCipher(encryption.symmetric_key, encryption.initialization_vector)  # refuses wrong lengths
+            request = OpenOnlineSessionRequest(form_code, encryption)
+            opened = await tracked.call(OPEN_ONLINE_SESSION, request, headers=headers)
+            own = waiting_for_session(api, opened.reference_number)
+            return OnlineSession(
+                own,
+                opened.reference_number,
+                self._history(own, opened.reference_number),
+                valid_until=opened.valid_until,
+                opened_at=api.now(),
+                form_code=form_code,
+                encryption=encryption,
+                activation=activation,
+            )
+
+        if encryption is not None:
+            return await _finish_or_close(api, partial(open_with, encryption))
+        return await self._keys.use(
+            PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION,
+            lambda key: _finish_or_close(api, partial(open_with, wrap_new_key(key))),
         )
 
     async def open_batch(
@@ -130,20 +164,42 @@ class SessionManager:
         Source: POST /sessions/batch; sesja-wsadowa.md.
         """
         # Loads packing, which a program that sends one by one has no use for.
-        from .batch_opening import open_batch
+        from ..api.batch import OPEN_BATCH_SESSION, OpenBatchSessionRequest
+        from .batch import BatchSession, declare
+        from .uploads import UPLOAD_WINDOW, Uploads
 
-        return await open_batch(
-            self._authorized(access_token),
-            self._keys,
-            self._history,
-            package,
-            form_code=form_code,
-            offline=offline,
-            features=features,
-            concurrency=concurrency,
-            progress=progress,
-            ledger=ledger,
-        )
+        form_code = _form_code(form_code, [code for code in FormCode if code.form != "PEF"])
+        api = self._authorized(access_token)
+        headers, declared = _wanted(features), declare(package)
+
+        async def open_with(key: PublicKey) -> BatchSession:
+            # The package is encrypted already: a rotated public key wraps the same key again.
+            encryption = EncryptionInfo(
+                encrypted_symmetric_key=rsa_encrypt(key.key, package.symmetric_key),
+                initialization_vector=package.initialization_vector,
+                public_key_id=key.public_key_id,
+                symmetric_key=package.symmetric_key,
+            )
+            request = OpenBatchSessionRequest(
+                form_code=form_code, batch_file=declared, encryption=encryption, offline_mode=offline
+            )
+            asked_at = api.now()
+            opened = await api.call(OPEN_BATCH_SESSION, request, headers=headers)
+            own = waiting_for_session(api, opened.reference_number)
+            uploads = Uploads(
+                own,
+                opened.reference_number,
+                package,
+                opened.part_upload_requests,
+                until=min(asked_at, api.now()) + UPLOAD_WINDOW * len(package.parts),
+                concurrency=concurrency,
+                progress=progress,
+                ledger=ledger,
+            )
+            history = self._history(own, opened.reference_number)
+            return BatchSession(own, opened.reference_number, history, form_code=form_code, uploads=uploads)
+
+        return await self._keys.use(PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION, open_with)
 
     async def send_batch(
         self,
@@ -170,11 +226,30 @@ class SessionManager:
             KsefError: As `open_batch`, and as entering and leaving the session.
         """
         from .batch import BATCH_CADENCE
-        from .batch_opening import send_batch
 
-        given = partial(self.open_batch, package, form_code=form_code, offline=offline, features=tuple(features))
-        open_session = partial(given, concurrency=concurrency, progress=progress)
-        return await send_batch(open_session, cadence or BATCH_CADENCE)
+        for attempt in itertools.count(1):
+            session = await self.open_batch(
+                package,
+                form_code=form_code,
+                offline=offline,
+                features=features,
+                concurrency=concurrency,
+                progress=progress,
+            )
+            try:
+                async with session:
+                    pass
+                await session.wait_until_processed(cadence or BATCH_CADENCE)
+            except SessionFailedError as error:
+                if not error.may_be_sent_again or attempt > SEND_AGAIN_LIMIT:
+                    raise
+            except UploadExpiredError:
+                # Nothing of it was processed; the next session has links and time of its own.
+                if attempt > SEND_AGAIN_LIMIT:
+                    raise
+            else:
+                return session
+        raise AssertionError("the last attempt returns or raises")
 
     async def new_encryption(self) -> EncryptionInfo:
         """A fresh session key, for those who open a session here and send in it elsewhere.
@@ -185,6 +260,26 @@ class SessionManager:
         """
         return wrap_new_key(await self._keys.get(PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION))
 
+    @overload
+    async def attach(
+        self,
+        reference_number: str,
+        *,
+        encryption: EncryptionInfo,
+        access_token: str | None = None,
+        activation: Cadence = ACTIVATION_CADENCE,
+    ) -> OnlineSession: ...
+
+    @overload
+    async def attach(
+        self,
+        reference_number: str,
+        *,
+        encryption: None = None,
+        access_token: str | None = None,
+        activation: Cadence = ACTIVATION_CADENCE,
+    ) -> OnlineSession | BatchSession: ...
+
     async def attach(
         self,
         reference_number: str,
@@ -192,16 +287,18 @@ class SessionManager:
         encryption: EncryptionInfo | None = None,
         access_token: str | None = None,
         activation: Cadence = ACTIVATION_CADENCE,
-    ) -> OnlineSession:
-        """A session that was opened elsewhere: to follow, close, or fetch the UPO of; with its key, to send in.
+    ) -> OnlineSession | BatchSession:
+        """Return a session that was opened elsewhere, to follow, close, or fetch the UPO of; with its key, to send in.
 
         Args:
-            reference_number: 36 characters, given by KSeF at the opening.
-            encryption: The session's key, as it was given or made at the opening.
+            reference_number: 36 characters, given by KSeF at the opening; it says whether the session is online
+                (``-SO-``) or a batch (``-SB-``).
+            encryption: The key of an online session, as it was given or made at the opening.
             access_token: A JWT to use throughout; by default the login's, refreshed as needed.
-            activation: How often to look for activation on entering, and for how long.
+            activation: How often to look for activation on entering an online session, and for how long.
 
         Raises:
+            LocalProtocolError: A key was given for a batch; it goes on with `resume`.
             BadRequestError: KSeF does not know the session (21173).
             ForbiddenError: It belongs to somebody else.
             CryptoError: ``encryption`` holds a key of the wrong length.
@@ -211,7 +308,14 @@ class SessionManager:
         """
         api = self._authorized(access_token)
         history = self._history(api, reference_number)
+        kind = session_type(reference_number)
+        if kind is SessionType.BATCH and encryption is not None:
+            raise LocalProtocolError(f"Session {reference_number} is a batch: go on with it by resume(package=...).")
         status = await history.look()
+        if kind is SessionType.BATCH:
+            from .batch import BatchSession
+
+            return BatchSession(api, reference_number, history)
         return OnlineSession(
             api,
             reference_number,
@@ -274,14 +378,45 @@ class SessionManager:
 
         Source: GET /sessions/{referenceNumber}.
         """
+        # Loaded by those who keep sessions.
+        from .snapshot import read_batch_snapshot, read_snapshot
+
         api = self._authorized(None)
         if package is not None:
-            from .batch_opening import resume_batch
+            from .batch import BatchSession
+            from .uploads import Uploads
 
-            return await resume_batch(
-                api, self._history, snapshot, key, package, concurrency=concurrency, progress=progress, ledger=ledger
+            batch = read_batch_snapshot(snapshot, key)
+            if batch.part_hashes != tuple(part.sha256 for part in package.parts):
+                raise LocalProtocolError(f"Session {batch.reference_number} was opened with another package.")
+            own = waiting_for_session(api, batch.reference_number)
+            uploads = Uploads(
+                own,
+                batch.reference_number,
+                package,
+                batch.part_upload_requests,
+                until=batch.upload_until,
+                concurrency=concurrency,
+                progress=progress,
+                ledger=ledger,
             )
-        return await resume_online(api, self._history, snapshot, key, activation=activation)
+            history = self._history(api, batch.reference_number)
+            # First of all: what is closed must be followed, not sent again.
+            await history.look()
+            return BatchSession(own, batch.reference_number, history, form_code=batch.form_code, uploads=uploads)
+        online = read_snapshot(snapshot, key)
+        history = self._history(api, online.reference_number)
+        await history.look()
+        return OnlineSession(
+            api,
+            online.reference_number,
+            history,
+            valid_until=online.valid_until,
+            form_code=online.form_code,
+            encryption=online.encryption,
+            activation=activation,
+            is_resumed=True,
+        )
 
     def keep_open(
         self,
@@ -345,12 +480,12 @@ class SessionManager:
         return plan(count, sizes, rates=self._api.pacer.limits, deadline=deadline, limits=limits)
 
     async def status(self, reference_number: str) -> SessionStatus:
-        """Ask KSeF how far a session is; see `Session.status`."""
-        return await self._session(reference_number).status()
+        """Ask KSeF how far a session of either kind is; see `Session.status`."""
+        return await self._history(self._authorized(None), reference_number).look()
 
     def transitions(self, reference_number: str, cadence: Cadence = TRANSITION_CADENCE) -> Transitions:
-        """A session's changes of state as an async iterator; see `Session.transitions`."""
-        return self._session(reference_number).transitions(cadence)
+        """Return the changes of state of a session of either kind, as an async iterator; see `Session.transitions`."""
+        return Transitions(self._history(self._authorized(None), reference_number), reference_number, cadence)
 
     def list(self, session_filter: SessionFilter) -> TokenPages[SessionSummary]:
         """The context's sessions that fit ``session_filter``, newest first, 1,000 a page.
@@ -365,14 +500,10 @@ class SessionManager:
             self._authorized(None), LIST_SESSIONS, lambda page: page.sessions, query=query, page_size=LARGEST_PAGE
         )
 
-    def _session(self, reference_number: str) -> Session:
-        api = self._authorized(None)
-        return Session(api, reference_number, self._history(api, reference_number))
-
     def _history(self, api: Caller, reference_number: str) -> SessionHistory:
         history = self._histories.get(reference_number)
         if history is None:
-            history = Session.new_history(api, reference_number, forget_keys=self._keys.forget)
+            history = new_history(api, reference_number, forget_keys=self._keys.forget)
             self._histories[reference_number] = history
         return history
 
@@ -382,3 +513,60 @@ class SessionManager:
         if not self._api.has_bearer:
             raise LocalProtocolError("A SessionManager on a Caller without a token needs an access_token each time.")
         return self._api
+
+
+def _form_code(form_code: FormCode | str, known: Iterable[FormCode]) -> FormCode:
+    try:
+        found = FormCode(form_code)
+        if found in known:
+            return found
+    except ValueError:
+        pass
+    names = ", ".join(code.system_code for code in known)
+    raise LocalProtocolError(f"A session of this kind does not take the form {form_code!r}; KSeF takes {names}.")
+
+
+def _wanted(features: Iterable[Feature | str]) -> dict[str, str] | None:
+    wanted = ",".join(features)
+    return {"X-KSeF-Feature": wanted} if wanted else None
+
+
+async def _finish_or_close(
+    api: Caller, opening: Callable[[Caller], Coroutine[Any, Any, OnlineSession]]
+) -> OnlineSession:
+    """Await an opening; when cancelled while KSeF may be at it, wait up to `OPEN_GRACE` and close what was opened.
+
+    Args:
+        api: How to call KSeF.
+        opening: Opens a session with the caller that it is given.
+
+    Raises:
+        KsefError: As ``opening``.
+    """
+    in_flight = InFlight()
+    task = asyncio.ensure_future(opening(api.tracked_by(in_flight)))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError as cancelled:
+        # After an answer of success that cannot be read another session would be opened, only to be closed.
+        if not in_flight.is_on_the_way:
+            task.cancel()
+        try:
+            await finish(_close(task), OPEN_GRACE)
+        except (KsefError, TimeoutError) as error:
+            cancelled.add_note(f"The session being opened when this was cancelled: {error}")
+            for note in getattr(error, "__notes__", ()):
+                cancelled.add_note(note)
+        raise
+
+
+async def _close(opening: Awaitable[OnlineSession]) -> None:
+    try:
+        session = await opening
+    except asyncio.CancelledError:
+        return  # KSeF was not asked.
+    try:
+        await session.terminate()
+    except KsefError as error:
+        error.add_note(f"Session {session.reference_number} stays open.")
+        raise

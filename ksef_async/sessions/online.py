@@ -28,11 +28,11 @@ from ..protocol.invoices import check_correction, check_invoice_file
 from ..protocol.lifecycle import is_success, is_terminal
 from ..protocol.retry import may_have_taken_effect
 from .delivery import Delivery, seal
+from .outcomes import Outcome
 from .sending import send_many
-from .session import UPO_CADENCE, Session
-from .tracking import LAG, SentInvoice
+from .session import Session
+from .tracking import LAG, OUTCOME_CADENCE, SentInvoice
 from .transitions import SessionHistory
-from .upo import SessionUPO
 
 __all__ = ["ACTIVATION_CADENCE", "CLOSE_TIMEOUT", "OnlineSession"]
 
@@ -53,7 +53,7 @@ _NOT_CLOSABLE = frozenset(StatusCode) - {StatusCode.OPENED}
 _ENDS_OF_CLOSED = frozenset({StatusCode.PROCESSED_OK, StatusCode.CANCELLED, StatusCode.VALIDATION_ERROR})
 
 
-class OnlineSession(Session, anyio.AsyncContextManagerMixin):
+class OnlineSession(Session):
     """An online session; get one from `SessionManager.open_online`. Safe to use from many tasks.
 
     ``async with session:`` waits until KSeF takes invoices, and closes the session on the way out, whatever happens
@@ -85,10 +85,7 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
         if encryption is not None:
             self._cipher = SessionCipher(encryption.symmetric_key, encryption.initialization_vector)
         self._activation = activation
-        self._entered = False
-        self._close_lock = anyio.Lock()
         self._closing = False
-        self._closed = False
         self._delivery = Delivery(api, self._tracker, reference_number, is_resumed=is_resumed)
 
     def __repr__(self) -> str:
@@ -110,18 +107,11 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
         """The initialization vector (16 bytes) of the session; None for one attached without it."""
         return self._encryption.initialization_vector if self._encryption else None
 
-    @property
-    def access_token(self) -> str | None:
-        """The JWT the session is used with; it is replaced as needed, so read it anew each time."""
-        return self._api.access_token
-
     # --- lifecycle ----------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
-        if self._entered:
-            raise LocalProtocolError(f"Session {self.reference_number} was entered before; open a new one.")
-        self._entered = True
+        self._enter_once()
         try:
             await self.wait_until_active()
             yield self
@@ -163,20 +153,6 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
         if is_terminal(code):
             raise self._failure("did not become active", status)
         return code == StatusCode.OPENED
-
-    async def terminate(self) -> SessionStatus:
-        """Close the session and return its status straight afterwards (mostly 170; 440 when nothing was sent).
-
-        Closing a session that is closed already is success.
-
-        Raises:
-            TransportError, ApiError, RemoteProtocolError: The close, or reading the status after it, failed; both
-                may be tried again.
-
-        Source: POST /sessions/online/{referenceNumber}/close.
-        """
-        await self._close()
-        return await self.status()
 
     async def _close(self) -> None:
         async with self._close_lock:
@@ -310,10 +286,8 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
         """Return whether KSeF has, or may have (the answer was lost), the document with this SHA-256 (32 bytes)."""
         return self._delivery.may_have(invoice_hash)
 
-    def find_sent(self, invoice_hash: bytes) -> SentInvoice | None:
-        """What was sent with this SHA-256 (32 bytes), as far as this process knows; None for nothing."""
-        reference_number = self._delivery.reference_of(invoice_hash)
-        return self._sent_invoice(reference_number, invoice_hash) if reference_number else None
+    def _reference_of(self, invoice_hash: bytes) -> str | None:
+        return self._delivery.reference_of(invoice_hash)
 
     async def find_doubtful(self, invoice_hash: bytes) -> SentInvoice | None:
         """Ask KSeF for a document whose sending ended without an answer; None when it has it not, or for any other.
@@ -326,15 +300,6 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
         """
         reference_number = await self._delivery.find_doubtful(invoice_hash)
         return self._sent_invoice(reference_number, invoice_hash) if reference_number else None
-
-    def _sent_invoice(self, reference_number: str, invoice_hash: bytes) -> SentInvoice:
-        return SentInvoice(
-            self._api,
-            self._tracker,
-            session_reference_number=self.reference_number,
-            reference_number=reference_number,
-            invoice_hash=invoice_hash,
-        )
 
     def send_many(
         self, invoices: Iterable[bytes] | AsyncIterable[bytes], *, offline: bool = False, concurrency: int = 16
@@ -365,19 +330,20 @@ class OnlineSession(Session, anyio.AsyncContextManagerMixin):
             )
         return self._cipher
 
-    async def upo(self, cadence: Cadence = UPO_CADENCE) -> SessionUPO:
-        """Wait until the session is processed, and fetch its receipt; see `Session.upo`.
+    @property
+    def _is_held_open(self) -> bool:
+        return self._entered and not self._closing and self._state == "OPENED"
+
+    def outcomes(self, cadence: Cadence = OUTCOME_CADENCE) -> AsyncIterator[Outcome]:
+        """Yield what became of each of the session's invoices, once, as KSeF decides; see `Session.follow`.
+
+        Args:
+            cadence: How often to look, and how long to wait for the next decision.
 
         Raises:
-            LocalProtocolError: This object's own block still holds the session open: KSeF makes the receipt after
-                the close.
+            KsefError: As `Session.follow`.
         """
-        if self._entered and not self._closing and self._state == "OPENED":
-            raise LocalProtocolError(
-                f"Session {self.reference_number} is open, and the UPO comes after it is closed: "
-                "leave the block or call terminate() first."
-            )
-        return await super().upo(cadence)
+        return self.follow(cadence)
 
 
 def _renewal(valid_until: datetime | None, opened_at: datetime | None) -> datetime | None:

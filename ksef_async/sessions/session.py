@@ -1,7 +1,8 @@
-"""What can be asked of any session by its reference number: its status, its invoices, its UPO."""
+"""What every session has, online or batch: its status and history, its invoices, its one block, its close, its UPO."""
 
 from __future__ import annotations
 
+import abc
 from collections.abc import AsyncIterator, Callable, Collection
 
 import anyio
@@ -15,6 +16,7 @@ from ..api.sessions import (
     SessionInvoice,
     SessionInvoicePage,
     SessionStatus,
+    SessionType,
     StatusCode,
     UPODocument,
     UPOPage,
@@ -23,22 +25,30 @@ from ..calling.caller import Caller
 from ..calling.events import SessionChanged
 from ..calling.paging import TokenPages
 from ..calling.polling import Cadence
-from ..errors import ApiError, RemoteProtocolError, SessionFailedError, TransportError
+from ..errors import (
+    ApiError,
+    BadRequestError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    SessionFailedError,
+    TransportError,
+)
 from ..protocol.ends import AfterSession, session_end
+from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import is_success
 from .outcomes import Outcome
-from .tracking import LAG, LARGEST_PAGE, OUTCOME_CADENCE, Tracker
+from .tracking import LAG, LARGEST_PAGE, OUTCOME_CADENCE, SentInvoice, Tracker
 from .transitions import TRANSITION_CADENCE, SessionHistory, Transition, Transitions
 from .upo import SessionUPO, verify_upo
 
-__all__ = ["UPO_CADENCE", "AnySession", "Session"]
+__all__ = ["UPO_CADENCE", "Session", "new_history", "session_type", "waiting_for_session"]
 
 UPO_CADENCE = Cadence(interval=0.2, factor=1.5, longest=5.0, deadline=300.0)
 """How long `Session.upo` waits by default. KSeF mostly takes seconds, at times much longer."""
 
 
-class AnySession:
-    """A session at KSeF of whichever kind, known by its reference number.
+class Session(anyio.AsyncContextManagerMixin, abc.ABC):
+    """A session at KSeF: an `OnlineSession` or a `BatchSession`.
 
     Args:
         api: How to call KSeF.
@@ -51,32 +61,14 @@ class AnySession:
         self.reference_number = reference_number
         self._history = history
         self._tracker = Tracker(api, reference_number)
+        self._entered = False
+        self._close_lock = anyio.Lock()
+        self._closed = False
 
-    @staticmethod
-    def new_history(
-        api: Caller, reference_number: str, *, forget_keys: Callable[[], None] = lambda: None
-    ) -> SessionHistory:
-        """Return a history in which nothing has been seen yet.
-
-        Args:
-            api: How to call KSeF.
-            reference_number: The session.
-            forget_keys: Called when the session ends in a way after which the public keys are to be fetched anew.
-        """
-
-        async def look() -> SessionStatus:
-            return await api.call(GET_SESSION_STATUS, path={"reference_number": reference_number})
-
-        def changed(transition: Transition) -> None:
-            if session_end(transition.current).forget_keys:
-                forget_keys()
-            api.report(
-                SessionChanged(
-                    reference_number=reference_number, previous=transition.previous, current=transition.current
-                )
-            )
-
-        return SessionHistory(look, changed)
+    @property
+    def access_token(self) -> str | None:
+        """The JWT the session is used with; it is replaced as needed, so read it anew each time."""
+        return self._api.access_token
 
     @property
     def _state_at_ksef(self) -> str | None:
@@ -90,6 +82,48 @@ class AnySession:
     @property
     def _path(self) -> dict[str, str]:
         return {"reference_number": self.reference_number}
+
+    # --- its block ----------------------------------------------------------------------------------------
+
+    def _enter_once(self) -> None:
+        if self._entered:
+            raise LocalProtocolError(f"Session {self.reference_number} was entered before; open a new one.")
+        self._entered = True
+
+    async def terminate(self) -> SessionStatus:
+        """Close the session and return its status straight afterwards; leaving the block does it, too.
+
+        Mostly that is 170 of an online session (440 when nothing was sent), and 150 of a batch, which KSeF processes
+        from then on. Closing a session that is closed already is success. A part of a package that KSeF turns out not
+        to have is uploaded again.
+
+        Raises:
+            UploadExpiredError: The time to upload is over, and KSeF does not have every part.
+            BadRequestError: KSeF refuses the close.
+            TransportError, ApiError, RemoteProtocolError: The close, an upload, or reading the status failed; all may
+                be tried again.
+
+        Source: POST /sessions/online/{referenceNumber}/close, POST /sessions/batch/{referenceNumber}/close.
+        """
+        await self._close()
+        return await self.status()
+
+    @abc.abstractmethod
+    async def _close(self) -> None: ...
+
+    @property
+    @abc.abstractmethod
+    def _is_held_open(self) -> bool:
+        """Whether this object's own block is still to close the session."""
+
+    def _check_not_held_open(self, what: str) -> None:
+        if self._is_held_open:
+            raise LocalProtocolError(
+                f"Session {self.reference_number} is open, and {what} after it is closed: "
+                "leave the block or call terminate() first."
+            )
+
+    # --- what KSeF tells of it ----------------------------------------------------------------------------
 
     async def status(self) -> SessionStatus:
         """Ask KSeF how far the session is.
@@ -147,6 +181,56 @@ class AnySession:
         """
         return await self._tracker.find_all(invoice_hashes)
 
+    def follow(self, cadence: Cadence = OUTCOME_CADENCE) -> AsyncIterator[Outcome]:
+        """Yield what became of each of the session's invoices, once, as KSeF decides; end when none is in progress.
+
+        Invoices that are sent meanwhile are included. Reads the list of the session, 1,000 invoices a request; what
+        is settled is not read again.
+
+        Args:
+            cadence: How often to look, and how long to wait for the next decision.
+
+        Yields:
+            An `AcceptedInvoice`, or the `InvoiceRejectedError` that `SentInvoice.outcome` would raise; both have
+            ``invoice_hash`` (32 bytes) and ``reference_number``.
+
+        Raises:
+            WaitTimeoutError: KSeF decided nothing for as long as ``cadence.deadline``; ask again later.
+            TransportError, ApiError, RemoteProtocolError: A call failed.
+
+        Source: GET /sessions/{referenceNumber}/invoices.
+        """
+        return self._tracker.outcomes(cadence)
+
+    async def decided(self) -> set[str]:
+        """Read KSeF's list, and return the reference numbers of the invoices that KSeF has accepted or refused.
+
+        Raises:
+            TransportError, ApiError, RemoteProtocolError: A call failed.
+
+        Source: GET /sessions/{referenceNumber}/invoices.
+        """
+        return await self._tracker.decided()
+
+    def find_sent(self, invoice_hash: bytes) -> SentInvoice | None:
+        """Return what was sent with this SHA-256 (32 bytes), as far as this process knows; None for nothing."""
+        reference_number = self._reference_of(invoice_hash)
+        return self._sent_invoice(reference_number, invoice_hash) if reference_number else None
+
+    def _reference_of(self, invoice_hash: bytes) -> str | None:
+        return self._tracker.ledger.by_hash.get(invoice_hash)
+
+    def _sent_invoice(self, reference_number: str, invoice_hash: bytes) -> SentInvoice:
+        return SentInvoice(
+            self._api,
+            self._tracker,
+            session_reference_number=self.reference_number,
+            reference_number=reference_number,
+            invoice_hash=invoice_hash,
+        )
+
+    # --- its receipt --------------------------------------------------------------------------------------
+
     async def upo(self, cadence: Cadence = UPO_CADENCE) -> SessionUPO:
         """Wait until the session is processed, and fetch its receipt.
 
@@ -157,6 +241,8 @@ class AnySession:
             Every page, as KSeF issued it and as read from it.
 
         Raises:
+            LocalProtocolError: This object's own block still holds the session open: KSeF makes the receipt after
+                the close.
             SessionFailedError: The session ended without a receipt.
             WaitTimeoutError: It is still being processed; ask again later.
             RemoteProtocolError: The receipt is not what KSeF vouches for, or not about this session.
@@ -165,6 +251,7 @@ class AnySession:
         Source: GET /sessions/{referenceNumber}, then the signed links in it; where one fails,
         GET /sessions/{referenceNumber}/upo/{upoReferenceNumber}.
         """
+        self._check_not_held_open("the UPO comes")
         status = await self._processed(cadence)
         return SessionUPO(self.reference_number, await self._fetch_pages(status))
 
@@ -249,36 +336,39 @@ class AnySession:
         return await verify_upo(xml, session_reference_number=self.reference_number)
 
 
-class Session(AnySession):
-    """A session whose invoices are followed one by one; see `AnySession`."""
+def new_history(
+    api: Caller, reference_number: str, *, forget_keys: Callable[[], None] = lambda: None
+) -> SessionHistory:
+    """Return a history of a session in which nothing has been seen yet.
 
-    async def decided(self) -> set[str]:
-        """Read KSeF's list, and return the reference numbers of the invoices that KSeF has accepted or refused.
+    Args:
+        api: How to call KSeF.
+        reference_number: The session.
+        forget_keys: Called when the session ends in a way after which the public keys are to be fetched anew.
+    """
 
-        Raises:
-            TransportError, ApiError, RemoteProtocolError: A call failed.
+    async def look() -> SessionStatus:
+        return await api.call(GET_SESSION_STATUS, path={"reference_number": reference_number})
 
-        Source: GET /sessions/{referenceNumber}/invoices.
-        """
-        return await self._tracker.decided()
+    def changed(transition: Transition) -> None:
+        if session_end(transition.current).forget_keys:
+            forget_keys()
+        api.report(
+            SessionChanged(reference_number=reference_number, previous=transition.previous, current=transition.current)
+        )
 
-    def outcomes(self, cadence: Cadence = OUTCOME_CADENCE) -> AsyncIterator[Outcome]:
-        """What became of each of the session's invoices, once, as KSeF decides; ends when none is in progress.
+    return SessionHistory(look, changed)
 
-        Invoices that are sent meanwhile are included. Reads the list of the session, 1,000 invoices a request; what
-        is settled is not read again.
 
-        Args:
-            cadence: How often to look, and how long to wait for the next decision.
+def waiting_for_session(api: Caller, reference_number: str) -> Caller:
+    """Return a caller for a session that was opened just now, which not every part of KSeF knows yet."""
 
-        Yields:
-            An `AcceptedInvoice`, or the `InvoiceRejectedError` that `SentInvoice.outcome` would raise; both have
-            ``invoice_hash`` (32 bytes) and ``reference_number``.
+    def is_early(error: ApiError) -> bool:
+        return isinstance(error, BadRequestError) and error.code == ErrorCode.UNKNOWN_SESSION
 
-        Raises:
-            WaitTimeoutError: KSeF decided nothing for as long as ``cadence.deadline``; ask again later.
-            TransportError, ApiError, RemoteProtocolError: A call failed.
+    return api.waiting_for_agreement(is_early, about=reference_number)
 
-        Source: GET /sessions/{referenceNumber}/invoices.
-        """
-        return self._tracker.outcomes(cadence)
+
+def session_type(reference_number: str) -> SessionType:
+    """Return what a reference number says: ``-SB-`` is a batch session, ``-SO-`` (and what nobody knows) online."""
+    return SessionType.BATCH if reference_number[8:12] == "-SB-" else SessionType.ONLINE

@@ -52,7 +52,7 @@ class BatchSnapshot:
     """A batch session to go on with; its parts are in the package, or packed again with the key."""
 
     reference_number: str
-    form_code: FormCode
+    form_code: FormCode | None
     symmetric_key: bytes = attrs.field(repr=False)
     """32 bytes."""
     initialization_vector: bytes = attrs.field(repr=False)
@@ -108,7 +108,7 @@ def write_batch_snapshot(snapshot: BatchSnapshot, key: bytes | str) -> bytes:
     content: dict[str, Any] = {
         "version": _BATCH_VERSION,
         "referenceNumber": snapshot.reference_number,
-        "formCode": snapshot.form_code.system_code,
+        "formCode": snapshot.form_code and snapshot.form_code.system_code,
         "symmetricKey": b64encode(snapshot.symmetric_key).decode(),
         "initializationVector": b64encode(snapshot.initialization_vector).decode(),
         "partHashes": [digest.hex() for digest in snapshot.part_hashes],
@@ -130,7 +130,7 @@ def read_batch_snapshot(data: bytes, key: bytes | str) -> BatchSnapshot:
     content = _open(data, key, _BATCH_VERSION)
     return BatchSnapshot(
         reference_number=content["referenceNumber"],
-        form_code=FormCode(content["formCode"]),
+        form_code=content["formCode"] and FormCode(content["formCode"]),
         symmetric_key=b64decode(content["symmetricKey"]),
         initialization_vector=b64decode(content["initializationVector"]),
         part_hashes=tuple(bytes.fromhex(digest) for digest in content["partHashes"]),

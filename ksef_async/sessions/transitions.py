@@ -59,8 +59,8 @@ class SessionHistory:
         self._look = look
         self._changed = changed
         self.lock = anyio.Lock()
-        self.watch: Callable[[SessionStatus], None] = lambda _: None
-        """Is told of every status, changed or not."""
+        self.listeners: list[Callable[[SessionStatus], None]] = []
+        """Each is told of every status, changed or not."""
         self.transitions: list[Transition] = []
         self.last: SessionStatus | None = None
         """The status seen last."""
@@ -77,7 +77,8 @@ class SessionHistory:
         status = await self._look()
         self._looked_at = anyio.current_time()
         self._looks_unchanged += 1
-        self.watch(status)
+        for listener in self.listeners:
+            listener(status)
         previous = self.transitions[-1].current if self.transitions else None
         code = status.status.code
         # A session's codes only grow; parallel answers may overtake each other, and an old one must not undo a new.

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 
 from ..api.batch import PartUploadRequest
-from ..api.packages import PackageProgress, PackageStage
+from ..api.packages import PackageProgress, PackageStage, ProgressHook
 from ..calling.caller import Caller
 from ..calling.events import RequestRetried
 from ..errors import (
@@ -28,14 +28,17 @@ from ..errors import (
     TransportError,
     UploadExpiredError,
 )
+from ..packing.packer import Tell
 from ..protocol.messages import FileBody
 from ..protocol.numbers import file_name
 
 if TYPE_CHECKING:
     from ..packing import Package, PackedPart
-    from ..packing.packer import Tell
 
-__all__ = ["UPLOAD_PART", "FileLedger", "UploadLedger", "Uploads", "requests_by_number"]
+__all__ = ["UPLOAD_PART", "UPLOAD_WINDOW", "FileLedger", "UploadLedger", "Uploads"]
+
+UPLOAD_WINDOW: Final = timedelta(minutes=20)
+"""For each part; every part has the sum. Source: sesja-wsadowa.md."""
 
 UPLOAD_PART: Final = "upload_part"
 """What an upload is called in events and errors."""
@@ -120,11 +123,14 @@ class Uploads:
         caller: How to reach KSeF; no token goes to the storage.
         session: Reference number of the session.
         package: What is uploaded.
-        requests: How, by ordinal number, as KSeF said at the opening.
+        requests: How, as KSeF said at the opening.
         until: When KSeF takes no further uploads; those under way by then are completed.
         concurrency: How many parts are under way at once.
-        tell: Is told how far it is.
+        progress: Is told how far it is.
         ledger: Where it is written down which parts are in; by default beside the parts.
+
+    Raises:
+        LocalProtocolError: The requests are not those of ``package``, or ``concurrency`` is less than 1.
     """
 
     def __init__(
@@ -132,20 +138,26 @@ class Uploads:
         caller: Caller,
         session: str,
         package: Package,
-        requests: Mapping[int, PartUploadRequest],
+        requests: Sequence[PartUploadRequest],
         *,
         until: datetime,
         concurrency: int,
-        tell: Tell,
+        progress: ProgressHook | None = None,
         ledger: UploadLedger | None = None,
     ) -> None:
         self._caller = caller
         self._session = session
-        self._package = package
-        self._requests = requests
-        self._until = until
+        self.package = package
+        self.requests = tuple(requests)
+        self.until = until
+        if concurrency < 1:
+            raise LocalProtocolError(f"concurrency is at least 1, not {concurrency}.")
+        self._by_number = {request.ordinal_number: request for request in requests}
+        if self._by_number.keys() != {part.ordinal_number for part in package.parts}:
+            raise LocalProtocolError(f"The session has {len(requests)} parts, the package {len(package.parts)}.")
         self._concurrency = concurrency
-        self._tell = tell
+        self.progress = progress
+        self.tell = Tell(progress)
         self._ledger = ledger or FileLedger(package.folder)
         self._was_read = False
         self.confirmed: set[int] = set()
@@ -174,7 +186,7 @@ class Uploads:
             self._was_read, self._done = True, None
         # Of those that an earlier call left on their way, because it failed or was cancelled, nothing is in.
         self._under_way.clear()
-        missing = [part for part in self._package.parts if part.ordinal_number not in self.confirmed]
+        missing = [part for part in self.package.parts if part.ordinal_number not in self.confirmed]
         failures: list[Exception] = []
         waiting = iter(missing)
 
@@ -208,7 +220,7 @@ class Uploads:
         while True:
             self._check_time(number)
             try:
-                await self._caller.upload(UPLOAD_PART, self._requests[number], body, attempt=attempt)
+                await self._caller.upload(UPLOAD_PART, self._by_number[number], body, attempt=attempt)
                 break
             except ForbiddenError as error:
                 raise UploadExpiredError(
@@ -219,7 +231,7 @@ class Uploads:
                 # A part may take long, so the time of the earlier attempts does not count: KSeF's window is the limit.
                 delay = self._caller.delay_before_retry(error, attempt=attempt, since=anyio.current_time())
                 if delay is None:
-                    error.add_note(f"This was part {number} of {len(self._package.parts)} of session {self._session}.")
+                    error.add_note(f"This was part {number} of {len(self.package.parts)} of session {self._session}.")
                     raise
                 self._caller.report(RequestRetried(operation=UPLOAD_PART, attempt=attempt, error=error, delay=delay))
             await anyio.sleep(delay)
@@ -231,10 +243,10 @@ class Uploads:
         self._report()
 
     def _check_time(self, number: int) -> None:
-        if self._caller.now() >= self._until:
+        if self._caller.now() >= self.until:
             raise UploadExpiredError(
-                f"The time to upload the package of session {self._session} was over at {self._until:%H:%M:%S} UTC, "
-                f"before part {number} was in ({len(self.confirmed)} of {len(self._package.parts)} are). "
+                f"The time to upload the package of session {self._session} was over at {self.until:%H:%M:%S} UTC, "
+                f"before part {number} was in ({len(self.confirmed)} of {len(self.package.parts)} are). "
                 "Open a new session with the same package."
             )
 
@@ -246,7 +258,7 @@ class Uploads:
         # Told of every quarter of a megabyte, so nothing is added up over all the parts.
         done = sum(self._sizes[number] for number in self.confirmed) if self._done is None else self._done
         self._done = done
-        self._tell(
+        self.tell(
             PackageProgress(
                 stage=PackageStage.UPLOADING,
                 done=done + sum(self._under_way.values()),
@@ -255,15 +267,3 @@ class Uploads:
                 parts_total=len(self._sizes),
             )
         )
-
-
-def requests_by_number(requests: Iterable[PartUploadRequest], package: Package) -> dict[int, PartUploadRequest]:
-    """What KSeF said of each part, by ordinal number.
-
-    Raises:
-        LocalProtocolError: They are not those of ``package``.
-    """
-    found = {request.ordinal_number: request for request in requests}
-    if found.keys() != {part.ordinal_number for part in package.parts}:
-        raise LocalProtocolError(f"The session has {len(found)} parts, the package {len(package.parts)}.")
-    return found

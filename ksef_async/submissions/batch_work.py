@@ -114,7 +114,7 @@ class BatchWork:
         """Count a batch that KSeF has processed."""
         self._lost = 0
 
-    async def send(self, form_code: FormCode, limit: int) -> OnlineSession | None:
+    async def send(self, form_code: FormCode, limit: int) -> BatchSession | None:
         """Pack what is waiting, upload it and close the session.
 
         Args:
@@ -144,11 +144,11 @@ class BatchWork:
             session = await self._open(package, form_code, batch)
             return None if session is None else await self._deliver(session)
 
-    async def go_on(self, saved: OpenSession) -> OnlineSession | None:
+    async def go_on(self, saved: OpenSession) -> BatchSession | None:
         """Upload what is missing of a batch that another worker has left, and close its session; as `send`."""
         return await self._trouble.persist(partial(self._go_on, saved))
 
-    async def _go_on(self, saved: OpenSession) -> OnlineSession | None:
+    async def _go_on(self, saved: OpenSession) -> BatchSession | None:
         number = saved.reference_number
         try:
             code = (await self._client.sessions.status(number)).status.code
@@ -161,7 +161,7 @@ class BatchWork:
             await self._abandon(number, "The batch was not closed in time.")
             return None
         if code != StatusCode.OPENED or (saved.is_closing and await self._close_again(number)):
-            return await self._client.sessions.attach(number)
+            return await self._attached(number)
         found = self._opened(saved)
         if found is None:
             await self._abandon(number, "The batch was not closed, and its key is not in the journal.")
@@ -177,6 +177,12 @@ class BatchWork:
                 await self._abandon(number, str(error))
                 return None
             return await self._deliver(resumed)
+
+    async def _attached(self, number: str) -> BatchSession:
+        session = await self._client.sessions.attach(number)
+        if isinstance(session, OnlineSession):
+            raise AssertionError("a batch's number says what it is")
+        return session
 
     async def _close_again(self, number: str) -> bool:
         """Close a session whose parts were all in; whether KSeF can process it."""
@@ -230,7 +236,7 @@ class BatchWork:
         await self._journal.add_session(session, form_code, BATCH_KIND, batch=batch)
         return session
 
-    async def _deliver(self, session: BatchSession) -> OnlineSession | None:
+    async def _deliver(self, session: BatchSession) -> BatchSession | None:
         """Upload what is missing and close; None when the documents are in the queue again."""
         lost = (UploadExpiredError, LocalProtocolError, BadRequestError)
         try:
@@ -241,14 +247,14 @@ class BatchWork:
             return None
         return followed
 
-    async def _upload(self, session: BatchSession) -> OnlineSession:
+    async def _upload(self, session: BatchSession) -> BatchSession:
         try:
             await session.upload()
             await self._batches.begin_close(session.reference_number)
             await session.terminate()
         except SessionFailedError:
             pass  # It has ended meanwhile; how, is for those to find out who follow it.
-        return await self._client.sessions.attach(session.reference_number)
+        return session
 
     # --- when it comes to nothing -------------------------------------------------------------------------
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import anyio
 from anyio.abc import TaskGroup
 
 from ..api.operation import RateGroup
-from ..api.sessions import FormCode
+from ..api.sessions import FormCode, SessionType
 from ..client import KsefClient
 from ..errors import (
     BadRequestError,
@@ -30,13 +30,17 @@ from ..protocol.error_codes import ErrorCode
 from ..protocol.planning import MAX_INVOICES, Route
 from ..sessions.keeper import is_old
 from ..sessions.online import OnlineSession
-from .batch_work import BATCH_KIND, BatchWork, choose_route, is_elsewhere
+from ..sessions.session import session_type
+from .batch_work import BatchWork, choose_route, is_elsewhere
 from .context_journal import Claim, ContextJournal, OpenSession, Queue
 from .leases import Lease, Leases
 from .recorder import Recorder
 from .session_work import SessionWork
 from .settings import Settings
 from .trouble import Trouble
+
+if TYPE_CHECKING:
+    from ..sessions.batch import BatchSession
 
 __all__ = ["Drain"]
 
@@ -133,7 +137,7 @@ class Drain:
 
     async def _take_over(self, tasks: TaskGroup) -> None:
         for saved in await self._journal.adopt():
-            if saved.kind == BATCH_KIND:
+            if session_type(saved.reference_number) is SessionType.BATCH:
                 self._start_batch(saved.form_code, partial(self._batches.go_on, saved), tasks)
                 continue
             await self._trouble.persist(partial(self._go_on_with, saved, tasks))
@@ -162,7 +166,10 @@ class Drain:
                 return await self._client.sessions.resume(saved.snapshot or b"", key)
             except CryptoError:
                 continue
-        return await self._client.sessions.attach(saved.reference_number)
+        session = await self._client.sessions.attach(saved.reference_number)
+        if not isinstance(session, OnlineSession):
+            raise AssertionError("its number says that it is an online session")
+        return session
 
     # --- the loop -----------------------------------------------------------------------------------------
 
@@ -234,14 +241,14 @@ class Drain:
         return self._batch_limit
 
     def _start_batch(
-        self, form_code: FormCode, send: Callable[[], Awaitable[OnlineSession | None]], tasks: TaskGroup
+        self, form_code: FormCode, send: Callable[[], Awaitable[BatchSession | None]], tasks: TaskGroup
     ) -> None:
         self._packing.add(form_code)
         self._finishing += 1
         tasks.start_soon(self._send_batch, form_code, send, tasks)
 
     async def _send_batch(
-        self, form_code: FormCode, send: Callable[[], Awaitable[OnlineSession | None]], tasks: TaskGroup
+        self, form_code: FormCode, send: Callable[[], Awaitable[BatchSession | None]], tasks: TaskGroup
     ) -> None:
         try:
             session = await send()
@@ -276,7 +283,7 @@ class Drain:
     async def _session_for(self, form_code: FormCode, tasks: TaskGroup) -> SessionWork:
         current = self._current.get(form_code)
         if current is not None:
-            if not current.is_spent and current.session.takes_invoices and not self._is_old(current.session):
+            if not current.is_spent and current.online.takes_invoices and not self._is_old(current.online):
                 return current
             del self._current[form_code]
             self._finish(current, tasks)
@@ -308,7 +315,7 @@ class Drain:
     async def _is_active(self, work: SessionWork, tasks: TaskGroup) -> bool:
         """Return whether a session that was opened takes invoices; one that does not is closed or forgotten."""
         try:
-            await self._trouble.persist(work.session.wait_until_active, but=_NOT_ACTIVE)
+            await self._trouble.persist(work.online.wait_until_active, but=_NOT_ACTIVE)
         except _NOT_ACTIVE as error:
             if isinstance(error, SessionFailedError) and session_end(error.code).forget_keys:
                 self._client.sessions.forget_keys()
@@ -325,7 +332,7 @@ class Drain:
         self._in_vain += 1
         await self._trouble.wait_out(error, self._in_vain)
 
-    def _new_work(self, session: OnlineSession, batches: BatchWork | None = None) -> SessionWork:
+    def _new_work(self, session: OnlineSession | BatchSession, batches: BatchWork | None = None) -> SessionWork:
         return SessionWork(
             session,
             self._journal,

@@ -41,6 +41,7 @@ from .states import SubmissionState
 from .trouble import Trouble
 
 if TYPE_CHECKING:
+    from ..sessions.batch import BatchSession
     from .batch_work import BatchWork
 
 __all__ = ["FOLLOWING", "SessionWork"]
@@ -72,7 +73,7 @@ class SessionWork:
 
     def __init__(
         self,
-        session: OnlineSession,
+        session: OnlineSession | BatchSession,
         journal: ContextJournal,
         recorder: Recorder,
         trouble: Trouble,
@@ -107,6 +108,13 @@ class SessionWork:
         return f"<SessionWork {self.session}, {self.under_way} under way{', spent' if self.is_spent else ''}>"
 
     @property
+    def online(self) -> OnlineSession:
+        """The session, to send in."""
+        if not isinstance(self.session, OnlineSession):
+            raise AssertionError("nothing is sent one by one in a batch")
+        return self.session
+
+    @property
     def reference_number(self) -> str:
         """The session's."""
         return self.session.reference_number
@@ -132,14 +140,14 @@ class SessionWork:
         tries, successes = 0, self._successes
         while not self.is_spent:
             try:
-                sent = await self.session.send(claim.xml, offline=claim.offline, corrects=claim.corrects)
+                sent = await self.online.send(claim.xml, offline=claim.offline, corrects=claim.corrects)
             except KsefError as error:
                 if self._is_elsewhere(error):
                     self.is_spent, self.failure = True, error
                     break
                 if (reason := self._refusal(error)) is not None:
                     # An earlier answer may have been lost: KSeF refuses what it has, too. Then its list settles it.
-                    if not self.session.may_have(hashlib.sha256(claim.xml).digest()):
+                    if not self.online.may_have(hashlib.sha256(claim.xml).digest()):
                         self._reject(claim, reason)
                     return
                 tries += 1
@@ -157,7 +165,7 @@ class SessionWork:
             return
         digest = hashlib.sha256(claim.xml).digest()
         # What is in doubt waits until the session is closed, and KSeF's list of it settles that.
-        if not self.session.may_have(digest):
+        if not self.online.may_have(digest):
             self._recorder.add(self._verdict(digest, SubmissionState.QUEUED))
 
     def _is_elsewhere(self, error: KsefError) -> bool:
@@ -166,7 +174,7 @@ class SessionWork:
             return True
         if isinstance(error, BadRequestError):
             return error.code in ANOTHER_SESSION
-        return isinstance(error, LocalProtocolError) and not self.session.takes_invoices
+        return isinstance(error, LocalProtocolError) and not self.online.takes_invoices
 
     @staticmethod
     def _refusal(error: KsefError) -> Reason | None:
@@ -179,7 +187,7 @@ class SessionWork:
     async def _is_absent(self, claim: Claim) -> bool:
         """Return whether KSeF's list, read now, does not have the document; False when the list cannot be read."""
         try:
-            return await self.session.find_doubtful(hashlib.sha256(claim.xml).digest()) is None
+            return await self.online.find_doubtful(hashlib.sha256(claim.xml).digest()) is None
         except KsefError:
             return False
 
@@ -244,7 +252,7 @@ class SessionWork:
                     await self._trouble.wait_out(error, waits)
 
     async def _write_outcomes(self) -> None:
-        async for outcome in self.session.outcomes(FOLLOWING):
+        async for outcome in self.session.follow(FOLLOWING):
             self._recorder.add(await self._judged(outcome))
 
     async def _judged(self, outcome: Outcome) -> Verdict:

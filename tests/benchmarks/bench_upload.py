@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
+from cryptography.fernet import Fernet
 
 from ksef_async import Environment, FormCode, KsefClient, KsefToken, Pacer
 from ksef_async.api.packages import CompressionType
@@ -28,8 +29,10 @@ from ksef_async.packing import Package, PackedPart
 from ksef_async.sandbox import Fault, Sandbox
 from ksef_async.sandbox.faults import UPLOAD_PART
 from ksef_async.sessions.batch import BatchSession
+from ksef_async.sessions.snapshot import read_batch_snapshot
 
 NIP, TOKEN = "5265877635", "bench"
+KEY = Fernet.generate_key()
 LATENCY = 0.2
 
 
@@ -68,7 +71,7 @@ def make_package(folder: Path, parts: int, size: int) -> Package:
 
 async def bare(session: BatchSession) -> None:
     """The least work: a PUT of each part, eight at a time, each read by threads."""
-    waiting = iter(session._requests)
+    waiting = iter(read_batch_snapshot(session.snapshot(KEY), KEY).part_upload_requests)
 
     async def read(path: Path) -> object:
         with path.open("rb") as file:

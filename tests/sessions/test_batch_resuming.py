@@ -13,14 +13,22 @@ from clients import Traffic, connected
 from cryptography.fernet import Fernet
 from packages import packed
 
-from ksef_async import CryptoError, FormCode, KsefClient, LocalProtocolError, UploadExpiredError
+from ksef_async import (
+    AiohttpTransport,
+    Caller,
+    CryptoError,
+    FormCode,
+    KsefClient,
+    LocalProtocolError,
+    UploadExpiredError,
+)
 from ksef_async.api.batch import PartUploadRequest
 from ksef_async.packing import Package
 from ksef_async.sandbox import Fault, Sandbox
 from ksef_async.sandbox.faults import UPLOAD_PART
 from ksef_async.sessions.batch import BatchSession
 from ksef_async.sessions.snapshot import read_batch_snapshot
-from ksef_async.sessions.uploads import FileLedger, requests_by_number
+from ksef_async.sessions.uploads import FileLedger, Uploads
 
 KEY = Fernet.generate_key()
 
@@ -58,7 +66,7 @@ async def interrupted(client: KsefClient, sandbox: Sandbox, package: Package) ->
 async def test_only_missing_parts_are_uploaded(client: KsefClient, sandbox: Sandbox) -> None:
     async with packed(sandbox, 30, part_size=1500) as package:
         session, snapshot = await interrupted(client, sandbox, package)
-        done = len(session._uploads.confirmed)
+        done = len(session.uploaded_parts)
         assert 1 <= done < len(package.parts)
 
         traffic = Traffic()
@@ -109,7 +117,14 @@ async def test_upload_requests_that_are_not_for_these_parts_are_refused(
     ]
 
     with pytest.raises(LocalProtocolError, match=f"The session has {len(numbers)} parts, the package 3"):
-        requests_by_number(requests, three)
+        Uploads(
+            Caller(sandbox.environment, AiohttpTransport()),
+            "",
+            three,
+            requests,
+            until=sandbox.clock.now(),
+            concurrency=1,
+        )
 
 
 async def test_closed_session_is_followed_not_sent_again(client: KsefClient, sandbox: Sandbox) -> None:
@@ -172,7 +187,7 @@ async def test_another_package_is_refused(client: KsefClient, sandbox: Sandbox) 
 async def test_package_packed_again_to_the_same_parts_is_gone_on_with(client: KsefClient, sandbox: Sandbox) -> None:
     async with packed(sandbox, 30, part_size=1500) as package:
         session, snapshot = await interrupted(client, sandbox, package)
-        done = set(session._uploads.confirmed)
+        done = {*session.uploaded_parts}
     saved = read_batch_snapshot(snapshot, KEY)
 
     traffic = Traffic()

@@ -15,7 +15,7 @@ from virtual_time import VirtualTimeLoop
 from ksef_async import FormCode, KsefClient, StatusCode
 from ksef_async.calling.events import Event, RequestSent
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
-from ksef_async.sessions.opening import OPEN_GRACE
+from ksef_async.sessions.manager import OPEN_GRACE
 
 
 @pytest.fixture(scope="module")

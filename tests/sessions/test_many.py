@@ -18,6 +18,7 @@ from ksef_async import (
     InvoiceRejectedError,
     KsefClient,
     LocalProtocolError,
+    OnlineSession,
     SentInvoice,
     WaitTimeoutError,
 )
@@ -121,6 +122,7 @@ async def test_outcomes_of_a_session_opened_elsewhere(client: KsefClient, sandbo
 
     async with connected(sandbox) as other:
         attached = await other.sessions.attach(session.reference_number)
+        assert isinstance(attached, OnlineSession)
         assert {outcome.invoice_hash async for outcome in attached.outcomes()} == sent
 
 

@@ -372,6 +372,7 @@ async def test_session_attached_without_its_key_cannot_send(client: KsefClient) 
     opened = await client.sessions.open_online(FormCode.FA3)
 
     async with await client.sessions.attach(opened.reference_number) as session:
+        assert isinstance(session, OnlineSession)
         with pytest.raises(LocalProtocolError, match="without its key"):
             await session.send(GOOD)
 
