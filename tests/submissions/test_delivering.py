@@ -111,7 +111,7 @@ async def test_document_that_alone_breaks_the_connection_is_rejected_in_the_end(
 
     async with (
         aiohttp.ClientSession(middlewares=[breaking]) as session,
-        connected(sandbox, session=session, retry=ONCE) as client,
+        connected(sandbox, http_session=session, retry=ONCE) as client,
     ):
         settings = attrs.evolve(QUICK_SETTINGS, tries=3, concurrency=4)
         async with Submissions(sqlite_url, client=client, settings=settings) as submissions:
@@ -146,7 +146,7 @@ async def test_document_in_doubt_is_not_rejected_while_the_list_cannot_be_read(
 
     async with (
         aiohttp.ClientSession(middlewares=[breaking]) as session,
-        connected(sandbox, session=session, retry=ONCE) as client,
+        connected(sandbox, http_session=session, retry=ONCE) as client,
     ):
         settings = attrs.evolve(QUICK_SETTINGS, tries=2, concurrency=4)
         async with Submissions(sqlite_url, client=client, settings=settings) as submissions:
