@@ -10,6 +10,7 @@ import anyio
 import attrs
 
 from ..errors import Status, WaitTimeoutError
+from ..protocol.retry import growing_pause
 
 __all__ = ["Cadence", "wait_until"]
 
@@ -35,8 +36,7 @@ class Cadence:
         """Seconds to wait after the ``looks``-th look (from 1) that brought nothing new; none before the first."""
         if looks == 0:
             return 0.0
-        # The exponent is bounded: a float overflows at 2 ** 1024, and a long wait may look more often than that.
-        return min(self.longest, self.interval * self.factor ** min(looks - 1, 64))
+        return growing_pause(looks, first=self.interval, longest=self.longest, factor=self.factor)
 
     def give_up_at(self, now: float) -> float:
         """When waiting that begins ``now`` ends; infinity for never."""

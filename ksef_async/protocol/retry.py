@@ -19,6 +19,7 @@ __all__ = [
     "AGREEMENT_PAUSES",
     "RetryPolicy",
     "delay_before_retry",
+    "growing_pause",
     "may_be_outdated",
     "may_be_repeated",
     "may_have_taken_effect",
@@ -47,6 +48,21 @@ class RetryPolicy:
     """The longest ``Retry-After`` that is waited out; a longer one raises `RateLimitedError` at once."""
     deadline: float = 180.0
     """No attempt starts later than this after the first."""
+
+
+def growing_pause(times: int, *, first: float, longest: float, factor: float = 2.0) -> float:
+    """Return how many seconds to wait after something failed, or brought nothing new, for the ``times``-th time.
+
+    Every pause that grows is this one: of calls, of looks, of a worker whose database is away.
+
+    Args:
+        times: In a row, from 1.
+        first: The first pause in seconds.
+        longest: The longest pause in seconds.
+        factor: Each pause is so many times the one before.
+    """
+    # The exponent is bounded: a float overflows at 2 ** 1024, and what waits for long comes to more than that.
+    return min(longest, first * factor ** min(times - 1, 64))
 
 
 def may_have_taken_effect(error: KsefError) -> bool:
@@ -100,7 +116,7 @@ def delay_before_retry(
         delay = error.retry_after + jitter
         too_long = error.retry_after > policy.patience
     else:
-        pause = min(policy.longest_pause, policy.first_pause * 2.0 ** min(attempt - 1, 64))
+        pause = growing_pause(attempt, first=policy.first_pause, longest=policy.longest_pause)
         # A 429 that does not say how long: never less than the pause, for KSeF locks out longer who comes too soon.
         delay = pause * (1.0 + jitter) if isinstance(error, RateLimitedError) else pause * jitter
         too_long = attempt >= policy.attempts

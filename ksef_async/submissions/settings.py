@@ -6,6 +6,8 @@ from pathlib import Path
 
 import attrs
 
+from ..protocol.retry import growing_pause
+
 __all__ = ["Settings"]
 
 
@@ -40,4 +42,4 @@ class Settings:
 
     def pause(self, failures: int) -> float:
         """Seconds to pause after the ``failures``-th failure in a row (from 1)."""
-        return min(self.longest_pause, self.first_pause * 2.0 ** min(failures - 1, 64))
+        return growing_pause(failures, first=self.first_pause, longest=self.longest_pause)

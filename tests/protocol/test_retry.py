@@ -14,7 +14,13 @@ from ksef_async import (
     ServerError,
     TransportError,
 )
-from ksef_async.protocol.retry import RetryPolicy, delay_before_retry, may_be_repeated, may_have_taken_effect
+from ksef_async.protocol.retry import (
+    RetryPolicy,
+    delay_before_retry,
+    growing_pause,
+    may_be_repeated,
+    may_have_taken_effect,
+)
 
 ANSWER = {"operation": "send_invoice", "http_status": 500}
 LOST = TransportError("lost", maybe_delivered=True)
@@ -125,3 +131,11 @@ def test_pauses_stop_growing(attempt: int) -> None:
     pause = delay_before_retry(policy, SERVER, repeat_safe=True, attempt=attempt, elapsed=0.0, chance=Certain(1.0))
 
     assert pause == 15.0
+
+
+@pytest.mark.parametrize(
+    ("times", "factor", "pause"),
+    [(1, 2.0, 0.5), (2, 2.0, 1.0), (3, 2.0, 2.0), (6, 2.0, 15.0), (100_000, 2.0, 15.0), (3, 1.5, 1.125), (9, 1.0, 0.5)],
+)
+def test_pause_grows_up_to_the_longest(times: int, factor: float, pause: float) -> None:
+    assert growing_pause(times, first=0.5, longest=15.0, factor=factor) == pause
