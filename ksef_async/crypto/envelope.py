@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator
+from mmap import mmap
+from typing import TypeAlias
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -21,18 +23,24 @@ __all__ = [
     "IV_SIZE",
     "KEY_SIZE",
     "SessionCipher",
+    "StreamEncryptor",
     "encrypted_size",
     "load_public_key",
     "new_key",
+    "padding_size",
     "rsa_decrypt",
     "rsa_encrypt",
 ]
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
 
 KEY_SIZE = 32
 IV_SIZE = 16
 _BLOCK = 16
 # Bytes up to which copying takes less time than avoiding it.
 _SMALL = 64_000
+# Bytes decrypted at a time; other threads get their turn between two.
+_PIECE = 2**20
 
 _OAEP = padding.OAEP(mgf=padding.MGF1(algorithm=hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
 
@@ -66,33 +74,42 @@ class SessionCipher:
         self._key = algorithms.AES(key)
         self._cipher = Cipher(self._key, modes.CBC(iv))
 
+    def encryptor(self) -> StreamEncryptor:
+        """Return what encrypts one stream, piece by piece."""
+        return StreamEncryptor(self._cipher)
+
     def encrypt(self, plain: bytes) -> bytes:
-        """The ciphertext: `encrypted_size(len(plain))` bytes."""
-        padding_size = _BLOCK - len(plain) % _BLOCK
-        encryptor = self._cipher.encryptor()
+        """Return the ciphertext: `encrypted_size(len(plain))` bytes."""
         if len(plain) < _SMALL:
-            return encryptor.update(plain + bytes([padding_size]) * padding_size)
-        whole = len(plain) - len(plain) % _BLOCK
+            return self._cipher.encryptor().update(plain + _padding(len(plain)))
+        stream = self.encryptor()
         out = bytearray(encrypted_size(len(plain)) + _BLOCK)
-        # `update_into` lets other threads run and writes in place; only the last block is copied to be padded.
-        written = encryptor.update_into(memoryview(plain)[:whole], out)
-        written += encryptor.update_into(
-            plain[whole:] + bytes([padding_size]) * padding_size, memoryview(out)[written:]
-        )
+        written = stream.update_into(plain, out)
+        written += stream.finish_into(memoryview(out)[written:])
         return bytes(memoryview(out)[:written])
 
     def encrypt_pieces(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         """As `encrypt`, of something too large to be held at once: what comes of each piece, and then the end."""
-        encryptor = self._cipher.encryptor()
-        size = 0
+        stream = self.encryptor()
         for piece in pieces:
-            size += len(piece)
-            yield encryptor.update(piece)
-        padding_size = _BLOCK - size % _BLOCK
-        yield encryptor.update(bytes([padding_size]) * padding_size)
+            out = bytearray(len(piece) + _BLOCK)
+            yield bytes(memoryview(out)[: stream.update_into(piece, out)])
+        out = bytearray(2 * _BLOCK)
+        yield bytes(memoryview(out)[: stream.finish_into(out)])
 
     def decrypt(self, ciphertext: bytes) -> bytes:
-        """The plain bytes.
+        """Return the plain bytes.
+
+        Raises:
+            CryptoError: Not a ciphertext of this key and vector.
+        """
+        return b"".join(map(bytes, self.decrypt_pieces(ciphertext)))
+
+    def decrypt_pieces(self, ciphertext: bytes | mmap) -> Iterator[memoryview]:
+        """Return the plain bytes, piece by piece; each piece must be used up before the next is asked for.
+
+        Args:
+            ciphertext: A whole one.
 
         Raises:
             CryptoError: Not a ciphertext of this key and vector.
@@ -100,11 +117,14 @@ class SessionCipher:
         if not ciphertext or len(ciphertext) % _BLOCK:
             raise CryptoError(f"A ciphertext has a multiple of {_BLOCK} bytes, not {len(ciphertext)}.")
         decryptor = self._cipher.decryptor()
-        padded = decryptor.update(ciphertext) + decryptor.finalize()
-        padding_size = padded[-1]
-        if not 1 <= padding_size <= _BLOCK or padded[-padding_size:] != bytes([padding_size]) * padding_size:
-            raise CryptoError("The ciphertext does not fit the key: its padding is wrong.")
-        return padded[:-padding_size]
+        # `update_into` lets other threads run, and one buffer serves for all pieces.
+        buffer = memoryview(bytearray(min(_PIECE, len(ciphertext)) + _BLOCK))
+        view = memoryview(ciphertext)
+        for start in range(0, len(view), _PIECE):
+            size = decryptor.update_into(view[start : start + _PIECE], buffer)
+            if start + _PIECE >= len(view):
+                size -= padding_size(buffer[:size])
+            yield buffer[:size]
 
     def decrypt_blocks(self, blocks: bytes, previous: bytes | None) -> bytes:
         """The plain bytes of some blocks out of a ciphertext, padding and all.
@@ -115,6 +135,62 @@ class SessionCipher:
         """
         cipher = self._cipher if previous is None else Cipher(self._key, modes.CBC(previous))
         return cipher.decryptor().update(blocks)
+
+
+class StreamEncryptor:
+    """Encrypts one stream, piece by piece; made by `SessionCipher.encryptor`.
+
+    Args:
+        cipher: Key and vector.
+    """
+
+    def __init__(self, cipher: Cipher[modes.CBC]) -> None:
+        self._encryptor = cipher.encryptor()
+        self._size = 0
+
+    def update_into(self, plain: Buffer, out: Buffer) -> int:
+        """Encrypt the next piece; other threads run meanwhile.
+
+        Args:
+            plain: The piece.
+            out: Where the ciphertext goes; it has room for 15 bytes more than ``plain`` has.
+
+        Returns:
+            How many bytes were written: whole blocks.
+        """
+        self._size += len(plain)
+        return self._encryptor.update_into(plain, out)
+
+    def finish_into(self, out: Buffer) -> int:
+        """Pad the end by PKCS#7 and encrypt it.
+
+        Args:
+            out: Where it goes; it has room for 31 bytes.
+
+        Returns:
+            How many bytes were written: 16.
+        """
+        return self._encryptor.update_into(_padding(self._size), out)
+
+
+def _padding(size: int) -> bytes:
+    missing = _BLOCK - size % _BLOCK
+    return bytes([missing]) * missing
+
+
+def padding_size(last: Buffer) -> int:
+    """Return how many bytes of padding end what was decrypted.
+
+    Args:
+        last: The last plain block, or more.
+
+    Raises:
+        CryptoError: There is no padding by PKCS#7: the key is another.
+    """
+    size = last[-1]
+    if not 1 <= size <= _BLOCK or last[-size:] != bytes([size]) * size:
+        raise CryptoError("The ciphertext does not fit the key: its padding is wrong.")
+    return size
 
 
 def load_public_key(certificate: bytes) -> rsa.RSAPublicKey:

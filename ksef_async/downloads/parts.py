@@ -18,7 +18,7 @@ from ..api.invoices import InvoicePackage, PackagePart
 from ..api.keys import EncryptionInfo
 from ..calling.caller import Caller
 from ..calling.finishing import finish
-from ..crypto.fernet import decrypt_pieces
+from ..crypto.envelope import SessionCipher
 from ..errors import ForbiddenError, RemoteProtocolError
 from .archives import UnpackLimits
 
@@ -171,7 +171,8 @@ def _unseal(
     if size != part.encrypted_part_size or hashlib.sha256(fetched).digest() != part.encrypted_part_hash:
         raise _wrong(f"part {part.ordinal_number} is not the one KSeF described", _path(part))
     digest, size = hashlib.sha256(), 0
-    for piece in decrypt_pieces(fetched, encryption.symmetric_key, encryption.initialization_vector):
+    cipher = SessionCipher(encryption.symmetric_key, encryption.initialization_vector)
+    for piece in cipher.decrypt_pieces(fetched):
         digest.update(piece)
         with writing:
             spool.seek(offset + size)

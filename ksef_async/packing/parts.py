@@ -10,8 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
+from ..crypto.envelope import SessionCipher, StreamEncryptor
 from ..errors import LocalProtocolError
 from ..protocol.planning import MAX_PACKAGE_SIZE, MAX_PARTS
 from .deflate import Buffer
@@ -85,11 +84,12 @@ class SpooledParts:
     ) -> None:
         self._folder = folder
         self._part_size = part_size
-        self._cipher = Cipher(algorithms.AES(key), modes.CBC(iv))
+        self._cipher = SessionCipher(key, iv)
         self._max_size = max_size
         self._plain = bytearray(_BUFFER)
         self._filled = 0
-        self._encrypted = bytearray(_BUFFER + _AES_BLOCK)
+        # 16 bytes for each block, begun or added as padding.
+        self._encrypted = bytearray(_BUFFER + 2 * _AES_BLOCK)
         self._size = 0
         self._digest = sha256()
         self._part: _Part | None = None
@@ -161,7 +161,7 @@ class SpooledParts:
                 self._part = self._new_part()
             piece = view[: self._part_size - self._part.plain_size]
             self._part.plain_size += len(piece)
-            self._encrypt(self._part, piece)
+            self._spool(self._part, self._part.encryptor.update_into(piece, self._encrypted))
             view = view[len(piece) :]
             if self._part.plain_size == self._part_size:
                 self._end_part()
@@ -172,10 +172,9 @@ class SpooledParts:
             raise LocalProtocolError(
                 f"The archive makes more than {MAX_PARTS} parts of {self._part_size:,} bytes; allow larger ones."
             )
-        return _Part(self._folder / f"part-{number:02}.aes", self._cipher)
+        return _Part(self._folder / f"part-{number:02}.aes", self._cipher.encryptor())
 
-    def _encrypt(self, part: _Part, plain: Buffer) -> None:
-        size = part.encryptor.update_into(plain, self._encrypted)
+    def _spool(self, part: _Part, size: int) -> None:
         encrypted = memoryview(self._encrypted)[:size]
         part.digest.update(encrypted)
         part.file.write(encrypted)
@@ -184,9 +183,7 @@ class SpooledParts:
         part = self._part
         if part is None:
             return
-        missing = _AES_BLOCK - part.plain_size % _AES_BLOCK
-        self._encrypt(part, bytes([missing]) * missing)
-        part.encryptor.finalize()
+        self._spool(part, part.encryptor.finish_into(self._encrypted))
         size = part.file.tell()
         part.file.close()
         self._part = None
@@ -198,9 +195,9 @@ class SpooledParts:
 class _Part:
     """The one being written."""
 
-    def __init__(self, path: Path, cipher: Cipher[modes.CBC]) -> None:
+    def __init__(self, path: Path, encryptor: StreamEncryptor) -> None:
         self.path = path
         self.file: BinaryIO = path.open("wb")
-        self.encryptor = cipher.encryptor()
+        self.encryptor = encryptor
         self.digest = sha256()
         self.plain_size = 0

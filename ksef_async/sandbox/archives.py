@@ -23,7 +23,7 @@ from typing import IO, TYPE_CHECKING, Final
 import attrs
 
 from ..api.packages import CompressionType
-from ..crypto.envelope import SessionCipher
+from ..crypto.envelope import SessionCipher, padding_size
 from ..errors import CryptoError
 
 if TYPE_CHECKING:
@@ -106,13 +106,10 @@ class DecryptedParts(io.RawIOBase):
             tail = file.read()
         try:
             # Only the end tells whether a part fits the key: any block decrypts to something.
-            if size % _BLOCK:
+            if not size or size % _BLOCK:
                 raise CryptoError("not a multiple of 16 bytes")
             previous, last = (tail[:_BLOCK], tail[_BLOCK:]) if len(tail) > _BLOCK else (None, tail)
-            plain = self._cipher.decrypt_blocks(last, previous)
-            padding = plain[-1] if plain else 0
-            if not 1 <= padding <= _BLOCK or plain[-padding:] != bytes([padding]) * padding:
-                raise CryptoError("wrong padding")
+            padding = padding_size(self._cipher.decrypt_blocks(last, previous))
         except CryptoError as error:
             raise CryptoError(f"Część '{number}' niepoprawnie zaszyfrowana.") from error
         return size - padding
