@@ -7,19 +7,17 @@ back below its cursor, the numbers down to there are kept as well.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import attrs
-import orjson
 
 from ..api.common import ServerTime
 from ..api.invoices import InvoiceSubject
-from ..errors import LocalProtocolError
+from ..protocol.snapshots import SnapshotFormat
 
 __all__ = ["Checkpoint", "Position", "TakenInvoice"]
-
-_VERSION: Final = 2
 
 
 @attrs.frozen
@@ -65,52 +63,50 @@ class Checkpoint:
         return Checkpoint((*others, position))
 
     def to_json(self) -> str:
-        """As versioned JSON."""
-        positions = {
+        """Return it as JSON."""
+        return _FORMAT.write(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Checkpoint:
+        """Return what `to_json` was called of.
+
+        Raises:
+            LocalProtocolError: Not a checkpoint, or one of another version of this library.
+        """
+        return _FORMAT.read(text)
+
+
+def _dump(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "positions": {
             each.subject_type.value: {
                 "cursor": each.cursor,
                 "knownFrom": each.known_from,
                 "taken": [(taken.ksef_number, taken.stored_at) for taken in each.taken],
             }
-            for each in self.positions
+            for each in checkpoint.positions
         }
-        return orjson.dumps({"version": _VERSION, "positions": positions}).decode()
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        """Read what `to_json` wrote, of this version of the library or an earlier one.
-
-        Raises:
-            LocalProtocolError: Not a checkpoint, or one of a later version of this library.
-        """
-        try:
-            content: dict[str, Any] = orjson.loads(text)
-            version = content["version"]
-            if version not in (1, _VERSION):
-                raise LocalProtocolError(
-                    f"The checkpoint has version {version}; this ksef_async reads up to version {_VERSION}."
-                )
-            read = _position if version == _VERSION else _first_position
-            return cls(tuple(read(name, each) for name, each in content["positions"].items()))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise LocalProtocolError(f"This is no checkpoint of a download: {error!r}.") from None
+    }
 
 
-def _position(name: str, content: dict[str, Any]) -> Position:
-    return Position(
-        subject_type=InvoiceSubject(name),
-        cursor=_moment(content["cursor"]),
-        known_from=_moment(content["knownFrom"]),
-        taken=tuple(
-            TakenInvoice(_number(number), None if date is None else _moment(date)) for number, date in content["taken"]
-        ),
+def _load(content: Mapping[str, Any]) -> Checkpoint:
+    return Checkpoint(
+        tuple(
+            Position(
+                subject_type=InvoiceSubject(name),
+                cursor=_moment(each["cursor"]),
+                known_from=_moment(each["knownFrom"]),
+                taken=tuple(
+                    TakenInvoice(_number(number), None if date is None else _moment(date))
+                    for number, date in each["taken"]
+                ),
+            )
+            for name, each in content["positions"].items()
+        )
     )
 
 
-def _first_position(name: str, content: dict[str, Any]) -> Position:
-    # Version 1 kept the numbers at and above the cursor, without their dates.
-    taken = tuple(TakenInvoice(_number(number)) for number in content["taken"])
-    return Position(subject_type=InvoiceSubject(name), cursor=_moment(content["cursor"]), taken=taken)
+_FORMAT: Final = SnapshotFormat(kind="download", dump=_dump, load=_load)
 
 
 def _moment(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -13,18 +13,15 @@ from ..api.invoices import GET_EXPORT_STATUS, ExportStatus, InvoicePackage
 from ..api.keys import EncryptionInfo
 from ..calling.caller import Caller
 from ..calling.polling import Cadence
-from ..crypto.fernet import seal, unseal
-from ..errors import ExportFailedError, LocalProtocolError, ProcessingError
+from ..errors import ExportFailedError, ProcessingError
 from ..protocol.lifecycle import ExportStatusCode
-from ..protocol.snapshots import dump_encryption, load_encryption
+from ..protocol.snapshots import SnapshotFormat, dump_encryption, load_encryption
 from ..resources.handles import OperationHandle
 from .archives import UnpackLimits
 from .package import DownloadedPackage, ExportedInvoice
 from .parts import fetch_package
 
-__all__ = ["EXPORT_CADENCE", "Export", "ExportSnapshot", "read_snapshot", "write_snapshot"]
-
-_VERSION: Final = 1
+__all__ = ["EXPORT", "EXPORT_CADENCE", "Export", "ExportSnapshot"]
 
 
 @attrs.frozen(kw_only=True)
@@ -36,44 +33,24 @@ class ExportSnapshot:
     encryption: EncryptionInfo = attrs.field(repr=False)
 
 
-def write_snapshot(snapshot: ExportSnapshot, key: bytes | str) -> bytes:
-    """The snapshot as versioned JSON, encrypted (Fernet: AES-128-CBC with HMAC-SHA-256).
-
-    Args:
-        snapshot: What to keep.
-        key: From ``cryptography.fernet.Fernet.generate_key()``.
-
-    Raises:
-        CryptoError: ``key`` is no Fernet key.
-    """
-    content: dict[str, Any] = {
-        "version": _VERSION,
-        "kind": "export",
+def _dump(snapshot: ExportSnapshot) -> dict[str, Any]:
+    return {
         "referenceNumber": snapshot.reference_number,
         "onlyMetadata": snapshot.only_metadata,
         **dump_encryption(snapshot.encryption),
     }
-    return seal(content, key)
 
 
-def read_snapshot(data: bytes, key: bytes | str) -> ExportSnapshot:
-    """The other direction of `write_snapshot`.
-
-    Raises:
-        CryptoError: The key is another, or the snapshot is damaged.
-        LocalProtocolError: It is of something else, or was written by a later version of this library.
-    """
-    content = unseal(data, key, "The snapshot")
-    if (content.get("kind"), content["version"]) != ("export", _VERSION):
-        raise LocalProtocolError(
-            f"This ksef_async reads snapshots of exports of version {_VERSION}; "
-            f"this is one of {content.get('kind', 'a session')}, version {content['version']}."
-        )
+def _load(content: Mapping[str, Any]) -> ExportSnapshot:
     return ExportSnapshot(
         reference_number=content["referenceNumber"],
         only_metadata=content["onlyMetadata"],
         encryption=load_encryption(content),
     )
+
+
+EXPORT: Final = SnapshotFormat(kind="export", dump=_dump, load=_load)
+"""How an `ExportSnapshot` is written down."""
 
 
 EXPORT_CADENCE: Final = Cadence(interval=0.5, factor=1.5, longest=15.0, deadline=1800.0)
@@ -144,7 +121,7 @@ class Export(OperationHandle[ExportStatus]):
         snapshot = ExportSnapshot(
             reference_number=self.reference_number, only_metadata=self._only_metadata, encryption=self._encryption
         )
-        return write_snapshot(snapshot, key)
+        return EXPORT.encrypt(snapshot, key)
 
     @asynccontextmanager
     async def package(self, cadence: Cadence = EXPORT_CADENCE) -> AsyncGenerator[DownloadedPackage]:

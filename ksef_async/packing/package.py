@@ -5,23 +5,23 @@ from __future__ import annotations
 import os
 from base64 import b64decode, b64encode
 from collections import defaultdict
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import attrs
 
 from ..api.packages import CompressionType
 from ..calling.finishing import in_thread
-from ..crypto.fernet import seal, unseal
 from ..errors import LocalProtocolError
+from ..protocol.snapshots import SnapshotFormat
 from .spool import remove_folder
 
 __all__ = ["MANIFEST", "Package", "PackedInvoice", "PackedPart"]
 
 MANIFEST: Final = "manifest"
 """The manifest's name in the spool folder."""
-_VERSION: Final = 1
 
 
 @attrs.frozen(kw_only=True)
@@ -105,7 +105,7 @@ class Package:
         await in_thread(self._write_manifest, key)
 
     @classmethod
-    async def reopen(cls, folder: Path, key: bytes | str) -> Self:
+    async def reopen(cls, folder: Path, key: bytes | str) -> Package:
         """A package that an earlier process packed; the parts' sizes are checked, their hashes not computed again.
 
         Args:
@@ -130,42 +130,25 @@ class Package:
                     f"{invoice.file_name}: a manifest keeps keys that are strings or whole numbers, "
                     f"not {type(invoice.key).__name__}."
                 )
-        content = {
-            "version": _VERSION,
-            "compression": self.compression,
-            "size": self.size,
-            "sha256": self.sha256.hex(),
-            "symmetricKey": b64encode(self.symmetric_key).decode(),
-            "initializationVector": b64encode(self.initialization_vector).decode(),
-            "parts": [[part.path.name, part.size, part.sha256.hex()] for part in self.parts],
-            "invoices": self.invoices,
-        }
-        sealed = seal(content, key, plain=_row)
+        manifest = _FORMAT.encrypt(self, key)
         for part in self.parts:
             with part.path.open("r+b") as file:
                 os.fsync(file.fileno())
         draft = self.folder / f"{MANIFEST}.new"
         with draft.open("wb") as file:
-            file.write(sealed)
+            file.write(manifest)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self.folder / MANIFEST)
 
     @classmethod
-    def _read_manifest(cls, folder: Path, key: bytes | str) -> Self:
+    def _read_manifest(cls, folder: Path, key: bytes | str) -> Package:
         try:
-            sealed = (folder / MANIFEST).read_bytes()
+            manifest = (folder / MANIFEST).read_bytes()
         except FileNotFoundError:
             raise LocalProtocolError(f"{folder} holds no manifest; the package must be packed again.") from None
-        content = unseal(sealed, key, "The manifest")
-        if content["version"] != _VERSION:
-            raise LocalProtocolError(
-                f"The manifest has version {content['version']}; this ksef_async reads version {_VERSION}."
-            )
-        parts = tuple(
-            PackedPart(ordinal_number=number, path=folder / name, size=size, sha256=bytes.fromhex(digest))
-            for number, (name, size, digest) in enumerate(content["parts"], 1)
-        )
+        saved = _FORMAT.decrypt(manifest, key)
+        parts = tuple(attrs.evolve(part, path=folder / part.path) for part in saved.parts)
         for part in parts:
             found = part.path.stat().st_size if part.path.exists() else None
             if found != part.size:
@@ -173,21 +156,44 @@ class Package:
                     f"{part.path} should have {part.size:,} bytes "
                     f"{'but is missing' if found is None else f'but has {found:,}'}; the package must be packed again."
                 )
-        return cls(
-            compression=CompressionType(content["compression"]),
-            size=content["size"],
-            sha256=bytes.fromhex(content["sha256"]),
-            parts=parts,
-            invoices=tuple(
-                PackedInvoice(file_name=name, size=size, sha256=bytes.fromhex(digest), key=own)
-                for name, size, digest, own in content["invoices"]
-            ),
-            symmetric_key=b64decode(content["symmetricKey"]),
-            initialization_vector=b64decode(content["initializationVector"]),
-            folder=folder,
-        )
+        return attrs.evolve(saved, parts=parts, folder=folder)
+
+
+def _dump(package: Package) -> dict[str, Any]:
+    return {
+        "compression": package.compression,
+        "size": package.size,
+        "sha256": package.sha256.hex(),
+        "symmetricKey": b64encode(package.symmetric_key).decode(),
+        "initializationVector": b64encode(package.initialization_vector).decode(),
+        "parts": [[part.path.name, part.size, part.sha256.hex()] for part in package.parts],
+        "invoices": package.invoices,
+    }
+
+
+def _load(content: Mapping[str, Any]) -> Package:
+    """Return the package as if its folder were the current one: a manifest may be moved with its parts."""
+    return Package(
+        compression=CompressionType(content["compression"]),
+        size=content["size"],
+        sha256=bytes.fromhex(content["sha256"]),
+        parts=tuple(
+            PackedPart(ordinal_number=number, path=Path(name), size=size, sha256=bytes.fromhex(digest))
+            for number, (name, size, digest) in enumerate(content["parts"], 1)
+        ),
+        invoices=tuple(
+            PackedInvoice(file_name=name, size=size, sha256=bytes.fromhex(digest), key=own)
+            for name, size, digest, own in content["invoices"]
+        ),
+        symmetric_key=b64decode(content["symmetricKey"]),
+        initialization_vector=b64decode(content["initializationVector"]),
+        folder=Path(),
+    )
 
 
 def _row(invoice: PackedInvoice) -> list[Any]:
     """An invoice in the manifest."""
     return [invoice.file_name, invoice.size, invoice.sha256.hex(), invoice.key]
+
+
+_FORMAT: Final = SnapshotFormat(kind="package", dump=_dump, load=_load, default=_row)

@@ -38,7 +38,7 @@ from ..protocol.lifecycle import is_success, is_terminal
 from ..protocol.retry import may_have_taken_effect
 from .outcomes import Outcome
 from .session import Session
-from .snapshot import BatchSnapshot, write_batch_snapshot
+from .snapshot import BATCH_SESSION, BatchSnapshot
 from .tracking import GIVEN_AT_ONCE, LAG
 from .transitions import SessionHistory
 from .uploads import Uploads
@@ -248,7 +248,7 @@ class BatchSession(Session):
             LocalProtocolError: The session was attached.
         """
         uploads = self._has_package
-        return write_batch_snapshot(
+        return BATCH_SESSION.encrypt(
             BatchSnapshot(
                 reference_number=self.reference_number,
                 form_code=self.form_code,

@@ -224,11 +224,11 @@ class OnlineSession(Session):
             LocalProtocolError: The session was attached without its key.
         """
         # Loaded by those who keep sessions.
-        from .snapshot import Snapshot, write_snapshot
+        from .snapshot import ONLINE_SESSION, Snapshot
 
         if self._encryption is None:
             raise LocalProtocolError(f"Session {self.reference_number} was attached without its key.")
-        return write_snapshot(
+        return ONLINE_SESSION.encrypt(
             Snapshot(
                 reference_number=self.reference_number,
                 valid_until=self.valid_until,

@@ -11,14 +11,21 @@ from ksef_async.downloads.checkpoint import Checkpoint, Position, TakenInvoice
 CURSOR = "2026-07-01T10:00:00.9999999+00:00"
 
 
+def download(position: str) -> str:
+    return f'{{"kind":"download","version":1,"positions":{{"Subject2":{position}}}}}'
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", '{"version":3,"positions":{}}', '{"version":1,"positions":{"Subject2":{}}}',
-     '{"version":1,"positions":{"Subject2":{"cursor":"yesterday","taken":[]}}}',
-     '{"version":1,"positions":{"Subject2":{"cursor":"2026-07-01T10:00:00Z","taken":[1]}}}',
-     '{"version":2,"positions":{"Subject2":{"cursor":"2026-07-01T10:00:00Z","taken":[]}}}',
-     '{"version":2,"positions":{"Subject2":{"cursor":"2026-07-01T10:00:00Z","knownFrom":"?","taken":[]}}}',
-     '{"version":2,"positions":{"Subject2":{"cursor":"2026-07-01","knownFrom":"2026-07-01","taken":["a"]}}}'],
+    ["", "[]", "{}", '{"version":1,"positions":{}}', '{"kind":"export","version":1,"positions":{}}',
+     '{"kind":"download","version":3,"positions":{}}', '{"kind":"download","version":1}',
+     download("{}"),
+     download('{"cursor":"2026-07-01T10:00:00Z","taken":[]}'),
+     download('{"cursor":"yesterday","knownFrom":"2026-07-01T10:00:00Z","taken":[]}'),
+     download('{"cursor":"2026-07-01T10:00:00Z","knownFrom":"?","taken":[]}'),
+     download('{"cursor":"2026-07-01","knownFrom":"2026-07-01","taken":["a"]}'),
+     download('{"cursor":"2026-07-01","knownFrom":"2026-07-01","taken":[[1,null]]}'),
+     '{"kind":"download","version":1,"positions":[]}'],
 )  # fmt: skip
 def test_what_is_no_checkpoint_is_refused(text: str) -> None:
     with pytest.raises(LocalProtocolError):
@@ -36,11 +43,9 @@ def test_checkpoint_keeps_the_server_s_text() -> None:
     assert read.positions[0].moment.text == CURSOR
 
 
-def test_checkpoint_of_the_first_version_is_read() -> None:
-    text = '{"version":1,"positions":{"Subject2":{"cursor":"' + CURSOR + '","taken":["a","b"]}}}'
+def test_checkpoint_is_one_json_object_that_says_what_it_is() -> None:
+    position = Position(subject_type=InvoiceSubject.BUYER, cursor=CURSOR, taken=(TakenInvoice("a"),))
 
-    (position,) = Checkpoint.from_json(text).positions
+    text = Checkpoint((position,)).to_json()
 
-    # Nothing is known of what lies below the cursor, so nothing there is looked at again.
-    assert (position.cursor, position.known_from) == (CURSOR, CURSOR)
-    assert position.taken == (TakenInvoice("a"), TakenInvoice("b"))
+    assert text == download(f'{{"cursor":"{CURSOR}","knownFrom":"{CURSOR}","taken":[["a",null]]}}')

@@ -27,7 +27,7 @@ from ksef_async.packing import Package
 from ksef_async.sandbox import Fault, Sandbox
 from ksef_async.sandbox.faults import UPLOAD_PART
 from ksef_async.sessions.batch import BatchSession
-from ksef_async.sessions.snapshot import read_batch_snapshot
+from ksef_async.sessions.snapshot import BATCH_SESSION
 from ksef_async.sessions.uploads import FileLedger, Uploads
 
 KEY = Fernet.generate_key()
@@ -170,9 +170,15 @@ async def test_snapshots_of_both_kinds_are_told_apart(client: KsefClient, sandbo
     async with packed(sandbox) as package:
         batch = (await client.sessions.open_batch(package, form_code=FormCode.FA3)).snapshot(KEY)
 
-        with pytest.raises(LocalProtocolError, match="of a batch session: resume it with package="):
+        with pytest.raises(
+            LocalProtocolError,
+            match=r"of a batch session, not of an online session. Resume a batch session with package=",
+        ):
             await client.sessions.resume(batch, KEY)
-        with pytest.raises(LocalProtocolError, match="of an online session: resume it without a package"):
+        with pytest.raises(
+            LocalProtocolError,
+            match=r"of an online session, not of a batch session. Resume an online session without a package",
+        ):
             await client.sessions.resume(online, KEY, package=package)
 
 
@@ -188,7 +194,7 @@ async def test_package_packed_again_to_the_same_parts_is_gone_on_with(client: Ks
     async with packed(sandbox, 30, part_size=1500) as package:
         session, snapshot = await interrupted(client, sandbox, package)
         done = {*session.uploaded_parts}
-    saved = read_batch_snapshot(snapshot, KEY)
+    saved = BATCH_SESSION.decrypt(snapshot, KEY)
 
     traffic = Traffic()
     async with (

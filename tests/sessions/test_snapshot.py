@@ -38,7 +38,7 @@ async def test_snapshot_tells_nothing_without_its_key(client: KsefClient) -> Non
 
     assert session.reference_number.encode() not in snapshot
     content = orjson.loads(Fernet(KEY).decrypt(snapshot))
-    assert content["version"] == 1
+    assert (content["kind"], content["version"]) == ("online session", 1)
     assert content["referenceNumber"] == session.reference_number
 
 
@@ -68,9 +68,9 @@ async def test_damaged_snapshot_is_refused(client: KsefClient, damage: object) -
 
 
 async def test_snapshot_of_a_later_version_is_refused(client: KsefClient) -> None:
-    snapshot = Fernet(KEY).encrypt(b'{"version": 3}')
+    snapshot = Fernet(KEY).encrypt(b'{"kind": "online session", "version": 3}')
 
-    with pytest.raises(LocalProtocolError, match="version 3; this ksef_async reads versions 1 and 2"):
+    with pytest.raises(LocalProtocolError, match="online session has version 3; this ksef_async reads version 1"):
         await client.sessions.resume(snapshot, KEY)
 
 
