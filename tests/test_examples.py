@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -83,6 +84,17 @@ async def test_send_batch() -> None:
     assert lines[-2].startswith("broken.xml: KSeF rejected invoice ")
     for stage in ("packing", "uploading", "processing"):
         assert any(line.strip().startswith(stage) and "100%" in line for line in lines), stage
+
+
+async def test_verification_codes() -> None:
+    before, certificate, after = (await run("verification_codes.py")).splitlines()
+
+    # Longer ports of the sandbox's address make longer links.
+    assert re.fullmatch("OFFLINE, QR code of version [56]: False", before)
+    assert re.fullmatch("CERTYFIKAT, QR code of version (9|10): True", certificate)
+    number, _, rest = after.partition(",")
+    KsefNumber.parse(number)
+    assert rest.endswith(": True")
 
 
 async def test_worker(tmp_path: Path) -> None:

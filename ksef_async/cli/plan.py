@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -28,16 +28,26 @@ def _add_arguments(parser: Parser) -> None:
         "--within", type=positive, metavar="MINUTES", help="time within which the last has to be in KSeF"
     )
     parser.add_flag("--offline", "ask nobody: go by what production grants")
+    parser.add_flag("--today", "they are dated today: none is to leave after midnight in Poland")
 
 
 async def plan(
-    files: Sequence[Path], *, count: int | None, size: int, within: float | None, offline: bool, access: Access
+    files: Sequence[Path],
+    *,
+    count: int | None,
+    size: int,
+    within: float | None,
+    offline: bool,
+    today: bool,
+    access: Access,
 ) -> int:
     """Say how to send invoices soonest within KSeF's limits. Nothing is sent.
 
     With credentials, KSeF is asked what it grants the company; without, or with --offline, it is what production
-    grants everybody. The exit code is 4 where no way meets --within.
+    grants everybody. The exit code is 4 where no way meets --within, or where an invoice dated today (--today)
+    cannot leave before midnight, so that KSeF makes it an offline one.
     """
+    from ..protocol.planning import Route
     from ..protocol.planning import plan as choose
 
     if bool(files) == (count is not None):
@@ -52,7 +62,8 @@ async def plan(
         granted_to = settled.nip
         async with settled.client() as client:
             rates, limits = await client.limits.rates(), await client.limits.context()
-    chosen = choose(len(sizes), sizes, rates=rates, limits=limits, deadline=deadline)
+    now = datetime.now(UTC) if today else None
+    chosen = choose(len(sizes), sizes, rates=rates, limits=limits, deadline=deadline, now=now)
     if access.json:
         print_json(
             {
@@ -67,10 +78,15 @@ async def plan(
                 "seconds_batch": chosen.batch.total_seconds(),
                 "bound_by": chosen.bound_by,
                 "meets_deadline": chosen.meets_deadline,
+                "online": chosen.online_invoices,
+                "open_by": None if chosen.open_by is None else chosen.open_by.isoformat(),
+                "late": chosen.late,
             }
         )
     else:
         how = "online" if not chosen.batches else f"in {chosen.batches:,} batch session(s)"
+        if chosen.route is Route.BOTH:
+            how = f"{chosen.online_invoices:,} online, the others {how}"
         lines = [
             f"{len(sizes):,} invoices, {sum(sizes):,} bytes: {how}, about {_words(chosen.duration)}.",
             f"By what KSeF grants {granted_to}." if granted_to else "By what production grants; KSeF was not asked.",
@@ -78,9 +94,13 @@ async def plan(
         ]
         if chosen.meets_deadline is False:
             lines.append("No way meets the time given.")
+        if chosen.open_by is not None:
+            lines.append("The batches have to be opened before midnight in Poland.")
+        if chosen.late:
+            lines.append(f"{chosen.late:,} cannot leave before midnight: KSeF will make them offline invoices.")
         for line in lines:
             print(line)
-    return Exit.UNFINISHED if chosen.meets_deadline is False else Exit.OK
+    return Exit.UNFINISHED if chosen.meets_deadline is False or chosen.late else Exit.OK
 
 
 COMMAND: Final = Command(run=plan, add_arguments=_add_arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import assert_type
@@ -15,6 +15,7 @@ from ksef_async import (
     AcceptedInvoice,
     AiohttpTransport,
     AnswerIncomplete,
+    AvailabilityState,
     BatchOutcome,
     BatchSession,
     Cadence,
@@ -22,7 +23,10 @@ from ksef_async import (
     CertificateCredentials,
     Checkpoint,
     CompressionType,
+    Context,
     ContextLimits,
+    ContextType,
+    Deadline,
     DownloadedPackage,
     EncryptionInfo,
     Environment,
@@ -33,15 +37,21 @@ from ksef_async import (
     FormCode,
     Hook,
     InvoiceFilters,
+    InvoiceFingerprint,
     InvoiceMetadata,
     InvoiceRejectedError,
     InvoiceSubject,
     KsefClient,
     KsefError,
     KsefToken,
+    LatarniaReport,
     LimitsUnknown,
+    OfflineMode,
+    OfflineSigner,
     OnlineSession,
     OperationHandle,
+    Outage,
+    OutageKind,
     Package,
     PackedInvoice,
     Permission,
@@ -67,7 +77,12 @@ from ksef_async import (
     Transport,
     UPODocument,
     UPOEntry,
+    VerificationCode,
+    certificate_link,
+    offline_deadline,
+    outages_of,
     pack,
+    verification_link,
 )
 from ksef_async.api.auth import GET_CHALLENGE, AuthSession, Challenge
 from ksef_async.api.certificates import CertificateRow, Enrollment
@@ -98,6 +113,36 @@ async def certificates(files: tuple[str, str]) -> None:
         assert_type(await handle.wait(), Enrollment)
         async for row in client.certificates.query():
             assert_type(row, CertificateRow)
+
+
+async def issued_offline(xml: bytes, certificate: bytes) -> None:
+    def quick(data: bytes, algorithm: str) -> bytes:
+        return data + algorithm.encode()
+
+    async def patient(data: bytes, algorithm: str) -> bytes:
+        return data + algorithm.encode()
+
+    assert_type(await OfflineSigner.from_files("c.pem", "k.pem", password="secret"), OfflineSigner)
+    assert_type(OfflineSigner.from_hook(certificate, quick), OfflineSigner)
+    signer = OfflineSigner.from_hook(certificate, patient)
+    assert_type(verification_link(xml, Environment.TEST), str)
+    context = Context(ContextType.NIP, "5265877635")
+    assert_type(await certificate_link(xml, signer, context, Environment.TEST), str)
+    code = VerificationCode.of_invoice(InvoiceFingerprint.of(xml), Environment.TEST, ksef_number=None)
+    assert_type(code.svg(), str)
+    assert_type(code.png(scale=4), bytes)
+    outage = Outage(kind=OutageKind.FAILURE, start=datetime.now(UTC))
+    due = offline_deadline(OfflineMode.OFFLINE24, date(2026, 4, 30), [outage], issued_at=datetime.now(UTC))
+    assert_type(due, Deadline)
+    assert_type(due.due_by, datetime | None)
+
+
+async def outages(client: KsefClient) -> None:
+    assert_type(await client.latarnia.status(), LatarniaReport)
+    assert_type(outages_of(await client.latarnia.messages()), tuple[Outage, ...])
+    async for report in client.latarnia.changes(interval=30):
+        assert_type(report, LatarniaReport)
+    assert_type((await client.availability()).state, AvailabilityState)
 
 
 async def networks(context: ssl.SSLContext) -> None:

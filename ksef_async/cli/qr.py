@@ -1,0 +1,47 @@
+"""``ksef-async qr``: the verification code (KOD I) of an invoice, as a link and as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from .access import Access
+from .arguments import Command, Parser
+from .output import Exit, UsageError, print_json
+
+__all__ = ["COMMAND", "qr"]
+
+
+def _add_arguments(parser: Parser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="the invoice, exactly as it is sent")
+    parser.add_argument("--ksef-number", metavar="NUMBER", help="printed below the code, which says OFFLINE without it")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="write a picture: a name in .svg or .png")
+
+
+async def qr(file: Path, *, ksef_number: str | None, picture: Path | None, access: Access) -> int:
+    """Print the verification link of an invoice, and draw it as a QR code. Needs no login.
+
+    A picture needs the extra `qr`. One that exists is written anew.
+    """
+    from ..protocol.verification_codes import VerificationCode
+
+    if picture is not None and picture.suffix.lower() not in (".svg", ".png"):
+        raise UsageError(f"{picture} is neither .svg nor .png.")
+    settled = await access.settle()
+    environment = settled.environment
+    if not await anyio.Path(file).is_file():
+        raise UsageError(f"There is no file {file}.")
+    code = VerificationCode.of_invoice(await anyio.Path(file).read_bytes(), environment, ksef_number=ksef_number)
+    if picture is not None:
+        drawn = code.svg().encode() if picture.suffix.lower() == ".svg" else code.png()
+        await anyio.Path(picture).write_bytes(drawn)
+    if access.json:
+        print_json({"link": code.link, "label": code.label, "picture": None if picture is None else str(picture)})
+    else:
+        print(code.link)
+    return Exit.OK
+
+
+COMMAND: Final = Command(run=qr, add_arguments=_add_arguments)

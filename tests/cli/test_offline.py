@@ -1,0 +1,99 @@
+"""``ksef-async qr`` and ``latarnia``, and planning before midnight."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from codes import decode_png, decode_svg
+from shell import Shell
+
+from ksef_async import Environment, verification_link
+from ksef_async.protocol.polish_calendar import next_midnight
+from ksef_async.sandbox import Fault, Sandbox
+
+KSEF_NUMBER = "5265877635-20250826-0100001AF629-AF"
+
+
+@pytest.fixture
+def anonymous(shell: Shell) -> Shell:
+    """A shell that knows where KSeF is, and nobody who logs in."""
+    shell.set(KSEF_NIP=None, KSEF_TOKEN=None)
+    return shell
+
+
+async def test_link_is_printed_and_drawn(sandbox: Sandbox, anonymous: Shell) -> None:
+    (file,) = anonymous.invoices(sandbox.nip, 1)
+    link = verification_link(file.read_bytes(), sandbox.environment)
+
+    result = await anonymous.run("qr", file, "--picture", "code.svg")
+    assert (result.code, result.out) == (0, f"{link}\n")
+    svg = (anonymous.folder / "code.svg").read_text()
+    assert decode_svg(svg) == [link]
+    assert ">OFFLINE<" in svg
+
+    result = await anonymous.run("qr", file, "--picture", "code.PNG", "--ksef-number", KSEF_NUMBER, "--json")
+    assert result.json == {"link": link, "label": KSEF_NUMBER, "picture": "code.PNG"}
+    assert decode_png((anonymous.folder / "code.PNG").read_bytes()) == [link]
+
+
+async def test_link_leads_where_the_invoice_is_sent(sandbox: Sandbox, anonymous: Shell) -> None:
+    (file,) = anonymous.invoices(sandbox.nip, 1)
+    anonymous.set(KSEF_ENV="production")
+
+    result = await anonymous.run("qr", file)
+
+    assert result.out.strip() == verification_link(file.read_bytes(), Environment.PRODUCTION)
+
+
+async def test_what_cannot_be_drawn_is_told(sandbox: Sandbox, anonymous: Shell) -> None:
+    (file,) = anonymous.invoices(sandbox.nip, 1)
+    (anonymous.folder / "odd.xml").write_bytes(b"no invoice")
+
+    for arguments, code, sentence in (
+        ((file, "--picture", "code.pdf"), 2, "neither .svg nor .png"),
+        (("missing.xml",), 2, "no file missing.xml"),
+        (("odd.xml",), 1, "cannot be read"),
+        ((file, "--ksef-number", "ł"), 1, "cannot be a label"),
+    ):
+        result = await anonymous.run("qr", *arguments)
+        assert (result.code, sentence in result.err) == (code, True), result.err
+    assert not list(anonymous.folder.glob("code.*"))
+
+
+async def test_announcements_are_shown(sandbox: Sandbox, anonymous: Shell) -> None:
+    calm = await anonymous.run("latarnia")
+    sandbox.latarnia.announce("FAILURE", end=timedelta(hours=2))
+
+    shown, told = await anonymous.run("latarnia"), await anonymous.run("latarnia", "--json")
+
+    assert (calm.code, calm.out) == (0, f"AVAILABLE, by {sandbox.environment.latarnia_url}.\n")
+    assert shown.out.splitlines()[0].startswith("FAILURE, by ")
+    assert "FAILURE_START" in shown.out
+    assert (told.json["status"], told.json["is_dummy"]) == ("FAILURE", False)
+    assert [message["category"] for message in told.json["messages"]] == ["FAILURE"]
+
+
+async def test_latarnia_that_is_down_is_a_failure_of_the_command(sandbox: Sandbox, anonymous: Shell) -> None:
+    sandbox.faults.add("get_latarnia_status", Fault.html(502), times=5)
+
+    result = await anonymous.run("latarnia")
+
+    assert result.code == 1
+    assert result.err.startswith("ServerError: get_latarnia_status: HTTP 502")
+
+
+async def test_invoices_of_today_are_planned_before_midnight(anonymous: Shell) -> None:
+    now = datetime.now(UTC)
+    if next_midnight(now) - now < timedelta(minutes=1):
+        pytest.skip("the day is over before the commands are")
+    few = await anonymous.run("plan", "--count", 10, "--today", "--offline", "--json")
+    many = await anonymous.run("plan", "--count", 100_000, "--within", 1_000_000, "--today", "--offline")
+    told = await anonymous.run("plan", "--count", 100_000, "--within", 1_000_000, "--today", "--offline", "--json")
+
+    assert (few.code, few.json["route"], few.json["online"], few.json["late"]) == (0, "online", 10, 0)
+    assert told.json["route"] == "both"
+    assert told.json["open_by"].endswith(("T23:00:00+00:00", "T22:00:00+00:00"))
+    assert re.search(r": [0-9,]+ online, the others in 10 batch session\(s\)", many.out)
+    assert "opened before midnight in Poland" in many.out
