@@ -29,13 +29,11 @@ from ..errors import (
     LocalProtocolError,
     RemoteProtocolError,
     SessionFailedError,
-    TransportError,
     UploadExpiredError,
 )
-from ..protocol.ends import AfterSession, session_end
+from ..protocol.delivery import PARTS_LIMIT, Asked, Step, judge, judge_session
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import is_success, is_terminal
-from ..protocol.retry import may_have_taken_effect
 from .outcomes import Outcome
 from .session import Session
 from .snapshot import BATCH_SESSION, BatchSnapshot
@@ -52,14 +50,11 @@ __all__ = ["BATCH_CADENCE", "BatchOutcome", "BatchSession", "declare"]
 BATCH_CADENCE: Final = Cadence(interval=0.2, factor=1.5, longest=10.0, deadline=3600.0)
 """KSeF takes seconds for a small package, and many minutes for 10,000 invoices."""
 
-# How often parts are uploaded again because KSeF does not have them.
-_RESENDS: Final = 3
-
 # What the caller can do about a package that KSeF did not accept.
-_ADVICE: Final[Mapping[AfterSession, str]] = {
-    AfterSession.SEND_AGAIN: "No invoice is to blame: open a new session with the same package",
-    AfterSession.SPLIT: "Split it",
-    AfterSession.READ_INVOICES: "outcomes() tells why",
+_ADVICE: Final[Mapping[Step, str]] = {
+    Step.ANOTHER_SESSION: "No invoice is to blame: open a new session with the same package",
+    Step.SMALLER_PACKAGES: "Split it",
+    Step.LOOK_UP: "outcomes() tells why",
 }
 
 
@@ -195,32 +190,28 @@ class BatchSession(Session):
             try:
                 await self._api.call(CLOSE_BATCH_SESSION, path=self._path)
                 return
-            except BadRequestError as error:
-                is_incomplete = error.code in (ErrorCode.PART_MISSING, ErrorCode.WRONG_PART_SIZE)
-                if is_incomplete and self._uploads is not None and resends < _RESENDS:
+            except KsefError as error:
+                step = judge(Asked.CLOSE_BATCH, error).step
+                resend = step is Step.UPLOAD_AGAIN and resends < PARTS_LIMIT
+                if resend and isinstance(error, BadRequestError) and self._uploads is not None:
                     resends += 1
                     await self._uploads.forget(self._parts_to_resend(error, resends))
                     await self._uploads.upload_missing()
-                elif error.code == ErrorCode.UPLOAD_TIMED_OUT:
+                    continue
+                if isinstance(error, BadRequestError) and error.code == ErrorCode.UPLOAD_TIMED_OUT:
                     raise UploadExpiredError(
                         f"Session {self.reference_number} was not uploaded and closed in time; "
                         f"open a new session with the same package. KSeF says: {error}"
                     ) from error
-                elif error.code == ErrorCode.SESSION_NOT_OPEN and await self._has_begun():
-                    return
-                else:
-                    raise
-            except KsefError as error:
-                # The answer was lost, or is none: KSeF may have begun all the same.
-                if not may_have_taken_effect(error) and not isinstance(error, TransportError):
+                if step is not Step.LOOK_UP:
                     raise
                 if await self._has_begun():
                     return
                 delay = self._api.delay_before_retry(error, attempt=attempt, since=started)
                 if delay is None:
                     raise
-                await anyio.sleep(delay)
-                attempt += 1
+            await anyio.sleep(delay)
+            attempt += 1
 
     async def _has_begun(self) -> bool:
         return (await self.status()).status.code != StatusCode.OPENED
@@ -282,7 +273,7 @@ class BatchSession(Session):
         async for transition in self.transitions(cadence):
             if not transition.is_terminal:
                 continue
-            if session_end(transition.current).after is AfterSession.READ_INVOICES:
+            if judge_session(transition.current).step is Step.LOOK_UP:
                 return transition.status
             raise self._failure("failed", transition.status)
         raise AssertionError("transitions end with a terminal status")
@@ -369,9 +360,9 @@ class BatchSession(Session):
                 return
 
     def _failure(self, what: str, status: SessionStatus) -> SessionFailedError:
-        end = session_end(status.status.code)
-        if advice := _ADVICE.get(end.after):
-            what = f"{what} ({end.reason} {advice}.)"
+        judgement = judge_session(status.status.code)
+        if advice := _ADVICE.get(judgement.step):
+            what = f"{what} ({judgement.reason} {advice}.)"
         return super()._failure(what, status)
 
     def _tell_processing(self, status: SessionStatus) -> None:

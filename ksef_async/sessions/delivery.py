@@ -11,7 +11,7 @@ from ..api.sessions import SEND_INVOICE, SendInvoiceRequest
 from ..calling.caller import Caller
 from ..crypto.envelope import SessionCipher
 from ..errors import KsefError
-from ..protocol.retry import may_have_taken_effect
+from ..protocol.delivery import Asked, DocumentFate, Step, judge
 from .alone import Alone
 from .tracking import Tracker
 
@@ -109,7 +109,9 @@ class Delivery:
                 # Also after a refusal, where an earlier attempt is in doubt: KSeF may refuse what it has.
                 if found := await self.find_doubtful(digest):
                     return found
-                delay = self._api.delay_before_retry(error, attempt=attempt, since=started)
+                delay = None
+                if judge(Asked.SEND, error).step in (Step.LOOK_UP, Step.TRY_AGAIN):
+                    delay = self._api.delay_before_retry(error, attempt=attempt, since=started)
                 if delay is None:
                     raise
             await anyio.sleep(delay)
@@ -146,8 +148,7 @@ class Delivery:
         try:
             response = await self._api.call(SEND_INVOICE, request, path=self._path)
         except KsefError as error:
-            # What is certain about this attempt says nothing about an earlier one.
-            if not may_have_taken_effect(error) and not was_in_doubt:
+            if judge(Asked.SEND, error, is_in_doubt=was_in_doubt).document is not DocumentFate.IN_DOUBT:
                 self._in_doubt.pop(digest, None)
             raise
         self._in_doubt.pop(digest, None)

@@ -1,6 +1,6 @@
 """One open session, whatever happens to it: renewed when it is full, old, dead or under maintenance.
 
-What KSeF fails on, for no fault of the document's, is sent again; `protocol.ends` has the codes.
+What KSeF fails on, for no fault of the document's, is sent again; `protocol.delivery` decides.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import anyio
 
 from ..calling.finishing import finish
 from ..calling.polling import Cadence
-from ..errors import BadRequestError, InvoiceRejectedError, KsefError, LocalProtocolError, SessionFailedError
-from ..protocol.ends import ANOTHER_SESSION, SEND_AGAIN_LIMIT
+from ..errors import InvoiceRejectedError, KsefError, LocalProtocolError, SessionFailedError
+from ..protocol.delivery import SEND_AGAIN_LIMIT, SESSIONS_LIMIT, Asked, Step, judge
 from .alone import Alone
 from .kept import Document, KeptInvoice
 from .late import LateSending
@@ -31,9 +31,6 @@ from .tracking import OUTCOME_CADENCE, SentInvoice
 from .upo import SessionUPO
 
 __all__ = ["KEPT_BYTES", "SessionKeeper", "is_old"]
-
-# How many sessions one invoice may be tried in.
-_ROTATIONS: Final = 3
 
 KEPT_BYTES: Final = 64 * 1024 * 1024
 """Bytes of documents that are kept before KSeF is asked which of them it has decided on."""
@@ -165,21 +162,15 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
         session, rotations = instead_of, 0
         while True:
             rotations += 1
-            is_last = rotations == _ROTATIONS
             try:
                 session = await self._session(instead_of=session)
                 return await session.send(
                     document.xml, offline=document.offline, corrects=document.corrects, again=again
                 )
-            except SessionFailedError:
-                # It is dead, and another is opened; where its key was the reason, with new keys.
-                if is_last:
-                    raise
-            except BadRequestError as error:
-                if error.code not in ANOTHER_SESSION or is_last:
-                    raise
-            except LocalProtocolError:
-                if session is None or session.takes_invoices or is_last:
+            except KsefError as error:
+                takes_invoices = session is None or session.takes_invoices
+                step = judge(Asked.SEND, error, takes_invoices=takes_invoices).step
+                if step is not Step.ANOTHER_SESSION or rotations == SESSIONS_LIMIT:
                     raise
 
     async def _find_doubtful(self, digest: bytes) -> SentInvoice | None:

@@ -31,7 +31,7 @@ from ..calling.paging import TokenPages
 from ..calling.polling import Cadence
 from ..crypto.envelope import SessionCipher, rsa_encrypt
 from ..errors import KsefError, LocalProtocolError, SessionFailedError, UploadExpiredError
-from ..protocol.ends import SEND_AGAIN_LIMIT
+from ..protocol.delivery import SEND_AGAIN_LIMIT
 from .online import ACTIVATION_CADENCE, OnlineSession
 from .session import new_history, session_type, waiting_for_session
 from .tracking import LARGEST_PAGE

@@ -22,11 +22,10 @@ from ..calling.finishing import finish, offload
 from ..calling.polling import Cadence, wait_until
 from ..crypto.envelope import SessionCipher
 from ..errors import BadRequestError, KsefError, LocalProtocolError, WaitTimeoutError
-from ..protocol.ends import ANOTHER_SESSION
+from ..protocol.delivery import Asked, Step, judge
 from ..protocol.error_codes import ErrorCode
 from ..protocol.invoices import check_correction, check_invoice_file
 from ..protocol.lifecycle import is_success, is_terminal
-from ..protocol.retry import may_have_taken_effect
 from .delivery import Delivery, seal
 from .outcomes import Outcome
 from .sending import send_many
@@ -170,10 +169,7 @@ class OnlineSession(Session):
         try:
             await self._api.call(CLOSE_ONLINE_SESSION, path=self._path)
         except KsefError as error:
-            # "Not open" mostly means that somebody closed it, or that it died; a lost answer may have been any. KSeF's
-            # status is believed.
-            is_refused = isinstance(error, BadRequestError) and error.code == ErrorCode.SESSION_NOT_OPEN
-            if not (is_refused or may_have_taken_effect(error)) or not await self._is_seen_closed():
+            if judge(Asked.CLOSE, error).step is not Step.LOOK_UP or not await self._is_seen_closed():
                 raise
 
     async def _is_seen_closed(self) -> bool:
@@ -274,7 +270,7 @@ class OnlineSession(Session):
             if error.code == ErrorCode.SESSION_NOT_OPEN:
                 await self.status()
                 self._raise_if_dead()
-            if error.code in ANOTHER_SESSION:
+            if judge(Asked.SEND, error).step is Step.ANOTHER_SESSION:
                 error.add_note(
                     f"Session {self.reference_number} does not take it, but another may: open one, or send with "
                     "keep_open(), which does that by itself."

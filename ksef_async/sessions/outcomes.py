@@ -10,7 +10,7 @@ import attrs
 
 from ..api.sessions import GET_SESSION_INVOICE, InvoiceStatusCode, InvoiceStatusInfo, InvoicingMode, SessionInvoice
 from ..errors import DuplicateInvoiceError, InvoiceRejectedError, RemoteProtocolError
-from ..protocol.ends import AfterInvoice, invoice_end
+from ..protocol.delivery import DocumentFate, judge_invoice
 from ..protocol.lifecycle import is_success
 
 __all__ = ["AcceptedInvoice", "Outcome", "duplicate_error", "judge", "original_of"]
@@ -73,10 +73,10 @@ def judge(invoice: SessionInvoice, session_reference_number: str) -> Outcome:
         )
     if invoice.status.code == InvoiceStatusCode.DUPLICATE:
         return duplicate_error(invoice, session_reference_number, "KSeF rejected invoice {number}")
-    end = invoice_end(invoice.status.code)
-    may_be_sent_again = end.after is AfterInvoice.SEND_AGAIN
+    judgement = judge_invoice(invoice.status.code)
+    may_be_sent_again = judgement.document is DocumentFate.SEND_AGAIN
     number = invoice.invoice_number or invoice.reference_number
-    advice = f" ({end.reason} Send it again in another session.)" if may_be_sent_again else ""
+    advice = f" ({judgement.reason} Send it again in another session.)" if may_be_sent_again else ""
     return InvoiceRejectedError(
         f"KSeF rejected invoice {number}{advice}",
         status=invoice.status,

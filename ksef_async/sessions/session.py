@@ -33,7 +33,7 @@ from ..errors import (
     SessionFailedError,
     TransportError,
 )
-from ..protocol.ends import AfterSession, session_end
+from ..protocol.delivery import SessionFate, Step, judge_session
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import is_success
 from .outcomes import Outcome
@@ -287,7 +287,7 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
             f"Session {self.reference_number} {what}",
             status=status.status,
             reference_number=self.reference_number,
-            may_be_sent_again=session_end(status.status.code).after is AfterSession.SEND_AGAIN,
+            may_be_sent_again=judge_session(status.status.code).step is Step.ANOTHER_SESSION,
         )
 
     async def _status_with_links(self) -> SessionStatus:
@@ -351,7 +351,7 @@ def new_history(
         return await api.call(GET_SESSION_STATUS, path={"reference_number": reference_number})
 
     def changed(transition: Transition) -> None:
-        if session_end(transition.current).forget_keys:
+        if judge_session(transition.current).session is SessionFate.REPLACE_WITH_NEW_KEYS:
             forget_keys()
         api.report(
             SessionChanged(reference_number=reference_number, previous=transition.previous, current=transition.current)

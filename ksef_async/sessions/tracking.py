@@ -25,7 +25,7 @@ from ..api.sessions import (
 from ..calling.caller import Caller
 from ..calling.polling import Cadence
 from ..errors import BadRequestError, DuplicateInvoiceError, ForbiddenError, RemoteProtocolError, WaitTimeoutError
-from ..protocol.ends import AfterInvoice, invoice_end
+from ..protocol.delivery import DocumentFate, judge_invoice
 from ..protocol.error_codes import ErrorCode
 from ..protocol.requests import CONTINUATION_HEADER
 from .ledger import Ledger, is_settled
@@ -197,17 +197,17 @@ class Tracker:
     async def decided(self) -> set[str]:
         """Read the list, and return the reference numbers of what KSeF has accepted or refused."""
         await self.ledger.read()
-        undecided = (AfterInvoice.WAIT, AfterInvoice.SEND_AGAIN)
+        undecided = (DocumentFate.TAKEN_IN, DocumentFate.SEND_AGAIN)
         return {
             number
             for number, invoice in self.ledger.invoices.items()
-            if invoice_end(invoice.status.code).after not in undecided
+            if judge_invoice(invoice.status.code).document not in undecided
         }
 
     def is_to_be_sent_again(self, reference_number: str) -> bool:
         """Return whether an invoice has been seen to end in a way that is not its document's fault."""
         invoice = self.ledger.invoices.get(reference_number)
-        return invoice is not None and invoice_end(invoice.status.code).after is AfterInvoice.SEND_AGAIN
+        return invoice is not None and judge_invoice(invoice.status.code).document is DocumentFate.SEND_AGAIN
 
     def known_duplicate(self, reference_number: str) -> AcceptedInvoice | None:
         """The acceptance that an invoice turned out to be a duplicate of, if its outcome was asked for."""

@@ -25,13 +25,11 @@ from ..client import KsefClient
 from ..errors import (
     BadRequestError,
     CryptoError,
-    ForbiddenError,
     KsefError,
     LocalProtocolError,
     SessionFailedError,
-    UploadExpiredError,
 )
-from ..protocol.error_codes import ErrorCode
+from ..protocol.delivery import Asked, Step, judge
 from ..protocol.invoices import MAX_SIZE
 from ..protocol.planning import MAX_INVOICES, MAX_PART_SIZE, MAX_PARTS, Route
 from ..sessions.online import OnlineSession
@@ -46,7 +44,7 @@ if TYPE_CHECKING:
     from ..packing import Package
     from ..sessions.batch import BatchSession
 
-__all__ = ["BATCH_KIND", "BatchWork", "choose_route", "is_elsewhere"]
+__all__ = ["BATCH_KIND", "BatchWork", "choose_route"]
 
 _log = logging.getLogger(__name__)
 
@@ -55,9 +53,6 @@ BATCH_KIND: Final = "batch"
 
 # What is not worth a batch.
 _SMALLEST: Final = 20
-
-# KSeF, or its storage, does not have the package, and now it cannot get there by itself.
-_INCOMPLETE: Final = frozenset({ErrorCode.PART_MISSING, ErrorCode.WRONG_PART_SIZE, ErrorCode.UPLOAD_TIMED_OUT})
 
 
 def choose_route(client: KsefClient, form_code: FormCode, count: int, size_bytes: int, settings: Settings) -> Route:
@@ -74,16 +69,6 @@ def choose_route(client: KsefClient, form_code: FormCode, count: int, size_bytes
         return Route.ONLINE
     within = timedelta(seconds=settings.online_within)
     return client.sessions.plan(count, max(1, min(size_bytes // count, MAX_SIZE)), deadline=within).route
-
-
-def is_elsewhere(error: BadRequestError | ForbiddenError) -> bool:
-    """Return whether KSeF says of a session that it is another environment's, or another company's.
-
-    A permission that is missing, or an address that is not allowed, says nothing of the session.
-    """
-    if isinstance(error, ForbiddenError):
-        return error.reason in (None, "insufficient-resource-access")
-    return error.code == ErrorCode.UNKNOWN_SESSION
 
 
 class BatchWork:
@@ -146,14 +131,14 @@ class BatchWork:
 
     async def go_on(self, saved: OpenSession) -> BatchSession | None:
         """Upload what is missing of a batch that another worker has left, and close its session; as `send`."""
-        return await self._trouble.persist(partial(self._go_on, saved))
+        return await self._trouble.retry_forever(partial(self._go_on, saved))
 
     async def _go_on(self, saved: OpenSession) -> BatchSession | None:
         number = saved.reference_number
         try:
             code = (await self._client.sessions.status(number)).status.code
-        except (BadRequestError, ForbiddenError) as error:
-            if not is_elsewhere(error):
+        except KsefError as error:
+            if judge(Asked.RESUME, error).step is not Step.FORGET_SESSION:
                 raise
             await self._abandon(number, str(error))
             return None
@@ -188,10 +173,12 @@ class BatchWork:
         """Close a session whose parts were all in; whether KSeF can process it."""
         try:
             await self._client.call(CLOSE_BATCH_SESSION, path={"reference_number": number})
-        except BadRequestError as error:
-            if error.code in _INCOMPLETE:
+        except KsefError as error:
+            judgement = judge(Asked.CLOSE_BATCH, error)
+            if judgement.step in (Step.UPLOAD_AGAIN, Step.ANOTHER_SESSION):
+                # KSeF does not have every part, and without them it processes nothing.
                 return False
-            if error.code != ErrorCode.SESSION_NOT_OPEN:
+            if not isinstance(error, BadRequestError) or judgement.step is not Step.LOOK_UP:
                 raise
         return True
 
@@ -228,8 +215,8 @@ class BatchWork:
     async def _open(self, package: Package, form_code: FormCode, batch: str) -> BatchSession | None:
         open_batch = partial(self._client.sessions.open_batch, package, form_code=form_code, ledger=self._batches)
         try:
-            session = await self._trouble.persist(open_batch, but=(BadRequestError,))
-        except BadRequestError as error:
+            session = await self._trouble.retry_forever(open_batch, asked=Asked.OPEN_BATCH)
+        except KsefError as error:
             await self._take_back(batch, error, SPLIT)
             return None
         # Where this fails, the session is left to expire: it takes no invoices, and cannot be closed without its parts.
@@ -238,14 +225,12 @@ class BatchWork:
 
     async def _deliver(self, session: BatchSession) -> BatchSession | None:
         """Upload what is missing and close; None when the documents are in the queue again."""
-        lost = (UploadExpiredError, LocalProtocolError, BadRequestError)
         try:
-            followed = await self._trouble.persist(partial(self._upload, session), but=lost)
-        except lost as error:
+            return await self._trouble.retry_forever(partial(self._upload, session), asked=Asked.CLOSE_BATCH)
+        except KsefError as error:
             # The time is over, or the parts are not what they were: then nothing is wrong with the documents.
             await self._take_back(session.reference_number, error, 1)
             return None
-        return followed
 
     async def _upload(self, session: BatchSession) -> BatchSession:
         try:

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Integer, bindparam, case, func, insert, li
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..api.sessions import FormCode, UPODocument
-from ..protocol.ends import SEND_AGAIN_LIMIT
+from ..protocol.delivery import SEND_AGAIN_LIMIT
 from .batch_journal import BATCH, BatchJournal
 from .fenced import MAY_BE_IN_BATCH, FencedJournal, in_state, lost_batches_after
 from .models import Reason

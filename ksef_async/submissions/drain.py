@@ -16,22 +16,13 @@ from anyio.abc import TaskGroup
 from ..api.operation import RateGroup
 from ..api.sessions import FormCode, SessionType
 from ..client import KsefClient
-from ..errors import (
-    BadRequestError,
-    CryptoError,
-    ForbiddenError,
-    KsefError,
-    LocalProtocolError,
-    SessionFailedError,
-    WaitTimeoutError,
-)
-from ..protocol.ends import session_end
-from ..protocol.error_codes import ErrorCode
+from ..errors import CryptoError, KsefError
+from ..protocol.delivery import Asked, SessionFate, Step, judge
 from ..protocol.planning import MAX_INVOICES, Route
 from ..sessions.keeper import is_old
 from ..sessions.online import OnlineSession
 from ..sessions.session import session_type
-from .batch_work import BatchWork, choose_route, is_elsewhere
+from .batch_work import BatchWork, choose_route
 from .context_journal import Claim, ContextJournal, OpenSession, Queue
 from .leases import Lease, Leases
 from .recorder import Recorder
@@ -50,9 +41,6 @@ _log = logging.getLogger(__name__)
 _RENEWALS: Final = 3
 
 _ONLINE: Final = "online"
-
-# What waiting for the activation of a session ends with that will never be active.
-_NOT_ACTIVE: Final = (SessionFailedError, LocalProtocolError, WaitTimeoutError, BadRequestError, ForbiddenError)
 
 
 class Drain:
@@ -140,15 +128,14 @@ class Drain:
             if session_type(saved.reference_number) is SessionType.BATCH:
                 self._start_batch(saved.form_code, partial(self._batches.go_on, saved), tasks)
                 continue
-            await self._trouble.persist(partial(self._go_on_with, saved, tasks))
+            await self._trouble.retry_forever(partial(self._go_on_with, saved, tasks))
 
     async def _go_on_with(self, saved: OpenSession, tasks: TaskGroup) -> None:
         try:
             session = await self._resumed(saved)
-        except (BadRequestError, ForbiddenError) as error:
-            if not is_elsewhere(error):
+        except KsefError as error:
+            if judge(Asked.RESUME, error).step is not Step.FORGET_SESSION:
                 raise
-            # Whatever was sent in it, KSeF does not have it here.
             await self._journal.forget_session(saved.reference_number, str(error))
             return
         work = self._new_work(session)
@@ -294,7 +281,7 @@ class Drain:
             else:
                 self._in_vain = 0
         while True:
-            work = self._new_work(await self._trouble.persist(partial(self._open, form_code)))
+            work = self._new_work(await self._trouble.retry_forever(partial(self._open, form_code)))
             if await self._is_active(work, tasks):
                 self._adopt(work, form_code, tasks)
                 return work
@@ -315,11 +302,12 @@ class Drain:
     async def _is_active(self, work: SessionWork, tasks: TaskGroup) -> bool:
         """Return whether a session that was opened takes invoices; one that does not is closed or forgotten."""
         try:
-            await self._trouble.persist(work.online.wait_until_active, but=_NOT_ACTIVE)
-        except _NOT_ACTIVE as error:
-            if isinstance(error, SessionFailedError) and session_end(error.code).forget_keys:
+            await self._trouble.retry_forever(work.online.wait_until_active, asked=Asked.ACTIVATION)
+        except KsefError as error:
+            judgement = judge(Asked.ACTIVATION, error)
+            if judgement.session is SessionFate.REPLACE_WITH_NEW_KEYS:
                 self._client.sessions.forget_keys()
-            if isinstance(error, BadRequestError) and error.code == ErrorCode.UNKNOWN_SESSION:
+            if judgement.step is Step.FORGET_SESSION:
                 await self._journal.forget_session(work.reference_number, None)
             else:
                 self._finish(work, tasks)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import ColumnElement
 
 from ..api.sessions import FormCode
-from ..protocol.ends import SEND_AGAIN_LIMIT
+from ..protocol.delivery import SEND_AGAIN_LIMIT
 from ..protocol.planning import MAX_INVOICES
 from .database import Database
 from .leases import Lease, check

@@ -10,26 +10,32 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 import anyio
 
-from ..api.sessions import SEND_INVOICE, InvoiceStatusCode, SessionStatus, StatusCode, UPODocument
+from ..api.sessions import InvoiceStatusCode, SessionStatus, StatusCode, UPODocument
 from ..calling.polling import Cadence
 from ..errors import (
     ApiError,
-    BadRequestError,
     DuplicateInvoiceError,
     KsefError,
-    LocalProtocolError,
     ProcessingError,
     SessionFailedError,
     WaitTimeoutError,
     describe,
 )
-from ..protocol.ends import ANOTHER_SESSION, AfterInvoice, AfterSession, invoice_end, session_end
-from ..protocol.retry import may_have_taken_effect
+from ..protocol.delivery import (
+    Asked,
+    DocumentFate,
+    Judgement,
+    SessionFate,
+    Step,
+    fails_alone,
+    judge,
+    judge_invoice,
+    judge_session,
+)
 from ..sessions.online import OnlineSession
 from ..sessions.outcomes import AcceptedInvoice, Outcome
 from .context_journal import Claim, ContextJournal, Receipt, Verdict
@@ -138,22 +144,29 @@ class SessionWork:
 
     async def _send(self, claim: Claim) -> None:
         tries, successes = 0, self._successes
+        digest = hashlib.sha256(claim.xml).digest()
         while not self.is_spent:
             try:
                 sent = await self.online.send(claim.xml, offline=claim.offline, corrects=claim.corrects)
             except KsefError as error:
-                if self._is_elsewhere(error):
-                    self.is_spent, self.failure = True, error
+                judgement = judge(
+                    Asked.SEND,
+                    error,
+                    takes_invoices=self.online.takes_invoices,
+                    is_in_doubt=self.online.may_have(digest),
+                )
+                if judgement.session.is_over:
+                    self._spend(error, judgement)
                     break
-                if (reason := self._refusal(error)) is not None:
-                    # An earlier answer may have been lost: KSeF refuses what it has, too. Then its list settles it.
-                    if not self.online.may_have(hashlib.sha256(claim.xml).digest()):
-                        self._reject(claim, reason)
+                if judgement.document is DocumentFate.REFUSED:
+                    self._reject(claim, Reason(error.code if isinstance(error, ApiError) else None, str(error)))
+                    return
+                if judgement.step is Step.SETTLE:
                     return
                 tries += 1
-                # Others get through, and this one does not.
-                alone = may_have_taken_effect(error) and self._successes > successes + tries
-                if alone and tries >= self._settings.tries and await self._is_absent(claim):
+                others = self._successes - successes
+                is_alone = fails_alone(judgement, tries=tries, successes=others, limit=self._settings.tries)
+                if is_alone and await self._is_absent(claim):
                     self._reject(claim, Reason(None, f"KSeF failed on it {tries} times: {error}"))
                     return
                 await self._trouble.wait_out(error, tries)
@@ -163,26 +176,14 @@ class SessionWork:
             self._recorder.add(self._verdict(sent.invoice_hash, SubmissionState.TAKEN_IN, sent.reference_number))
             self._taken_in.set()
             return
-        digest = hashlib.sha256(claim.xml).digest()
         # What is in doubt waits until the session is closed, and KSeF's list of it settles that.
         if not self.online.may_have(digest):
             self._recorder.add(self._verdict(digest, SubmissionState.QUEUED))
 
-    def _is_elsewhere(self, error: KsefError) -> bool:
-        if isinstance(error, SessionFailedError):
-            self._note_end(error.code)
-            return True
-        if isinstance(error, BadRequestError):
-            return error.code in ANOTHER_SESSION
-        return isinstance(error, LocalProtocolError) and not self.online.takes_invoices
-
-    @staticmethod
-    def _refusal(error: KsefError) -> Reason | None:
-        """Return why KSeF, or the library, refuses this very document; None for an error that may pass."""
-        # What KSeF says of another call, the list that settles a doubt for instance, is no word on the document.
-        if isinstance(error, ApiError) and error.operation == SEND_INVOICE.name and _is_about_document(error):
-            return Reason(error.code, str(error))
-        return Reason(None, str(error)) if isinstance(error, LocalProtocolError) else None
+    def _spend(self, error: KsefError, judgement: Judgement) -> None:
+        self.is_spent, self.failure = True, error
+        if judgement.session is SessionFate.REPLACE_WITH_NEW_KEYS:
+            self._forget_keys()
 
     async def _is_absent(self, claim: Claim) -> bool:
         """Return whether KSeF's list, read now, does not have the document; False when the list cannot be read."""
@@ -238,7 +239,7 @@ class SessionWork:
 
     async def _follow_to_the_end(self) -> None:
         """Write outcomes until KSeF has decided on all it has of this session."""
-        await self._trouble.persist(partial(self._ask_on, self._write_outcomes))
+        await self._trouble.retry_forever(partial(self._ask_on, self._write_outcomes))
 
     async def _ask_on(self, ask: Callable[[], Awaitable[None]]) -> None:
         """Await ``ask`` again while KSeF has not decided: nothing is lost by it, but after an hour it is told."""
@@ -271,7 +272,7 @@ class SessionWork:
         state, loss, has_failed = SubmissionState.REJECTED, 0, False
         if isinstance(outcome, DuplicateInvoiceError):
             state = SubmissionState.CONFLICT
-        elif invoice_end(outcome.code).after is AfterInvoice.SEND_AGAIN:
+        elif judge_invoice(outcome.code).document is DocumentFate.SEND_AGAIN:
             state = SubmissionState.QUEUED
             # A session's failure is never the document's.
             has_failed = outcome.code != InvoiceStatusCode.SESSION_FAILED
@@ -297,9 +298,9 @@ class SessionWork:
         """The loss to count for the documents of a batch that KSeF does not have; see `lost_batches_after`."""
         if self._end is None:
             return 0
-        after = session_end(self._end.status.code).after
+        step = judge_session(self._end.status.code).step
         # What is left out of a batch that KSeF has processed is in its way.
-        return {AfterSession.SEND_AGAIN: 1, AfterSession.SPLIT: SPLIT}.get(after, ONE_BY_ONE)
+        return {Step.ANOTHER_SESSION: 1, Step.SMALLER_PACKAGES: SPLIT}.get(step, ONE_BY_ONE)
 
     def _why_lost(self) -> Reason | None:
         if self._end is None:
@@ -308,7 +309,7 @@ class SessionWork:
         return Reason(self._end.status.code, text)
 
     def _note_end(self, code: int) -> None:
-        if session_end(code).forget_keys:
+        if judge_session(code).session is SessionFate.REPLACE_WITH_NEW_KEYS:
             self._forget_keys()
 
     async def reconcile(self) -> None:
@@ -334,7 +335,7 @@ class SessionWork:
         self.is_spent = True
         while self.under_way:
             await self._quiet.wait()
-        await self._trouble.persist(partial(self._ask_on, self._finish_once))
+        await self._trouble.retry_forever(partial(self._ask_on, self._finish_once))
 
     async def _finish_once(self) -> None:
         await self._recorder.flush()
@@ -374,14 +375,9 @@ class SessionWork:
         self._end = await self.session.status()
         status = self._end.status
         self._note_end(status.code)
-        if session_end(status.code).after is AfterSession.READ_INVOICES:
+        if judge_session(status.code).step is Step.LOOK_UP:
             batches.count_success()
             return
         number = self.reference_number
         error = SessionFailedError(f"Batch session {number} came to nothing", status=status, reference_number=number)
         await self._trouble.wait_out(error, batches.count_loss())
-
-
-def _is_about_document(error: ApiError) -> bool:
-    # KSeF says no to it; or a gateway before KSeF does, which takes none of this size.
-    return isinstance(error, BadRequestError) or error.http_status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE

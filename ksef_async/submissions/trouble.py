@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 import anyio
 
 from ..errors import KsefError, RateLimitedError
+from ..protocol.delivery import Asked, judge
 from .settings import Settings
 
 __all__ = ["Trouble", "gist"]
@@ -59,20 +60,24 @@ class Trouble:
         # How many calls are being tried again.
         self._lasting = 0
 
-    async def persist(self, call: Callable[[], Awaitable[Result]], *, but: tuple[type[KsefError], ...] = ()) -> Result:
-        """What ``call`` returns: it is made again, for as long as it takes, after everything that goes wrong with KSeF.
+    async def retry_forever(self, call: Callable[[], Awaitable[Result]], *, asked: Asked | None = None) -> Result:
+        """Return what ``call`` returns, calling it again after every error of KSeF's, for as long as that takes.
+
+        Args:
+            call: Makes the call.
+            asked: What is asked by it; None for something that is called again whatever goes wrong.
 
         Raises:
-            KsefError: One of ``but``, which another try would not change.
+            KsefError: An error after which, by `judge`, another call of the same would not end otherwise.
         """
         tries = 0
         with ExitStack() as stack:
             while True:
                 try:
                     result = await call()
-                except but:
-                    raise
                 except KsefError as error:
+                    if asked is not None and not judge(asked, error).step.is_repetition:
+                        raise
                     tries += 1
                     if tries == 1:
                         # Not before: a call may take hours without any trouble, and another's be over meanwhile.

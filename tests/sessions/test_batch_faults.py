@@ -33,7 +33,7 @@ from ksef_async.api.batch import CLOSE_BATCH_SESSION
 from ksef_async.api.operation import LARGEST_JSON
 from ksef_async.api.packages import CompressionType
 from ksef_async.packing import Package, pack
-from ksef_async.protocol.ends import SEND_AGAIN_LIMIT
+from ksef_async.protocol.delivery import SEND_AGAIN_LIMIT
 from ksef_async.protocol.retry import AGREEMENT_PAUSES
 from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
 from ksef_async.sandbox.faults import UPLOAD_PART

@@ -25,7 +25,7 @@ from ksef_async import (
     StatusCode,
 )
 from ksef_async.calling.events import Event, RequestSent
-from ksef_async.protocol.ends import SEND_AGAIN_LIMIT
+from ksef_async.protocol.delivery import SEND_AGAIN_LIMIT
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.sessions.keeper import SessionKeeper
 from ksef_async.sessions.kept import Document, KeptInvoice

@@ -15,8 +15,9 @@ import pytest
 from clients import QUICK, connected
 from virtual_time import VirtualTimeLoop, mind_the_database, mind_threads
 
+from ksef_async.api.sessions import StatusCode
 from ksef_async.calling.events import Event, RequestSent
-from ksef_async.protocol.ends import SESSION_ENDS, AfterSession
+from ksef_async.protocol.delivery import DocumentFate, SessionFate, judge_session
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Clock, Fault, Sandbox, sample_invoice
 from ksef_async.submissions import Settings, Submissions, SubmissionState
@@ -25,9 +26,7 @@ BACKLOG = int(os.environ.get("BATCH_BACKLOG", "60"))
 #: A backlog in batches is over sooner than one by one.
 SETTINGS = Settings(linger=1.0, poll_interval=1.0, online_within=1.0)
 
-SENT_AGAIN = [
-    int(code) for code, end in SESSION_ENDS.items() if end.after in (AfterSession.SEND_AGAIN, AfterSession.SPLIT)
-]
+SENT_AGAIN = [int(code) for code in StatusCode if judge_session(code).document is DocumentFate.SEND_AGAIN]
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +108,8 @@ async def test_batch_that_dies_is_sent_again_as_a_batch(
 
     assert len(batches(sandbox)) == len(sandbox.world.sessions) == 2
     # For the login once; with a key that KSeF could not use, once more.
-    assert delivered.calls.count("list_public_keys") == 1 + SESSION_ENDS[code].forget_keys
+    has_wrong_key = judge_session(code).session is SessionFate.REPLACE_WITH_NEW_KEYS
+    assert delivered.calls.count("list_public_keys") == 1 + has_wrong_key
 
 
 async def test_batches_that_die_every_time_come_to_an_end_and_their_documents_go_one_by_one(

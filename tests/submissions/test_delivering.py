@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL
 from ksef_async import FormCode, KsefClient, KsefToken, LocalProtocolError
 from ksef_async.api.limits import PRODUCTION_LIMITS
 from ksef_async.api.sessions import SEND_INVOICE
-from ksef_async.protocol.ends import SEND_AGAIN_LIMIT
+from ksef_async.protocol.delivery import SEND_AGAIN_LIMIT
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.submissions import JournalBusyError, Priority, Settings, Submission, Submissions, SubmissionState
