@@ -7,6 +7,7 @@ call n places before it has left the window. Source: limity-api.md; OpenAPI 2.9.
 
 from __future__ import annotations
 
+import copy
 import math
 from bisect import bisect_left, insort
 from collections import deque
@@ -147,6 +148,21 @@ class Pacer:
         start = queue.earliest(now)
         queue.starts.append(start)
         return start
+
+    def starts_before(self, operation: Operation[Any, Any], now: float, until: float, *, most: int) -> int:
+        """Return how many calls, up to ``most``, could start between ``now`` and ``until``; none of them is taken.
+
+        What was called before counts, and what waits for its turn already comes first: e.g. how many invoices can still
+        go online before midnight.
+        """
+        queue = copy.copy(self._queue(_key(operation)))
+        queue.starts = queue.starts.copy()
+        for number in range(most):
+            start = queue.earliest(now)
+            if start >= until:
+                return number
+            queue.starts.append(start)
+        return most
 
     def release(self, operation: Operation[Any, Any], start: float) -> None:
         """Give a reserved time back: the call is not made after all."""

@@ -44,6 +44,37 @@ def test_calls_go_at_once_until_a_window_is_full() -> None:
     assert starts[180] == 3700.25
 
 
+@given(
+    limit=st.builds(RateLimit, st.integers(1, 5), st.integers(1, 12), st.integers(1, 20)),
+    pauses=st.lists(st.floats(0, 30), max_size=30),
+    seconds=st.floats(0, 5000),
+    most=st.integers(0, 60),
+)
+def test_calls_that_can_start_before_a_time_are_those_that_then_do(
+    limit: RateLimit, pauses: list[float], seconds: float, most: int
+) -> None:
+    pacer = Pacer(attrs.evolve(PRODUCTION_LIMITS, invoice_send=limit))
+    now = 0.0
+    for pause in pauses:
+        now += pause
+        pacer.reserve(SEND_INVOICE, now)
+
+    found = pacer.starts_before(SEND_INVOICE, now, now + seconds, most=most)
+
+    # Asking takes nothing, so the same calls are still to be had.
+    assert pacer.starts_before(SEND_INVOICE, now, now + seconds, most=most) == found
+    starts = [pacer.reserve(SEND_INVOICE, now) for _ in range(most)]
+    assert sum(start < now + seconds for start in starts) == found
+
+
+def test_lockout_leaves_no_call_before_its_end() -> None:
+    pacer = Pacer()
+    pacer.block(SEND_INVOICE, 100.0)
+
+    assert pacer.starts_before(SEND_INVOICE, 0.0, 100.0, most=5) == 0
+    assert pacer.starts_before(SEND_INVOICE, 0.0, 100.1, most=5) == 5
+
+
 def test_groups_do_not_hold_each_other_up() -> None:
     pacer = Pacer()
     for _ in range(500):

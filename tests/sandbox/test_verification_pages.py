@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -15,6 +16,7 @@ from codes import decode_png
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from parties import SOON
+from yarl import URL
 
 from ksef_async import (
     CertificateCredentials,
@@ -219,3 +221,22 @@ async def test_link_by_the_public_address_verifies_there(client: KsefClient, san
     status, told = await visit(link.replace("https://ksef.example/sandbox", own))
 
     assert (status, told["problems"]) == (200, [])
+
+
+#: What links are made of, and what they are not.
+PARTS = (
+    *("Nip", "InternalId", NIP, "01-02-2026", "31-02-2026", "A" * 43, "A" * 86, "-_" * 30, "01F20A5D352AE590"),
+    *("%00", "%c5%bc", "%2e%2e", "%27%3cscript%3e", ""),
+)
+
+
+async def test_any_address_gets_an_answer(sandbox: Sandbox) -> None:
+    rng = random.Random(0)
+    async with aiohttp.ClientSession() as http:
+        for kind in ("invoice", "certificate"):
+            for _ in range(150):
+                count = rng.randint(0, 8)
+                path = "/".join([kind, *(rng.choice(PARTS) for _ in range(count))])
+                async with http.get(URL(f"{sandbox.environment.qr_url}/{path}", encoded=True)) as response:
+                    assert response.status in (200, 400, 404), path
+                    assert "Traceback" not in await response.text()
