@@ -14,9 +14,10 @@ from .output import UsageError
 if TYPE_CHECKING:
     from ..submissions import Submission, Submissions
 
-__all__ = ["chosen", "every", "find_files", "named"]
+__all__ = ["PAGE", "chosen", "every", "find_files", "named"]
 
-_PAGE: Final = 500
+PAGE: Final = 500
+"""How many submissions are read at once."""
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
@@ -38,7 +39,7 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
 
 async def every(submissions: Submissions, *, has_upo: bool | None = None, after: int = 0) -> AsyncIterator[Submission]:
     """Every submission (with or without its UPO, if told which), by its id; a page at a time."""
-    while page := await submissions.find(has_upo=has_upo, after=after, limit=_PAGE):
+    while page := await submissions.find(has_upo=has_upo, after=after, limit=PAGE):
         for submission in page:
             yield submission
         after = page[-1].id
@@ -63,8 +64,8 @@ async def named(submissions: Submissions, names: Sequence[str]) -> list[Submissi
         UsageError: A name is nobody's.
     """
     by_id: dict[int, Submission] = {}
-    for start in range(0, len(names), _PAGE):
-        by_id |= await _named(submissions, names[start : start + _PAGE])
+    for start in range(0, len(names), PAGE):
+        by_id |= await _named(submissions, names[start : start + PAGE])
     return [by_id[number] for number in sorted(by_id)]
 
 
@@ -73,7 +74,7 @@ async def _named(submissions: Submissions, names: Sequence[str]) -> dict[int, Su
     hashes = {sha256 for sha256 in wanted.values() if sha256 is not None}
     by_id: dict[int, Submission] = {}
     after = 0
-    while page := await submissions.find(wanted, hashes=hashes, after=after, limit=_PAGE):
+    while page := await submissions.find(wanted, hashes=hashes, after=after, limit=PAGE):
         by_id |= {one.id: one for one in page}
         after = page[-1].id
     known: set[str | bytes | None] = set()

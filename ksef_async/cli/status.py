@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from ..submissions import Submission
 
-__all__ = ["COMMAND", "status"]
+__all__ = ["COMMAND", "MOST_SHOWN", "status"]
 
-_MOST = 200
+MOST_SHOWN = 200
+"""How many submissions people are shown."""
 
 
 def _add_arguments(parser: Parser) -> None:
@@ -48,12 +49,12 @@ async def status(invoices: Sequence[str], *, access: Access) -> int:
                 add(describe(one))
                 states[one.state.value] += 1
                 is_under_way |= not one.state.is_terminal
-                if len(rows) < _MOST:
+                if len(rows) < MOST_SHOWN:
                     rows.append(_row(one))
     if not access.json:
         if rows:
             print_table(("Id", "Number", "State", "KSeF number, or why not", ""), rows)
-        more = f" ({states.total() - _MOST:,} more are not shown)" if states.total() > _MOST else ""
+        more = f" ({states.total() - MOST_SHOWN:,} more are not shown)" if states.total() > MOST_SHOWN else ""
         summary = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in counts.items())
         print(f"{summary or 'Nothing'} in {settled.journal}{more}.")
     if states["rejected"] or states["conflict"]:

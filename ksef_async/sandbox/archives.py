@@ -176,7 +176,9 @@ class DecryptedParts(io.RawIOBase):
         super().close()
 
 
-def unpack(parts: DecryptedParts, compression: CompressionType, *, max_invoices: int, largest: int) -> Iterator[Entry]:
+def unpack(
+    parts: DecryptedParts, compression: CompressionType, *, max_invoices: int, largest: int, slack: int = _SLACK
+) -> Iterator[Entry]:
     """The archive's files, one at a time.
 
     Args:
@@ -184,6 +186,7 @@ def unpack(parts: DecryptedParts, compression: CompressionType, *, max_invoices:
         compression: What it should be.
         max_invoices: How many files it may have.
         largest: How many bytes of each are kept at most, less one.
+        slack: How many bytes all may have beyond ``max_invoices`` of the largest size.
 
     Raises:
         ArchiveError: It is something else, is damaged, or holds what no package may hold.
@@ -192,7 +195,7 @@ def unpack(parts: DecryptedParts, compression: CompressionType, *, max_invoices:
     """
     entries = _zip_entries if compression is CompressionType.ZIP else _tar_gz_entries
     names: set[str] = set()
-    budget = max_invoices * largest + _SLACK
+    budget = max_invoices * largest + slack
     try:
         for name, file in entries(io.BufferedReader(parts, _READ), parts.size, max_invoices, budget):
             _check_name(name, names)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -56,6 +57,16 @@ class Clock:
         if step < timedelta():
             raise ValueError("The sandbox's clock only moves forward.")
         self._now += step
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Let it stand still while the block lasts, unless it is advanced; then it goes on as before."""
+        was_ticking = self._ticking
+        self._now, self._ticking = self.now(), False
+        try:
+            yield
+        finally:
+            self._started, self._ticking = self._monotonic(), was_ticking
 
 
 def seven_digits(moment: datetime) -> str:

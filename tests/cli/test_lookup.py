@@ -20,7 +20,7 @@ async def test_journal_is_gone_through_page_by_page(
     sandbox.faults.add("send_invoice", Fault.invoice_ends(450), times=5)
     refused = shell.invoices(sandbox.nip, 5, start=6)
     await shell.run("send", *refused)
-    monkeypatch.setattr(lookup, "_PAGE", 2)
+    monkeypatch.setattr(lookup, "PAGE", 2)
 
     status = await shell.run("status", "--json")
     upo = await shell.run("upo", "--json", "--folder", "upo")
@@ -40,7 +40,7 @@ async def test_people_are_shown_the_first_and_told_of_the_rest(
     shell.invoices(sandbox.nip, 4)
     sandbox.faults.add("send_invoice", Fault.invoice_ends(450), times=4)
     await shell.run("send", shell.folder)
-    monkeypatch.setattr("ksef_async.cli.status._MOST", 3)
+    monkeypatch.setattr("ksef_async.cli.status.MOST_SHOWN", 3)
 
     result = await shell.run("status")
 

@@ -7,12 +7,13 @@ import io
 import random
 import zipfile
 from collections.abc import Callable
+from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
 
 import anyio
 import pytest
-from clients import QUICK
+from clients import QUICK, RecordingTransport, Traffic
 from cryptography.fernet import Fernet
 from parties import client_of, grant
 from receiving import BUYER, everything, feed, feed_samples, settle
@@ -26,10 +27,12 @@ from ksef_async import (
     ExportFailedError,
     GoneError,
     KsefClient,
+    KsefToken,
     LocalProtocolError,
+    Pacer,
     ServerError,
 )
-from ksef_async.api.invoices import DateType, ExportStatus, InvoiceSubject
+from ksef_async.api.invoices import DateType, InvoiceSubject
 from ksef_async.api.packages import CompressionType
 from ksef_async.errors import InvalidFieldError, RemoteProtocolError
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
@@ -193,29 +196,34 @@ async def test_export_is_found_again_with_its_key(sandbox: Sandbox, buyer: KsefC
         buyer.downloads.resume(session, key)
 
 
-async def test_expired_link_is_asked_for_anew(sandbox: Sandbox, buyer: KsefClient) -> None:
+async def test_expired_link_is_asked_for_anew(sandbox: Sandbox) -> None:
     numbers = feed_samples(sandbox, 2)
     settle(sandbox)
-    export = await buyer.downloads.export(everything(sandbox))
-    package = (await export.wait(AT_ONCE)).package
-    assert package is not None
-    seen = await export.status()
-    sandbox.clock.advance(timedelta(hours=2))
+    traffic = Traffic()
+    async with (
+        aclosing(RecordingTransport()) as transport,
+        KsefClient(
+            sandbox.environment,
+            KsefToken(nip=BUYER, token=sandbox.issue_token(BUYER)),
+            transport=transport,
+            pacer=Pacer.unlimited(),
+            retry=QUICK,
+            hook=traffic,
+        ) as buyer,
+    ):
+        export = await buyer.downloads.export(everything(sandbox))
+        await export.wait(AT_ONCE)
+        seen = transport.answers("get_export_status")[-1]
+        sandbox.clock.advance(timedelta(hours=2))
+        await buyer.log_in()
+        # Links that were good when the status was seen, and are not when the part is fetched.
+        sandbox.faults.add("get_export_status", Fault.answer_becomes(body=seen))
 
-    with pytest.raises(Exception, match="403"):
-        await buyer._api.download("export_part", package.parts[0].url)
-    # Links that were good when the status was seen, and are not when the part is fetched.
-    looks = [seen]
-    original = export._look
-
-    async def look() -> ExportStatus:
-        return looks.pop() if looks else await original()
-
-    export._look = look
-    found = [invoice.metadata.ksef_number async for invoice in export.invoices(AT_ONCE)]
+        found = [invoice.metadata.ksef_number async for invoice in export.invoices(AT_ONCE)]
 
     assert found == numbers
-    assert looks == []
+    assert sandbox.faults.happened["get_export_status"] == 1
+    assert [status for (operation, status) in traffic.answers if operation == "export_part" and status != 200] == [403]
 
 
 # --- how exports end -----------------------------------------------------------------------------------------

@@ -128,10 +128,8 @@ async def test_more_invoices_at_one_moment_than_a_package_holds_are_said_to_be_o
     sandbox: Sandbox, buyer: KsefClient
 ) -> None:
     since = sandbox.clock.now()
-    sandbox.clock._ticking = False
-    sandbox.clock._now = since
-    feed(sandbox, [sample_invoice(sandbox.nip, f"FV/{n}", buyer_nip=BUYER) for n in range(6)])
-    sandbox.clock._ticking = True
+    with sandbox.clock.standing_still():
+        feed(sandbox, [sample_invoice(sandbox.nip, f"FV/{n}", buyer_nip=BUYER) for n in range(6)])
     settle(sandbox)
     sandbox.world.exports.limits.max_invoices = 3
 

@@ -184,7 +184,7 @@ async def test_certificate_that_is_not_active_does_not_log_in(
         if given == "Revoked":
             sandbox.clock.advance(1)
         (row,) = [row async for row in client.certificates.query()]
-        assert row.status == (given if given in CertificateStatus._value2member_map_ else "Active")
+        assert row.status == (given if given in {*CertificateStatus} else "Active")
     # With the dates of another, for the client itself would not sign with what has not begun or has expired.
     readable = self_signed_seal(NIP, key).readable
     certificate = attrs.evolve(load_certificate(der), readable=readable)

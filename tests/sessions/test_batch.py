@@ -43,6 +43,7 @@ from ksef_async.sandbox.faults import UPLOAD_PART
 from ksef_async.sandbox.sessions import BatchSession as SandboxSession
 from ksef_async.sessions.batch import BatchSession
 from ksef_async.sessions.manager import UPLOAD_CONCURRENCY
+from ksef_async.sessions.tracking import LARGEST_PAGE
 
 KEY = Fernet.generate_key()
 COMPRESSIONS = pytest.mark.parametrize("compression", [CompressionType.ZIP, CompressionType.TAR_GZ])
@@ -167,11 +168,9 @@ async def test_list_that_lags_is_waited_for(client: KsefClient, sandbox: Sandbox
     assert [outcome.file_name for outcome in outcomes] == ["FV-1.xml", "FV-2.xml", "FV-3.xml"]
 
 
-async def test_outcomes_may_be_taken_slowly_and_twice(
-    client: KsefClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ksef_async.sessions.tracking.LARGEST_PAGE", 10)
-    async with packed(sandbox, 25) as package:
+async def test_outcomes_may_be_taken_slowly_and_twice(client: KsefClient, sandbox: Sandbox) -> None:
+    count = LARGEST_PAGE + 5
+    async with packed(sandbox, count) as package:
         session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
         async with session:
             pass
@@ -179,12 +178,13 @@ async def test_outcomes_may_be_taken_slowly_and_twice(
         names = []
         async for outcome in session.outcomes():
             names.append(outcome.file_name)
-            if len(names) == 15:
+            if len(names) == LARGEST_PAGE - 1:
                 # KSeF has forgotten where the list was read up to.
                 sandbox.faults.add("list_session_invoices", Fault.refuse(ErrorCode.INVALID_CONTINUATION_TOKEN))
         again = [outcome.file_name async for outcome in session.outcomes()]
 
-    assert names == again == [f"FV-{n}.xml" for n in range(1, 26)]
+    assert names == again == [f"FV-{n}.xml" for n in range(1, count + 1)]
+    assert sandbox.faults.happened == {"list_session_invoices": 1}
 
 
 async def test_others_have_their_turn_while_many_outcomes_are_taken(client: KsefClient, sandbox: Sandbox) -> None:
