@@ -215,7 +215,7 @@ async def test_expired_link_is_asked_for_anew(sandbox: Sandbox) -> None:
         await export.wait(AT_ONCE)
         seen = transport.answers("get_export_status")[-1]
         sandbox.clock.advance(timedelta(hours=2))
-        await buyer.log_in()
+        await buyer.refresh()
         # Links that were good when the status was seen, and are not when the part is fetched.
         sandbox.faults.add("get_export_status", Fault.answer_becomes(body=seen))
 
