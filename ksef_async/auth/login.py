@@ -21,7 +21,7 @@ from ..calling.polling import Cadence, wait_until
 from ..crypto.envelope import rsa_encrypt
 from ..errors import ApiError, BadRequestError, LoginFailedError, UnauthorizedError
 from ..protocol.error_codes import ErrorCode
-from ..protocol.lifecycle import is_success, is_terminal
+from ..protocol.lifecycle import LOGIN
 from .credentials import Credentials, KsefToken
 
 __all__ = ["CERTIFICATE_LOGIN_CADENCE", "LOGIN_CADENCE", "log_in"]
@@ -76,12 +76,12 @@ async def _log_in_once(caller: Caller, keys: PublicKeys, credentials: Credential
     caller = caller.with_bearer(started.authentication_token.token).waiting_for_agreement(_is_early)
     outcome = await wait_until(
         partial(caller.call, GET_LOGIN_STATUS, path=path),
-        lambda login: is_terminal(login.status.code),
+        lambda login: LOGIN.is_terminal(login.status.code),
         cadence,
         what=f"Login {started.reference_number}",
         status=lambda login: login.status,
     )
-    if not is_success(outcome.status.code):
+    if not LOGIN.is_success(outcome.status.code):
         raise LoginFailedError(f"KSeF refused the login for {credentials.context}", status=outcome.status)
     return await caller.call(REDEEM_TOKENS)
 

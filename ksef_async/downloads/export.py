@@ -14,14 +14,14 @@ from ..api.keys import EncryptionInfo
 from ..calling.caller import Caller
 from ..calling.polling import Cadence
 from ..errors import ExportFailedError, ProcessingError
-from ..protocol.lifecycle import ExportStatusCode
+from ..protocol.lifecycle import EXPORT, ExportStatusCode
 from ..protocol.snapshots import SnapshotFormat, dump_encryption, load_encryption
 from ..resources.handles import OperationHandle
 from .archives import UnpackLimits
 from .package import DownloadedPackage, ExportedInvoice
 from .parts import fetch_package
 
-__all__ = ["EXPORT", "EXPORT_CADENCE", "Export", "ExportSnapshot"]
+__all__ = ["EXPORT_CADENCE", "EXPORT_SNAPSHOT", "Export", "ExportSnapshot"]
 
 
 @attrs.frozen(kw_only=True)
@@ -49,7 +49,7 @@ def _load(content: Mapping[str, Any]) -> ExportSnapshot:
     )
 
 
-EXPORT: Final = SnapshotFormat(kind="export", dump=_dump, load=_load)
+EXPORT_SNAPSHOT: Final = SnapshotFormat(kind="export", dump=_dump, load=_load)
 """How an `ExportSnapshot` is written down."""
 
 
@@ -84,7 +84,9 @@ class Export(OperationHandle[ExportStatus]):
         async def look() -> ExportStatus:
             return await api.call(GET_EXPORT_STATUS, path={"reference_number": reference_number})
 
-        super().__init__("Export", reference_number, look, status=lambda seen: seen.status, failure=self._failed)
+        super().__init__(
+            "Export", reference_number, look, lifecycle=EXPORT, status=lambda seen: seen.status, failure=self._failed
+        )
         self._api = api
         self._encryption = encryption
         self._only_metadata = only_metadata
@@ -121,7 +123,7 @@ class Export(OperationHandle[ExportStatus]):
         snapshot = ExportSnapshot(
             reference_number=self.reference_number, only_metadata=self._only_metadata, encryption=self._encryption
         )
-        return EXPORT.encrypt(snapshot, key)
+        return EXPORT_SNAPSHOT.encrypt(snapshot, key)
 
     @asynccontextmanager
     async def package(self, cadence: Cadence = EXPORT_CADENCE) -> AsyncGenerator[DownloadedPackage]:

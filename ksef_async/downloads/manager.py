@@ -13,7 +13,7 @@ from ..calling.keys import PublicKeys, wrap_new_key
 from ..protocol.invoices import check_filters
 from .archives import UnpackLimits
 from .checkpoint import Checkpoint
-from .export import EXPORT, Export
+from .export import EXPORT_SNAPSHOT, Export
 from .sync import SYNC_INTERVAL, Sync
 
 __all__ = ["Downloads"]
@@ -93,7 +93,7 @@ class Downloads:
             CryptoError: The key is another, or the snapshot is damaged.
             LocalProtocolError: It is of something else, or was written by a later version of this library.
         """
-        saved = EXPORT.decrypt(snapshot, key)
+        saved = EXPORT_SNAPSHOT.decrypt(snapshot, key)
         return self._handle(saved.reference_number, saved.encryption, only_metadata=saved.only_metadata)
 
     def sync(

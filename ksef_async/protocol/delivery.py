@@ -93,7 +93,7 @@ from ..errors import (
     WaitTimeoutError,
 )
 from .error_codes import ErrorCode
-from .lifecycle import is_terminal
+from .lifecycle import INVOICE, SESSION
 from .retry import may_have_taken_effect
 
 __all__ = [
@@ -549,7 +549,7 @@ def judge_invoice(code: int) -> Judgement:
     """Return what follows from the status code of an invoice, known or not."""
     if (known := TABLE.get((Asked.INVOICE, code))) is not None:
         return known
-    if not is_terminal(code):
+    if not INVOICE.is_terminal(code):
         return TABLE[Asked.INVOICE, InvoiceStatusCode.PROCESSING]
     return _UNKNOWN_FAILURE if code >= 500 else _UNKNOWN_REFUSAL
 
@@ -558,7 +558,7 @@ def judge_session(code: int) -> Judgement:
     """Return what follows from the status code of a session, known or not, for the session and all documents in it."""
     if (known := TABLE.get((Asked.SESSION, code))) is not None:
         return known
-    if not is_terminal(code):
+    if not SESSION.is_terminal(code):
         return TABLE[Asked.SESSION, StatusCode.PROCESSING]
     return _UNKNOWN_END
 

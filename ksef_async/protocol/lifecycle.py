@@ -45,8 +45,6 @@ __all__ = [
     "Phase",
     "State",
     "TransitionError",
-    "is_success",
-    "is_terminal",
     "session_outcome",
 ]
 
@@ -489,13 +487,3 @@ LIFECYCLES: Final[tuple[AnyLifecycle, ...]] = (
     TOKEN,
 )
 """Every kind of thing that KSeF gives a status."""
-
-
-def is_terminal(code: int) -> bool:
-    """Return whether a session, or anything else that has numbers, will not change any more."""
-    return SESSION.is_terminal(code)
-
-
-def is_success(code: int) -> bool:
-    """Return whether a number is the one that means success."""
-    return SESSION.is_success(code)

@@ -36,6 +36,7 @@ from ..calling.caller import Caller
 from ..calling.paging import OffsetPages
 from ..errors import BadRequestError
 from ..protocol.error_codes import ErrorCode
+from ..protocol.lifecycle import ENROLLMENT
 from .handles import OperationHandle
 from .lists import list_by_offset
 
@@ -148,7 +149,9 @@ class Certificates:
         async def look() -> Enrollment:
             return await self._api.call(GET_ENROLLMENT, path={"reference_number": reference_number})
 
-        return OperationHandle("Enrollment", reference_number, look, status=lambda enrollment: enrollment.status)
+        return OperationHandle(
+            "Enrollment", reference_number, look, lifecycle=ENROLLMENT, status=lambda one: one.status
+        )
 
     async def retrieve(self, serial_numbers: Iterable[str]) -> tuple[RetrievedCertificate, ...]:
         """Certificates by their serial numbers, 1 to 10 at a time.

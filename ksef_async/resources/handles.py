@@ -7,7 +7,7 @@ from typing import Final, Generic, TypeVar
 
 from ..calling.polling import Cadence, wait_until
 from ..errors import OperationFailedError, ProcessingError, Status, describe
-from ..protocol.lifecycle import is_success, is_terminal
+from ..protocol.lifecycle import AnyLifecycle
 
 __all__ = ["OPERATION_CADENCE", "OperationHandle"]
 
@@ -29,6 +29,7 @@ class OperationHandle(Generic[SeenT]):
         what: What it is, for errors: ``"Grant"``.
         reference_number: As KSeF gave it.
         look: Asks KSeF how far it is.
+        lifecycle: The states it goes through.
         status: The status in what `look` brings.
         failure: The error of an operation that failed; `OperationFailedError` by default.
     """
@@ -39,11 +40,13 @@ class OperationHandle(Generic[SeenT]):
         reference_number: str,
         look: Callable[[], Awaitable[SeenT]],
         *,
+        lifecycle: AnyLifecycle,
         status: Callable[[SeenT], Status],
         failure: Callable[[str, SeenT], ProcessingError] | None = None,
     ) -> None:
         self._what = what
         self._look = look
+        self._lifecycle = lifecycle
         self._status = status
         self._failure = failure
         self._last: Status | None = None
@@ -82,13 +85,13 @@ class OperationHandle(Generic[SeenT]):
         what = f"{self._what} {self.reference_number}"
         seen = await wait_until(
             self.status,
-            lambda each: is_terminal(self._status(each).code),
+            lambda each: self._lifecycle.is_terminal(self._status(each).code),
             cadence,
             what=what,
             status=self._status,
         )
         status = self._status(seen)
-        if is_success(status.code):
+        if self._lifecycle.is_success(status.code):
             return seen
         if self._failure is not None:
             raise self._failure(f"{what} failed", seen)

@@ -59,6 +59,7 @@ from ..api.subjects import (
 )
 from ..calling.caller import Caller
 from ..errors import InvalidFieldError
+from ..protocol.lifecycle import PERMISSION_OPERATION
 from ..protocol.permissions import eu_subject_details, person_details, problems, subject_identifier
 from .handles import OperationHandle
 from .permission_queries import PermissionQueries
@@ -347,4 +348,6 @@ class Permissions(PermissionQueries):
         async def look() -> OperationStatus:
             return await self._api.call(GET_PERMISSION_OPERATION, path={"reference_number": reference_number})
 
-        return OperationHandle(what, reference_number, look, status=lambda seen: seen.status)
+        return OperationHandle(
+            what, reference_number, look, lifecycle=PERMISSION_OPERATION, status=lambda seen: seen.status
+        )

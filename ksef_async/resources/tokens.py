@@ -22,6 +22,7 @@ from ..api.tokens import (
 from ..calling.caller import Caller
 from ..calling.paging import TokenPages
 from ..errors import BadRequestError
+from ..protocol.lifecycle import TOKEN, Phase
 from .handles import OperationHandle
 from .lists import list_by_token
 
@@ -40,7 +41,7 @@ class GeneratedToken(OperationHandle[IssuedToken]):
         async def look() -> IssuedToken:
             return await _get(api, reference_number)
 
-        super().__init__("Token", reference_number, look, status=_as_status)
+        super().__init__("Token", reference_number, look, lifecycle=TOKEN, status=_as_status)
         self.token = token
         """The secret. KSeF shows it this once: store it before anything else."""
 
@@ -131,5 +132,5 @@ async def _get(api: Caller, reference_number: str) -> IssuedToken:
 
 def _as_status(token: IssuedToken) -> StatusInfo:
     # KSeF gives a token's state a word and no code; errors carry both, so the code is that of the rule for all others.
-    code = {TokenStatus.PENDING: 100, TokenStatus.ACTIVE: 200}.get(token.status, 500)
+    code = {Phase.IN_PROGRESS: 100, Phase.SUCCESS: 200, Phase.FAILURE: 500}[TOKEN.phase(token.status)]
     return StatusInfo(code, token.status.value, token.status_details)

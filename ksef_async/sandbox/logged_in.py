@@ -60,7 +60,7 @@ class StoredToken:
     created_at: datetime
     active_at: datetime
     """From then on it can be logged in with."""
-    failure: str = ""
+    failure: str = attrs.field(init=False, default="")
     """Why it never will be; empty otherwise."""
     revoked_at: datetime | None = None
     """When somebody revoked it; None where it died because its author lost all permissions."""
@@ -70,12 +70,16 @@ class StoredToken:
     )
 
     def __attrs_post_init__(self) -> None:
-        end = TokenStatus.FAILED if self.failure else TokenStatus.ACTIVE
-        self.timeline.plan(self.created_at, Step(self.active_at, end))
+        self.timeline.plan(self.created_at, Step(self.active_at, TokenStatus.ACTIVE))
 
     def status_at(self, now: datetime) -> TokenStatus:
         """Return its status."""
         return self.timeline.code_at(now)
+
+    def fail(self, now: datetime, reason: str) -> None:
+        """Let it fail in place of becoming active."""
+        self.failure = reason
+        self.timeline.plan(now, Step(self.active_at, TokenStatus.FAILED))
 
     def revoke(self, now: datetime, gone_at: datetime) -> None:
         """Revoke it: nobody can use it from ``now`` on, and the revocation is done at ``gone_at``."""

@@ -33,10 +33,10 @@ from ..errors import (
 )
 from ..protocol.delivery import PARTS_LIMIT, Asked, Step, judge, judge_session
 from ..protocol.error_codes import ErrorCode
-from ..protocol.lifecycle import is_success, is_terminal
+from ..protocol.lifecycle import BATCH_SESSION, Phase
 from .outcomes import Outcome
 from .session import Session
-from .snapshot import BATCH_SESSION, BatchSnapshot
+from .snapshot import BATCH_SNAPSHOT, BatchSnapshot
 from .tracking import GIVEN_AT_ONCE, LAG
 from .transitions import SessionHistory
 from .uploads import Uploads
@@ -172,7 +172,7 @@ class BatchSession(Session):
             await self._has_package.upload_missing()
             return
         last = self._history.last
-        if last is not None and is_terminal(last.status.code) and not is_success(last.status.code):
+        if last is not None and BATCH_SESSION.phase(last.status.code) is Phase.FAILURE:
             raise self._failure("has ended", last)
 
     async def _close(self) -> None:
@@ -239,7 +239,7 @@ class BatchSession(Session):
             LocalProtocolError: The session was attached.
         """
         uploads = self._has_package
-        return BATCH_SESSION.encrypt(
+        return BATCH_SNAPSHOT.encrypt(
             BatchSnapshot(
                 reference_number=self.reference_number,
                 form_code=self.form_code,

@@ -12,7 +12,7 @@ from ..api.sessions import LIST_SESSION_INVOICES, InvoiceStatusInfo, SessionInvo
 from ..calling.paging import check_leads_on
 from ..errors import BadRequestError, RemoteProtocolError
 from ..protocol.error_codes import ErrorCode
-from ..protocol.lifecycle import is_success, is_terminal
+from ..protocol.lifecycle import INVOICE
 
 __all__ = ["Ledger", "is_settled"]
 
@@ -22,7 +22,7 @@ _HASH_SIZE: Final = 32
 def is_settled(invoice: SessionInvoice) -> bool:
     """Return whether KSeF has said all that it is going to say of an invoice: of an accepted one, its KSeF number."""
     status = invoice.status.code
-    return is_terminal(status) and (not is_success(status) or invoice.ksef_number is not None)
+    return INVOICE.is_terminal(status) and (not INVOICE.is_success(status) or invoice.ksef_number is not None)
 
 
 @attrs.define
@@ -118,7 +118,7 @@ class Ledger:
 
     def _shared(self, status: InvoiceStatusInfo) -> InvoiceStatusInfo:
         """The same object for all that are accepted, which mostly means every one of thousands."""
-        if not is_success(status.code) or status.extensions:
+        if not INVOICE.is_success(status.code) or status.extensions:
             return status
         return self._statuses.setdefault((status.code, status.description, status.details), status)
 

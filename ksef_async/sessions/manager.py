@@ -379,14 +379,14 @@ class SessionManager:
         Source: GET /sessions/{referenceNumber}.
         """
         # Loaded by those who keep sessions.
-        from .snapshot import BATCH_SESSION, ONLINE_SESSION
+        from .snapshot import BATCH_SNAPSHOT, ONLINE_SNAPSHOT
 
         api = self._authorized(None)
         if package is not None:
             from .batch import BatchSession
             from .uploads import Uploads
 
-            batch = BATCH_SESSION.decrypt(snapshot, key)
+            batch = BATCH_SNAPSHOT.decrypt(snapshot, key)
             if batch.part_hashes != tuple(part.sha256 for part in package.parts):
                 raise LocalProtocolError(f"Session {batch.reference_number} was opened with another package.")
             own = waiting_for_session(api, batch.reference_number)
@@ -404,7 +404,7 @@ class SessionManager:
             # First of all: what is closed must be followed, not sent again.
             await history.look()
             return BatchSession(own, batch.reference_number, history, form_code=batch.form_code, uploads=uploads)
-        online = ONLINE_SESSION.decrypt(snapshot, key)
+        online = ONLINE_SNAPSHOT.decrypt(snapshot, key)
         history = self._history(api, online.reference_number)
         await history.look()
         return OnlineSession(

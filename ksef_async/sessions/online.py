@@ -25,7 +25,7 @@ from ..errors import BadRequestError, KsefError, LocalProtocolError, WaitTimeout
 from ..protocol.delivery import Asked, Step, judge
 from ..protocol.error_codes import ErrorCode
 from ..protocol.invoices import check_correction, check_invoice_file
-from ..protocol.lifecycle import is_success, is_terminal
+from ..protocol.lifecycle import ONLINE_SESSION
 from .delivery import Delivery, seal
 from .outcomes import Outcome
 from .sending import send_many
@@ -147,9 +147,9 @@ class OnlineSession(Session):
 
     def _is_active(self, status: SessionStatus) -> bool:
         code = status.status.code
-        if code == StatusCode.CLOSED or is_success(code):
+        if code == StatusCode.CLOSED or ONLINE_SESSION.is_success(code):
             raise LocalProtocolError(f"Session {self.reference_number} is closed ({code}); open a new one.")
-        if is_terminal(code):
+        if ONLINE_SESSION.is_terminal(code):
             raise self._failure("did not become active", status)
         return code == StatusCode.OPENED
 
@@ -197,7 +197,7 @@ class OnlineSession(Session):
 
     def _raise_if_dead(self) -> None:
         last = self._history.last
-        if last is not None and is_terminal(last.status.code) and last.status.code not in _ENDS_OF_CLOSED:
+        if last is not None and ONLINE_SESSION.is_terminal(code := last.status.code) and code not in _ENDS_OF_CLOSED:
             raise self._failure(f"died; send its {len(self._delivery)} invoices again in a new one", last)
 
     # --- sending ------------------------------------------------------------------------------------------
@@ -220,11 +220,11 @@ class OnlineSession(Session):
             LocalProtocolError: The session was attached without its key.
         """
         # Loaded by those who keep sessions.
-        from .snapshot import ONLINE_SESSION, Snapshot
+        from .snapshot import ONLINE_SNAPSHOT, Snapshot
 
         if self._encryption is None:
             raise LocalProtocolError(f"Session {self.reference_number} was attached without its key.")
-        return ONLINE_SESSION.encrypt(
+        return ONLINE_SNAPSHOT.encrypt(
             Snapshot(
                 reference_number=self.reference_number,
                 valid_until=self.valid_until,

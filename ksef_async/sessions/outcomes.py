@@ -11,7 +11,7 @@ import attrs
 from ..api.sessions import GET_SESSION_INVOICE, InvoiceStatusCode, InvoiceStatusInfo, InvoicingMode, SessionInvoice
 from ..errors import DuplicateInvoiceError, InvoiceRejectedError, RemoteProtocolError
 from ..protocol.delivery import DocumentFate, judge_invoice
-from ..protocol.lifecycle import is_success
+from ..protocol.lifecycle import INVOICE
 
 __all__ = ["AcceptedInvoice", "Outcome", "duplicate_error", "judge", "original_of"]
 
@@ -54,7 +54,7 @@ def judge(invoice: SessionInvoice, session_reference_number: str) -> Outcome:
     Raises:
         RemoteProtocolError: It is accepted, but without a KSeF number.
     """
-    if is_success(invoice.status.code):
+    if INVOICE.is_success(invoice.status.code):
         if invoice.ksef_number is None:
             raise RemoteProtocolError(
                 f"Invoice {invoice.reference_number} is accepted, but KSeF gives no KSeF number.",

@@ -35,7 +35,7 @@ from ..errors import (
 )
 from ..protocol.delivery import SessionFate, Step, judge_session
 from ..protocol.error_codes import ErrorCode
-from ..protocol.lifecycle import is_success
+from ..protocol.lifecycle import SESSION
 from .outcomes import Outcome
 from .tracking import LAG, LARGEST_PAGE, OUTCOME_CADENCE, SentInvoice, Tracker
 from .transitions import TRANSITION_CADENCE, SessionHistory, Transition, Transitions
@@ -276,7 +276,7 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
 
     async def _processed(self, cadence: Cadence) -> SessionStatus:
         async for transition in self.transitions(cadence):
-            if is_success(transition.current):
+            if SESSION.is_success(transition.current):
                 return await self._status_with_links()
             if transition.is_terminal:
                 raise self._failure("ended without a UPO", transition.status)

@@ -21,7 +21,7 @@ from ..protocol.wire import WIRE
 if TYPE_CHECKING:
     from ..api.batch import PartUploadRequest
 
-__all__ = ["BATCH_SESSION", "ONLINE_SESSION", "BatchSnapshot", "Snapshot"]
+__all__ = ["BATCH_SNAPSHOT", "ONLINE_SNAPSHOT", "BatchSnapshot", "Snapshot"]
 
 
 @attrs.frozen(kw_only=True)
@@ -94,7 +94,7 @@ def _load_batch(content: Mapping[str, Any]) -> BatchSnapshot:
     )
 
 
-ONLINE_SESSION: Final = SnapshotFormat(
+ONLINE_SNAPSHOT: Final = SnapshotFormat(
     kind="online session",
     dump=_dump_online,
     load=_load_online,
@@ -102,7 +102,7 @@ ONLINE_SESSION: Final = SnapshotFormat(
 )
 """How a `Snapshot` is written down."""
 
-BATCH_SESSION: Final = SnapshotFormat(
+BATCH_SNAPSHOT: Final = SnapshotFormat(
     kind="batch session",
     dump=_dump_batch,
     load=_load_batch,

@@ -16,7 +16,7 @@ import attrs
 from ..api.sessions import SessionStatus
 from ..calling.polling import Cadence
 from ..errors import WaitTimeoutError
-from ..protocol.lifecycle import is_terminal
+from ..protocol.lifecycle import SESSION
 
 __all__ = ["TRANSITION_CADENCE", "SessionHistory", "Transition", "Transitions"]
 
@@ -39,7 +39,7 @@ class Transition:
     @property
     def is_terminal(self) -> bool:
         """True when no other will follow."""
-        return is_terminal(self.current)
+        return SESSION.is_terminal(self.current)
 
     def __str__(self) -> str:
         return f"{self.previous or '---'} -> {self.current} {self.status.status.description}"

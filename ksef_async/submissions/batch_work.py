@@ -33,7 +33,7 @@ from ..protocol.delivery import Asked, Step, judge
 from ..protocol.invoices import MAX_SIZE
 from ..protocol.planning import MAX_INVOICES, MAX_PART_SIZE, MAX_PARTS, Route
 from ..sessions.online import OnlineSession
-from ..sessions.snapshot import BATCH_SESSION, BatchSnapshot
+from ..sessions.snapshot import BATCH_SNAPSHOT, BatchSnapshot
 from .batch_journal import BATCH, BatchJournal
 from .context_journal import ContextJournal, OpenSession
 from .fenced import SPLIT
@@ -185,7 +185,7 @@ class BatchWork:
     def _opened(self, saved: OpenSession) -> tuple[bytes | str, BatchSnapshot] | None:
         for key in self._journal.vault.keys if saved.snapshot is not None else ():
             try:
-                return key, BATCH_SESSION.decrypt(saved.snapshot or b"", key)
+                return key, BATCH_SNAPSHOT.decrypt(saved.snapshot or b"", key)
             except CryptoError:
                 continue
         return None

@@ -29,7 +29,7 @@ from ksef_async.packing import Package, PackedPart
 from ksef_async.sandbox import Fault, Sandbox
 from ksef_async.sandbox.faults import UPLOAD_PART
 from ksef_async.sessions.batch import BatchSession
-from ksef_async.sessions.snapshot import BATCH_SESSION
+from ksef_async.sessions.snapshot import BATCH_SNAPSHOT
 
 NIP, TOKEN = "5265877635", "bench"
 KEY = Fernet.generate_key()
@@ -71,7 +71,7 @@ def make_package(folder: Path, parts: int, size: int) -> Package:
 
 async def bare(session: BatchSession) -> None:
     """The least work: a PUT of each part, eight at a time, each read by threads."""
-    waiting = iter(BATCH_SESSION.decrypt(session.snapshot(KEY), KEY).part_upload_requests)
+    waiting = iter(BATCH_SNAPSHOT.decrypt(session.snapshot(KEY), KEY).part_upload_requests)
 
     async def read(path: Path) -> object:
         with path.open("rb") as file:

@@ -40,7 +40,7 @@ from ksef_async.protocol.delivery import (
     judge_invoice,
     judge_session,
 )
-from ksef_async.protocol.lifecycle import is_terminal
+from ksef_async.protocol.lifecycle import INVOICE, SESSION
 
 SEND = "send_invoice"
 LIST = "list_session_invoices"
@@ -317,8 +317,8 @@ def test_every_known_code_has_a_row() -> None:
 
 def test_waiting_ends_with_the_final_codes() -> None:
     for code in range(100, 600):
-        assert (judge_invoice(code).step is Step.WAIT) is not is_terminal(code)
-        assert (judge_session(code).step is Step.WAIT) is not is_terminal(code)
+        assert (judge_invoice(code).step is Step.WAIT) is not INVOICE.is_terminal(code)
+        assert (judge_session(code).step is Step.WAIT) is not SESSION.is_terminal(code)
 
 
 @pytest.mark.parametrize(

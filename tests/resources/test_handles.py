@@ -6,6 +6,7 @@ import pytest
 
 from ksef_async import Cadence, StatusInfo, WaitTimeoutError
 from ksef_async.errors import OperationFailedError, ProcessingError
+from ksef_async.protocol.lifecycle import PERMISSION_OPERATION
 from ksef_async.resources.handles import OperationHandle
 
 REFERENCE = "20250626-EG-333C814000-C529F710D8-D2"
@@ -20,7 +21,8 @@ def handle_of(*codes: int, failure: type[ProcessingError] | None = None) -> Oper
         return next(states)
 
     fail = None if failure is None else lambda message, seen: failure(message, status=seen)
-    return OperationHandle("Grant", REFERENCE, look, status=lambda seen: seen, failure=fail)
+    lifecycle = PERMISSION_OPERATION
+    return OperationHandle("Grant", REFERENCE, look, lifecycle=lifecycle, status=lambda seen: seen, failure=fail)
 
 
 async def test_waiting_ends_with_success() -> None:

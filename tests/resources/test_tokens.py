@@ -72,8 +72,10 @@ async def test_unknown_token_is_not_taken_for_a_revoked_one(client: KsefClient) 
 
 
 async def test_token_that_cannot_be_activated_is_an_error(generous: Sandbox, client: KsefClient) -> None:
+    object.__setattr__(generous.world.timings, "token_delay", timedelta(minutes=1))
     generated = await client.tokens.generate(["InvoiceRead"], "For reading")
-    generous.world.tokens[generated.token].failure = "Brak uprawnień autora"
+    generous.world.tokens[generated.token].fail(generous.clock.now(), "Brak uprawnień autora")
+    generous.clock.advance(60)
 
     with pytest.raises(OperationFailedError, match="Brak uprawnień autora") as caught:
         await generated.wait()

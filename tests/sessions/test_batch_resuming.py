@@ -27,7 +27,7 @@ from ksef_async.packing import Package
 from ksef_async.sandbox import Fault, Sandbox
 from ksef_async.sandbox.faults import UPLOAD_PART
 from ksef_async.sessions.batch import BatchSession
-from ksef_async.sessions.snapshot import BATCH_SESSION
+from ksef_async.sessions.snapshot import BATCH_SNAPSHOT
 from ksef_async.sessions.uploads import FileLedger, Uploads
 
 KEY = Fernet.generate_key()
@@ -194,7 +194,7 @@ async def test_package_packed_again_to_the_same_parts_is_gone_on_with(client: Ks
     async with packed(sandbox, 30, part_size=1500) as package:
         session, snapshot = await interrupted(client, sandbox, package)
         done = {*session.uploaded_parts}
-    saved = BATCH_SESSION.decrypt(snapshot, KEY)
+    saved = BATCH_SNAPSHOT.decrypt(snapshot, KEY)
 
     traffic = Traffic()
     async with (
