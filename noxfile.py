@@ -93,6 +93,16 @@ def fuzz(session: nox.Session) -> None:
     session.run("pytest", "-p", "no:logging", *PARALLEL, "-s", "tests/fuzz", *session.posargs, env=environment)
 
 
+@nox.session(python="3.12")
+def documents(session: nox.Session) -> None:
+    """100,000 changed invoices, checked by us and by lxml with the Ministry's schemas, with a new seed each time."""
+    session.install("-e", ".", *group("test"))
+    seed = str(random.randrange(1, 2**32))
+    environment = {"DOCUMENT_MUTATIONS": "100000", "DOCUMENT_SHARDS": "4", "DOCUMENT_SEED": seed, **os.environ}
+    session.log(f"seed {environment['DOCUMENT_SEED']}")
+    session.run("pytest", "-s", "tests/documents/test_fuzz.py", *session.posargs, env=environment)
+
+
 @nox.session(python="3.11")
 def mutants(session: nox.Session) -> None:
     """Which small changes of the code no test notices: MUTANTS of them (200), see ``tests/mutation/__main__.py``."""

@@ -5,7 +5,8 @@ Nothing of this is loaded until it is used, and nothing of it needs the Ministry
 
 from __future__ import annotations
 
+from .checking import check
 from .report import DocumentError, Problem, Report, Severity
 from .sentences import SENTENCES
 
-__all__ = ["SENTENCES", "DocumentError", "Problem", "Report", "Severity"]
+__all__ = ["SENTENCES", "DocumentError", "Problem", "Report", "Severity", "check"]

@@ -195,7 +195,7 @@ def _misplaced(element: ET.Element, child: ET.Element, table: dict[str, _Entry],
         namespace = child.tag.rpartition("}")[0][1:]
         if any(tag.rpartition("}")[2] == child.tag.rpartition("}")[2] for tag in table):
             return _WrongError("element_namespace", child, namespace=shown_value(namespace))
-        return _WrongError("element_unknown", child, parent=parent)
+        return _WrongError("element_unknown", child, parent=parent, hint="", hint_pl="")
     if entry[0] == last:
         return _WrongError("element_repeated", child, parent=parent)
     previous = next(tag for tag, (index, *_) in table.items() if index == last)

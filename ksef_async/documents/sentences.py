@@ -71,12 +71,16 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         "{name} jest w innej przestrzeni nazw ({namespace}); usuń przedrostek albo xmlns.",
     ),
     "element_unknown": (
-        "{parent} has no element {name}; leave it out, or correct its name.",
-        "{parent} nie ma elementu {name}; usuń go albo popraw nazwę.",
+        "{parent} has no element {name}; leave it out, or correct its name{hint}.",
+        "{parent} nie ma elementu {name}; usuń go albo popraw nazwę{hint_pl}.",
     ),
     "element_order": (
         "{name} stands after {previous}, but belongs before it; the order of elements is fixed.",
         "{name} stoi po {previous}, a powinien przed nim; kolejność elementów jest ustalona.",
+    ),
+    "element_early": (
+        "{name} stands before {expected}, but belongs after it; the order of elements is fixed.",
+        "{name} stoi przed {expected}, a powinien po nim; kolejność elementów jest ustalona.",
     ),
     "element_repeated": (
         "{name} stands more than once in {parent}; keep one.",
@@ -182,6 +186,75 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
     "date_range": (
         "{name} is {value}; it must lie from {least} to {most}.",
         "{name} ma wartość {value}; musi leżeć od {least} do {most}.",
+    ),
+    # --- what a document of the right shape may have wrong
+    "not_checked": (
+        "Of PEF, only the file is checked here, not the document.",
+        "W przypadku PEF sprawdzany jest tylko plik, a nie dokument.",
+    ),
+    "check_digit": (
+        "The check digit of {value} is wrong; look for a mistake in the number.",
+        "Cyfra kontrolna w {value} jest błędna; sprawdź numer.",
+    ),
+    "future": (
+        "{name} is {value}, but in Poland it is {today}; KSeF takes no invoice of a later day.",
+        "{name} ma wartość {value}, a w Polsce jest {today}; KSeF nie przyjmuje faktur z późniejszą datą.",
+    ),
+    "context": (
+        "The seller is {value}, and the context {context} is none of the parties; send it in the seller's context.",
+        "Sprzedawcą jest {value}, a kontekst {context} nie jest żadnym z podmiotów; wyślij w kontekście sprzedawcy.",
+    ),
+    "row_value": (
+        "{name} is {value}, but quantity, price and discount give {expected}.",
+        "{name} ma wartość {value}, a z ilości, ceny i opustu wynika {expected}.",
+    ),
+    "row_number": (
+        "{name} is {value}, as that of an earlier row; number the rows from 1.",
+        "{name} ma wartość {value}, jak we wcześniejszym wierszu; ponumeruj wiersze od 1.",
+    ),
+    "sum_of_rows": (
+        "{name} is {value}, but the rows of its rates give {expected}.",
+        "{name} ma wartość {value}, a z wierszy o jego stawkach wynika {expected}.",
+    ),
+    "sum_absent": (
+        "The rows have {expected} at rates that belong in {missing}, which is not there; add it.",
+        "Wiersze mają {expected} przy stawkach należących do {missing}, którego brak; dodaj go.",
+    ),
+    "tax": (
+        "{name} is {value}, but the tax on {net} at {rate}% is {expected}.",
+        "{name} ma wartość {value}, a podatek od {net} według stawki {rate}% to {expected}.",
+    ),
+    "total": (
+        "{name} is {value}, but the sums above it give {expected}.",
+        "{name} ma wartość {value}, a z sum powyżej wynika {expected}.",
+    ),
+    "tax_pln_absent": (
+        "The invoice is in {currency}, so the tax of {name} must be given in PLN as well: add {missing}.",
+        "Faktura jest w {currency}, więc podatek z {name} trzeba podać także w PLN: dodaj {missing}.",
+    ),
+    "tax_pln_needless": (
+        "The invoice is in PLN, so {name} says nothing; leave it out.",
+        "Faktura jest w PLN, więc {name} jest zbędny; usuń go.",
+    ),
+    "tax_pln": (
+        "{name} is {value}, but the tax at the rate {rate} is {expected}.",
+        "{name} ma wartość {value}, a podatek po kursie {rate} to {expected}.",
+    ),
+    "partial_sum": (
+        "{name} is {value}, but its parts give {expected}.",
+        "{name} ma wartość {value}, a z części składowych wynika {expected}.",
+    ),
+    "correction": (
+        "{name} is {value}, but there is no DaneFaKorygowanej; say which invoice is corrected.",
+        "{name} ma wartość {value}, ale brak DaneFaKorygowanej; podaj, która faktura jest korygowana.",
+    ),
+    "no_correction": (
+        "DaneFaKorygowanej names a corrected invoice, but RodzajFaktury is {value}; correct one of the two.",
+        "DaneFaKorygowanej wskazuje fakturę korygowaną, ale RodzajFaktury to {value}; popraw jedno z nich.",
+    ),
+    "settlement": (
+        "{name} is {value}, but there is no FakturaZaliczkowa; say which advance invoices are settled.",
+        "{name} ma wartość {value}, ale brak FakturaZaliczkowa; podaj rozliczane faktury zaliczkowe.",
     ),
     # --- reading and writing
     "type": (
