@@ -21,7 +21,6 @@ from ..api.common import Context
 from ..api.environment import Environment
 from ..crypto.certificates import (
     Certificate,
-    check_pair,
     load_certificate,
     load_certificate_of,
     load_pkcs12,
@@ -121,20 +120,23 @@ class OfflineSigner:
 
     @classmethod
     def from_key(cls, certificate: bytes | str, key: SigningKey) -> Self:
-        """From a certificate (PEM or DER) and a key at hand: one of `cryptography`, or what signs like it.
+        """From a certificate (as for `from_bytes`) and a key at hand: one of `cryptography`, or what signs like it.
 
         Raises:
             CryptoError: The certificate cannot be read, is not of the type Offline, or the key is not its own.
         """
-        loaded = load_certificate(_bytes(certificate))
         # Of other keys, the first signature tells.
         if (public_key := getattr(key, "public_key", None)) is not None:
-            check_pair(loaded, public_key())
+            loaded = load_certificate_of(_bytes(certificate), public_key())
+        else:
+            loaded = load_certificate(_bytes(certificate))
         return cls(certificate=loaded, key=key)
 
     @classmethod
     def from_hook(cls, certificate: bytes | str, hook: LinkSignHook) -> Self:
         """From a certificate (PEM or DER) whose key is elsewhere: on a smart card, in an HSM, behind a service.
+
+        Where a PEM holds several certificates, the first one is taken.
 
         What ``hook`` raises comes out of `certificate_link` as it is; a signature of another key is a `CryptoError`.
 

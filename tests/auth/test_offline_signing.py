@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from certificates import EC_KEY, NIP, RSA_KEY, key_bytes, pem
+from certificates import EC_KEY, NIP, RSA_KEY, key_bytes, pem, with_null_parameters
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
 from cryptography.hazmat.primitives.serialization import pkcs12
@@ -83,6 +83,7 @@ async def test_signer_is_made_from_everything_a_certificate_comes_in(key: Privat
         OfflineSigner.from_bytes(pem(certificate).decode(), key_bytes(key, password=b"pin"), password="pin"),
         OfflineSigner.from_pkcs12(bag, "secret"),
         OfflineSigner.from_key(certificate.der, key),
+        OfflineSigner.from_key(other + pem(certificate), key),
         await OfflineSigner.from_files(tmp_path / "c.pem", tmp_path / "k.pem", password="pin"),
         await OfflineSigner.from_files(tmp_path / "both.p12", password=b"secret"),
     ]
@@ -93,6 +94,29 @@ async def test_signer_is_made_from_everything_a_certificate_comes_in(key: Privat
         assert signer.serial_number == f"{certificate.readable.serial_number:016X}"
         assert "secret" not in repr(signer)
         assert "PrivateKey" not in repr(signer)
+
+
+async def test_certificate_that_ksef_wrote_wrong_is_taken_all_the_same() -> None:
+    signer = OfflineSigner.from_key(with_null_parameters(issued(EC_KEY), EC_KEY), EC_KEY)
+
+    assert is_link_signature(await signer.sign(b"text", now=NOW), EC_KEY.public_key(), b"text")
+
+
+class Card:
+    """Signs like a key of `cryptography`, and shows no public key."""
+
+    def sign(self, data: bytes, *, signature_algorithm: ec.EllipticCurveSignatureAlgorithm) -> bytes:
+        return EC_KEY.sign(data, signature_algorithm)
+
+
+async def test_what_signs_like_a_key_is_as_good_and_shows_at_the_first_signature() -> None:
+    own, other = issued(EC_KEY), issued(ec.generate_private_key(ec.SECP256R1()))
+
+    assert is_link_signature(
+        await OfflineSigner.from_key(own.der, Card()).sign(b"text", now=NOW), EC_KEY.public_key(), b"text"
+    )
+    with pytest.raises(CryptoError, match="not that of the certificate's key"):
+        await OfflineSigner.from_key(other.der, Card()).sign(b"text", now=NOW)
 
 
 def sign_elsewhere(key: PrivateKey, data: bytes, algorithm: str) -> bytes:
