@@ -103,9 +103,14 @@ class Delivery:
             return found
         started, attempt = asyncio.get_running_loop().time(), 1
         while True:
+            was_in_doubt = digest in self._in_doubt
+            # From here on, until KSeF has said something: a cancelled task leaves the doubt behind.
+            self._in_doubt.setdefault(digest, self._earlier(digest))
             try:
-                return await self._post(request)
+                response = await self._api.call(SEND_INVOICE, request, path=self._path)
             except KsefError as error:
+                if judge(Asked.SEND, error, is_in_doubt=was_in_doubt).document is not DocumentFate.IN_DOUBT:
+                    self._in_doubt.pop(digest, None)
                 # Also after a refusal, where an earlier attempt is in doubt: KSeF may refuse what it has.
                 if found := await self.find_doubtful(digest):
                     return found
@@ -114,6 +119,9 @@ class Delivery:
                     delay = self._api.delay_before_retry(error, attempt=attempt, since=started)
                 if delay is None:
                     raise
+            else:
+                self._in_doubt.pop(digest, None)
+                return response.reference_number
             await anyio.sleep(delay)
             attempt += 1
 
@@ -139,17 +147,3 @@ class Delivery:
         """Return the reference numbers that the document has got so far; KSeF's list may not show the last yet."""
         sent = self._references.get(digest)
         return frozenset(self._tracker.ledger.references_of(digest) | ({sent} if sent else set()))
-
-    async def _post(self, request: SendInvoiceRequest) -> str:
-        digest = request.invoice_hash
-        was_in_doubt = digest in self._in_doubt
-        # From here on, until KSeF has said something: a cancelled task leaves the doubt behind.
-        self._in_doubt.setdefault(digest, self._earlier(digest))
-        try:
-            response = await self._api.call(SEND_INVOICE, request, path=self._path)
-        except KsefError as error:
-            if judge(Asked.SEND, error, is_in_doubt=was_in_doubt).document is not DocumentFate.IN_DOUBT:
-                self._in_doubt.pop(digest, None)
-            raise
-        self._in_doubt.pop(digest, None)
-        return response.reference_number

@@ -2,14 +2,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import anyio
 import pytest
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from clients import connected
 
+import ksef_async
 from ksef_async import (
     BadRequestError,
     Cadence,
@@ -423,3 +429,35 @@ async def test_refusal_by_the_session_says_that_another_may_take_the_invoice(
 
     notes = getattr(caught.value, "__notes__", [])
     assert any("does not take it, but another may" in note for note in notes) is is_told
+
+
+# --- the path of a send -----------------------------------------------------------------------------------
+
+
+class Watching(aiohttp.TCPConnector):
+    """Notes through which functions of the library a request comes to its connection."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.paths: dict[str, list[str]] = {}
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        root = Path(ksef_async.__file__).parent
+        frames = [(Path(frame.filename), frame.name) for frame in traceback.extract_stack()]
+        self.paths[f"{req.method} {req.url.path.rpartition('/')[2]}"] = [
+            f"{path.relative_to(root)}: {name}" for path, name in frames if path.is_relative_to(root)
+        ]
+        return await super().connect(req, traces, timeout)
+
+
+async def test_send_takes_a_short_path(sandbox: Sandbox) -> None:
+    connector = Watching()
+    async with aiohttp.ClientSession(connector=connector) as http, connected(sandbox, http_session=http) as client:
+        async with await client.sessions.open_online(FormCode.FA3) as session:
+            await session.send(sample_invoice(sandbox.nip))
+
+    path = connector.paths["POST invoices"]
+    assert len(path) <= 8, path
+    assert len({each.partition(":")[0] for each in path}) <= 5, path
