@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from struct import Struct
 from struct import pack as pack_struct
 from tarfile import BLOCKSIZE, LENGTH_NAME, PAX_FORMAT, RECORDSIZE, TarInfo
-from typing import Final, Protocol
-from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+from typing import Final, NamedTuple, Protocol
 
 import attrs
 
@@ -23,7 +23,7 @@ from .package import PackedInvoice
 from .parts import Sink
 from .sources import Invoice
 
-__all__ = ["Archive", "Lot", "TarGzArchive", "ZipArchive", "new_archive", "tar_header"]
+__all__ = ["Archive", "Lot", "TarGzArchive", "ZipArchive", "ZipEntry", "new_archive", "tar_header"]
 
 _TAR_MODE: Final = 0o600
 _SIZE: Final = slice(124, 135)
@@ -59,10 +59,6 @@ _END: Final = _EMPTY[_CHECKSUM.stop :]
 _SUM: Final = int(_EMPTY[_CHECKSUM][:-1], 8) - sum(_EMPTY[_SIZE])
 
 
-# The first day a ZIP can name.
-_DATE: Final = (1980, 1, 1, 0, 0, 0)
-_MODE: Final = 0o600
-_UNIX: Final = 3
 # How far back deflate looks.
 _WINDOW: Final = 2**15
 
@@ -76,8 +72,8 @@ class Lot:
     """Plain bytes in front of them, for a format that compresses across invoices."""
     pieces: list[bytes] = attrs.field(factory=list)
     """What is written, in its order; for a format that compresses across invoices, plain before compression."""
-    entries: list[ZipInfo] = attrs.field(factory=list)
-    """For a format with a directory: what belongs into it for each of the pieces."""
+    entries: list[ZipEntry] = attrs.field(factory=list)
+    """For a format with a directory: what belongs into it for each of the invoices."""
     packed: list[PackedInvoice] = attrs.field(factory=list)
 
     @property
@@ -110,13 +106,69 @@ class Archive(Protocol):
         ...
 
 
+class ZipEntry(NamedTuple):
+    """What the directory of a ZIP archive tells of one file."""
+
+    name: bytes
+    flags: int
+    checksum: int
+    compressed_size: int
+    size: int
+
+    def header(self) -> bytes:
+        """Return what stands before the compressed bytes."""
+        return _LOCAL.pack(b"PK\3\4", _VERSION, *self._described(), 0) + self.name
+
+    def row(self, offset: int) -> bytes:
+        """Return its row of the directory.
+
+        Args:
+            offset: Where its header stands in the archive.
+        """
+        version, extra = _VERSION, b""
+        if offset >= _MAX_32:
+            version, extra, offset = _VERSION_64, _OFFSET_64.pack(1, 8, offset), _MAX_32
+        head = _CENTRAL.pack(b"PK\1\2", version, _UNIX, version, *self._described(), len(extra), 0, 0, 0, _MODE, offset)
+        return head + self.name + extra
+
+    def _described(self) -> tuple[int, ...]:
+        return (
+            self.flags, _DEFLATED, 0, _FIRST_DAY, self.checksum, self.compressed_size, self.size, len(self.name)
+        )  # fmt: skip
+
+
+# As APPNOTE.TXT has them: 4.3.7, 4.3.12, 4.5.3, and 4.3.14 to 4.3.16. An invoice is never so large that its own sizes
+# would need 64 bits, but one may begin beyond 4 GiB.
+_LOCAL: Final = Struct("<4s5H3L2H")
+_CENTRAL: Final = Struct("<4s2B5H3L5H2L")
+_OFFSET_64: Final = Struct("<2HQ")
+_END_64: Final = Struct("<4sQ2H2L4Q")
+_LOCATOR_64: Final = Struct("<4sLQL")
+_END_OF_DIRECTORY: Final = Struct("<4s4H2LH")
+_VERSION: Final = 20
+_VERSION_64: Final = 45
+_UNIX: Final = 3
+_DEFLATED: Final = 8
+_UTF8: Final = 0x800
+# The first day a ZIP can name: 1980-01-01.
+_FIRST_DAY: Final = 0x21
+# Of a file that its owner alone may read and write.
+_MODE: Final = 0o600 << 16
+_MAX_16: Final = 0xFFFF
+_MAX_32: Final = 0xFFFFFFFF
+
+
 class ZipArchive:
-    """Every invoice compressed by itself; headers and directory by `zipfile`."""
+    """Every invoice compressed by itself.
+
+    Headers and directory are written here, not by `zipfile`, whose objects take as long as compressing an invoice, and
+    as much memory as everything else.
+    """
 
     def __init__(self, sink: Sink, deflate: Deflate) -> None:
         self._sink = sink
         self._deflate = deflate
-        self._directory: list[ZipInfo] = []
+        self._directory: list[bytes] = []
 
     def prepare(self, invoices: list[Invoice]) -> Lot:
         """Nothing to be done: every invoice stands by itself."""
@@ -126,31 +178,46 @@ class ZipArchive:
         """Make an entry of each invoice; see `Archive.compress`."""
         for invoice in lot.invoices:
             lot.packed.append(_checked(invoice))
-            info = ZipInfo(invoice.file_name, _DATE)
-            info.compress_type = ZIP_DEFLATED
-            info.create_system = _UNIX
-            info.external_attr = _MODE << 16
-            chunks = self._deflate.whole(invoice.data)
+            data = invoice.data
+            chunks = self._deflate.whole(data)
+            name = invoice.file_name
             # Known before the header is written, so that no entry needs a data descriptor behind it.
-            info.CRC = self._deflate.crc32(invoice.data)
-            info.file_size = len(invoice.data)
-            info.compress_size = sum(map(len, chunks))
-            lot.pieces.append(b"".join([info.FileHeader(zip64=False), *chunks]))
-            lot.entries.append(info)
+            entry = ZipEntry(
+                name.encode(),
+                0 if name.isascii() else _UTF8,
+                self._deflate.crc32(data),
+                sum(map(len, chunks)),
+                len(data),
+            )
+            lot.entries.append(entry)
+            lot.pieces.append(entry.header())
+            lot.pieces += chunks
         lot.invoices.clear()
+        if len(lot.entries) > 1:
+            # In one piece: each costs the writer as much, however small it is.
+            lot.pieces = [b"".join(lot.pieces)]
 
     def write(self, lot: Lot) -> None:
         """Write the entries; see `Archive.write`."""
-        for info, piece in zip(lot.entries, lot.pieces, strict=True):
-            info.header_offset = self._sink.tell()
+        offset = self._sink.tell()
+        for piece in lot.pieces:
             self._sink.write(piece)
-        self._directory += lot.entries
+        for entry in lot.entries:
+            self._directory.append(entry.row(offset))
+            offset += _LOCAL.size + len(entry.name) + entry.compressed_size
 
     def finish(self) -> None:
         """Write the directory; see `Archive.finish`."""
-        # A ZipFile that finds itself behind something else writes only its directory.
-        with ZipFile(self._sink, "w") as archive:
-            archive.filelist.extend(self._directory)
+        start, count = self._sink.tell(), len(self._directory)
+        directory = b"".join(self._directory)
+        size = len(directory)
+        self._sink.write(directory)
+        if count >= _MAX_16 or start >= _MAX_32:
+            rows = (count, count, size, start)
+            self._sink.write(_END_64.pack(b"PK\6\6", _END_64.size - 12, _VERSION_64, _VERSION_64, 0, 0, *rows))
+            self._sink.write(_LOCATOR_64.pack(b"PK\6\7", 0, start + size, 1))
+            count, start = min(count, _MAX_16), min(start, _MAX_32)
+        self._sink.write(_END_OF_DIRECTORY.pack(b"PK\5\6", 0, 0, count, count, size, start, 0))
 
 
 class TarGzArchive:

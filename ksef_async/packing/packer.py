@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from .deflate import Deflate, find_deflate
 from .package import Package, PackedInvoice
 from .parts import CountingSink, SpooledParts
 from .pipeline import default_workers, run_pipeline
-from .sources import InvoiceSource, Item, Source, open_source
+from .sources import OpenedSource, Source, open_source
 from .spool import Spool
 
 __all__ = ["Tell", "pack"]
@@ -95,14 +95,14 @@ async def pack(
     spool = Spool(folder)
     is_packed = False
     try:
-        items, total = await open_source(source, max_invoices)
-        needed = 0 if total is None else total // _DENSEST
+        opened = await open_source(source, max_invoices)
+        needed = 0 if opened.total is None else opened.total // _DENSEST
         if parts is not None:
-            size = await _archive_size(items, total, archive_size, order)
+            size = await _archive_size(opened, archive_size, order)
             part_size = _part_size(size, parts)
             needed = size if archive_size is None else needed
         folder = await spool.create(needed)
-        package = await _pack(items, total, folder, part_size or MAX_PART_SIZE, key, vector, order)
+        package = await _pack(opened, folder, part_size or MAX_PART_SIZE, key, vector, order)
         is_packed = True
         yield package
     finally:
@@ -137,8 +137,7 @@ class _Order:
 
 
 async def _pack(
-    items: Iterable[Item] | AsyncIterable[Item],
-    total: int | None,
+    opened: OpenedSource,
     folder: Path,
     part_size: int,
     key: bytes,
@@ -147,7 +146,7 @@ async def _pack(
 ) -> Package:
     sink = SpooledParts(folder, part_size, key, vector)
     try:
-        invoices = await _run(items, total, sink, PackageStage.PACKING, order)
+        invoices = await _run(opened, sink, PackageStage.PACKING, order)
         await in_thread(sink.finish)
     finally:
         await in_thread(sink.close)
@@ -166,24 +165,21 @@ async def _pack(
     )
 
 
-async def _archive_size(
-    items: Iterable[Item] | AsyncIterable[Item], total: int | None, estimate: int | None, order: _Order
-) -> int:
+async def _archive_size(opened: OpenedSource, estimate: int | None, order: _Order) -> int:
     if estimate is not None:
         return estimate
-    if not isinstance(items, Sequence):
+    if not isinstance(opened.items, Sequence):
         raise LocalProtocolError(
             "parts= needs archive_size= with a source that can be walked only once; or give a folder, a list or "
             "part_size=."
         )
     sink = CountingSink()
-    await _run(items, total, sink, PackageStage.MEASURING, order)
+    await _run(opened, sink, PackageStage.MEASURING, order)
     return sink.tell()
 
 
 async def _run(
-    items: Iterable[Item] | AsyncIterable[Item],
-    total: int | None,
+    opened: OpenedSource,
     sink: CountingSink | SpooledParts,
     stage: PackageStage,
     order: _Order,
@@ -193,9 +189,9 @@ async def _run(
     def report(size: int) -> None:
         nonlocal done
         done += size
-        order.tell(PackageProgress(stage=stage, done=done, total=total, parts=sink.complete_parts))
+        order.tell(PackageProgress(stage=stage, done=done, total=opened.total, parts=sink.complete_parts))
 
-    source = InvoiceSource(items, order.max_invoices)
+    source = opened.start(order.max_invoices)
     archive = new_archive(order.compression, sink, order.deflate)
     invoices = await run_pipeline(source, archive, workers=order.workers, report=report)
     if not invoices:

@@ -34,10 +34,6 @@ class Sink(Protocol):
         """How many bytes were written."""
         ...
 
-    def flush(self) -> None:
-        """Does nothing; `zipfile` calls it."""
-        ...
-
     def close(self) -> None:
         """Let go of what is held, finished or not."""
         ...
@@ -60,9 +56,6 @@ class CountingSink:
     def tell(self) -> int:
         """How many bytes were written."""
         return self._size
-
-    def flush(self) -> None:
-        """Does nothing."""
 
     def close(self) -> None:
         """Nothing is held."""
@@ -115,13 +108,13 @@ class SpooledParts:
         self._size += len(data)
         if self._size > self._max_size:
             raise LocalProtocolError(f"The archive has more than {self._max_size:,} bytes; make two packages of it.")
-        filled = self._filled + len(data)
-        if filled < _BUFFER:
-            self._plain[self._filled : filled] = data
-            self._filled = filled
-            return len(data)
         view = memoryview(data)
         while view:
+            if not self._filled and len(view) >= _BUFFER:
+                # Not through the buffer, which it would fill.
+                self._take(view[:_BUFFER])
+                view = view[_BUFFER:]
+                continue
             taken = min(len(view), _BUFFER - self._filled)
             self._plain[self._filled : self._filled + taken] = view[:taken]
             self._filled += taken
@@ -133,9 +126,6 @@ class SpooledParts:
     def tell(self) -> int:
         """How many bytes were written."""
         return self._size
-
-    def flush(self) -> None:
-        """Does nothing: what is buffered goes out with `finish`."""
 
     def finish(self) -> None:
         """Complete the last part.
@@ -155,6 +145,9 @@ class SpooledParts:
     def _empty_buffer(self) -> None:
         view = memoryview(self._plain)[: self._filled]
         self._filled = 0
+        self._take(view)
+
+    def _take(self, view: memoryview) -> None:
         self._digest.update(view)
         while view:
             if self._part is None:

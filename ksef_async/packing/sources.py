@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -15,7 +16,7 @@ from ..errors import LocalProtocolError
 from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT
 from ..protocol.planning import check_file_name
 
-__all__ = ["Invoice", "InvoiceSource", "Item", "Source", "open_source"]
+__all__ = ["AsyncInvoiceSource", "Invoice", "InvoiceSource", "Item", "OpenedSource", "Source", "open_source"]
 
 Item: TypeAlias = Path | tuple[str, bytes | Path] | tuple[str, bytes | Path, Any]
 """A file; or a file name and the invoice; or both and the key that the caller knows the invoice by."""
@@ -27,6 +28,9 @@ T = TypeVar("T")
 # Plain bytes from which on a lot is complete. Half of it costs more thread calls than it is worth; with twice as
 # much, what is under way takes some ten megabytes more.
 _LOT: Final = 800_000
+# Files that are read by one call of a thread.
+_FILES: Final = 100
+_PIECE: Final = 2**20
 
 
 @attrs.frozen
@@ -38,25 +42,43 @@ class Invoice:
     key: Any
 
 
-@attrs.frozen
-class _Named:
+class _Named(NamedTuple):
     file_name: str
-    content: bytes | Path = attrs.field(repr=False)
+    content: bytes | Path | str
+    """An invoice, or where a file has it."""
     key: Any
 
     def size(self) -> int:
-        return self.content.stat().st_size if isinstance(self.content, Path) else len(self.content)
+        if isinstance(self.content, bytes):
+            return len(self.content)
+        # A path as it came from the folder needs no object of its own.
+        return os.stat(self.content).st_size  # noqa: PTH116
 
     def read(self) -> Invoice:
         """Blocks when the content is a file."""
-        if isinstance(self.content, bytes):
-            return Invoice(self.file_name, self.content, self.key)
-        if (size := self.size()) > MAX_SIZE_WITH_ATTACHMENT:
+        data = self.content if isinstance(self.content, bytes) else _read_file(self.file_name, self.content)
+        return Invoice(self.file_name, data, self.key)
+
+
+def _read_file(name: str, path: Path | str) -> bytes:
+    # By the system's own calls: with small invoices, Python's file objects take as long as compressing does.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        size = os.fstat(descriptor).st_size
+        if size > MAX_SIZE_WITH_ATTACHMENT:
             raise LocalProtocolError(
-                f"{self.file_name}: The file has {size:,} bytes; "
-                f"KSeF takes invoices of at most {MAX_SIZE_WITH_ATTACHMENT:,}."
+                f"{name}: The file has {size:,} bytes; KSeF takes invoices of at most {MAX_SIZE_WITH_ATTACHMENT:,}."
             )
-        return Invoice(self.file_name, self.content.read_bytes(), self.key)
+        # One byte more than there should be: otherwise this is not a file that holds still.
+        data = os.read(descriptor, size + 1)
+        if len(data) != size:
+            data = b"".join([data, *iter(lambda: os.read(descriptor, _PIECE), b"")])
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+    finally:
+        os.close(descriptor)
+    return data
 
 
 class _Register:
@@ -66,8 +88,8 @@ class _Register:
         self._max_invoices = max_invoices
         self._names: set[str] = set()
 
-    def admit(self, item: Item) -> _Named:
-        named = _named(item)
+    def admit(self, item: Item | _Named) -> _Named:
+        named = item if isinstance(item, _Named) else _named(item)
         check_file_name(named.file_name)
         if named.file_name in self._names:
             raise LocalProtocolError(f"Two invoices are called {named.file_name!r}; in one package names are unique.")
@@ -79,63 +101,105 @@ class _Register:
         return named
 
 
+@attrs.frozen(kw_only=True)
+class OpenedSource:
+    """What is known of a source before its invoices are read."""
+
+    items: Iterable[Item] | Iterable[_Named] | AsyncIterable[Item] = attrs.field(repr=False)
+    total: int | None
+    """How many bytes they have; None where only walking it would tell."""
+    is_checked: bool
+    """Whether all of them are known to be fit to stand in one package."""
+
+    def start(self, max_invoices: int) -> InvoiceSource | AsyncInvoiceSource:
+        """Begin a pass over it."""
+        if isinstance(self.items, AsyncIterable):
+            return AsyncInvoiceSource(self.items, max_invoices)
+        return InvoiceSource(self.items, max_invoices, is_checked=self.is_checked)
+
+
 class InvoiceSource:
-    """Hands out the invoices of one pass over a source, in its order.
+    """Hands out the invoices of one pass over an iterable, in its order, to whichever threads ask.
 
     Args:
-        items: Where they come from. What is no async iterable is walked in worker threads, not always the same one.
+        items: Where they come from.
         max_invoices: How many there may be.
+        is_checked: Whether all of them are known to be fit to stand in one package.
     """
 
-    def __init__(self, items: Iterable[Item] | AsyncIterable[Item], max_invoices: int) -> None:
+    def __init__(self, items: Iterable[Item] | Iterable[_Named], max_invoices: int, *, is_checked: bool) -> None:
         self._register = _Register(max_invoices)
-        self._limiter = anyio.CapacityLimiter(1)
-        self._iterator: Iterator[Item] | AsyncIterator[Item] = (
-            aiter(items) if isinstance(items, AsyncIterable) else iter(items)
-        )
+        self._is_checked = is_checked
+        self._iterator = iter(items)
 
-    async def next_lot(self, prepare: Callable[[list[Invoice]], T]) -> T | None:
-        """What ``prepare`` makes, in a thread, of some invoices or one large one; None at the end.
+    def take_lot(self, prepare: Callable[[list[Invoice]], T]) -> T | None:
+        """Return what ``prepare`` makes of some invoices or one large one; None at the end. Blocks.
 
         Raises:
             LocalProtocolError: An invoice is refused.
             OSError: A file cannot be read.
             Exception: Whatever the source raises.
         """
-        if isinstance(self._iterator, Iterator):
-            return await anyio.to_thread.run_sync(self._take, self._iterator, prepare, limiter=self._limiter)
-        invoices = await self._take_async(self._iterator)
-        return await anyio.to_thread.run_sync(prepare, invoices, limiter=self._limiter) if invoices else None
-
-    def _take(self, iterator: Iterator[Item], prepare: Callable[[list[Invoice]], T]) -> T | None:
         lot = []
         size = 0
-        for item in iterator:
-            invoice = self._register.admit(item).read()
+        for item in self._iterator:
+            named = item if self._is_checked and isinstance(item, _Named) else self._register.admit(item)
+            invoice = named.read()
             lot.append(invoice)
             size += len(invoice.data)
             if size >= _LOT:
                 break
         return prepare(lot) if lot else None
 
-    async def _take_async(self, iterator: AsyncIterator[Item]) -> list[Invoice]:
-        lot = []
+
+class AsyncInvoiceSource:
+    """Hands out the invoices of an async iterable, in its order.
+
+    Args:
+        items: Where they come from.
+        max_invoices: How many there may be.
+    """
+
+    def __init__(self, items: AsyncIterable[Item], max_invoices: int) -> None:
+        self._register = _Register(max_invoices)
+        self._iterator = aiter(items)
+        # A limiter of our own: anyio's common one is for the application.
+        self._limiter = anyio.CapacityLimiter(1)
+        # What was named and is not read yet.
+        self._named: list[_Named] = []
+
+    async def next_lot(self, prepare: Callable[[list[Invoice]], T]) -> T | None:
+        """Return what ``prepare`` makes, in a thread, of some invoices or one large one; None at the end.
+
+        Raises:
+            LocalProtocolError: An invoice is refused.
+            OSError: A file cannot be read.
+            Exception: Whatever the source raises.
+        """
+        size = sum(len(named.content) for named in self._named if isinstance(named.content, bytes))
+        while size < _LOT and len(self._named) < _FILES:
+            try:
+                named = self._register.admit(await anext(self._iterator))
+            except StopAsyncIteration:
+                break
+            self._named.append(named)
+            size += len(named.content) if isinstance(named.content, bytes) else 0
+        return await anyio.to_thread.run_sync(self._read_named, prepare, limiter=self._limiter) if self._named else None
+
+    def _read_named(self, prepare: Callable[[list[Invoice]], T]) -> T:
+        lot: list[Invoice] = []
         size = 0
-        async for item in iterator:
-            named = self._register.admit(item)
-            invoice = await self._read(named) if isinstance(named.content, Path) else named.read()
-            lot.append(invoice)
-            size += len(invoice.data)
+        for named in self._named:
+            lot.append(named.read())
+            size += len(lot[-1].data)
             if size >= _LOT:
                 break
-        return lot
-
-    async def _read(self, named: _Named) -> Invoice:
-        return await anyio.to_thread.run_sync(named.read, limiter=self._limiter)
+        del self._named[: len(lot)]
+        return prepare(lot)
 
 
-async def open_source(source: Source, max_invoices: int) -> tuple[Iterable[Item] | AsyncIterable[Item], int | None]:
-    """The items of ``source``, and how many bytes they have; None where only walking it would tell.
+async def open_source(source: Source, max_invoices: int) -> OpenedSource:
+    """Return the items of ``source``, and what is known of them.
 
     What can be walked twice (a folder, a list) is looked through first, so that it is refused at once.
 
@@ -144,23 +208,39 @@ async def open_source(source: Source, max_invoices: int) -> tuple[Iterable[Item]
         OSError: A file cannot be found.
     """
     if isinstance(source, Path):
-        source = await in_thread(_list_folder, source)
+        return await in_thread(_open_folder, source, max_invoices)
     if isinstance(source, Sequence) and not isinstance(source, str | bytes):
-        return source, await in_thread(_survey, source, max_invoices)
+        return await in_thread(_survey, source, max_invoices)
     if isinstance(source, str | bytes) or not isinstance(source, Iterable | AsyncIterable):
         raise LocalProtocolError(f"A package is made of a folder's Path or of items, not of {type(source).__name__}.")
-    return source, None
+    return OpenedSource(items=source, total=None, is_checked=False)
 
 
-def _list_folder(folder: Path) -> list[Path]:
+def _open_folder(folder: Path, max_invoices: int) -> OpenedSource:
     if not folder.is_dir():
         raise LocalProtocolError(f"{folder} is no folder; give one file in a list.")
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() == ".xml" and path.is_file())
+    with os.scandir(folder) as entries:
+        files = [
+            _Named(entry.name, entry.path, entry.name)
+            for entry in entries
+            if entry.name[1:].lower().endswith(".xml") and entry.is_file()
+        ]
+    # As paths are sorted, which is by the names that the system compares.
+    files.sort(key=lambda file: os.path.normcase(file.file_name))
+    return _survey(files, max_invoices)
 
 
-def _survey(items: Sequence[Item], max_invoices: int) -> int:
-    register = _Register(max_invoices)
-    return sum(register.admit(item).size() for item in items)
+def _survey(items: Sequence[Item] | Sequence[_Named], max_invoices: int) -> OpenedSource:
+    register, total = _Register(max_invoices), 0
+    named: list[_Named] = []
+    # A sequence of the caller's own may make its items anew each time; all at once they may not fit into memory.
+    is_kept = isinstance(items, list | tuple)
+    for item in items:
+        admitted = register.admit(item)
+        total += admitted.size()
+        if is_kept:
+            named.append(admitted)
+    return OpenedSource(items=named if is_kept else items, total=total, is_checked=is_kept)
 
 
 def _named(item: Item) -> _Named:

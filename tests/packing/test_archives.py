@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import zipfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import anyio
 import anyio.lowlevel
@@ -20,8 +22,9 @@ from opened_packages import archive_of, invoices_of, opened
 from ksef_async.api.packages import CompressionType, PackageProgress, PackageStage
 from ksef_async.errors import LocalProtocolError
 from ksef_async.packing import pack
-from ksef_async.packing.deflate import find_deflate
-from ksef_async.packing.sources import Item
+from ksef_async.packing.archives import ZipArchive
+from ksef_async.packing.deflate import Buffer, find_deflate
+from ksef_async.packing.sources import Invoice, Item
 from ksef_async.sandbox import sample_invoice
 
 NIP = "5265877635"
@@ -228,3 +231,94 @@ def test_without_the_extra_zlib_deflates(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setitem(__import__("sys").modules, name, None)
 
     assert find_deflate().name == "zlib"
+
+
+class _FileSink:
+    """A file that takes an archive from where it stands."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, data: Buffer) -> int:
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("before", "count"),
+    [
+        pytest.param(2**32 - 100, 2, id="invoice-that-begins-beyond-4-GiB"),
+        pytest.param(2**32 - 1, 1, id="first-offset-that-needs-64-bits"),
+        pytest.param(2**32 - 2, 1, id="last-offset-that-does-not"),
+        pytest.param(0, 70_000, id="more-entries-than-16-bits-count"),
+    ],
+)
+def test_large_zip_is_read_back(before: int, count: int, tmp_path: Path) -> None:
+    path = tmp_path / "large.zip"
+    invoices = [Invoice(f"faktura-ą-{number}.xml", b"<Faktura nr='%d'/>" % number, number) for number in range(count)]
+
+    with path.open("wb") as file:
+        # Takes no room on the disk: nothing was written there.
+        file.seek(before)
+        archive = ZipArchive(_FileSink(file), find_deflate("zlib"))
+        lot = archive.prepare([*invoices])
+        archive.compress(lot)
+        archive.write(lot)
+        archive.finish()
+
+    with zipfile.ZipFile(path) as read:
+        assert [(info.filename, info.header_offset >= before) for info in read.infolist()] == [
+            (invoice.file_name, True) for invoice in invoices
+        ]
+        assert all(read.read(invoice.file_name) == invoice.data for invoice in (invoices[0], invoices[-1]))
+    if shutil.which("unzip"):
+        subprocess.run(["unzip", "-tq", path], check=True, stdout=subprocess.DEVNULL)
+
+
+async def test_files_of_an_async_iterable_are_read_in_its_order(tmp_path: Path) -> None:
+    invoices = some_invoices(250)
+    for name, data in invoices:
+        (tmp_path / name).write_bytes(data)
+
+    async def source() -> AsyncIterator[Item]:
+        for number, item in enumerate(invoices):
+            # Some in memory, some in files.
+            yield tmp_path / item[0] if number % 3 else item
+
+    async with pack(source()) as package:
+        assert [(invoice.file_name, invoice.sha256) for invoice in package.invoices] == [
+            (name, sha256(data).digest()) for name, data in invoices
+        ]
+
+
+async def test_sequence_that_makes_its_items_anew_is_not_held_in_memory() -> None:
+    class Made(Sequence[Item]):
+        """Counts how many of its items are there at once."""
+
+        alive = most = 0
+
+        def __len__(self) -> int:
+            return 300
+
+        def __getitem__(self, place: Any) -> Any:
+            if place >= len(self):
+                raise IndexError
+            return f"{place}.xml", _Counted(b"<Faktura/>" * 1000)
+
+    class _Counted(bytes):
+        def __new__(cls, data: bytes) -> _Counted:
+            Made.alive += 1
+            Made.most = max(Made.most, Made.alive)
+            return super().__new__(cls, data)
+
+        def __del__(self) -> None:
+            Made.alive -= 1
+
+    async with pack(Made(), workers=1) as package:
+        assert len(package.invoices) == len(Made())
+    assert Made.most < len(Made())
