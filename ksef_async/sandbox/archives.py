@@ -7,15 +7,10 @@ package is refused [INF].
 from __future__ import annotations
 
 import bisect
-import gzip
 import hashlib
 import io
 import itertools
 import os
-import struct
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
@@ -25,6 +20,8 @@ import attrs
 from ..api.packages import CompressionType
 from ..crypto.envelope import SessionCipher, padding_size
 from ..errors import CryptoError
+from ..protocol.archives import Bounds, Flaw, Member, TarGzArchive, UnsafeArchiveError, ZipArchive
+from ..protocol.planning import MAX_FILE_NAME
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -33,14 +30,8 @@ __all__ = ["ArchiveError", "DecryptedParts", "EmptyArchiveError", "Entry", "TooM
 
 _BLOCK: Final = 16
 _READ: Final = 2**20
-# The longest file name KSeF takes.
-_LONGEST_NAME: Final = 128
 # What an archive may unpack to besides its invoices: headers, and invoices that are too large and will be rejected.
 _SLACK: Final = 1_000_000_000
-# The directory of a zip file is read at once; that of 10,000 invoices has 3 MB at most.
-_LARGEST_DIRECTORY: Final = 2**26
-# What tar reads at once: a header, or an invoice.
-_LARGEST_HEADER: Final = 2**24
 
 
 class ArchiveError(Exception):
@@ -193,120 +184,45 @@ def unpack(
         TooManyEntriesError: It has more files.
         EmptyArchiveError: It has none.
     """
-    entries = _zip_entries if compression is CompressionType.ZIP else _tar_gz_entries
-    names: set[str] = set()
-    budget = max_invoices * largest + slack
+    bounds = Bounds(
+        max_members=max_invoices,
+        max_total_size=max_invoices * largest + slack,
+        longest_name=MAX_FILE_NAME,
+        counts_all=True,
+    )
+    kind = ZipArchive if compression is CompressionType.ZIP else TarGzArchive
+    is_empty = True
     try:
-        for name, file in entries(io.BufferedReader(parts, _READ), parts.size, max_invoices, budget):
-            _check_name(name, names)
-            entry = _read_entry(name, file, largest, budget)
-            budget -= entry.size
-            yield entry
-    except (
-        zipfile.BadZipFile, tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, NotImplementedError,
-        RuntimeError, UnicodeError, ValueError, struct.error, OverflowError,
-    ) as error:  # fmt: skip
-        raise ArchiveError("Archiwum jest uszkodzone.") from error
-    if not names:
+        for member in kind(io.BufferedReader(parts, _READ), bounds).members():
+            is_empty = False
+            yield _read_entry(member, largest)
+    except UnsafeArchiveError as error:
+        if error.flaw is Flaw.TOO_MANY:
+            raise TooManyEntriesError(max_invoices, error.count) from error
+        # From what is wrong in it, where something is.
+        raise ArchiveError(_FLAWS[error.flaw].format(error.name[:MAX_FILE_NAME])) from error.__cause__ or error
+    if is_empty:
         raise EmptyArchiveError
 
 
-def _check_name(name: str, names: set[str]) -> None:
-    if not name or len(name) > _LONGEST_NAME or "/" in name or "\\" in name or name in (".", "..") or "\0" in name:
-        raise ArchiveError(f"Niedozwolona nazwa pliku: '{name[:_LONGEST_NAME]}'.")
-    if name in names:
-        raise ArchiveError(f"Nazwa pliku występuje więcej niż raz: '{name}'.")
-    names.add(name)
+def _read_entry(member: Member, largest: int) -> Entry:
+    digest, kept, room = hashlib.sha256(), list[bytes](), largest + 1
+    for piece in member.pieces():
+        digest.update(piece)
+        if room > 0:
+            kept.append(piece[:room])
+            room -= len(piece)
+    return Entry(member.name, member.size, digest.digest(), b"".join(kept))
 
 
-def _read_entry(name: str, file: IO[bytes], largest: int, budget: int) -> Entry:
-    content = file.read(largest + 1)
-    digest, size = hashlib.sha256(content), len(content)
-    while more := file.read(_READ):
-        digest.update(more)
-        size += len(more)
-        if size > budget:
-            break
-    if size > budget:
-        raise ArchiveError("Rozmiar archiwum po dekompresji przekracza dozwolony limit.")
-    return Entry(name, size, digest.digest(), content)
-
-
-def _zip_entries(file: io.BufferedReader, size: int, max_invoices: int, _: int) -> Iterator[tuple[str, IO[bytes]]]:
-    count, directory_size = _end_of_zip(file, size)
-    if count > max_invoices:
-        raise TooManyEntriesError(max_invoices, count)
-    if directory_size > _LARGEST_DIRECTORY:
-        raise ArchiveError("Katalog archiwum jest zbyt duży.")
-    with zipfile.ZipFile(file) as archive:
-        if (found := len(archive.infolist())) > max_invoices:
-            raise TooManyEntriesError(max_invoices, found)
-        for info in archive.infolist():
-            if info.is_dir() or info.flag_bits & 1:
-                raise ArchiveError(f"Niedozwolony element archiwum: '{info.filename}'.")
-            with archive.open(info) as entry:
-                yield info.filename, entry
-
-
-def _end_of_zip(file: io.BufferedReader, size: int) -> tuple[int, int]:
-    """How many entries the end of a zip file tells of, and how long their directory is."""
-    start = max(0, size - 22 - 2**16 - 20)
-    file.seek(start)
-    tail = file.read(size - start)
-    end = tail.rfind(b"PK\x05\x06")
-    if end < 0:
-        raise ArchiveError("Plik nie jest archiwum Zip.")
-    count, directory_size = struct.unpack_from("<HI", tail, end + 10)
-    locator = end - 20
-    if locator >= 0 and tail[locator : locator + 4] == b"PK\x06\x07":
-        (offset,) = struct.unpack_from("<Q", tail, locator + 8)
-        file.seek(offset)
-        count, directory_size = struct.unpack_from("<QQ", file.read(56), 32)
-    file.seek(0)
-    return count, directory_size
-
-
-class _Bounded:
-    """The unpacked stream, for tar: nothing long is read at once."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._position = 0
-
-    def read(self, size: int) -> bytes:
-        if size > _LARGEST_HEADER:
-            raise ArchiveError("Nagłówek archiwum jest zbyt duży.")
-        data = self._file.read(size)
-        self._position += len(data)
-        return data
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, position: int) -> int:
-        if position < self._position:
-            raise tarfile.StreamError("seeking backwards")
-        while self._position < position:
-            if not self.read(min(_READ, position - self._position)):
-                break
-        return self._position
-
-
-def _tar_gz_entries(file: io.BufferedReader, _: int, max_invoices: int, budget: int) -> Iterator[tuple[str, IO[bytes]]]:
-    with gzip.GzipFile(fileobj=file) as stream:
-        bounded = _Bounded(stream)  # type: ignore[arg-type]  # GzipFile reads like any file
-        with tarfile.TarFile(fileobj=bounded, mode="r") as archive:  # type: ignore[arg-type]  # what tar needs of it
-            members = iter(archive)
-            for count, member in enumerate(members, 1):
-                if count > max_invoices:
-                    # An archive that unpacks to more than any package may is not read on to be counted.
-                    more = sum(1 for _ in itertools.takewhile(lambda _: bounded.tell() <= budget, members))
-                    raise TooManyEntriesError(max_invoices, count + more)
-                entry = archive.extractfile(member) if member.isreg() and not member.issparse() else None
-                if entry is None:
-                    raise ArchiveError(f"Niedozwolony element archiwum: '{member.name}'.")
-                yield member.name, entry
-        # To the end, where gzip has its checksum; nothing but zeros, and few of them, may come before it.
-        rest = bounded.read(_READ)
-        if rest.strip(b"\0") or bounded.read(1):
-            raise ArchiveError("Za końcem archiwum są dalsze dane.")
+_FLAWS: Final = {
+    Flaw.NOT_A_ZIP: "Plik nie jest archiwum Zip.",
+    Flaw.BROKEN: "Archiwum jest uszkodzone.",
+    Flaw.UNSAFE_NAME: "Niedozwolona nazwa pliku: '{}'.",
+    Flaw.SAME_NAME: "Nazwa pliku występuje więcej niż raz: '{}'.",
+    Flaw.NOT_A_FILE: "Niedozwolony element archiwum: '{}'.",
+    Flaw.TOO_LARGE: "Rozmiar archiwum po dekompresji przekracza dozwolony limit.",
+    Flaw.LONG_DIRECTORY: "Katalog archiwum jest zbyt duży.",
+    Flaw.LONG_HEADER: "Nagłówek archiwum jest zbyt duży.",
+    Flaw.LONG_TAIL: "Za końcem archiwum są dalsze dane.",
+}
