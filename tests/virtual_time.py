@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, TypeVar, TypeVarTuple
 
 import anyio.to_thread
-import pytest
 
-from ksef_async.submissions.sqlite_connection import _Connection
+__all__ = ["VirtualTimeLoop", "mind_threads"]
 
-__all__ = ["VirtualTimeLoop", "mind_the_database", "mind_threads"]
+Arguments = TypeVarTuple("Arguments")
+Result = TypeVar("Result")
 
 
 #: How much slower than real time the loop's own time runs between jumps: a busy machine must not look like a slow
@@ -44,6 +45,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self.skipped = 0.0
         self.jumping = _JumpingSelector()
         self.jumping.jump = self._jump
+        self.jumping.threads_are_busy = lambda: self._jobs > 0
+        self._jobs = 0
         super().__init__(self.jumping)
 
     def time(self) -> float:
@@ -52,28 +55,23 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def _jump(self, seconds: float) -> None:
         self.skipped += seconds
 
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Arguments], Result], *args: *Arguments
+    ) -> asyncio.Future[Result]:
+        """Let time stand still while the job is under way, e.g. a statement in SQLite."""
+        job = super().run_in_executor(executor, func, *args)
+        self._jobs += 1
+        job.add_done_callback(self._end_job)
+        return job
+
+    def _end_job(self, _: asyncio.Future[Any]) -> None:
+        self._jobs -= 1
+
 
 async def mind_threads() -> None:
-    """Let time stand still while a worker thread is busy; call it at the start of a test."""
+    """Let time stand still while one of anyio's worker threads is busy, too; call it at the start of a test."""
     limiter = anyio.to_thread.current_default_thread_limiter()
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
-    loop.jumping.threads_are_busy = lambda: limiter.borrowed_tokens > 0
-
-
-def mind_the_database(loop: VirtualTimeLoop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let virtual time stand still while SQLite's threads are at work, as it does for anyio's."""
-    at_work = 0
-    execute: Callable[..., Awaitable[Any]] = _Connection._execute
     others = loop.jumping.threads_are_busy
-
-    async def counted(*args: Any, **kwargs: Any) -> Any:
-        nonlocal at_work
-        at_work += 1
-        try:
-            return await execute(*args, **kwargs)
-        finally:
-            at_work -= 1
-
-    monkeypatch.setattr(_Connection, "_execute", counted)
-    loop.jumping.threads_are_busy = lambda: at_work > 0 or others()
+    loop.jumping.threads_are_busy = lambda: limiter.borrowed_tokens > 0 or others()

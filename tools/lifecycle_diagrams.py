@@ -1,7 +1,7 @@
 """Write ``docs/lifecycle.md``: a diagram of every lifecycle, drawn from the tables that the library goes by.
 
 Run ``python tools/lifecycle_diagrams.py`` after a change of `ksef_async.protocol.lifecycle` or
-`ksef_async.submissions.states`; with ``--check`` it writes nothing and fails where the file is not what it would write.
+`ksef_async.submissions.models`; with ``--check`` it writes nothing and fails where the file is not what it would write.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ksef_async.protocol.lifecycle import LIFECYCLES, AnyLifecycle
-from ksef_async.submissions.states import TRANSITIONS, SubmissionState
+from ksef_async.submissions.models import TRANSITIONS, SubmissionState
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "lifecycle.md"
 
@@ -21,7 +21,7 @@ INTRODUCTION = """\
 
 Every kind of thing that has a status, its states, and which state can follow which. Drawn by
 `python tools/lifecycle_diagrams.py` from the tables in `ksef_async/protocol/lifecycle.py` and
-`ksef_async/submissions/states.py`, which the client and the sandbox go by; do not edit it by hand.
+`ksef_async/submissions/models.py`, which the client and the sandbox go by; do not edit it by hand.
 
 KSeF gives numbers to most states. A number that is not in a table means: in progress below 200, success at 200, failure
 from 201. An arrow to the end stands where nothing can follow."""

@@ -1,16 +1,43 @@
 """Durable submissions: an invoice handed over in the user's own transaction is delivered once, whatever dies.
 
 ``from ksef_async.submissions import Submissions``; needs the extra ``durable``, or ``postgres``, or ``procrastinate``.
+
+The way of one invoice, file by file:
+
+1. ``outbox``: `Submissions.submit` takes it. Those who submit at once share a transaction (``grouping``), unless they
+   have one of their own (``transactions``).
+2. ``intake``: seller, kind and number are read in it. The same document is the same submission, another one with the
+   same number is refused; anything else becomes a row in the state `queued`, encrypted by ``vault`` (``store``, on the
+   tables of ``schema``, in SQLite or PostgreSQL by ``database``).
+3. ``worker``: finds that its context (NIP) has work, or is told so by an `Engine` (``procrastinate``), and takes the
+   context's lease (``leases``): from now on nobody else delivers for it, and every write asks whether that is still so.
+4. ``drain``: opens a session, which is written down before anything is sent in it, and claims the next submissions for
+   it: `sending`, the intent, is committed before the call (``context_store``). A large backlog goes by ``batch_work``.
+5. ``session_work``: sends it, follows it, and gives what is heard to ``recorder``, which writes it, many at a time:
+   `taken_in` with its reference number, `accepted` with its KSeF number. If the answer is lost, or the process dies,
+   it stays in `sending` until KSeF's own list of the session tells whether it is there: then `taken_in`, or `queued`
+   once more. What goes wrong is waited out and told by ``trouble``, and by ``outage`` when it is the database.
+6. ``session_work`` closes the session, stores its UPO and matches it: `Submission.has_upo`. The session is over, the
+   lease is given back, and `Submissions.results` yields the submission until it is acknowledged.
+
+Every state and transition is in ``models``; one statement changes a state, `store.transition`.
 """
 
 from __future__ import annotations
 
-from .engine import Engine
-from .errors import IdentityTakenError, JournalBusyError, UnknownSubmissionError
-from .models import Identity, Priority, Reason, Submission
+from .models import (
+    Identity,
+    IdentityTakenError,
+    JournalBusyError,
+    Priority,
+    Reason,
+    Settings,
+    Submission,
+    SubmissionState,
+    UnknownSubmissionError,
+)
 from .outbox import Submissions
-from .settings import Settings
-from .states import SubmissionState
+from .worker import Engine
 
 __all__ = [
     "Engine",

@@ -34,22 +34,17 @@ from ..protocol.invoices import MAX_SIZE
 from ..protocol.planning import MAX_INVOICES, MAX_PART_SIZE, MAX_PARTS, Route
 from ..sessions.online import OnlineSession
 from ..sessions.snapshot import BATCH_SNAPSHOT, BatchSnapshot
-from .batch_journal import BATCH, BatchJournal
-from .context_journal import ContextJournal, OpenSession
-from .fenced import SPLIT
-from .settings import Settings
+from .context_store import BATCH, SPLIT, ContextStore, OpenSession
+from .models import Settings
 from .trouble import Trouble
 
 if TYPE_CHECKING:
     from ..packing import Package
     from ..sessions.batch import BatchSession
 
-__all__ = ["BATCH_KIND", "BatchWork", "choose_route"]
+__all__ = ["BatchWork", "choose_route"]
 
 _log = logging.getLogger(__name__)
-
-BATCH_KIND: Final = "batch"
-"""How the journal calls the kind of session."""
 
 # What is not worth a batch.
 _SMALLEST: Final = 20
@@ -81,10 +76,9 @@ class BatchWork:
         settings: How to work.
     """
 
-    def __init__(self, client: KsefClient, journal: ContextJournal, trouble: Trouble, settings: Settings) -> None:
+    def __init__(self, client: KsefClient, journal: ContextStore, trouble: Trouble, settings: Settings) -> None:
         self._client = client
         self._journal = journal
-        self._batches: BatchJournal = journal.batches()
         self._trouble = trouble
         self._settings = settings
         # How many batches in a row have come to nothing.
@@ -114,7 +108,7 @@ class BatchWork:
             Exception: What the journal's database raised.
         """
         batch = f"{BATCH}{uuid.uuid4().hex}"
-        if not await self._batches.claim(form_code, batch, min(limit, MAX_INVOICES)):
+        if not await self._journal.claim_batch(form_code, batch, min(limit, MAX_INVOICES)):
             return None
         async with AsyncExitStack() as stack:
             try:
@@ -156,7 +150,7 @@ class BatchWork:
             try:
                 package = await stack.enter_async_context(self._packed(number, snapshot))
                 resumed = await self._client.sessions.resume(
-                    saved.snapshot or b"", key, package=package, ledger=self._batches
+                    saved.snapshot or b"", key, package=package, ledger=self._journal
                 )
             except (LocalProtocolError, CryptoError, OSError) as error:
                 await self._abandon(number, str(error))
@@ -198,7 +192,7 @@ class BatchWork:
         from ..packing import pack
 
         # The archive is hardly larger than its documents, and there must not be too many parts.
-        least = await self._batches.size(batch) * 11 // (MAX_PARTS * 10) + 1
+        least = await self._journal.batch_size(batch) * 11 // (MAX_PARTS * 10) + 1
         async with pack(
             self._files(batch),
             folder=self._settings.spool,
@@ -209,18 +203,18 @@ class BatchWork:
             yield package
 
     async def _files(self, batch: str) -> AsyncIterator[tuple[str, bytes]]:
-        async for digest, document in self._batches.documents(batch):
+        async for digest, document in self._journal.batch_documents(batch):
             yield f"{digest.hex()}.xml", document
 
     async def _open(self, package: Package, form_code: FormCode, batch: str) -> BatchSession | None:
-        open_batch = partial(self._client.sessions.open_batch, package, form_code=form_code, ledger=self._batches)
+        open_batch = partial(self._client.sessions.open_batch, package, form_code=form_code, ledger=self._journal)
         try:
             session = await self._trouble.retry_forever(open_batch, asked=Asked.OPEN_BATCH)
         except KsefError as error:
             await self._take_back(batch, error, SPLIT)
             return None
         # Where this fails, the session is left to expire: it takes no invoices, and cannot be closed without its parts.
-        await self._journal.add_session(session, form_code, BATCH_KIND, batch=batch)
+        await self._journal.session_opened(session, form_code, batch=batch)
         return session
 
     async def _deliver(self, session: BatchSession) -> BatchSession | None:
@@ -235,7 +229,7 @@ class BatchWork:
     async def _upload(self, session: BatchSession) -> BatchSession:
         try:
             await session.upload()
-            await self._batches.begin_close(session.reference_number)
+            await self._journal.session_closing(session.reference_number)
             await session.terminate()
         except SessionFailedError:
             pass  # It has ended meanwhile; how, is for those to find out who follow it.
@@ -244,9 +238,9 @@ class BatchWork:
     # --- when it comes to nothing -------------------------------------------------------------------------
 
     async def _take_back(self, name: str, error: KsefError | OSError, loss: int) -> None:
-        await self._journal.forget_session(name, str(error), loss=loss)
+        await self._journal.session_given_up(name, str(error), loss=loss)
         await self._trouble.wait_out(error, self.count_loss())
 
     async def _abandon(self, number: str, reason: str) -> None:
         _log.warning("batch session %s is left to expire, and its documents go in another: %s", number, reason)
-        await self._journal.forget_session(number, reason)
+        await self._journal.session_given_up(number, reason)

@@ -1,12 +1,21 @@
-"""The journal's database: one engine, with the settings that make a commit on SQLite a promise."""
+"""The journal's database: transactions on one engine, and connections that survive the cancellation of their task.
+
+On SQLite a commit has reached the disk, and a statement runs to its end before a cancellation is raised. On PostgreSQL
+what the server has closed is replaced, and what a cancelled task has half opened is closed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+import asyncio
+import math
+import sqlite3
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, Protocol, Self, TypeVar
 from urllib.parse import unquote
 
 import anyio
@@ -17,11 +26,15 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
+from ..calling.finishing import finish
 from ..errors import LocalProtocolError
-from .privacy import make_private
 from .schema import migrate
+from .vault import make_private
 
 __all__ = ["Database"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # Any number will do, as long as every process takes the same: while tables are made or changed.
 _MIGRATION_LOCK: Final = 5_265_877_635
@@ -43,11 +56,12 @@ class Database:
             raise LocalProtocolError(f"A journal is kept in SQLite or PostgreSQL, not in {kind}.")
         # Documents are parameters; errors must not tell them.
         self.engine = create_async_engine(address, hide_parameters=True, **_pool(address))
+        self._reading = self.engine.execution_options(ksef_reads=True)
         self.is_sqlite = kind == "sqlite"
         if self.is_sqlite:
-            _promise(self.engine)
+            _prepare_sqlite(self.engine)
         else:
-            _replace_closed(self.engine)
+            _prepare_postgresql(self.engine)
         # SQLite has one writer at a time: queueing here is fairer and quicker than its busy loop.
         self._writer = anyio.Lock()
         self.commits = 0
@@ -72,7 +86,9 @@ class Database:
 
         Args:
             shield: Finish it although it is cancelled: a connection that is left in the middle of a transaction can
-                hold SQLite's write lock until it is collected.
+                hold SQLite's write lock until it is collected. The shield holds off scopes only: the block is its
+                task's own, so `finish` cannot run it in another. ``Task.cancel()`` arrives between statements, by
+                the connections below, and what was written is rolled back.
         """
         with anyio.CancelScope(shield=shield):
             async with AsyncExitStack() as stack:
@@ -89,10 +105,7 @@ class Database:
                 if self.is_sqlite and self.file is None:
                     # In memory there is but one connection, and what is rolled back after reading is all of it.
                     await stack.enter_async_context(self._writer)
-                connection = await stack.enter_async_context(self.engine.connect())
-                if self.is_sqlite:
-                    connection = await connection.execution_options(ksef_reads=True)
-                yield connection
+                yield await stack.enter_async_context(self._reading.connect())
 
     async def migrate(self) -> None:
         """Make the tables, or bring them up to date; a new SQLite file is its owner's alone from its first byte."""
@@ -105,8 +118,7 @@ class Database:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        with anyio.CancelScope(shield=True):
-            await self.engine.dispose()
+        await finish(self.engine.dispose(), math.inf)
 
 
 def _pool(address: URL) -> dict[str, Any]:
@@ -118,21 +130,22 @@ def _pool(address: URL) -> dict[str, Any]:
     return {"pool_size": 5 if address.get_backend_name() == "sqlite" else 15, "max_overflow": 0}
 
 
-def _promise(engine: AsyncEngine) -> None:
-    """Every commit reaches the disk, and every transaction that writes is a writer from its start.
+# --- SQLite ---------------------------------------------------------------------------------------------------
+
+
+def _prepare_sqlite(engine: AsyncEngine) -> None:
+    """Make every commit reach the disk, and every transaction that writes a writer from its start.
 
     Without the latter two transactions that both read first, and write then, end with "database is locked".
     """
 
-    from .sqlite_connection import connect
-
     @event.listens_for(engine.sync_engine, "do_connect")
     def _(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
-        options["async_creator_fn"] = connect
+        # Python begins no transaction by itself.
+        options.update(async_creator_fn=_SqliteConnection, isolation_level=None)
 
     @event.listens_for(engine.sync_engine, "connect")
     def _(connection: Any, _record: Any) -> None:  # the driver's own connection
-        connection.isolation_level = None
         cursor = connection.cursor()
         for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
             cursor.execute(f"PRAGMA {setting}")
@@ -145,20 +158,151 @@ def _promise(engine: AsyncEngine) -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _replace_closed(engine: AsyncEngine) -> None:
-    """What the server has closed, e.g. to start again, is replaced before it is used; see `connect_or_close`, too.
+class _SqliteConnection:
+    """A connection on a thread of its own, for SQLAlchemy's dialect of aiosqlite, in place of aiosqlite's.
+
+    A statement of aiosqlite's runs on in its thread when its task is cancelled. SQLAlchemy then closes the connection,
+    and when that is cancelled too, nobody waits for its end: it can hold SQLite's write lock until it is collected.
+
+    Args:
+        database: Its file.
+        options: Those of `sqlite3.connect`.
+    """
+
+    def __init__(self, database: str, **options: Any) -> None:
+        self._connect = partial(sqlite3.connect, database, **options)
+        # The dialect rolls back and commits only what has one.
+        self._connection: sqlite3.Connection | None = None
+        # Threads of a pool do not keep a program from ending.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ksef-journal")
+        self._closed: Future[None] | None = None
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        return self._opened().__await__()
+
+    async def _opened(self) -> Self:
+        try:
+            await self.run(self._open)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _open(self) -> None:
+        self._connection = self._connect()
+
+    async def run(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+        """Return what ``function`` does in the connection's thread; it has ended then, however this was cancelled."""
+        if self._closed is not None:
+            raise ValueError("Connection closed")  # as the dialect knows it
+        job = partial(function, *args, **options)
+        return await finish(asyncio.get_running_loop().run_in_executor(self._thread, job), math.inf)
+
+    @property
+    def _opened_connection(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise ValueError("Connection closed")
+        return self._connection
+
+    def cursor(self) -> _SqliteCursor:
+        return _SqliteCursor(self)
+
+    def execute(self, is_many: bool, sql: str, parameters: Any) -> tuple[sqlite3.Cursor, deque[Any]]:
+        """Execute a statement, in the connection's thread."""
+        connection = self._opened_connection
+        cursor = connection.executemany(sql, parameters) if is_many else connection.execute(sql, parameters)
+        rows = deque(cursor.fetchall() if cursor.description else ())
+        cursor.close()
+        return cursor, rows
+
+    async def create_function(self, *args: Any, **options: Any) -> None:
+        await self.run(self._opened_connection.create_function, *args, **options)
+
+    async def commit(self) -> None:
+        await self.run(self._opened_connection.commit)
+
+    async def rollback(self) -> None:
+        # SQLAlchemy rolls back after every use; mostly there is nothing to.
+        if self._opened_connection.in_transaction:
+            await self.run(self._opened_connection.rollback)
+
+    def stop(self) -> None:
+        """Close it soon, without waiting for that: as when it is collected."""
+        if self._closed is None:
+            self._closed = Future()
+            with suppress(RuntimeError):  # the program ends
+                self._closed = self._thread.submit(self._end)
+                self._thread.shutdown(wait=False)
+
+    def _end(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with closing(connection):
+                # Closing alone does not end a transaction while a cursor of it is still alive.
+                connection.rollback()
+
+    async def close(self) -> None:
+        self.stop()
+        if self._closed is not None:
+            await finish(asyncio.wrap_future(self._closed), math.inf)
+
+
+class _SqliteCursor:
+    """Opens, executes, fetches and closes on one way to the thread and back.
+
+    Each way takes a turn of the event loop, and another of the interpreter's lock: milliseconds while the loop is busy.
+    """
+
+    def __init__(self, connection: _SqliteConnection) -> None:
+        self._connection = connection
+        self._rows: deque[Any] = deque()
+        self.description: Any = None
+        self.rowcount = -1
+        self.lastrowid: int | None = None
+        self.arraysize = 1
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def execute(self, sql: str, parameters: Any = ()) -> Self:
+        return await self._execute(False, sql, parameters)
+
+    async def executemany(self, sql: str, parameters: Iterable[Any]) -> Self:
+        return await self._execute(True, sql, parameters)
+
+    async def _execute(self, is_many: bool, sql: str, parameters: Any) -> Self:
+        cursor, self._rows = await self._connection.run(self._connection.execute, is_many, sql, parameters)
+        self.description, self.rowcount, self.lastrowid = cursor.description, cursor.rowcount, cursor.lastrowid
+        return self
+
+    async def fetchone(self) -> Any:
+        return self._rows.popleft() if self._rows else None
+
+    async def fetchmany(self, size: int | None = None) -> list[Any]:
+        return [self._rows.popleft() for _ in range(min(size or self.arraysize, len(self._rows)))]
+
+    async def fetchall(self) -> list[Any]:
+        return await self.fetchmany(len(self._rows))
+
+    async def close(self) -> None:
+        self._rows.clear()
+
+
+# --- PostgreSQL -----------------------------------------------------------------------------------------------
+
+
+def _prepare_postgresql(engine: AsyncEngine) -> None:
+    """Replace what the server has closed, e.g. to start again, before it is used; see `_connect_or_close`, too.
 
     Nothing is sent for it, as ``pool_pre_ping`` would: a task that is cancelled meanwhile would end with the driver's
     error in place of its cancellation.
     """
 
-    from .postgres_connection import connect_or_close
-
     @event.listens_for(engine.sync_engine, "do_connect")
     def _(dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
         driver = dialect.dbapi
         connect = driver.asyncpg.connect if dialect.driver == "asyncpg" else driver.psycopg.AsyncConnection.connect
-        options["async_creator_fn"] = partial(connect_or_close, connect)
+        options["async_creator_fn"] = partial(_connect_or_close, connect)
 
     @event.listens_for(engine.sync_engine, "checkout")
     def _(connection: Any, _record: Any, _proxy: Any) -> None:
@@ -177,3 +321,39 @@ def _is_closed(connection: Any) -> bool:
     except OperationalError:
         return True
     return False
+
+
+# Seconds that a cancelled connecting may take to end, so that what it has made can be closed.
+_GRACE: Final = 5.0
+
+
+class _Closable(Protocol):
+    async def close(self) -> None: ...
+
+
+Opened = TypeVar("Opened", bound=_Closable)
+
+
+async def _connect_or_close(
+    connect: Callable[..., Coroutine[Any, Any, Opened]], *arguments: Any, **options: Any
+) -> Opened:
+    """Return what ``connect`` does; when cancelled meanwhile, wait up to `_GRACE` for it, and close it.
+
+    psycopg leaves a half-made connection to the garbage collector, and the server counts it until then.
+    """
+    task = asyncio.ensure_future(connect(*arguments, **options))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        try:
+            with suppress(TimeoutError):
+                await finish(_close(task), _GRACE)
+        finally:
+            task.cancel()
+        raise
+
+
+async def _close(connecting: asyncio.Future[Opened]) -> None:
+    await asyncio.wait([connecting])
+    if not connecting.cancelled() and connecting.exception() is None:
+        await connecting.result().close()

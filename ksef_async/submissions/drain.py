@@ -23,11 +23,11 @@ from ..sessions.keeper import is_old
 from ..sessions.online import OnlineSession
 from ..sessions.session import session_type
 from .batch_work import BatchWork, choose_route
-from .context_journal import Claim, ContextJournal, OpenSession, Queue
+from .context_store import Claim, ContextStore, OpenSession, Queue
 from .leases import Lease, Leases
+from .models import Settings
 from .recorder import Recorder
 from .session_work import SessionWork
-from .settings import Settings
 from .trouble import Trouble
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ _log = logging.getLogger(__name__)
 
 # A lease is renewed this many times while it lasts.
 _RENEWALS: Final = 3
-
-_ONLINE: Final = "online"
 
 
 class Drain:
@@ -58,7 +56,7 @@ class Drain:
     def __init__(
         self,
         client: KsefClient,
-        journal: ContextJournal,
+        journal: ContextStore,
         leases: Leases,
         lease: Lease,
         settings: Settings,
@@ -71,7 +69,9 @@ class Drain:
         self._settings = settings
         self._give_way = give_way
         self._recorder = Recorder(journal)
-        self._trouble = Trouble(lease.context, settings, journal.note_trouble, lease.trouble)
+        self._trouble = Trouble(
+            lease.context, settings, partial(leases.note_trouble, lease.context, lease=lease), lease.trouble
+        )
         self._batches = BatchWork(client, journal, self._trouble, settings)
         self._current: dict[FormCode, SessionWork] = {}
         # Those that were left last because nothing more was waiting: how they end is seen only afterwards.
@@ -124,7 +124,7 @@ class Drain:
     # --- what another process left -----------------------------------------------------------------------
 
     async def _take_over(self, tasks: TaskGroup) -> None:
-        for saved in await self._journal.adopt():
+        for saved in await self._journal.take_over():
             if session_type(saved.reference_number) is SessionType.BATCH:
                 self._start_batch(saved.form_code, partial(self._batches.go_on, saved), tasks)
                 continue
@@ -136,7 +136,7 @@ class Drain:
         except KsefError as error:
             if judge(Asked.RESUME, error).step is not Step.FORGET_SESSION:
                 raise
-            await self._journal.forget_session(saved.reference_number, str(error))
+            await self._journal.session_given_up(saved.reference_number, str(error))
             return
         work = self._new_work(session)
         is_current = saved.form_code in self._current
@@ -289,7 +289,7 @@ class Drain:
     async def _open(self, form_code: FormCode) -> OnlineSession:
         session = await self._client.sessions.open_online(form_code)
         try:
-            await self._journal.add_session(session, form_code, _ONLINE)
+            await self._journal.session_opened(session, form_code)
         except BaseException as error:
             # Nobody would know of it.
             try:
@@ -308,7 +308,7 @@ class Drain:
             if judgement.session is SessionFate.REPLACE_WITH_NEW_KEYS:
                 self._client.sessions.forget_keys()
             if judgement.step is Step.FORGET_SESSION:
-                await self._journal.forget_session(work.reference_number, None)
+                await self._journal.session_given_up(work.reference_number, None)
             else:
                 self._finish(work, tasks)
             await self._pause(error)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..calling.finishing import ended, finish
 
-__all__ = ["Grouped", "told"]
+__all__ = ["Grouped", "answered"]
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -57,7 +57,7 @@ class Grouped(Generic[Item, Answer]):
         return f"<Grouped {'working' if self._working else 'idle'}, {len(self._waiting)} waiting>"
 
     async def ask(self, item: Item) -> Answer:
-        """The answer for ``item``; or its error is raised, or what the database raised."""
+        """Return the answer for ``item``; or raise its error, or what the database raised."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
         if self._working is None:
@@ -66,8 +66,8 @@ class Grouped(Generic[Item, Answer]):
             self._working = asyncio.create_task(self._work(), context=contextvars.Context())
         return await answer
 
-    async def let_by(self, patience: float) -> None:
-        """Let those who have asked go first, for ``patience`` seconds at most."""
+    async def wait_idle(self, patience: float) -> None:
+        """Wait until those who have asked are answered, for ``patience`` seconds at most."""
         if self._working is not None:
             await asyncio.wait([self._working], timeout=patience)
 
@@ -149,8 +149,8 @@ class Grouped(Generic[Item, Answer]):
             raise _AnswerError(error) from error
 
 
-def told(answer: Answer | Exception) -> Answer:
-    """The answer, or its error raised."""
+def answered(answer: Answer | Exception) -> Answer:
+    """Return the answer, or raise its error."""
     if isinstance(answer, Exception):
         raise answer
     return answer

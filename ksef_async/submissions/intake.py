@@ -1,32 +1,30 @@
-"""Writing submissions into the journal, in anybody's transaction, each at most once."""
+"""Handing in: what is read in a document, and which submission it becomes, in anybody's transaction, at most once.
+
+An invoice is known in KSeF by seller, kind and number (faktury/weryfikacja-faktury.md, uniqueness); their places in
+FA_RR and Peppol documents are inferred [INF].
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
+from xml.etree.ElementTree import Element
 
 import attrs
-from sqlalchemy import or_, select
-from sqlalchemy.sql import ColumnElement
 
+from ..api.sessions import FormCode
 from ..calling.finishing import offload
 from ..errors import LocalProtocolError
 from ..protocol.invoices import check_correction, check_invoice_file
-from .errors import IdentityTakenError
-from .identity import read_identity
-from .models import Identity, Submission
-from .rows import COLUMNS, submission_of
-from .schema import SUBMISSIONS
-from .states import SubmissionState
-from .transactions import Transaction, execute, insert_missing
+from ..protocol.xml import collapsed, local_name, parse_xml
+from .models import GIVEN_UP, Identity, IdentityTakenError, Submission
+from .store import add, find_rivals, identity_text
+from .transactions import Transaction
 from .vault import Vault
 
-__all__ = ["Document", "hand_in", "identity_text"]
-
-_T = SUBMISSIONS.c
+__all__ = ["Document", "hand_in", "read_identity"]
 
 # A row that was in the way can be gone when it is looked for: rejected or cancelled meanwhile.
 _TRIES: Final = 3
@@ -41,14 +39,6 @@ _LEAST_PRIORITY: Final = -(2**31) + 1
 
 # A key, or an identity, of a context.
 _Scoped: TypeAlias = tuple[str, str]
-
-# States in which a document leaves its identity to others.
-_GIVEN_UP: Final = (SubmissionState.REJECTED, SubmissionState.CANCELLED)
-
-
-def identity_text(identity: Identity) -> str:
-    """What must be unique among a context's submissions that may still become an invoice, or have."""
-    return f"{identity.seller_nip} {identity.kind} {identity.number}"
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -100,9 +90,27 @@ class _Entry:
         """What must be unique."""
         return self.context, identity_text(self.identity)
 
+    def row(self) -> dict[str, Any]:
+        """Return what to store of it."""
+        about, document = self.identity, self.document
+        return {
+            "context": self.context,
+            "caller_key": document.key,
+            "seller_nip": about.seller_nip,
+            "kind": about.kind,
+            "number": about.number,
+            "form_code": about.form_code.system_code,
+            "taken_identity": identity_text(about),
+            "sha256": self.digest,
+            "document": self.stored,
+            "offline": document.offline,
+            "corrects": document.corrects,
+            "priority": document.priority,
+        }
+
 
 async def hand_in(vault: Vault, tx: Transaction, documents: Sequence[Document]) -> list[Submission | Exception]:
-    """Insert what is not in the journal yet; for each its submission or its error, as if one came after another.
+    """Insert what is not in the journal yet; return for each its submission or its error, as if one came after another.
 
     The errors are: IdentityTakenError: another document has its identity, or its key. LocalProtocolError: its identity
     cannot be read; or others wrote it and took it back, time and again.
@@ -123,9 +131,13 @@ async def hand_in(vault: Vault, tx: Transaction, documents: Sequence[Document]) 
     for _ in range(_TRIES):
         if not left:
             break
-        known = _Known(await _find(tx, [entry for _, entry in left]))
+        known = _Known(
+            await find_rivals(tx, [(entry.context, entry.identity, entry.document.key) for _, entry in left])
+        )
         decisions = [(number, entry, *known.decide(entry)) for number, entry in left]
-        await _insert(tx, known.new)
+        if known.new:
+            for submission in await add(tx, [entry.row() for entry, _ in known.new.values()]):
+                known.new[submission.nip, identity_text(submission.identity)][1].submission = submission
         left = []
         for number, entry, held, answer in decisions:
             if held.submission is not None:
@@ -137,7 +149,7 @@ async def hand_in(vault: Vault, tx: Transaction, documents: Sequence[Document]) 
 
 
 async def _read(vault: Vault, document: Document) -> _Entry:
-    """A document read and encrypted: all that needs no database."""
+    """Return a document read and encrypted: all that needs no database."""
     identity = await offload(len(document.xml), read_identity, document.xml)
     digest = hashlib.sha256(document.xml).digest()
     return _Entry(document=document, identity=identity, digest=digest, stored=await vault.lock(document.xml))
@@ -167,7 +179,7 @@ class _Known:
         self._by_identity: dict[_Scoped, list[_Held]] = {}
         self.new: dict[_Scoped, tuple[_Entry, _Held]] = {}
         for submission in found:
-            given_up = submission.state in _GIVEN_UP
+            given_up = submission.state in GIVEN_UP
             held = _Held(digest=submission.invoice_hash, is_given_up=given_up, submission=submission)
             self._add(held, submission.key, (submission.nip, identity_text(submission.identity)))
 
@@ -177,7 +189,7 @@ class _Known:
             self._by_key[identity[0], key] = held
 
     def decide(self, entry: _Entry) -> tuple[_Held, _Answer]:
-        """What an entry is the same as, or is refused because of; it is new if there is nothing of the kind."""
+        """Return what an entry is the same as, or is refused because of; it is new if there is nothing of the kind."""
         key = entry.document.key
         if key is not None and (other := self._by_key.get((entry.context, key))) is not None:
             return other, _same if other.digest == entry.digest else _key_taken
@@ -219,59 +231,68 @@ def _unlucky(entry: _Entry) -> Exception:
     )
 
 
-# --- statements ---------------------------------------------------------------------------------------------------
+# --- what a document says ------------------------------------------------------------------------------------
+
+_Path: TypeAlias = tuple[str, ...]
+
+# Characters of what the journal stores; KSeF takes fewer.
+_LONGEST: Final = 32
+_LONGEST_NUMBER: Final = 512
+
+_FORM: Final = ("Naglowek", "KodFormularza")
+_SELLER: Final = ("Podmiot1", "DaneIdentyfikacyjne", "NIP")
+_UBL_SELLER: Final = ("AccountingSupplierParty", "Party", "PartyTaxScheme", "CompanyID")
+_UBL_FORMS: Final = {"Invoice": FormCode.PEF3, "CreditNote": FormCode.PEF_KOR3}
 
 
-async def _find(tx: Transaction, entries: Sequence[_Entry]) -> list[Submission]:
-    """Return the submissions of the same contexts with the identity or key of one of them, in order of submission."""
-    numbers: dict[tuple[str, str, str], list[str]] = {}
-    keys: dict[str, list[str]] = {}
-    for entry in entries:
-        about, key = entry.identity, entry.document.key
-        numbers.setdefault((entry.context, about.seller_nip, about.kind), []).append(about.number)
-        if key is not None:
-            keys.setdefault(entry.context, []).append(key)
-    # Not IN of all three at once, for which SQLite reads the whole table.
-    wanted: list[ColumnElement[bool]] = [
-        (_T.context == context) & (_T.seller_nip == seller) & (_T.kind == kind) & _T.number.in_(among)
-        for (context, seller, kind), among in numbers.items()
-    ]
-    wanted += [(_T.context == context) & _T.caller_key.in_(among) for context, among in keys.items()]
-    return [submission_of(row) for row in await execute(tx, select(*COLUMNS).where(or_(*wanted)).order_by(_T.id))]
+def read_identity(xml: bytes) -> Identity:
+    """Return seller, kind, number and form of an invoice.
+
+    Raises:
+        LocalProtocolError: It is not well-formed, has a DTD, is of no form KSeF takes, or one of them is missing.
+    """
+    try:
+        root = parse_xml(xml)
+    except ValueError as error:
+        raise LocalProtocolError(f"The invoice cannot be read: {error}.") from error
+    if (form := _UBL_FORMS.get(local_name(root))) is not None:
+        seller = _required(root, _UBL_SELLER).removeprefix("PL")
+        return Identity(
+            seller_nip=seller, kind=local_name(root), number=_required(root, ("ID",), _LONGEST_NUMBER), form_code=form
+        )
+    header = _find(root, _FORM)
+    system_code = header.get("kodSystemowy") if header is not None else None
+    try:
+        form = FormCode(system_code)
+    except ValueError:
+        known = ", ".join(code.system_code for code in FormCode)
+        raise LocalProtocolError(f"The document's form is {system_code}; KSeF takes {known}.") from None
+    body, number = ("FakturaRR", "P_4C") if form is FormCode.FA_RR1 else ("Fa", "P_2")
+    return Identity(
+        seller_nip=_required(root, _SELLER),
+        kind=_required(root, (body, "RodzajFaktury")),
+        number=_required(root, (body, number), _LONGEST_NUMBER),
+        form_code=form,
+    )
 
 
-async def _insert(tx: Transaction, new: dict[_Scoped, tuple[_Entry, _Held]]) -> None:
-    """Insert what is new; what is in the way of others that were quicker is left out."""
-    if not new:
-        return
-    now = time.time()
-    rows = [_row(entry, now) for entry, _ in new.values()]
-    for row in await insert_missing(tx, SUBMISSIONS, rows, COLUMNS):
-        submission = submission_of(row)
-        new[submission.nip, identity_text(submission.identity)][1].submission = submission
+def _required(root: Element, path: _Path, longest: int = _LONGEST) -> str:
+    found = _find(root, path)
+    text = collapsed((found.text if found is not None else None) or "")
+    if not text:
+        raise LocalProtocolError(f"The invoice has no {'/'.join(path)}.")
+    if len(text) > longest:
+        raise LocalProtocolError(f"{'/'.join(path)} has {len(text):,} characters, more than any invoice may have.")
+    return text
 
 
-def _row(entry: _Entry, now: float) -> dict[str, Any]:
-    about, document = entry.identity, entry.document
-    return {
-        "context": entry.context,
-        "caller_key": document.key,
-        "seller_nip": about.seller_nip,
-        "kind": about.kind,
-        "number": about.number,
-        "form_code": about.form_code.system_code,
-        "taken_identity": identity_text(about),
-        "sha256": entry.digest,
-        "document": entry.stored,
-        "offline": document.offline,
-        "corrects": document.corrects,
-        "priority": document.priority,
-        "state": SubmissionState.QUEUED.value,
-        "attempt": 0,
-        "failures": 0,
-        "lost_batches": 0,
-        "is_duplicate": False,
-        "acknowledged": False,
-        "submitted_at": now,
-        "updated_at": now,
-    }
+def _find(element: Element, path: _Path) -> Element | None:
+    """Return the first element at ``path``, whatever the namespaces."""
+    for place, name in enumerate(path):
+        namespace, brace, _ = element.tag.rpartition("}")
+        found = element.find(f"{namespace}{brace}{name}")
+        if found is None:
+            # UBL has other namespaces inside than outside. Wildcards take more time.
+            return element.find("/".join(f"{{*}}{step}" for step in path[place:]))
+        element = found
+    return element

@@ -1,25 +1,31 @@
-"""One worker at a time delivers for a context: it holds a lease, and every write of its own asks whether it still does.
+"""Who may deliver: for a context the worker that holds its lease, from an SQLite file the process that holds its lock.
 
-A lease that is not renewed in time may be taken over. What is left of the context's rate limits follows it.
+Every write of a worker asks whether it still holds the lease. One that is not renewed in time may be taken over. What
+is left of the context's rate limits follows it.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
-from typing import Any, Final
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO, Any, Final
 
 import attrs
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ..calling.finishing import in_thread
 from .database import Database
-from .errors import LeaseLostError
+from .models import OPEN, JournalBusyError, LeaseLostError
 from .schema import CONTEXTS, SESSIONS, SUBMISSIONS
-from .states import OPEN
 
-__all__ = ["Lease", "Leases", "check"]
+__all__ = ["Lease", "Leases", "check", "exclusive"]
 
 _OPEN: Final = tuple(state.value for state in OPEN)
 
@@ -56,7 +62,7 @@ class Leases:
         return not self._database.is_sqlite
 
     async def waiting(self) -> list[str]:
-        """The contexts with work that nobody else holds a lease on, the longest waiting first."""
+        """Return the contexts with work that nobody else holds a lease on, the longest waiting first."""
         now = self._now()
         table = SUBMISSIONS.c
         # NULL is nobody, and nothing is unequal to it.
@@ -71,7 +77,7 @@ class Leases:
         return sorted(first, key=first.__getitem__)
 
     async def take(self, context: str) -> Lease | None:
-        """The lease on ``context``; None while another holds it.
+        """Return the lease on ``context``; None while another holds it.
 
         The owner may take its own again, e.g. one that it could not give back while the database was gone: it sees to
         it that it delivers for a context once at a time.
@@ -118,9 +124,20 @@ class Leases:
         async with self._database.write() as connection:
             await connection.execute(update(CONTEXTS).values(expires_at=0.0))
 
-    async def note_trouble(self, context: str, trouble: str) -> None:
-        """Say what keeps a context from being delivered by anybody."""
+    async def note_trouble(self, context: str, trouble: str | None, *, lease: Lease | None = None) -> None:
+        """Say what keeps a context from being delivered; None for nothing.
+
+        Args:
+            context: Which.
+            trouble: For people.
+            lease: Of the worker that delivers for it; None where nobody can.
+
+        Raises:
+            LeaseLostError: Another has taken it over.
+        """
         async with self._database.write() as connection:
+            if lease is not None:
+                await check(connection, lease)
             await connection.execute(update(CONTEXTS).where(CONTEXTS.c.context == context).values(trouble=trouble))
 
     def _now(self) -> Any:
@@ -150,3 +167,60 @@ def _aged(stored: str | None) -> dict[str, list[float]]:
     # Clocks that differ by seconds make a limit seem that much fuller or emptier, no more.
     passed = max(0.0, time.time() - content["at"])
     return {group: [age + passed for age in ages] for group, ages in content["calls"].items()}
+
+
+# --- one process for an SQLite file ---------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def exclusive(journal: str) -> AsyncGenerator[None]:
+    """Hold the lock of the journal in file ``journal`` while the block lasts.
+
+    Raises:
+        JournalBusyError: Another process, or another worker of this one, holds it.
+    """
+    file: IO[str] | None = None
+
+    def take() -> None:
+        nonlocal file
+        file = _take(Path(f"{journal}.lock"))
+
+    try:
+        await in_thread(take)
+        yield
+    finally:
+        # A lock that is left to the garbage collector keeps the next worker away.
+        if file is not None:
+            await in_thread(file.close)
+
+
+def _take(path: Path) -> IO[str]:
+    # Path.open knows no modes.
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "a+", encoding="ascii")
+    try:
+        _lock(file)
+    except OSError:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise JournalBusyError(
+            f"Process {holder} delivers from this journal already ({path.name} is locked). On SQLite one process "
+            "delivers at a time; any number may submit. For several workers keep the journal in PostgreSQL."
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def _lock(file: IO[str]) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        # Far behind the text, which others may read.
+        file.seek(1_000_000)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

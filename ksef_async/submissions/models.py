@@ -1,16 +1,139 @@
-"""What the journal tells of a submission."""
+"""What users of the journal give and get: settings, the states of a submission, the submission itself, and errors.
+
+A submission changes its state along `TRANSITIONS`, and only by one statement (`store.transition`), which asks that
+table:
+
+(new) ──submit──► queued ──intent committed──► sending ──KSeF has it──► taken_in ──┬─► accepted
+                   │ ▲                           │ │                       │       ├─► rejected
+           cancel──┘ └──KSeF does not have it────┘ └─refused at once       │       └─► conflict
+           (cancelled)                               (rejected)            └─► queued  (KSeF gave it up: 405, 550)
+
+rejected, conflict and cancelled go back to queued when they are retried.
+"""
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
+from typing import Final
 
 import attrs
 
 from ..api.sessions import FormCode
-from .states import SubmissionState
+from ..errors import LocalProtocolError
+from ..protocol.retry import growing_pause
 
-__all__ = ["Identity", "Priority", "Reason", "Submission"]
+__all__ = [
+    "GIVEN_UP",
+    "NEW",
+    "OPEN",
+    "TRANSITIONS",
+    "Identity",
+    "IdentityTakenError",
+    "JournalBusyError",
+    "LeaseLostError",
+    "Priority",
+    "Reason",
+    "Settings",
+    "Submission",
+    "SubmissionState",
+    "UnknownSubmissionError",
+    "sources_of",
+]
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """How submissions are delivered; all times are in seconds."""
+
+    linger: float = 5.0
+    """How long a session is kept open for more invoices after the last one; the UPO comes after that."""
+    poll_interval: float = 0.5
+    """Between looks for work that another process has committed."""
+    concurrency: int = 16
+    """Sends of one context under way at once."""
+    online_within: float = 600.0
+    """A backlog goes one by one while that is over within this time; otherwise by batch, if the plan says so."""
+    part_size: int = 10_000_000
+    """Plain bytes of each part of a batch, up to 100,000,000; more where that would make more than 50 of them. After a
+    crash those parts are uploaded again that were under way.
+    """
+    spool: Path | None = None
+    """Where batches are packed; by default in the system's place for temporary files."""
+    max_contexts: int = 200
+    """Contexts delivered at once in this process."""
+    lease_duration: float = 15.0
+    """After which a silent worker counts as dead, and another takes its contexts over."""
+    first_pause: float = 1.0
+    """The first pause after something went wrong with a whole context; each further one is twice as long ..."""
+    longest_pause: float = 60.0
+    """... up to this."""
+    tries: int = 6
+    """How often one document may fail by itself, while others succeed, before it is rejected."""
+
+    def pause(self, failures: int) -> float:
+        """Seconds to pause after the ``failures``-th failure in a row (from 1)."""
+        return growing_pause(failures, first=self.first_pause, longest=self.longest_pause)
+
+
+# --- states ---------------------------------------------------------------------------------------------------
+
+
+class SubmissionState(enum.StrEnum):
+    """How far a submission is."""
+
+    QUEUED = "queued"
+    """In the journal, not sent yet."""
+    SENDING = "sending"
+    """The intent to send it is in the journal; KSeF may have it, or not."""
+    TAKEN_IN = "taken_in"
+    """KSeF has it and has not decided yet."""
+    ACCEPTED = "accepted"
+    """It has a KSeF number: it is issued."""
+    REJECTED = "rejected"
+    """KSeF, or this library on its behalf, does not take it; the reason says why."""
+    CONFLICT = "conflict"
+    """Seller, kind and number are in KSeF already, on another document or on one that KSeF does not show."""
+    CANCELLED = "cancelled"
+    """Taken back before it was sent."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """True when nothing more happens to it by itself."""
+        return self not in OPEN
+
+
+_S = SubmissionState
+
+TRANSITIONS: Final[Mapping[SubmissionState, frozenset[SubmissionState]]] = {
+    _S.QUEUED: frozenset({_S.SENDING, _S.CANCELLED}),
+    _S.SENDING: frozenset({_S.TAKEN_IN, _S.QUEUED, _S.REJECTED}),
+    _S.TAKEN_IN: frozenset({_S.ACCEPTED, _S.REJECTED, _S.CONFLICT, _S.QUEUED}),
+    _S.ACCEPTED: frozenset(),
+    _S.REJECTED: frozenset({_S.QUEUED}),
+    _S.CONFLICT: frozenset({_S.QUEUED}),
+    _S.CANCELLED: frozenset({_S.QUEUED}),
+}
+"""From each state, what can follow."""
+
+NEW: Final = _S.QUEUED
+"""The state that a submission begins in."""
+
+OPEN: Final = frozenset({_S.QUEUED, _S.SENDING, _S.TAKEN_IN})
+"""What the library still has work with."""
+
+GIVEN_UP: Final = frozenset({_S.REJECTED, _S.CANCELLED})
+"""States in which a submission leaves its identity (seller, kind, number) to others."""
+
+
+def sources_of(target: SubmissionState) -> tuple[SubmissionState, ...]:
+    """Return the states from which ``target`` can be reached."""
+    return tuple(state for state, following in TRANSITIONS.items() if target in following)
+
+
+# --- submissions ----------------------------------------------------------------------------------------------
 
 
 class Priority(enum.IntEnum):
@@ -84,3 +207,27 @@ class Submission:
     is_acknowledged: bool
     submitted_at: datetime
     updated_at: datetime
+
+
+# --- errors ---------------------------------------------------------------------------------------------------
+
+
+class IdentityTakenError(LocalProtocolError):
+    """Another document of the same company has the same seller, kind and number, or the same key."""
+
+    def __init__(self, message: str, *, submission_id: int) -> None:
+        super().__init__(message)
+        self.submission_id = submission_id
+        """The submission that has it."""
+
+
+class UnknownSubmissionError(LocalProtocolError):
+    """There is no such submission in the journal."""
+
+
+class JournalBusyError(LocalProtocolError):
+    """Another process delivers from this SQLite journal."""
+
+
+class LeaseLostError(Exception):
+    """Another worker has taken this context over; nothing was written. It never leaves the runner."""

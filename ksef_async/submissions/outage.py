@@ -14,7 +14,7 @@ from typing import Final
 
 import anyio
 
-from .settings import Settings
+from .models import Settings
 from .trouble import gist
 
 __all__ = ["Outage", "is_final"]

@@ -13,19 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..calling.finishing import finish
 from ..errors import LocalProtocolError
-from .beside import beside
 from .database import Database
-from .engine import Engine
-from .grouping import Grouped, told
+from .grouping import Grouped, answered
 from .intake import Document, hand_in
-from .journal import Journal
-from .models import Submission
-from .runner import Clients, Runner
-from .search import search
-from .settings import Settings
-from .states import SubmissionState
+from .models import Settings, Submission, SubmissionState, UnknownSubmissionError
+from .store import Position, Store, look_up
 from .transactions import Transaction
 from .vault import Vault
+from .worker import Clients, Engine, Worker, beside
 
 __all__ = ["Submissions"]
 
@@ -66,18 +61,19 @@ class Submissions(anyio.AsyncContextManagerMixin):
     ) -> None:
         self._database = Database(url)
         self._vault = Vault(keys)
-        self._journal = Journal(self._database, self._vault)
+        self._store = Store(self._database)
+        self._lookup = Grouped(self._database.read, look_up)
         self._intake = Grouped(
             self._database.write, partial(hand_in, self._vault), weigh=lambda document: len(document.xml)
         )
         self._clients = client
         self._engine = engine
         self._settings = settings or Settings()
-        self._runner: Runner | None = None
+        self._worker: Worker | None = None
         self._is_open = False
 
     def __repr__(self) -> str:
-        state = "delivering" if self._runner else "open" if self._is_open else "not open"
+        state = "delivering" if self._worker else "open" if self._is_open else "not open"
         return f"<Submissions {self._database}, {state}>"
 
     @asynccontextmanager
@@ -95,7 +91,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
 
     async def _close(self) -> None:
         await self._intake.aclose()
-        await self._journal.aclose()
+        await self._lookup.aclose()
         await self._database.aclose()
 
     @property
@@ -122,16 +118,16 @@ class Submissions(anyio.AsyncContextManagerMixin):
             raise LocalProtocolError("Submissions deliver inside of their block only.")
         if self._clients is None:
             raise LocalProtocolError("These Submissions have no client to deliver with.")
-        if self._runner is not None:
+        if self._worker is not None:
             raise LocalProtocolError("These Submissions deliver already.")
-        give_way = partial(self._intake.let_by, _PATIENCE)
-        runner = Runner(self._database, self._vault, self._clients, self._engine, self._settings, give_way)
-        async with beside(runner.run):
-            self._runner = runner
+        yield_to_intake = partial(self._intake.wait_idle, _PATIENCE)
+        worker = Worker(self._database, self._vault, self._clients, self._engine, self._settings, yield_to_intake)
+        async with beside(worker.run):
+            self._worker = worker
             try:
                 yield
             finally:
-                self._runner = None
+                self._worker = None
 
     def begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A transaction on the journal's own database, for ``tx`` of `submit`: committed at the end of the block."""
@@ -173,10 +169,10 @@ class Submissions(anyio.AsyncContextManagerMixin):
         document = Document(xml=xml, key=key, nip=nip, priority=int(priority), offline=offline, corrects=corrects)
         if tx is not None:
             # Its commit is seen at the next look: nobody tells us of it.
-            return told((await hand_in(self._vault, tx, [document]))[0])
+            return answered((await hand_in(self._vault, tx, [document]))[0])
         submission = await self._intake.ask(document)
-        if self._runner is not None:
-            self._runner.wake(submission.nip)
+        if self._worker is not None:
+            self._worker.wake(submission.nip)
         return submission
 
     async def get(
@@ -193,13 +189,21 @@ class Submissions(anyio.AsyncContextManagerMixin):
             UnknownSubmissionError: There is none.
             LocalProtocolError: Several contexts have the key, and ``nip`` is not given.
         """
-        return await self._journal.get(submission_id, key, nip)
+        if (submission_id is None) == (key is None):
+            raise LocalProtocolError("A submission is looked up by its id, or else by its key.")
+        known: tuple[Submission, ...] = await self._lookup.ask((submission_id, key))
+        found = [submission for submission in known if nip is None or submission.nip == nip]
+        if not found:
+            raise UnknownSubmissionError(f"There is no submission {submission_id if key is None else repr(key)}.")
+        if len(found) > 1:
+            raise LocalProtocolError(f"Several companies have a submission {key!r}: say which one, with nip.")
+        return found[0]
 
     async def list(
         self, *, nip: str | None = None, states: Collection[SubmissionState] = (), after: int = 0, limit: int = 100
     ) -> tuple[Submission, ...]:
         """Submissions in the order of their ids, those after the id ``after``."""
-        return await self._journal.list(nip, states, after, limit)
+        return await self._store.list(nip, states, after, limit)
 
     async def find(
         self,
@@ -219,11 +223,11 @@ class Submissions(anyio.AsyncContextManagerMixin):
             after: Where the page before has ended.
             limit: Of a page.
         """
-        return await search(self._database, names=names, hashes=hashes, has_upo=has_upo, after=after, limit=limit)
+        return await self._store.find(names, hashes, has_upo, after, limit)
 
     async def count(self, *, nip: str | None = None) -> dict[SubmissionState, int]:
         """How many submissions are in each state."""
-        return await self._journal.count(nip)
+        return await self._store.count(nip)
 
     async def document(self, submission_id: int) -> bytes:
         """The document, as it was submitted.
@@ -232,7 +236,10 @@ class Submissions(anyio.AsyncContextManagerMixin):
             UnknownSubmissionError: There is none.
             CryptoError: It was encrypted with another key.
         """
-        return await self._journal.document(submission_id)
+        stored = await self._store.document(submission_id)
+        if stored is None:
+            raise UnknownSubmissionError(f"There is no submission {submission_id}.")
+        return await self._vault.unlock(stored)
 
     async def upo(self, submission_id: int) -> bytes:
         """The UPO that confirms the invoice, as KSeF issued it: its session's page, or for a duplicate its own.
@@ -242,7 +249,11 @@ class Submissions(anyio.AsyncContextManagerMixin):
             LocalProtocolError: It has no UPO, or not yet: ``has_upo`` is False.
             CryptoError: It was encrypted with another key.
         """
-        return await self._journal.upo(submission_id)
+        stored = await self._store.upo(submission_id)
+        if stored is None:
+            submission = await self.get(submission_id)
+            raise LocalProtocolError(f"Submission {submission_id} is {submission.state.value} and has no UPO yet.")
+        return await self._vault.unlock(stored)
 
     async def watch(self, submission_id: int) -> AsyncIterator[Submission]:
         """The submission now and after each change, until it is terminal; if accepted, until it has its UPO.
@@ -266,27 +277,27 @@ class Submissions(anyio.AsyncContextManagerMixin):
         Each is told once by an iterator, and by every later one until `acknowledge` says that it was heard: at
         least once, then.
         """
-        told: dict[int, Submission] = {}
+        yielded: dict[int, Submission] = {}
         while True:
-            unheard: dict[int, Submission] = {}
-            page: tuple[float, int] | None = None
+            unacknowledged: set[int] = set()
+            position: Position | None = None
             while True:
-                found, page = await self._journal.unheard(nip, page)
+                found, position = await self._store.unacknowledged(nip, position)
                 for submission in found:
-                    before = told.get(submission.id)
-                    unheard[submission.id] = submission
+                    before = yielded.get(submission.id)
+                    unacknowledged.add(submission.id)
                     if before is None or before.updated_at != submission.updated_at:
-                        told[submission.id] = submission
+                        yielded[submission.id] = submission
                         yield submission
-                if page is None:
+                if position is None:
                     break
             # What was acknowledged need not be remembered.
-            told = {number: told[number] for number in unheard}
+            yielded = {number: yielded[number] for number in unacknowledged}
             await anyio.sleep(self._settings.poll_interval)
 
     async def acknowledge(self, submission_id: int) -> None:
         """The result was heard; `results` does not tell it again."""
-        await self._journal.acknowledge(submission_id)
+        await self._store.acknowledge(submission_id)
 
     async def retry(self, submission_id: int) -> Submission:
         """Put a rejected, conflicting or cancelled submission back into the queue.
@@ -296,9 +307,11 @@ class Submissions(anyio.AsyncContextManagerMixin):
             IdentityTakenError: Another document with its seller, kind and number has taken its place.
             LocalProtocolError: It is in another state.
         """
-        submission = await self._journal.retry(submission_id)
-        if self._runner is not None:
-            self._runner.wake(submission.nip)
+        submission = await self._store.retry(await self.get(submission_id))
+        if submission is None:
+            raise await self._refusal(submission_id, "cannot be retried")
+        if self._worker is not None:
+            self._worker.wake(submission.nip)
         return submission
 
     async def cancel(self, submission_id: int) -> Submission:
@@ -308,14 +321,21 @@ class Submissions(anyio.AsyncContextManagerMixin):
             UnknownSubmissionError: There is none.
             LocalProtocolError: It is being sent, or was.
         """
-        return await self._journal.cancel(submission_id)
+        submission = await self._store.cancel(submission_id)
+        if submission is None:
+            raise await self._refusal(submission_id, "cannot be taken back")
+        return submission
+
+    async def _refusal(self, submission_id: int, what: str) -> LocalProtocolError:
+        now = await self.get(submission_id)
+        return LocalProtocolError(f"Submission {submission_id} is {now.state.value} and {what}.")
 
     async def settled(self, *, nip: str | None = None) -> None:
         """Wait until every submission is terminal, and every session closed and its UPO in the journal."""
         # Other processes deliver, too: there is nothing to wait for but the journal.
-        while await self._journal.unsettled(nip):  # noqa: ASYNC110
+        while await self._store.has_work(nip):  # noqa: ASYNC110
             await anyio.sleep(self._settings.poll_interval)
 
     async def troubles(self) -> dict[str, str]:
         """What keeps each context (NIP) from being delivered at present, for people; empty when all is well."""
-        return await self._journal.troubles()
+        return await self._store.troubles()

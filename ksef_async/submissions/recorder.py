@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 
 from ..calling.finishing import finish
-from .context_journal import ContextJournal, Verdict
+from .context_store import ContextStore, Verdict
 
 __all__ = ["Recorder"]
 
@@ -27,7 +27,7 @@ class Recorder:
         journal: Where to.
     """
 
-    def __init__(self, journal: ContextJournal) -> None:
+    def __init__(self, journal: ContextStore) -> None:
         self._journal = journal
         self._waiting: list[Verdict] = []
         self._news = anyio.Event()

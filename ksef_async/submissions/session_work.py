@@ -38,12 +38,9 @@ from ..protocol.delivery import (
 )
 from ..sessions.online import OnlineSession
 from ..sessions.outcomes import AcceptedInvoice, Outcome
-from .context_journal import Claim, ContextJournal, Receipt, Verdict
-from .fenced import ONE_BY_ONE, SPLIT
-from .models import Reason
+from .context_store import ONE_BY_ONE, SPLIT, Claim, ContextStore, Receipt, Verdict
+from .models import Reason, Settings, SubmissionState
 from .recorder import Recorder
-from .settings import Settings
-from .states import SubmissionState
 from .trouble import Trouble
 
 if TYPE_CHECKING:
@@ -80,7 +77,7 @@ class SessionWork:
     def __init__(
         self,
         session: OnlineSession | BatchSession,
-        journal: ContextJournal,
+        journal: ContextStore,
         recorder: Recorder,
         trouble: Trouble,
         settings: Settings,
@@ -295,7 +292,7 @@ class SessionWork:
 
     @property
     def _loss(self) -> int:
-        """The loss to count for the documents of a batch that KSeF does not have; see `lost_batches_after`."""
+        """The loss to count for the documents of a batch that KSeF does not have; see `Verdict.loss`."""
         if self._end is None:
             return 0
         step = judge_session(self._end.status.code).step
@@ -359,7 +356,7 @@ class SessionWork:
                 f"KSeF does not list {len(left)} invoices that it has taken in",
                 status=(await self.session.status()).status,
             )
-        if left_out := await self._journal.finish_session(self.reference_number, code, pages):
+        if left_out := await self._journal.session_over(self.reference_number, code, pages):
             _log.error("the UPO of session %s leaves out %d accepted invoices", self.reference_number, left_out)
             raise ProcessingError(
                 f"The UPO of session {self.reference_number} leaves out {left_out} accepted invoices",

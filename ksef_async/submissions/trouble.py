@@ -15,7 +15,7 @@ import anyio
 
 from ..errors import KsefError, RateLimitedError
 from ..protocol.delivery import Asked, judge
-from .settings import Settings
+from .models import Settings
 
 __all__ = ["Trouble", "gist"]
 

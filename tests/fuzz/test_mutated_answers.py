@@ -29,7 +29,7 @@ from mutations import BOMB, HONEST, INSTEAD, LIES
 from parties import OTHER
 from receiving import feed_samples
 from secrets_watch import Listener
-from virtual_time import VirtualTimeLoop, mind_the_database, mind_threads
+from virtual_time import VirtualTimeLoop, mind_threads
 
 from ksef_async import Environment, KsefClient, KsefError, KsefToken, Pacer
 from ksef_async.api.sessions import SessionType, StatusCode
@@ -167,7 +167,6 @@ async def test_whatever_answers_it_is_right_or_one_of_our_errors(
     seed: int,
     nothing_secret: Listener,
     no_blocking_calls: BlockBuster,
-    monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
@@ -178,7 +177,6 @@ async def test_whatever_answers_it_is_right_or_one_of_our_errors(
         "sqlalchemy/dialects/sqlite/pysqlite.py", "create_connect_args"
     )
     await mind_threads()
-    mind_the_database(loop, monkeypatch)
     chance, wanted = random.Random(seed), MUTATIONS // SHARDS
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     total: Counter[str] = Counter()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ksef_async.protocol.lifecycle import LIFECYCLES, AnyLifecycle
-from ksef_async.submissions.states import TRANSITIONS
+from ksef_async.submissions.models import TRANSITIONS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "lifecycle.md").read_text("utf-8")

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 from clients import QUICK, connected
-from virtual_time import VirtualTimeLoop, mind_the_database, mind_threads
+from virtual_time import VirtualTimeLoop, mind_threads
 
 from ksef_async.api.sessions import StatusCode
 from ksef_async.calling.events import Event, RequestSent
@@ -45,12 +45,11 @@ class Delivered:
         if isinstance(event, RequestSent):
             self.calls.append(event.operation)
 
-    async def deliver(self, sandbox: Sandbox, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def deliver(self, sandbox: Sandbox, url: str) -> None:
         """Deliver a backlog; all of it is accepted, each once."""
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualTimeLoop)
         await mind_threads()
-        mind_the_database(loop, monkeypatch)
         async with (
             connected(sandbox, pacer=Pacer(), retry=QUICK, hook=self) as client,
             Submissions(url, client=client, settings=SETTINGS) as submissions,
@@ -77,16 +76,14 @@ def batches(sandbox: Sandbox) -> list[str]:
 
 
 @pytest.mark.timeout(1200)
-async def test_backlog_whose_first_two_batches_die_goes_in_the_third(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_backlog_whose_first_two_batches_die_goes_in_the_third(sqlite_url: str) -> None:
     loop = asyncio.get_running_loop()
     delivered, started = Delivered(), time.perf_counter()
     async with Sandbox(rate_limits=None, clock=Clock(monotonic=loop.time)) as sandbox:
         for code in (415, 500):
             sandbox.faults.add("open_batch_session", Fault.session_ends(code))
 
-        await delivered.deliver(sandbox, sqlite_url, monkeypatch)
+        await delivered.deliver(sandbox, sqlite_url)
 
         print(
             f"\n{BACKLOG} invoices, the first two batches died: {delivered.seconds:.0f} s of virtual time, "
@@ -98,13 +95,11 @@ async def test_backlog_whose_first_two_batches_die_goes_in_the_third(
 
 
 @pytest.mark.parametrize("code", SENT_AGAIN)
-async def test_batch_that_dies_is_sent_again_as_a_batch(
-    sandbox: Sandbox, sqlite_url: str, monkeypatch: pytest.MonkeyPatch, code: int
-) -> None:
+async def test_batch_that_dies_is_sent_again_as_a_batch(sandbox: Sandbox, sqlite_url: str, code: int) -> None:
     sandbox.faults.add("open_batch_session", Fault.session_ends(code))
     delivered = Delivered()
 
-    await delivered.deliver(sandbox, sqlite_url, monkeypatch)
+    await delivered.deliver(sandbox, sqlite_url)
 
     assert len(batches(sandbox)) == len(sandbox.world.sessions) == 2
     # For the login once; with a key that KSeF could not use, once more.
@@ -113,12 +108,12 @@ async def test_batch_that_dies_is_sent_again_as_a_batch(
 
 
 async def test_batches_that_die_every_time_come_to_an_end_and_their_documents_go_one_by_one(
-    sandbox: Sandbox, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, sqlite_url: str
 ) -> None:
     sandbox.faults.add("open_batch_session", Fault.session_ends(430), times=10_000)
     delivered = Delivered()
 
-    await delivered.deliver(sandbox, sqlite_url, monkeypatch)
+    await delivered.deliver(sandbox, sqlite_url)
 
     # Four times as it is, twice in smaller ones.
     assert len(batches(sandbox)) == 6
@@ -128,12 +123,12 @@ async def test_batches_that_die_every_time_come_to_an_end_and_their_documents_go
 
 
 async def test_batches_that_ksef_does_not_open_come_to_an_end_and_their_documents_go_one_by_one(
-    sandbox: Sandbox, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, sqlite_url: str
 ) -> None:
     sandbox.faults.add("open_batch_session", Fault.refuse(21157, "nie"), times=10_000)
     delivered = Delivered()
 
-    await delivered.deliver(sandbox, sqlite_url, monkeypatch)
+    await delivered.deliver(sandbox, sqlite_url)
 
     assert not batches(sandbox)
     assert 1 < delivered.calls.count("open_batch_session") < 7
@@ -141,11 +136,11 @@ async def test_batches_that_ksef_does_not_open_come_to_an_end_and_their_document
 
 
 async def test_trouble_with_batches_is_told_while_it_lasts(
-    sandbox: Sandbox, sqlite_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    sandbox: Sandbox, sqlite_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.faults.add("open_batch_session", Fault.session_ends(500), times=4)
 
-    await Delivered().deliver(sandbox, sqlite_url, monkeypatch)
+    await Delivered().deliver(sandbox, sqlite_url)
 
     told = [record.getMessage() for record in caplog.records if "delivery for" in record.getMessage()]
     assert len(told) == 1

@@ -9,7 +9,7 @@ import anyio
 import attrs
 import pytest
 from clients import QUICK, connected
-from virtual_time import VirtualTimeLoop, mind_the_database
+from virtual_time import VirtualTimeLoop
 
 from ksef_async.api.common import Context, ContextType
 from ksef_async.protocol.pacing import Pacer
@@ -26,11 +26,10 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "asyncio", {"loop_factory": VirtualTimeLoop}
 
 
-async def sizes_of_batches(sandbox: Sandbox, url: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+async def sizes_of_batches(sandbox: Sandbox, url: str) -> list[int]:
     """Deliver a backlog; how many invoices each batch had."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
-    mind_the_database(loop, monkeypatch)
     async with (
         connected(sandbox, pacer=Pacer(), retry=QUICK) as client,
         Submissions(url, client=client, settings=SETTINGS) as submissions,
@@ -63,29 +62,27 @@ def grant(sandbox: Sandbox, max_invoices: int) -> None:
     ],
 )
 async def test_batches_are_as_large_as_the_context_is_granted(
-    sandbox: Sandbox, sqlite_url: str, monkeypatch: pytest.MonkeyPatch, granted: int, sizes: list[int]
+    sandbox: Sandbox, sqlite_url: str, granted: int, sizes: list[int]
 ) -> None:
     grant(sandbox, granted)
 
-    assert await sizes_of_batches(sandbox, sqlite_url, monkeypatch) == sizes
+    assert await sizes_of_batches(sandbox, sqlite_url) == sizes
 
 
 async def test_batches_are_as_large_as_any_contexts_while_the_limit_is_not_known(
-    sandbox: Sandbox, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, sqlite_url: str
 ) -> None:
     sandbox.faults.add("get_context_limits", Fault.html(503), times=10_000)
 
-    assert await sizes_of_batches(sandbox, sqlite_url, monkeypatch) == [100]
+    assert await sizes_of_batches(sandbox, sqlite_url) == [100]
 
 
-async def test_batch_that_turns_out_too_large_goes_in_smaller_ones(
-    sandbox: Sandbox, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_batch_that_turns_out_too_large_goes_in_smaller_ones(sandbox: Sandbox, sqlite_url: str) -> None:
     grant(sandbox, 40)
     sandbox.faults.add("get_context_limits", Fault.html(503), times=10_000)
     sandbox.faults.add("open_batch_session", Fault.session_ends(420), times=2)
 
-    sizes = await sizes_of_batches(sandbox, sqlite_url, monkeypatch)
+    sizes = await sizes_of_batches(sandbox, sqlite_url)
 
     # Until so few go together that they are sooner there one by one.
     assert sizes[:2] == [0, 0]

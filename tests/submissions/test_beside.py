@@ -11,7 +11,7 @@ import pytest
 from ksef_async import KsefClient
 from ksef_async.sandbox import Sandbox, sample_invoice
 from ksef_async.submissions import Submissions
-from ksef_async.submissions.beside import beside
+from ksef_async.submissions.worker import beside
 
 Work = Callable[[Callable[[], None]], Coroutine[Any, Any, None]]
 

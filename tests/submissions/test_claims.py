@@ -11,7 +11,7 @@ from sqlalchemy import event
 from ksef_async.api.sessions import FormCode
 from ksef_async.sandbox import sample_invoice
 from ksef_async.submissions import Submissions
-from ksef_async.submissions.context_journal import ContextJournal
+from ksef_async.submissions.context_store import ContextStore
 from ksef_async.submissions.database import Database
 from ksef_async.submissions.leases import Leases
 from ksef_async.submissions.vault import Vault
@@ -20,7 +20,7 @@ NIP = "5265877635"
 
 
 @asynccontextmanager
-async def waiting(url: str, priorities: list[int]) -> AsyncIterator[tuple[Database, ContextJournal]]:
+async def waiting(url: str, priorities: list[int]) -> AsyncIterator[tuple[Database, ContextStore]]:
     """The journal of a context in which submissions with ``priorities`` wait."""
     async with Submissions(url) as submissions:
         for number, priority in enumerate(priorities):
@@ -29,7 +29,7 @@ async def waiting(url: str, priorities: list[int]) -> AsyncIterator[tuple[Databa
     try:
         lease = await Leases(database, "worker", 60.0).take(NIP)
         assert lease is not None
-        yield database, ContextJournal(database, Vault(()), lease)
+        yield database, ContextStore(database, Vault(()), lease)
     finally:
         await database.aclose()
 
@@ -37,7 +37,7 @@ async def waiting(url: str, priorities: list[int]) -> AsyncIterator[tuple[Databa
 async def test_urgent_comes_first_and_what_failed_before_last(journal_url: str) -> None:
     async with waiting(journal_url, [0, 100, 0, 100, 0]) as (_, journal):
         first = await journal.claim(FormCode.FA3, "session", 1)
-        await journal.forget_session("session", "it fails")
+        await journal.session_given_up("session", "it fails")
         rest = [claim.id for _ in range(3) for claim in await journal.claim(FormCode.FA3, "session", 2)]
 
     assert [claim.id for claim in first] == [2]

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 from clients import Traffic
-from virtual_time import VirtualTimeLoop, mind_the_database, mind_threads
+from virtual_time import VirtualTimeLoop, mind_threads
 
 from ksef_async import KsefClient, KsefToken
 from ksef_async.protocol.numbers import has_valid_check_digit
@@ -38,11 +38,10 @@ def nips(count: int) -> list[str]:
 
 
 @pytest.mark.timeout(900)
-async def test_every_company_is_delivered_within_its_limits(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_company_is_delivered_within_its_limits(sqlite_url: str) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     await mind_threads()
-    mind_the_database(loop, monkeypatch)
     traffic = Traffic()
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(Sandbox(clock=Clock(monotonic=loop.time)))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 
 import pytest
 
-from ksef_async.submissions.errors import JournalBusyError
-from ksef_async.submissions.exclusive import exclusive
+from ksef_async.submissions.leases import exclusive
+from ksef_async.submissions.models import JournalBusyError
 
 
 @pytest.mark.parametrize("turn", range(8))
@@ -32,3 +33,25 @@ async def test_a_holder_that_is_cancelled_twice_gives_the_lock_back(tmp_path: Pa
         with pytest.raises(JournalBusyError):
             async with exclusive(journal):
                 pass
+
+
+async def test_lock_whose_taking_is_cancelled_is_given_back_at_once(tmp_path: Path) -> None:
+    journal = str(tmp_path / "j.db")
+
+    async def hold() -> None:
+        async with exclusive(journal):
+            await asyncio.sleep(3600)
+
+    gc.disable()
+    try:
+        for turns in range(12):
+            task = asyncio.ensure_future(hold())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+
+            async with exclusive(journal):
+                pass
+    finally:
+        gc.enable()

@@ -416,15 +416,15 @@ async def test_groups_are_no_larger_and_no_heavier_than_they_should() -> None:
 async def test_those_who_have_asked_are_let_by() -> None:
     answers = Answers()
     grouped = Grouped(answers.begin, answers.answer)
-    await grouped.let_by(math.inf)  # Nobody has asked.
+    await grouped.wait_idle(math.inf)  # Nobody has asked.
     answers.go_on.clear()
     asking = asyncio.create_task(grouped.ask(1))
     while not answers.groups:
         await asyncio.sleep(0)
 
-    await grouped.let_by(0.01)
+    await grouped.wait_idle(0.01)
     assert not asking.done()
-    letting_by = asyncio.create_task(grouped.let_by(60))
+    letting_by = asyncio.create_task(grouped.wait_idle(60))
     await asyncio.sleep(0)
     answers.go_on.set()
     await letting_by

@@ -7,7 +7,7 @@ import pytest
 from ksef_async import FormCode
 from ksef_async.errors import LocalProtocolError
 from ksef_async.submissions import Identity
-from ksef_async.submissions.identity import read_identity
+from ksef_async.submissions.intake import read_identity
 
 NIP = "5265877635"
 

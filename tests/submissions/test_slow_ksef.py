@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from clients import QUICK, connected
-from virtual_time import VirtualTimeLoop, mind_the_database, mind_threads
+from virtual_time import VirtualTimeLoop, mind_threads
 
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Clock, Sandbox, Timings, sample_invoice
@@ -35,14 +35,12 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
 )
 async def test_slow_ksef_is_waited_for_without_a_word(
     sqlite_url: str,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     timings: Timings,
 ) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     await mind_threads()
-    mind_the_database(loop, monkeypatch)
     settings = Settings(linger=1.0, poll_interval=5.0)
     async with (
         Sandbox(rate_limits=None, clock=Clock(monotonic=loop.time), timings=timings) as sandbox,
@@ -65,13 +63,10 @@ async def test_slow_ksef_is_waited_for_without_a_word(
     assert not [record for record in caplog.records if "delivery for" in record.getMessage()]
 
 
-async def test_ksef_that_decides_nothing_for_an_hour_is_told_of(
-    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_ksef_that_decides_nothing_for_an_hour_is_told_of(sqlite_url: str) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     await mind_threads()
-    mind_the_database(loop, monkeypatch)
     settings = Settings(linger=1.0, poll_interval=60.0, lease_duration=600.0)
     timings = Timings(invoice_processing_delay=timedelta(minutes=75))
     async with (

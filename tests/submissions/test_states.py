@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ksef_async.submissions.states import OPEN, TRANSITIONS, SubmissionState, sources_of
+from ksef_async.submissions.models import OPEN, TRANSITIONS, SubmissionState, sources_of
 
 
 def test_every_state_is_in_the_table() -> None:

@@ -1,33 +1,35 @@
-"""Finding contexts with work and delivering for them, on the caller's loop; nothing runs on after the block."""
+"""A worker: finds contexts with work, and delivers for them, on the caller's loop; nothing runs on after the block.
+
+Contexts come from the journal itself, or from an engine that distributes them among workers (`Engine`).
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import nullcontext
-from typing import TypeAlias
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from typing import Any, Protocol, TypeAlias, cast
 
 import anyio
 from anyio.abc import TaskGroup
 
-from ..calling.finishing import finish
+from ..calling.finishing import ended, finish
 from ..client import KsefClient
 from ..errors import LocalProtocolError
-from .context_journal import ContextJournal
+from .context_store import ContextStore
 from .database import Database
 from .drain import Drain
-from .engine import Engine
-from .errors import LeaseLostError
-from .exclusive import exclusive
-from .leases import Lease, Leases
+from .leases import Lease, Leases, exclusive
+from .models import LeaseLostError, Settings
 from .outage import Outage
-from .settings import Settings
 from .trouble import gist
 from .vault import Vault
 
-__all__ = ["Clients", "Runner"]
+__all__ = ["Clients", "Engine", "Worker", "beside"]
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +40,51 @@ Clients: TypeAlias = KsefClient | Mapping[str, KsefClient] | Callable[[str], Kse
 _GRACE = 5.0
 
 
-class Runner:
+class Engine(Protocol):
+    """Brings contexts with work to workers. The journal does the rest, so a job carries a NIP only.
+
+    Another engine behind the port, e.g. Taskiq with Redis:
+
+        class TaskiqEngine:
+            def __init__(self, broker): self._broker = broker
+
+            @asynccontextmanager
+            async def open(self):
+                await self._broker.startup()
+                try:
+                    yield
+                finally:
+                    await self._broker.shutdown()
+
+            async def request(self, context):
+                await self._broker.task(task_name="ksef_drain")(_drain).kiq(context)
+
+            async def work(self, drain):
+                self._broker.register_task(drain, task_name="ksef_drain")
+                await run_receiver_task(self._broker)
+
+    What it may get wrong without harm: lose a job (the relay asks again), run one twice, or twice at once (the lease
+    admits one), or run one on a worker that dies (the lease ends, the relay asks again).
+    """
+
+    def open(self) -> AbstractAsyncContextManager[None]:
+        """Connect while the block lasts, and make what the engine needs in its own store."""
+        ...
+
+    async def request(self, context: str) -> None:
+        """Have one of the workers drain ``context`` soon; asking again before one has begun changes nothing."""
+        ...
+
+    async def work(self, drain: Callable[[str], Awaitable[None]], concurrency: int) -> None:
+        """Be a worker until cancelled: call ``drain`` for every context asked for, ``concurrency`` at a time.
+
+        When it raises, or returns, no ``drain`` of its is running any more; it is called again after a pause, unless
+        the error is one that a database always gives, e.g. that there is no such table.
+        """
+        ...
+
+
+class Worker:
     """Delivers from a journal.
 
     Args:
@@ -75,10 +121,10 @@ class Runner:
         self._news = anyio.Event()
 
     def __repr__(self) -> str:
-        return f"<Runner {self._leases.owner}, {len(self._drains)} contexts being delivered>"
+        return f"<Worker {self._leases.owner}, {len(self._drains)} contexts being delivered>"
 
     def wake(self, context: str | None = None) -> None:
-        """There may be something new, e.g. for ``context``."""
+        """Look for work: there may be something new, e.g. for ``context``."""
         self._news.set()
         if context is not None and (drain := self._drains.get(context)) is not None:
             drain.wake()
@@ -87,7 +133,7 @@ class Runner:
         """Deliver until cancelled.
 
         Args:
-            ready: Called once the journal is this runner's to deliver from.
+            ready: Called once the journal is this worker's to deliver from.
 
         Raises:
             JournalBusyError: Another process delivers from this SQLite journal.
@@ -179,7 +225,7 @@ class Runner:
         history: dict[str, list[float]] | None = None
         try:
             client = self._client(lease.context)
-            journal = ContextJournal(self._database, self._vault, lease)
+            journal = ContextStore(self._database, self._vault, lease)
             drain = self._drains[lease.context] = Drain(
                 client, journal, self._leases, lease, self._settings, self._give_way
             )
@@ -227,3 +273,85 @@ def _leaves(error: Exception) -> Iterator[Exception]:
             yield from _leaves(inner)
     else:
         yield error
+
+
+# --- beside the caller's block --------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def beside(work: Callable[[Callable[[], None]], Coroutine[Any, Any, None]]) -> AsyncGenerator[None]:
+    """Run ``work`` while the block lasts; the block begins once it has called what it is given.
+
+    The block may end in another task than the one it began in, as that of a fixture of pytest-asyncio does; a task
+    group would have to be left by the task that entered it.
+
+    When it fails the block is cancelled, if the task that began it is still at it, and the error is raised in place of
+    the cancellation; otherwise at the end of the block.
+
+    Raises:
+        Exception: What ``work`` raised; of a group with one error, that error.
+    """
+    host = cast("asyncio.Task[Any]", asyncio.current_task())
+    cancelled_before = host.cancelling()
+    ready = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(work(lambda: None if ready.done() else ready.set_result(None)))
+    watch = _Watch(task, host)
+    try:
+        await asyncio.wait([task, ready], return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            watch.is_on = True
+            yield
+    except asyncio.CancelledError:
+        if await watch.is_cause(cancelled_before):
+            raise watch.error() from None
+        raise
+    except Exception:
+        await watch.is_cause(cancelled_before)
+        raise
+    finally:
+        watch.is_on = False
+        task.cancel()
+        await finish(ended(task), math.inf)
+    if await watch.is_cause(cancelled_before) or (not task.cancelled() and task.exception() is not None):
+        raise watch.error() from None
+
+
+class _Watch:
+    """Cancels the host of a block when the work beside it fails.
+
+    Args:
+        task: The work.
+        host: The task that began the block.
+    """
+
+    def __init__(self, task: asyncio.Task[None], host: asyncio.Task[Any]) -> None:
+        self._task = task
+        self._host = host
+        self.is_on = False
+        """Whether the block has begun and not ended."""
+        self._has_cancelled = False
+        task.add_done_callback(self._ended)
+
+    def _ended(self, _: asyncio.Task[None]) -> None:
+        if self.is_on and not self._host.done():
+            self._has_cancelled = True
+            self._host.cancel()
+
+    async def is_cause(self, cancelled_before: int) -> bool:
+        """Return whether only the failed work has cancelled the block, and take that cancellation back."""
+        if not self._has_cancelled or asyncio.current_task() is not self._host:
+            return False
+        self._has_cancelled = False
+        if self._host.uncancel() > cancelled_before:
+            return False
+        with suppress(asyncio.CancelledError):
+            # Where the block ended meanwhile, the cancellation has not been raised yet.
+            await asyncio.sleep(0)
+        return True
+
+    def error(self) -> BaseException:
+        """Return the error that the work has failed with."""
+        error: BaseException | None = None if self._task.cancelled() else self._task.exception()
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        return error or RuntimeError("The delivery has ended.")

@@ -1,0 +1,475 @@
+"""The journal of one context in SQL, as its worker writes it: each write is one transaction, fenced by the lease.
+
+Before anything is sent the intent is committed (`ContextStore.claim`); rows that are not this worker's any more are
+never touched.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from sqlalchemy import ColumnElement, Integer, bindparam, case, func, insert, literal, not_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..api.sessions import FormCode, UPODocument
+from ..protocol.delivery import SEND_AGAIN_LIMIT
+from ..protocol.planning import MAX_INVOICES
+from .database import Database
+from .leases import Lease, check
+from .models import OPEN, Priority, Reason, SubmissionState, sources_of
+from .schema import CLAIM_ORDER, SESSIONS, SUBMISSIONS, UPOS
+from .store import in_state, transition
+from .vault import Vault
+
+if TYPE_CHECKING:
+    from ..sessions.batch import BatchSession
+    from ..sessions.online import OnlineSession
+
+__all__ = [
+    "BATCH",
+    "ONE_BY_ONE",
+    "SPLIT",
+    "Claim",
+    "ContextStore",
+    "OpenSession",
+    "Queue",
+    "Receipt",
+    "Verdict",
+    "largest_lot",
+]
+
+_T = SUBMISSIONS.c
+_S = SubmissionState
+
+BATCH: Final = "batch "
+"""What the name of a batch starts with that has no session yet."""
+
+# How many documents go together once so many batches that they were in have come to nothing. Nothing need be wrong
+# with them: the same package mostly passes when it is sent again. In smaller ones it shows which of them is in the
+# way of the others; after these each goes by itself.
+_LOTS: Final = (*[MAX_INVOICES] * (SEND_AGAIN_LIMIT + 1), 1_250, 156)
+
+SPLIT: Final = SEND_AGAIN_LIMIT + 1
+"""So many lost batches make a smaller one, or none."""
+ONE_BY_ONE: Final = len(_LOTS)
+"""After so many a submission goes online."""
+
+# Not urgent, not offline, and not in batches that came to nothing time and again.
+_MAY_BE_IN_BATCH: Final = (_T.priority < int(Priority.URGENT)) & (_T.lost_batches < ONE_BY_ONE) & _T.offline.is_(False)
+
+# Documents of a batch that are read at a time.
+_PAGE: Final = 200
+
+
+@attrs.frozen
+class Queue:
+    """What is queued of one form."""
+
+    for_batch: int
+    """How many may go in a batch, and how many bytes they have in all, as they are stored."""
+    size_bytes: int
+    others: int
+    """How many may not."""
+
+
+@attrs.frozen(kw_only=True)
+class Claim:
+    """A submission whose sending has been committed as an intent."""
+
+    id: int
+    attempt: int
+    xml: bytes = attrs.field(repr=False)
+    offline: bool
+    corrects: bytes | None
+
+
+@attrs.frozen(kw_only=True)
+class OpenSession:
+    """A session in the journal that is not over."""
+
+    reference_number: str
+    form_code: FormCode
+    snapshot: bytes | None = attrs.field(repr=False)
+    is_closing: bool = False
+    """Of a batch: whether KSeF may have been asked to close it."""
+
+
+@attrs.frozen
+class Receipt:
+    """A UPO to be stored."""
+
+    session_reference_number: str
+    part: str
+    """The page's number, or a KSeF number."""
+    document: UPODocument
+
+
+@attrs.frozen(kw_only=True)
+class Verdict:
+    """What is to be written of a document in a session."""
+
+    session_reference_number: str
+    invoice_hash: bytes | None
+    """Which it is; None where KSeF does not tell: then it is the one with ``reference_number``."""
+    state: SubmissionState
+    reference_number: str | None = None
+    ksef_number: str | None = None
+    acquired_at: float | None = None
+    """Seconds since 1970."""
+    reason: Reason | None = None
+    has_failed: bool = False
+    """Of one that goes back to the queue: whether KSeF failed on this very document. Not more often than
+    `SEND_AGAIN_LIMIT`: then it is rejected.
+    """
+    loss: int = 0
+    """Of one that goes back to the queue: to how many lost batches it now comes at least; 0 if it has lost none."""
+    receipt: Receipt | None = None
+    """Of a duplicate of this very document: the receipt of the first."""
+
+
+def largest_lot(lost_batches: int) -> int:
+    """Return how many documents may share a batch after ``lost_batches`` batches with them have come to nothing."""
+    return _LOTS[lost_batches] if lost_batches < ONE_BY_ONE else 0
+
+
+class ContextStore:
+    """Reads and writes for one context; an `UploadLedger` for the parts of its batches.
+
+    Every method that writes raises LeaseLostError, and writes nothing, when another worker has taken the context over.
+
+    Args:
+        database: Of the journal.
+        vault: Opens documents.
+        lease: The right to write.
+    """
+
+    def __init__(self, database: Database, vault: Vault, lease: Lease) -> None:
+        self._database = database
+        self._lease = lease
+        self.vault = vault
+        self.context = lease.context
+
+    @asynccontextmanager
+    async def _write(self) -> AsyncGenerator[AsyncConnection]:
+        async with self._database.write() as connection:
+            await check(connection, self._lease)
+            yield connection
+
+    def _mine(self) -> ColumnElement[bool]:
+        return (_T.context == self.context) & (_T.owner == self._lease.owner)
+
+    def _in(self, session: str) -> ColumnElement[bool]:
+        return self._mine() & (_T.session == session)
+
+    def _queued(self, form_code: FormCode | None = None) -> ColumnElement[bool]:
+        queued = (_T.context == self.context) & in_state(_S.QUEUED)
+        return queued if form_code is None else queued & (_T.form_code == form_code.system_code)
+
+    # --- the queue ----------------------------------------------------------------------------------------
+
+    async def take_over(self) -> tuple[OpenSession, ...]:
+        """Make this worker's what the last one had under way; return the sessions it left, the newest first."""
+        under_way = (_T.context == self.context) & in_state(_S.SENDING, _S.TAKEN_IN)
+        # Packed, perhaps, but never in a session.
+        packed = transition(_S.QUEUED, {_S.SENDING}).where(self._mine(), _T.session.startswith(BATCH))
+        table = SESSIONS.c
+        found = select(table.reference_number, table.form_code, table.snapshot, table.is_closing)
+        found = found.where(table.context == self.context, table.is_open).order_by(table.opened_at.desc())
+        async with self._write() as connection:
+            await connection.execute(update(SUBMISSIONS).where(under_way).values(owner=self._lease.owner))
+            await connection.execute(packed.values(attempt=0))
+            rows = (await connection.execute(found)).all()
+        return tuple(
+            OpenSession(
+                reference_number=number,
+                form_code=FormCode(form),
+                snapshot=snapshot,
+                is_closing=bool(is_closing),
+            )
+            for number, form, snapshot, is_closing in rows
+        )
+
+    async def waiting(self) -> Mapping[FormCode, Queue]:
+        """Return what is queued, by its form."""
+        size = func.coalesce(func.sum(case((_MAY_BE_IN_BATCH, func.length(_T.document)))), 0)
+        counted = select(_T.form_code, func.count(case((_MAY_BE_IN_BATCH, 1))), size, func.count())
+        async with self._database.read() as connection:
+            rows = (await connection.execute(counted.where(self._queued()).group_by(_T.form_code))).all()
+        return {FormCode(form): Queue(count, int(size), total - count) for form, count, size, total in rows}
+
+    async def claim(
+        self, form_code: FormCode, session: str, limit: int, *, but_batch: bool = False
+    ) -> tuple[Claim, ...]:
+        """Commit the intent to send the next ``limit`` submissions in a session; return them.
+
+        Args:
+            form_code: Of the session.
+            session: Its reference number.
+            limit: How many at most.
+            but_batch: Leave those that may go in a batch.
+        """
+        chosen = select(_T.id, _T.attempt, _T.document, _T.offline, _T.corrects).where(self._queued(form_code))
+        if but_batch:
+            chosen = chosen.where(not_(_MAY_BE_IN_BATCH))
+        chosen = chosen.order_by(*CLAIM_ORDER).limit(limit).with_for_update(skip_locked=True)
+        async with self._write() as connection:
+            rows = (await connection.execute(chosen)).all()
+            if not rows:
+                return ()
+            sending = transition(_S.SENDING).where(_T.id.in_([row.id for row in rows]))
+            await connection.execute(sending.values(owner=self._lease.owner, session=session))
+        return tuple(
+            [
+                Claim(
+                    id=number,
+                    attempt=attempt + 1,
+                    xml=await self.vault.unlock(document),
+                    offline=bool(offline),
+                    corrects=None if corrects is None else bytes(corrects),
+                )
+                for number, attempt, document, offline, corrects in rows
+            ]
+        )
+
+    async def claim_batch(self, form_code: FormCode, batch: str, limit: int) -> int:
+        """Commit the intent to pack the next ``limit`` submissions as ``batch``; return how many they are.
+
+        Those that have lost as many batches go together, the fewest first.
+        """
+        fit = self._queued(form_code) & _MAY_BE_IN_BATCH
+        async with self._write() as connection:
+            if (lost := (await connection.execute(select(func.min(_T.lost_batches)).where(fit))).scalar()) is None:
+                return 0
+            chosen = select(_T.id).where(fit, _T.lost_batches == lost).order_by(*CLAIM_ORDER)
+            chosen = chosen.limit(min(limit, largest_lot(lost)))
+            sending = transition(_S.SENDING).where(_T.id.in_(chosen.scalar_subquery()))
+            result = await connection.execute(sending.values(owner=self._lease.owner, session=batch))
+        return int(result.rowcount)
+
+    # --- submissions under way ----------------------------------------------------------------------------
+
+    async def under_way(self, session: str, state: SubmissionState) -> tuple[bytes, ...]:
+        """Return the SHA-256 of the session's submissions in ``state``."""
+        found = select(_T.sha256).where(self._in(session), in_state(state))
+        async with self._database.read() as connection:
+            return tuple(bytes(digest) for (digest,) in await connection.execute(found))
+
+    async def record(self, verdicts: Sequence[Verdict]) -> None:
+        """Write what has become of submissions, all in one transaction; to write it again changes nothing."""
+        stored = {v.receipt: await self.vault.lock(v.receipt.document.xml) for v in verdicts if v.receipt is not None}
+        async with self._write() as connection:
+            upos = {receipt: await _add_upo(connection, receipt, document) for receipt, document in stored.items()}
+            # A verdict can be known before it is written that KSeF has the document: both are written then.
+            decided = (_S.ACCEPTED, _S.REJECTED, _S.CONFLICT)
+            had = [v for v in verdicts if v.state is _S.TAKEN_IN or (v.state in decided and v.reference_number)]
+            await self._move(connection, _S.TAKEN_IN, had, upos)
+            for state in (*decided, _S.QUEUED):
+                await self._move(connection, state, [v for v in verdicts if v.state is state], upos)
+            # Those that were sent again often enough are under way still.
+            await self._move(connection, _S.REJECTED, [v for v in verdicts if v.has_failed], upos)
+
+    async def _move(
+        self,
+        connection: AsyncConnection,
+        state: SubmissionState,
+        verdicts: Sequence[Verdict],
+        upos: Mapping[Receipt, int],
+    ) -> None:
+        if not verdicts:
+            return
+        change = transition(state, set(sources_of(state)) & OPEN).where(
+            self._mine(), _T.session == bindparam("of_session")
+        )
+        if state is _S.QUEUED:
+            failures = _T.failures + bindparam("of_failures", type_=Integer)
+            lost = _lost_batches_after(bindparam("of_loss", type_=Integer))
+            change = change.where(failures <= SEND_AGAIN_LIMIT).values(failures=failures, lost_batches=lost)
+        # Two statements: neither condition finds its rows by an index once it is joined to the other by OR.
+        for column, these in (
+            (_T.sha256, [(v.invoice_hash, v) for v in verdicts if v.invoice_hash is not None]),
+            (_T.reference_number, [(v.reference_number, v) for v in verdicts if v.invoice_hash is None]),
+        ):
+            if not these:
+                continue
+            rows: list[dict[str, Any]] = []
+            for document, verdict in these:
+                new = _values(state, verdict, upos)
+                row: dict[str, Any] = {"of_session": verdict.session_reference_number, "of_document": document}
+                if state is _S.QUEUED:
+                    row |= {"of_failures": int(verdict.has_failed), "of_loss": verdict.loss}
+                rows.append(row | {f"new_{name}": value for name, value in new.items()})
+            values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in new}
+            await connection.execute(change.where(column == bindparam("of_document")).values(values), rows)
+
+    async def put_back(self, session: str, reason: Reason | None, *, loss: int = 0) -> None:
+        """Put what is in doubt in a session back into the queue, all at once: KSeF does not have it."""
+        async with self._write() as connection:
+            await self._put_back(connection, session, reason, loss, {_S.SENDING})
+
+    async def _put_back(
+        self,
+        connection: AsyncConnection,
+        session: str,
+        reason: Reason | None,
+        loss: int,
+        among: Collection[SubmissionState],
+    ) -> None:
+        lost = _lost_batches_after(literal(loss, Integer))
+        change = transition(_S.QUEUED, among).where(self._in(session)).values(_told(reason)).values(lost_batches=lost)
+        await connection.execute(change)
+
+    # --- sessions -----------------------------------------------------------------------------------------
+
+    async def session_opened(
+        self, session: OnlineSession | BatchSession, form_code: FormCode, *, batch: str | None = None
+    ) -> None:
+        """Remember a session that was opened; nothing is sent in it before that.
+
+        A process that dies before this is written leaves an empty session at KSeF, which ends by itself.
+
+        Args:
+            session: The session.
+            form_code: Of its documents.
+            batch: Of a batch: what was claimed as this is in it from now on.
+        """
+        keys = self.vault.keys
+        values = {
+            "reference_number": session.reference_number,
+            "context": self.context,
+            "form_code": form_code.system_code,
+            "kind": "online" if batch is None else "batch",
+            "snapshot": session.snapshot(keys[0]) if keys else None,
+            "is_open": True,
+            "is_closing": False,
+            "opened_at": time.time(),
+        }
+        async with self._write() as connection:
+            await connection.execute(insert(SESSIONS).values(values))
+            if batch is not None:
+                claimed = update(SUBMISSIONS).where(self._in(batch), in_state(_S.SENDING))
+                await connection.execute(claimed.values(session=session.reference_number))
+
+    async def session_closing(self, session: str) -> None:
+        """Commit the intent to close a batch: from now on its documents are not taken back while KSeF may close it."""
+        async with self._write() as connection:
+            await _change_session(connection, session, is_closing=True)
+
+    async def session_over(self, session: str, status_code: int | None, pages: Sequence[UPODocument]) -> int:
+        """Store a session's UPO and match it; return how many of its accepted submissions it does not confirm.
+
+        The session is over in the journal, too, when that is none, or when there is no UPO.
+        """
+        stored = [await self.vault.lock(page.xml) for page in pages]
+        accepted = (_T.session == session) & in_state(_S.ACCEPTED) & _T.upo_id.is_(None)
+        confirmed = (_T.ksef_number == bindparam("of_number")) & (_T.sha256 == bindparam("of_hash"))
+        async with self._write() as connection:
+            for page, document in zip(pages, stored, strict=True):
+                upo_id = await _add_upo(connection, Receipt(session, str(page.page), page), document)
+                entries = [{"of_number": entry.ksef_number, "of_hash": entry.invoice_hash} for entry in page.entries]
+                await connection.execute(update(SUBMISSIONS).where(accepted, confirmed).values(upo_id=upo_id), entries)
+            left = int((await connection.execute(select(func.count()).where(accepted))).scalar_one())
+            if not left or not pages:
+                await _change_session(connection, session, is_open=False, status_code=status_code, snapshot=None)
+        return left
+
+    async def session_given_up(self, session: str, reason: str | None, *, loss: int = 0) -> None:
+        """Regard a session as over without an end; what was under way in it goes back to the queue.
+
+        Args:
+            session: Its reference number; or the name of a batch that has no session.
+            reason: Why, for people.
+            loss: Of a batch: to how many lost batches its documents now come at least.
+        """
+        why = None if reason is None else Reason(None, reason)
+        async with self._write() as connection:
+            await self._put_back(connection, session, why, loss, {_S.SENDING, _S.TAKEN_IN})
+            await _change_session(connection, session, is_open=False, snapshot=None)
+
+    # --- batches ------------------------------------------------------------------------------------------
+
+    async def batch_size(self, batch: str) -> int:
+        """Return how many bytes the documents of ``batch`` have in all, as they are stored."""
+        counted = select(func.coalesce(func.sum(func.length(_T.document)), 0))
+        async with self._database.read() as connection:
+            found = await connection.execute(counted.where(self._in(batch), in_state(_S.SENDING)))
+            return int(found.scalar_one())
+
+    async def batch_documents(self, batch: str) -> AsyncIterator[tuple[bytes, bytes]]:
+        """Iterate over SHA-256 and document of all that is in ``batch``, always in the same order."""
+        last = 0
+        while True:
+            page = select(_T.id, _T.sha256, _T.document).where(self._in(batch), in_state(_S.SENDING), _T.id > last)
+            async with self._database.read() as connection:
+                rows = (await connection.execute(page.order_by(_T.id).limit(_PAGE))).all()
+            if not rows:
+                return
+            for number, digest, document in rows:
+                last = number
+                yield bytes(digest), await self.vault.unlock(bytes(document))
+
+    async def parts_in(self, session: str) -> set[int]:
+        """See `UploadLedger.parts_in`."""
+        async with self._database.read() as connection:
+            return await _parts_in(connection, session)
+
+    async def note_part(self, session: str, number: int) -> None:
+        """See `UploadLedger.note_part`."""
+        await self._change_parts(session, lambda parts: parts | {number})
+
+    async def forget_parts(self, session: str, numbers: Collection[int]) -> None:
+        """See `UploadLedger.forget_parts`."""
+        await self._change_parts(session, lambda parts: parts.difference(numbers))
+
+    async def _change_parts(self, session: str, change: Callable[[set[int]], set[int]]) -> None:
+        # What is read cannot change before it is written: the fence holds the context's row.
+        async with self._write() as connection:
+            parts = change(await _parts_in(connection, session))
+            await _change_session(connection, session, uploaded=" ".join(map(str, sorted(parts))))
+
+
+# --- parts of statements --------------------------------------------------------------------------------------
+
+
+def _lost_batches_after(loss: ColumnElement[int]) -> ColumnElement[int]:
+    """Return the new count of lost batches: one more, or ``loss`` where that is more; a loss of 0 adds none."""
+    more = _T.lost_batches + 1
+    return case((loss == 0, _T.lost_batches), (more > loss, more), else_=loss)
+
+
+def _told(reason: Reason | None) -> dict[str, Any]:
+    return {"reason_code": reason.code if reason else None, "reason": (reason.text or None) if reason else None}
+
+
+def _values(state: SubmissionState, verdict: Verdict, upos: Mapping[Receipt, int]) -> dict[str, Any]:
+    """Return what is written of a verdict besides the state."""
+    if state is _S.TAKEN_IN:
+        return {"reference_number": verdict.reference_number}
+    if state is not _S.ACCEPTED:
+        return _told(verdict.reason)
+    return _told(verdict.reason) | {
+        "ksef_number": verdict.ksef_number,
+        "acquired_at": verdict.acquired_at,
+        "is_duplicate": verdict.receipt is not None,
+        "upo_id": None if verdict.receipt is None else upos[verdict.receipt],
+    }
+
+
+async def _change_session(connection: AsyncConnection, session: str, **values: Any) -> None:
+    await connection.execute(update(SESSIONS).where(SESSIONS.c.reference_number == session).values(values))
+
+
+async def _parts_in(connection: AsyncConnection, session: str) -> set[int]:
+    found = await connection.execute(select(SESSIONS.c.uploaded).where(SESSIONS.c.reference_number == session))
+    return {int(number) for number in (found.scalar() or "").split()}
+
+
+async def _add_upo(connection: AsyncConnection, receipt: Receipt, stored: bytes) -> int:
+    known = select(UPOS.c.id).where(UPOS.c.session == receipt.session_reference_number, UPOS.c.part == receipt.part)
+    if (number := (await connection.execute(known)).scalar()) is not None:
+        return int(number)
+    values = {"session": receipt.session_reference_number, "part": receipt.part, "document": stored}
+    return int((await connection.execute(insert(UPOS).values(values).returning(UPOS.c.id))).scalar_one())

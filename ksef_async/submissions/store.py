@@ -1,0 +1,347 @@
+"""Submissions in SQL: the one statement that writes their state, and all that users read and change.
+
+Statements on the journal's tables are in three files: here, in `context_store` (what the worker of a context does) and
+in `leases` (whose a context is).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import Select, Update, func, or_, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql import ColumnElement
+
+from ..api.sessions import FormCode
+from .database import Database
+from .models import (
+    GIVEN_UP,
+    NEW,
+    OPEN,
+    Identity,
+    IdentityTakenError,
+    Reason,
+    Submission,
+    SubmissionState,
+    sources_of,
+)
+from .schema import CONTEXTS, SESSIONS, SUBMISSIONS, UPOS
+from .transactions import Transaction, execute, insert_missing
+
+__all__ = ["Position", "Store", "add", "find_rivals", "identity_text", "in_state", "look_up", "transition"]
+
+_T = SUBMISSIONS.c
+_S = SubmissionState
+
+_OPEN: Final = tuple(state.value for state in OPEN)
+_RESULTS: Final = tuple(state.value for state in (_S.ACCEPTED, _S.REJECTED, _S.CONFLICT))
+# A number that no row can have is an error to databases.
+_LARGEST_ID: Final = 2**63 - 1
+# Beyond 18 digits it is no id.
+_DIGITS: Final = 18
+
+Position: TypeAlias = tuple[float, int]
+"""Where a page of results ends: when the last one was changed, and its id."""
+
+
+# --- states ---------------------------------------------------------------------------------------------------
+
+
+@cache
+def in_state(*states: SubmissionState) -> ColumnElement[bool]:
+    """Return the condition that a submission is in one of ``states``."""
+    # Not IN: what is executed for many rows at once has to have its parameters spelled out. Not the enum's members:
+    # psycopg has ideas of its own about those.
+    return or_(*(_T.state == state.value for state in states))
+
+
+def transition(state: SubmissionState, among: Collection[SubmissionState] | None = None) -> Update:
+    """Return the statement that moves submissions to ``state``; no other statement changes a state.
+
+    Conditions and values are the caller's to add. Whatever they are, only those submissions are moved that are in a
+    state from which `TRANSITIONS` leads to ``state``.
+
+    Args:
+        state: The new state.
+        among: The states to move from; by default all that lead there.
+
+    Raises:
+        ValueError: No transition leads from one of ``among`` to ``state``.
+    """
+    leading = sources_of(state)
+    sources = leading if among is None else [source for source in SubmissionState if source in among]
+    if not sources or not set(sources) <= set(leading):
+        raise ValueError(f"No transition leads from {', '.join(sources) or 'any state'} to {state}.")
+    values: dict[str, Any] = {"state": state.value, "updated_at": time.time()}
+    if state is _S.QUEUED:
+        values |= {"session": None, "reference_number": None}
+    if state is _S.SENDING:
+        values["attempt"] = _T.attempt + 1
+    elif state is not _S.TAKEN_IN:
+        values["owner"] = None
+    if state in GIVEN_UP:
+        values["taken_identity"] = None
+    return update(SUBMISSIONS).where(in_state(*sources)).values(values)
+
+
+# --- handing in -----------------------------------------------------------------------------------------------
+
+
+def identity_text(identity: Identity) -> str:
+    """Return what must be unique among a context's submissions that may still become an invoice, or have."""
+    return f"{identity.seller_nip} {identity.kind} {identity.number}"
+
+
+async def find_rivals(tx: Transaction, documents: Sequence[tuple[str, Identity, str | None]]) -> list[Submission]:
+    """Return the submissions that have the identity or key of a document of the same context, oldest first.
+
+    Args:
+        tx: The caller's transaction.
+        documents: Context, identity and key of each.
+    """
+    numbers: dict[tuple[str, str, str], list[str]] = {}
+    keys: dict[str, list[str]] = {}
+    for context, about, key in documents:
+        numbers.setdefault((context, about.seller_nip, about.kind), []).append(about.number)
+        if key is not None:
+            keys.setdefault(context, []).append(key)
+    # Not IN of all three at once, for which SQLite reads the whole table.
+    wanted: list[ColumnElement[bool]] = [
+        (_T.context == context) & (_T.seller_nip == seller) & (_T.kind == kind) & _T.number.in_(among)
+        for (context, seller, kind), among in numbers.items()
+    ]
+    wanted += [(_T.context == context) & _T.caller_key.in_(among) for context, among in keys.items()]
+    return [_submission(row) for row in await execute(tx, select(*_COLUMNS).where(or_(*wanted)).order_by(_T.id))]
+
+
+async def add(tx: Transaction, documents: Sequence[Mapping[str, Any]]) -> list[Submission]:
+    """Insert new submissions, skipping those that conflict with an existing one; return those inserted.
+
+    Args:
+        tx: The caller's transaction.
+        documents: Context, key, identity, document and options of each, by the names of the columns.
+    """
+    now = time.time()
+    begin = {
+        "state": NEW.value, "attempt": 0, "failures": 0, "lost_batches": 0, "is_duplicate": False,
+        "acknowledged": False, "submitted_at": now, "updated_at": now,
+    }  # fmt: skip
+    return [
+        _submission(row)
+        for row in await insert_missing(tx, SUBMISSIONS, [{**each, **begin} for each in documents], _COLUMNS)
+    ]
+
+
+# --- what users ask and change --------------------------------------------------------------------------------
+
+
+async def look_up(
+    connection: AsyncConnection, wanted: Sequence[tuple[int | None, str | None]]
+) -> list[tuple[Submission, ...]]:
+    """Return the submissions for each of these ids or keys: one for an id, one of each context for a key, or none."""
+    # A number that no row can have would be an error to all who ask at once; so would NUL, which no key has.
+    ids = {number for number, _ in wanted if number is not None and 0 < number <= _LARGEST_ID}
+    keys = {key for _, key in wanted if key is not None and "\0" not in key}
+    either = [*([_T.id.in_(ids)] if ids else ()), *([_T.caller_key.in_(keys)] if keys else ())]
+    by_id: dict[int, Submission] = {}
+    by_key: dict[str, list[Submission]] = {}
+    if either:
+        for row in await connection.execute(select(*_COLUMNS).where(or_(*either)).order_by(_T.id)):
+            submission = by_id[row.id] = _submission(row)
+            if submission.key is not None:
+                by_key.setdefault(submission.key, []).append(submission)
+    return [
+        tuple(by_key.get(key or "", ())) if number is None else (by_id[number],) if number in by_id else ()
+        for number, key in wanted
+    ]
+
+
+class Store:
+    """Reads submissions for users, and makes their changes.
+
+    Args:
+        database: Of the journal.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def list(
+        self, nip: str | None, states: Collection[SubmissionState], after: int, limit: int
+    ) -> tuple[Submission, ...]:
+        """Return a page of submissions."""
+        wanted = _page(after, limit)
+        if nip is not None:
+            wanted = wanted.where(_T.context == nip)
+        if states:
+            wanted = wanted.where(_T.state.in_([state.value for state in states]))
+        return await self._submissions(wanted)
+
+    async def find(
+        self, names: Collection[str], hashes: Collection[bytes], has_upo: bool | None, after: int, limit: int
+    ) -> tuple[Submission, ...]:
+        """Return a page of submissions with one of ``names`` (ids, invoice numbers, KSeF numbers) or ``hashes``."""
+        wanted = _page(after, limit)
+        if names or hashes:
+            ids = [int(name) for name in names if name.isascii() and name.isdecimal() and len(name) <= _DIGITS]
+            wanted = wanted.where(
+                or_(_T.id.in_(ids), _T.number.in_([*names]), _T.ksef_number.in_([*names]), _T.sha256.in_([*hashes]))
+            )
+        if has_upo is not None:
+            wanted = wanted.where(_T.upo_id.is_not(None) if has_upo else _T.upo_id.is_(None))
+        return await self._submissions(wanted)
+
+    async def count(self, nip: str | None) -> dict[SubmissionState, int]:
+        """Return how many submissions are in each state."""
+        counted = select(_T.state, func.count()).group_by(_T.state)
+        if nip is not None:
+            counted = counted.where(_T.context == nip)
+        async with self._database.read() as connection:
+            rows = {row[0]: int(row[1]) for row in await connection.execute(counted)}
+        return {state: rows.get(state.value, 0) for state in SubmissionState}
+
+    async def has_work(self, nip: str | None) -> bool:
+        """Return whether a submission is not terminal, or a session not over."""
+        submissions = select(_T.id).where(_T.state.in_(_OPEN)).limit(1)
+        sessions = select(SESSIONS.c.reference_number).where(SESSIONS.c.is_open).limit(1)
+        if nip is not None:
+            submissions, sessions = submissions.where(_T.context == nip), sessions.where(SESSIONS.c.context == nip)
+        async with self._database.read() as connection:
+            if (await connection.execute(submissions)).first() is not None:
+                return True
+            return (await connection.execute(sessions)).first() is not None
+
+    async def troubles(self) -> dict[str, str]:
+        """Return what keeps each context from being delivered."""
+        found = select(CONTEXTS.c.context, CONTEXTS.c.trouble).where(CONTEXTS.c.trouble.is_not(None))
+        async with self._database.read() as connection:
+            return {row[0]: row[1] for row in await connection.execute(found)}
+
+    async def unacknowledged(
+        self, nip: str | None, after: Position | None, limit: int = 500
+    ) -> tuple[tuple[Submission, ...], Position | None]:
+        """Return a page of results that nobody has acknowledged, and where it ends; None for the last page."""
+        wanted = select(*_COLUMNS).where(_T.acknowledged.is_(False), _T.state.in_(_RESULTS))
+        wanted = wanted.order_by(_T.updated_at, _T.id).limit(limit)
+        if nip is not None:
+            wanted = wanted.where(_T.context == nip)
+        if after is not None:
+            wanted = wanted.where(tuple_(_T.updated_at, _T.id) > tuple_(*after))
+        async with self._database.read() as connection:
+            rows = (await connection.execute(wanted)).all()
+        found = tuple(_submission(row) for row in rows)
+        # As it is stored: a datetime is rounded, and could lead past others of the same moment, or before them.
+        return found, None if len(rows) < limit else (rows[-1].updated_at, rows[-1].id)
+
+    async def acknowledge(self, submission_id: int) -> None:
+        """Note that a result was heard."""
+        async with self._database.write() as connection:
+            await connection.execute(update(SUBMISSIONS).where(_is(submission_id)).values(acknowledged=True))
+
+    async def document(self, submission_id: int) -> bytes | None:
+        """Return a document as it is stored; None if there is no such submission."""
+        return await self._stored(select(_T.document).where(_is(submission_id)))
+
+    async def upo(self, submission_id: int) -> bytes | None:
+        """Return a submission's UPO as it is stored; None if there is none."""
+        wanted = select(UPOS.c.document).join(SUBMISSIONS, _T.upo_id == UPOS.c.id)
+        return await self._stored(wanted.where(_is(submission_id)))
+
+    async def retry(self, before: Submission) -> Submission | None:
+        """Put a submission back into the queue as if it were new; None if its state does not allow that.
+
+        Raises:
+            IdentityTakenError: Another has taken its identity.
+        """
+        taken = identity_text(before.identity)
+        change = transition(_S.QUEUED, {state for state in sources_of(_S.QUEUED) if state.is_terminal}).values(
+            taken_identity=taken, reason=None, reason_code=None, attempt=0, failures=0, lost_batches=0,
+            acknowledged=False,
+        )  # fmt: skip
+        try:
+            return await self._changed(before.id, change)
+        except IntegrityError:
+            twins = await self._submissions(
+                select(*_COLUMNS).where(_T.taken_identity == taken, _T.context == before.nip)
+            )
+            raise IdentityTakenError(
+                f"Another submission has taken the place of invoice {before.identity}.",
+                submission_id=twins[0].id if twins else before.id,
+            ) from None
+
+    async def cancel(self, submission_id: int) -> Submission | None:
+        """Take a submission back; None if its state does not allow that."""
+        return await self._changed(submission_id, transition(_S.CANCELLED))
+
+    async def _changed(self, submission_id: int, change: Update) -> Submission | None:
+        async with self._database.write() as connection:
+            row = (await connection.execute(change.where(_is(submission_id)).returning(*_COLUMNS))).first()
+        return None if row is None else _submission(row)
+
+    async def _submissions(self, wanted: Select[Any]) -> tuple[Submission, ...]:
+        async with self._database.read() as connection:
+            return tuple(_submission(row) for row in await connection.execute(wanted))
+
+    async def _stored(self, wanted: Select[Any]) -> bytes | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(wanted)).first()
+        return None if row is None else bytes(row[0])
+
+
+def _is(submission_id: int) -> ColumnElement[bool]:
+    return _T.id == (submission_id if abs(submission_id) <= _LARGEST_ID else 0)
+
+
+def _page(after: int, limit: int) -> Select[Any]:
+    return select(*_COLUMNS).where(_T.id > max(0, min(after, _LARGEST_ID))).order_by(_T.id).limit(limit)
+
+
+# --- rows -----------------------------------------------------------------------------------------------------
+
+# What `_submission` takes, in its order: all but the document itself.
+_COLUMNS: Final = tuple(_T[name] for name in (
+    "id", "context", "caller_key", "seller_nip", "kind", "number", "form_code", "sha256", "offline", "priority",
+    "state", "attempt", "session", "reference_number", "ksef_number", "acquired_at", "is_duplicate", "reason_code",
+    "reason", "upo_id", "acknowledged", "submitted_at", "updated_at", "corrects",
+))  # fmt: skip
+
+
+def _submission(row: Sequence[Any]) -> Submission:
+    # Unpacked as it is: there are hundreds at a time.
+    (
+        number, context, key, seller_nip, kind, invoice_number, form_code, digest, offline, priority, state,
+        attempt, session, reference_number, ksef_number, acquired_at, is_duplicate, reason_code, reason,
+        upo_id, acknowledged, submitted_at, updated_at, corrects,
+    ) = row  # fmt: skip
+    return Submission(
+        id=number,
+        key=key,
+        nip=context,
+        identity=Identity(
+            seller_nip=seller_nip,
+            kind=kind,
+            number=invoice_number,
+            form_code=FormCode(form_code),
+        ),
+        invoice_hash=bytes(digest),
+        state=SubmissionState(state),
+        priority=priority,
+        offline=bool(offline),
+        corrects=None if corrects is None else bytes(corrects),
+        attempt=attempt,
+        session_reference_number=session,
+        reference_number=reference_number,
+        ksef_number=ksef_number,
+        acquisition_date=None if acquired_at is None else datetime.fromtimestamp(acquired_at, UTC),
+        is_duplicate=bool(is_duplicate),
+        reason=None if reason is None else Reason(reason_code, reason),
+        has_upo=upo_id is not None,
+        is_acknowledged=bool(acknowledged),
+        submitted_at=datetime.fromtimestamp(submitted_at, UTC),
+        updated_at=datetime.fromtimestamp(updated_at, UTC),
+    )
