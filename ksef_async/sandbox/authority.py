@@ -20,7 +20,7 @@ from ..crypto.issuing import build_name
 from ..protocol.lifecycle import CERTIFICATE, ENROLLMENT, EnrollmentStatusCode
 from .timeline import Step, Timeline
 
-__all__ = ["LIFETIME", "Authority", "Enrollment", "IssuedCertificate", "without_ending"]
+__all__ = ["LIFETIME", "Authority", "CertificateApplication", "IssuedCertificate", "without_ending"]
 
 LIFETIME: Final = timedelta(days=730)
 """A KSeF certificate is good for two years."""
@@ -99,7 +99,7 @@ class IssuedCertificate:
 
 
 @attrs.define(kw_only=True)
-class Enrollment:
+class CertificateApplication:
     """An application for a certificate."""
 
     reference_number: str
@@ -137,7 +137,7 @@ class Authority:
         self.certificate = self._sign(self._name, self._key.public_key(), start, LIFETIME * 5, usage="key_cert_sign")
         self.issued: dict[str, IssuedCertificate] = {}
         """By their serial numbers, those of applications still under way included."""
-        self.enrollments: dict[str, Enrollment] = {}
+        self.enrollments: dict[str, CertificateApplication] = {}
         """By their reference numbers."""
 
     def issue(

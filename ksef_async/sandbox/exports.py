@@ -29,7 +29,7 @@ from .clock import Timings
 from .repository import ArchivedInvoice
 from .timeline import Step, Timeline
 
-__all__ = ["Export", "Exports", "PackageLimits", "Part", "build_parts"]
+__all__ = ["ExportPart", "Exports", "PackageLimits", "RequestedExport", "build_parts"]
 
 _EXTENSIONS: Final = {CompressionType.ZIP: "zip", CompressionType.TAR_GZ: "tar.gz"}
 # How long what hangs on purpose stays in progress.
@@ -55,7 +55,7 @@ class PackageLimits:
 
 
 @attrs.frozen(kw_only=True)
-class Part:
+class ExportPart:
     """An encrypted part of a package."""
 
     name: str
@@ -67,7 +67,7 @@ class Part:
 
 
 @attrs.define(kw_only=True)
-class Export:
+class RequestedExport:
     """An export that was asked for."""
 
     reference_number: str
@@ -94,7 +94,7 @@ class Export:
     """What becomes of the archive before it is encrypted, and of a part after, on purpose."""
     damage: Callable[[bytes], bytes] | None = None
     lock: anyio.Lock = attrs.field(factory=anyio.Lock, repr=False)
-    parts: tuple[Part, ...] | None = None
+    parts: tuple[ExportPart, ...] | None = None
     ready_at: datetime = attrs.field(init=False)
     """When it ends, well or not."""
     expires_at: datetime = attrs.field(init=False)
@@ -134,7 +134,7 @@ class Exports:
         self.folder = "/storage/00/{reference}/invoice-part"
         """Where signed links to their parts lead to; below ``/storage/06/{reference}/invoice-package`` on production.
         """
-        self.by_reference: dict[str, Export] = {}
+        self.by_reference: dict[str, RequestedExport] = {}
         """By their reference numbers."""
 
     def running(self, context: Context, subject: object, now: datetime) -> int:
@@ -144,15 +144,15 @@ class Exports:
             for export in self.by_reference.values()
         )
 
-    def part(self, reference_number: str, name: str) -> Part | None:
+    def part(self, reference_number: str, name: str) -> ExportPart | None:
         """A part that was made."""
         export = self.by_reference.get(reference_number)
         return next((part for part in (export.parts if export else None) or () if part.name == name), None)
 
 
 def build_parts(
-    export: Export, describe: Callable[[Sequence[ArchivedInvoice]], bytes], folder: Path, limits: PackageLimits
-) -> tuple[Part, ...]:
+    export: RequestedExport, describe: Callable[[Sequence[ArchivedInvoice]], bytes], folder: Path, limits: PackageLimits
+) -> tuple[ExportPart, ...]:
     """Make the package and encrypt its parts; takes its time.
 
     An invoice that might not fit any more, and all after it, are left out of the export.
@@ -187,7 +187,9 @@ def build_parts(
         archive_path.unlink(missing_ok=True)
 
 
-def _encrypt(export: Export, cipher: SessionCipher, archive: IO[bytes], size: int, number: int, folder: Path) -> Part:
+def _encrypt(
+    export: RequestedExport, cipher: SessionCipher, archive: IO[bytes], size: int, number: int, folder: Path
+) -> ExportPart:
     """Make a part of the next ``size`` bytes."""
     name = f"{export.reference_number}-{number:03}.{_EXTENSIONS[export.compression]}.aes"
     path = folder / name
@@ -199,7 +201,7 @@ def _encrypt(export: Export, cipher: SessionCipher, archive: IO[bytes], size: in
         encrypted_size = file.tell()
     if export.damage is not None:
         path.write_bytes(export.damage(path.read_bytes()))
-    return Part(
+    return ExportPart(
         name=name,
         path=path,
         size=size,
@@ -218,7 +220,7 @@ def _pieces(archive: IO[bytes], size: int, tell: Callable[[bytes], None]) -> Ite
 
 
 def _entries(
-    export: Export, archive: IO[bytes], describe: Callable[[Sequence[ArchivedInvoice]], bytes], max_size: int
+    export: RequestedExport, archive: IO[bytes], describe: Callable[[Sequence[ArchivedInvoice]], bytes], max_size: int
 ) -> Iterator[tuple[str, bytes]]:
     if not export.only_metadata:
         for count, invoice in enumerate(export.invoices):

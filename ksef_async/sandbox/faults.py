@@ -41,7 +41,7 @@ from ..protocol.lifecycle import BATCH_SESSION, EXPORT, INVOICE, ExportStatusCod
 from .refusals import Refusal, StorageRefusal, TooManyRequests, internal_error
 from .versions import drop_field
 
-__all__ = ["DOWNLOAD_PART", "DOWNLOAD_UPO", "STORAGE", "UPLOAD_PART", "Fault", "Faults", "Plan"]
+__all__ = ["DOWNLOAD_PART", "DOWNLOAD_UPO", "STORAGE", "UPLOAD_PART", "Fault", "Faults", "PlannedFault"]
 
 UPLOAD_PART: Final = "upload_part"
 """What uploading a part, and downloading a part of an export or a UPO, is called here: these go to the storage, so they
@@ -302,7 +302,7 @@ def _end(lifecycle: Lifecycle[CodeT], present: CodeT, end: CodeT) -> CodeT:
 
 
 @attrs.define
-class Plan:
+class PlannedFault:
     """A fault that is planned."""
 
     operation: str | None
@@ -317,7 +317,7 @@ class Faults:
     """The faults planned for a sandbox."""
 
     def __init__(self) -> None:
-        self._plans: list[Plan] = []
+        self._plans: list[PlannedFault] = []
         self._chance = random.Random()  # noqa: S311  # nothing secret
         self.happened: dict[str, int] = {}
         """How often each operation has gone wrong on purpose."""
@@ -347,7 +347,7 @@ class Faults:
             raise ValueError(f"there is no operation {name}")
         if times is None and probability == 1.0:
             times = 1
-        self._plans.append(Plan(name, fault, times, probability))
+        self._plans.append(PlannedFault(name, fault, times, probability))
 
     def seed(self, seed: int) -> None:
         """Let faults of a probability happen to the same calls each time."""
@@ -358,7 +358,7 @@ class Faults:
         self._plans.clear()
 
     @property
-    def planned(self) -> tuple[Plan, ...]:
+    def planned(self) -> tuple[PlannedFault, ...]:
         """What is still to happen."""
         return tuple(self._plans)
 

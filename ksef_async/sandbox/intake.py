@@ -26,7 +26,7 @@ from ..protocol.numbers import has_valid_check_digit, has_valid_internal_id
 from ..protocol.xml import ET, collapsed, local_name, parse_xml
 from .facts import Facts, read_facts
 
-__all__ = ["NO_RELATIONS", "WARSAW", "Document", "Rejected", "Relations", "examine", "may_issue"]
+__all__ = ["NO_RELATIONS", "WARSAW", "CheckedInvoice", "Rejected", "Relations", "examine", "may_issue"]
 
 _ENFORCEMENT_AUTHORITY, _BAILIFF, _TAX_REPRESENTATIVE = "1", "2", "3"
 """What an authorized party is in the invoice (RolaPU)."""
@@ -153,7 +153,7 @@ class Rejected(Exception):  # noqa: N818  # it is a verdict, not a failure of th
 
 
 @attrs.frozen(kw_only=True)
-class Document:
+class CheckedInvoice:
     """What KSeF remembers of an invoice it has read."""
 
     seller_nip: str
@@ -183,7 +183,7 @@ def examine(
     validate: Callable[[bytes], tuple[str, ...]] | None,
     relations: Relations = NO_RELATIONS,
     is_production: bool = False,
-) -> Document:
+) -> CheckedInvoice:
     """Check an invoice.
 
     Args:
@@ -266,7 +266,7 @@ def _said(error: ValueError) -> str:
     return "Wymagane kodowanie to UTF-8." if isinstance(error, UnicodeError) else str(error)
 
 
-def _read(root: ET.Element, form_code: FormCode, facts: Facts) -> Document:
+def _read(root: ET.Element, form_code: FormCode, facts: Facts) -> CheckedInvoice:
     form = root.find("{*}Naglowek/{*}KodFormularza")
     if local_name(root) != "Faktura" or form is None:
         raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, "The element 'Faktura' with 'KodFormularza' was expected.")
@@ -278,7 +278,7 @@ def _read(root: ET.Element, form_code: FormCode, facts: Facts) -> Document:
             )
     # FA_RR has other names for number and date of issue [INF]; FA has one of each only.
     body = "{*}FakturaRR" if form_code is FormCode.FA_RR1 else "{*}Fa"
-    return Document(
+    return CheckedInvoice(
         seller_nip=sys.intern(_required(root, "{*}Podmiot1/{*}DaneIdentyfikacyjne/{*}NIP")),
         invoice_number=_required(root, f"{body}/{{*}}P_4C" if form_code is FormCode.FA_RR1 else f"{body}/{{*}}P_2"),
         kind=sys.intern(_required(root, f"{body}/{{*}}RodzajFaktury")),
@@ -289,10 +289,10 @@ def _read(root: ET.Element, form_code: FormCode, facts: Facts) -> Document:
     )
 
 
-def _read_ubl(root: ET.Element, facts: Facts) -> Document:
+def _read_ubl(root: ET.Element, facts: Facts) -> CheckedInvoice:
     if local_name(root) not in ("Invoice", "CreditNote"):
         raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, "The element 'Invoice' or 'CreditNote' was expected.")
-    return Document(
+    return CheckedInvoice(
         seller_nip=_required(root, _UBL_SELLER).removeprefix("PL"),
         invoice_number=_required(root, "{*}ID"),
         kind=local_name(root),

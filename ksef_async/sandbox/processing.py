@@ -25,9 +25,9 @@ from ..crypto.envelope import SessionCipher
 from ..errors import CryptoError
 from .archives import ArchiveError, DecryptedParts, EmptyArchiveError, Entry, TooManyEntriesError, unpack
 from .document_file import StoredDocument
-from .intake import Document, Rejected, examine
+from .intake import CheckedInvoice, Rejected, examine
 from .sessions import BatchSession, Result
-from .world import Invoice, Session, Verdict, World, new_reference_number
+from .world import Invoice, InvoiceVerdict, Session, World, new_reference_number
 
 __all__ = ["file_invoice", "process"]
 
@@ -85,7 +85,7 @@ class _Examined:
     sha256: bytes
     stored: StoredDocument | None
     """None for one that is longer than any invoice."""
-    verdict: Document | Rejected
+    verdict: CheckedInvoice | Rejected
 
 
 class _SessionEnds(Exception):  # noqa: N818  # it is a verdict, not a failure of the sandbox
@@ -200,7 +200,7 @@ def _judge_for(world: World, session: BatchSession, limits: SessionLimits) -> Ca
             return _Examined(entry.name, entry.sha256, None, too_large)
         return _Examined(entry.name, entry.sha256, world.documents.keep(entry.content), read(entry))
 
-    def read(entry: Entry) -> Document | Rejected:
+    def read(entry: Entry) -> CheckedInvoice | Rejected:
         try:
             document = examine(
                 entry.content,
@@ -240,7 +240,7 @@ async def _decide(world: World, session: BatchSession, examined: list[_Examined]
 def _invoice(world: World, session: BatchSession, number: int, one: _Examined, now: datetime) -> Invoice:
     if isinstance(one.verdict, Rejected):
         rejected = one.verdict
-        verdict = Verdict(code=rejected.code, details=rejected.details, invoice_number=rejected.invoice_number)
+        verdict = InvoiceVerdict(code=rejected.code, details=rejected.details, invoice_number=rejected.invoice_number)
     else:
         verdict = world.decide(one.verdict, session.reference_number, session.opened_at, offline=session.offline_mode)
         if verdict.code is InvoiceStatusCode.ACCEPTED:

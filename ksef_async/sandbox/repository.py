@@ -30,7 +30,7 @@ from ..api.sessions import FormCode, InvoicingMode
 from ..protocol.invoices import date_of
 from .clock import seven_digits
 from .document_file import StoredDocument
-from .intake import WARSAW, Document
+from .intake import WARSAW, CheckedInvoice
 
 __all__ = ["ALLOWED_SUBJECTS", "ArchivedInvoice", "Repository", "is_match", "is_party", "is_visible", "upper_end"]
 
@@ -165,7 +165,7 @@ class Repository:
 
     def file(
         self,
-        document: Document,
+        document: CheckedInvoice,
         stored: StoredDocument,
         *,
         ksef_number: str,

@@ -22,15 +22,15 @@ from ..crypto.envelope import SessionCipher
 from ..protocol.lifecycle import INVOICE, Lifecycle, session_outcome
 from .clock import Timings
 from .document_file import StoredDocument
-from .intake import Document
+from .intake import CheckedInvoice
 from .logged_in import Login
 from .timeline import Step, Timeline
 
-__all__ = ["Invoice", "Session", "Verdict"]
+__all__ = ["Invoice", "InvoiceVerdict", "Session"]
 
 
 @attrs.frozen(kw_only=True)
-class Verdict:
+class InvoiceVerdict:
     """What an invoice's status will be once it is final."""
 
     code: InvoiceStatusCode
@@ -39,7 +39,7 @@ class Verdict:
     invoice_number: str | None = None
     ksef_number: str | None = None
     mode: InvoicingMode | None = None
-    document: Document | None = None
+    document: CheckedInvoice | None = None
 
 
 @attrs.define(kw_only=True)
@@ -54,7 +54,7 @@ class Invoice:
     stored: StoredDocument | None = None
     """As it was decrypted, sound or not; None where it could not be."""
     received_at: datetime
-    verdict: Verdict
+    verdict: InvoiceVerdict
     timeline: Timeline[InvoiceStatusCode] = attrs.field(
         init=False, default=attrs.Factory(lambda self: Timeline(INVOICE, self.received_at), takes_self=True)
     )

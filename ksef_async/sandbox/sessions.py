@@ -14,7 +14,7 @@ from ..protocol.lifecycle import BATCH_SESSION, ONLINE_SESSION
 from .sent import Session
 from .timeline import Step
 
-__all__ = ["BatchSession", "OnlineSession", "Part", "Result"]
+__all__ = ["BatchSession", "DeclaredPart", "OnlineSession", "Result"]
 
 
 @attrs.define(kw_only=True)
@@ -66,7 +66,7 @@ class OnlineSession(Session):
 
 
 @attrs.define(kw_only=True)
-class Part:
+class DeclaredPart:
     """A part that was declared, and what was uploaded of it."""
 
     ordinal_number: int
@@ -104,7 +104,7 @@ class BatchSession(Session):
     declared_size: int
     """Of the plain archive, as is its hash."""
     declared_hash: bytes
-    parts: dict[int, Part]
+    parts: dict[int, DeclaredPart]
     """By their ordinal numbers."""
     upload_until: datetime
     """Checked when an upload starts."""

@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 from aiohttp import web
 
-from .exports import Part
+from .exports import ExportPart
 from .faults import DOWNLOAD_PART, DOWNLOAD_UPO, Faults
 from .refusals import Refusal, StorageRefusal
 from .upo import invoice_upo, session_upo_pages
@@ -112,14 +112,14 @@ def _reader(world: World, faults: Faults) -> Callable[[web.Request], Awaitable[w
     return read
 
 
-def _part(world: World, reference_number: str, name: str) -> Part:
+def _part(world: World, reference_number: str, name: str) -> ExportPart:
     part = world.exports.part(reference_number, name)
     if part is None:
         raise LookupError(f"a signed link to {name}, which was never made")
     return part
 
 
-async def _send_part(request: web.Request, part: Part, headers: dict[str, str]) -> web.StreamResponse:
+async def _send_part(request: web.Request, part: ExportPart, headers: dict[str, str]) -> web.StreamResponse:
     async with await anyio.open_file(part.path, "rb") as file:
         response = web.StreamResponse(headers=headers)
         response.content_length = await file.seek(0, io.SEEK_END)

@@ -24,7 +24,7 @@ from ..api.sessions import StatusCode
 from ..calling.finishing import finish
 from .faults import UPLOAD_PART, Fault, Faults
 from .refusals import Refusal, StorageRefusal
-from .sessions import BatchSession, Part
+from .sessions import BatchSession, DeclaredPart
 from .world import World
 
 __all__ = ["add_uploads", "part_link"]
@@ -36,7 +36,7 @@ _WRITE: Final = 2**20
 _LARGEST: Final = 5_000_000_000
 
 
-def part_link(world: World, session: BatchSession, part: Part) -> str:
+def part_link(world: World, session: BatchSession, part: DeclaredPart) -> str:
     """The signed link to upload a part to."""
     suffix = "zip" if session.compression is CompressionType.ZIP else "tar.gz"
     path = f"/storage/09/{session.reference_number.lower()}/batch-parts/{part.ordinal_number}.{suffix}.enc"
@@ -75,7 +75,7 @@ def _writer(world: World, faults: Faults) -> Callable[[web.Request], Awaitable[w
     return write
 
 
-def _find(world: World, request: web.Request, now: datetime) -> tuple[BatchSession, Part]:
+def _find(world: World, request: web.Request, now: datetime) -> tuple[BatchSession, DeclaredPart]:
     headers = request.headers
     if "Authorization" in headers:
         raise StorageRefusal(400, "InvalidAuthenticationInfo", "A signed link takes no Authorization header.")
@@ -99,7 +99,9 @@ def _find(world: World, request: web.Request, now: datetime) -> tuple[BatchSessi
     return session, session.parts[int(match["part"])]
 
 
-async def _take(request: web.Request, world: World, session: BatchSession, part: Part, fault: Fault | None) -> None:
+async def _take(
+    request: web.Request, world: World, session: BatchSession, part: DeclaredPart, fault: Fault | None
+) -> None:
     damage = fault.part if fault is not None else None
     draft = part.path.with_name(f"{part.path.name}.{secrets.token_hex(4)}")
     file = await anyio.to_thread.run_sync(draft.open, "wb")

@@ -19,7 +19,7 @@ from ..crypto.issuing import new_private_key, self_signed
 from .intake import WARSAW
 from .world import Invoice, Session
 
-__all__ = ["ISSUER", "PAGE_SIZE", "invoice_upo", "sealed", "session_upo_pages"]
+__all__ = ["ISSUER", "PAGE_SIZE", "invoice_upo", "session_upo_pages", "signed"]
 
 _SUBJECT: Final = {
     "country_name": "PL",
@@ -29,13 +29,13 @@ _SUBJECT: Final = {
 
 
 @functools.cache
-def _seal() -> tuple[Certificate, PrivateKey]:
+def _signing_key() -> tuple[Certificate, PrivateKey]:
     # One for all sandboxes of a process, whatever time their clocks tell.
     key = new_private_key("ec")
     return self_signed(_SUBJECT, key, valid_from=datetime(2020, 1, 1, tzinfo=UTC), lifetime=timedelta(days=36525)), key
 
 
-def sealed(document: bytes, signing_time: datetime) -> bytes:
+def signed(document: bytes, signing_time: datetime) -> bytes:
     """A document with its signature; as it is where signxml is not installed.
 
     Call it in a worker thread.
@@ -46,7 +46,7 @@ def sealed(document: bytes, signing_time: datetime) -> bytes:
         from ..crypto.xades import prepare, sign_with_key
     except ModuleNotFoundError:
         return document
-    certificate, key = _seal()
+    certificate, key = _signing_key()
     unsigned = prepare(etree.fromstring(document), certificate, signing_time)
     return unsigned.complete(sign_with_key(key, unsigned))
 
@@ -78,10 +78,10 @@ def invoice_upo(session: Session, invoice: Invoice) -> bytes:
 
 
 def _document(session: Session, invoices: Sequence[Invoice], page: tuple[int, int, int, int] | None) -> bytes:
-    return sealed(_unsealed(session, invoices, page), max(invoice.final_at for invoice in invoices))
+    return signed(_unsigned(session, invoices, page), max(invoice.final_at for invoice in invoices))
 
 
-def _unsealed(session: Session, invoices: Sequence[Invoice], page: tuple[int, int, int, int] | None) -> bytes:
+def _unsigned(session: Session, invoices: Sequence[Invoice], page: tuple[int, int, int, int] | None) -> bytes:
     root = ET.Element("Potwierdzenie", xmlns=_NAMESPACE)
     _add(root, NazwaPodmiotuPrzyjmujacego=ISSUER, NumerReferencyjnySesji=session.reference_number)
     proof = ET.SubElement(root, "Uwierzytelnienie")

@@ -17,14 +17,14 @@ from .clock import Clock, Timings
 from .document_file import Documents
 from .exports import Exports
 from .grants import Granted, Grants
-from .intake import WARSAW, Document
+from .intake import WARSAW, CheckedInvoice
 from .limiter import RateLimiter
 from .logged_in import Login, SignatureProof, StoredToken
 from .memory import Background, Group, QueryMoments, Recent
 from .ministry import Ministry
 from .repository import Repository
 from .schemas import Schemas
-from .sent import Invoice, Session, Verdict
+from .sent import Invoice, InvoiceVerdict, Session
 from .subjects import OWNER_PERMISSIONS, Subject
 from .versions import NEWEST, ApiVersion
 
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 __all__ = [
     "OWNER_PERMISSIONS",
     "Invoice",
+    "InvoiceVerdict",
     "Login",
     "Session",
     "SignatureProof",
     "StoredToken",
     "Subject",
-    "Verdict",
     "World",
     "new_reference_number",
 ]
@@ -124,7 +124,7 @@ class World:
         self.peppol_providers: dict[str, PeppolProvider] = {}
         """By their identifiers."""
         # The accepted (or to be accepted) invoice for each seller, kind and number, and its session.
-        self._originals: dict[tuple[str, str, str], tuple[Verdict, str]] = {}
+        self._originals: dict[tuple[str, str, str], tuple[InvoiceVerdict, str]] = {}
         self.accepted_hashes: set[bytes] = set()
         """SHA-256 of accepted invoices, and of those an accepted technical correction has corrected."""
         self.corrected_hashes: set[bytes] = set()
@@ -145,8 +145,8 @@ class World:
         return (invoice for session in self.sessions.values() for invoice in session.invoices.values())
 
     def decide(
-        self, document: Document, session_reference_number: str, received_at: datetime, *, offline: bool
-    ) -> Verdict:
+        self, document: CheckedInvoice, session_reference_number: str, received_at: datetime, *, offline: bool
+    ) -> InvoiceVerdict:
         """Give a sound document its KSeF number, unless seller, kind and number have come before."""
         key = (document.seller_nip, document.kind, document.invoice_number)
         if original := self._originals.get(key):
@@ -155,7 +155,7 @@ class World:
                 f"Duplikat faktury. Faktura o numerze KSeF: {verdict.ksef_number} została już prawidłowo "
                 f"przesłana do systemu w sesji: {session}"
             )
-            return Verdict(
+            return InvoiceVerdict(
                 code=InvoiceStatusCode.DUPLICATE,
                 details=(detail,),
                 extensions={
@@ -165,7 +165,7 @@ class World:
                 invoice_number=document.invoice_number,
             )
         today = received_at.astimezone(WARSAW).date()
-        verdict = Verdict(
+        verdict = InvoiceVerdict(
             code=InvoiceStatusCode.ACCEPTED,
             invoice_number=document.invoice_number,
             # The technical part has no meaning, and no beginning of its own.
@@ -190,5 +190,5 @@ class World:
                 archived = self.repository.remove(number)
                 if archived is not None and archived.metadata.hash_of_corrected_invoice is not None:
                     self.corrected_hashes.discard(archived.metadata.hash_of_corrected_invoice)
-            invoice.verdict = Verdict(code=InvoiceStatusCode.SESSION_FAILED)
+            invoice.verdict = InvoiceVerdict(code=InvoiceStatusCode.SESSION_FAILED)
             invoice.schedule(now, processing_at=now, final_at=now)

@@ -10,13 +10,13 @@ from ksef_async.api.common import Context, ContextType
 from ksef_async.api.sessions import FormCode, InvoiceStatusCode
 from ksef_async.sandbox import sample_invoice
 from ksef_async.sandbox.grants import Granted
-from ksef_async.sandbox.intake import Document, Rejected, examine
+from ksef_async.sandbox.intake import CheckedInvoice, Rejected, examine
 
 NIP = "5265877635"
 CONTEXT = Context(ContextType.NIP, NIP)
 
 
-def examined(invoice: bytes) -> Document | Rejected:
+def examined(invoice: bytes) -> CheckedInvoice | Rejected:
     try:
         return examine(
             invoice,
@@ -54,7 +54,7 @@ def test_discouraged_characters_are_refused(character: str) -> None:
 def test_all_others_are_taken(character: str) -> None:
     verdict = examined(named(character))
 
-    assert isinstance(verdict, Document)
+    assert isinstance(verdict, CheckedInvoice)
     assert verdict.facts.buyer.name == f"Nab{character}ywca S.A."
 
 

@@ -14,7 +14,7 @@ from ..handling import check_form_code, find_session_of, goes_wrong, unwrap_key
 from ..processing import process
 from ..refusals import InvalidInput, Refusal
 from ..router import Call
-from ..sessions import BatchSession, Part
+from ..sessions import BatchSession, DeclaredPart
 from ..uploads import part_link
 from ..world import new_reference_number
 
@@ -49,7 +49,7 @@ async def open_batch_session(call: Call) -> OpenBatchSessionResponse:
         declared_size=declared.file_size,
         declared_hash=declared.file_hash,
         parts={
-            part.ordinal_number: Part(
+            part.ordinal_number: DeclaredPart(
                 ordinal_number=part.ordinal_number,
                 declared_size=part.file_size,
                 declared_hash=part.file_hash,

@@ -36,8 +36,7 @@ from ...api.common import SubjectIdentifier, SubjectType
 from ...crypto.certificates import SUBJECT_NAMES, PublicKey
 from ...protocol.error_codes import ErrorCode
 from ...protocol.wire import camel
-from .. import authority
-from ..authority import IssuedCertificate, without_ending
+from ..authority import CertificateApplication, IssuedCertificate, without_ending
 from ..handling import numbered_page_of
 from ..logged_in import PEPPOL_SIGNATURE
 from ..refusals import Forbidden, Gone, InvalidInput, Refusal
@@ -91,7 +90,7 @@ async def enroll_certificate(call: Call) -> EnrollmentStarted:
     decided_at = call.now + call.world.timings.enrollment_delay
     before = call.world.authority.certified(key)
     is_taken = before is not None and before.owner not in _names(call)
-    started = authority.Enrollment(
+    started = CertificateApplication(
         reference_number=new_reference_number("EH", call.now),
         owner=owner,
         requested_at=call.now,

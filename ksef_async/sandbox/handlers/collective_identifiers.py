@@ -26,7 +26,7 @@ from ...api.common import Context, ContextType
 from ...protocol.error_codes import ErrorCode
 from ...protocol.numbers import KsefNumber, with_check_digits
 from ..handling import page_of
-from ..intake import Document
+from ..intake import CheckedInvoice
 from ..memory import Group
 from ..refusals import InvalidInput, Refusal
 from ..router import Call
@@ -58,11 +58,11 @@ async def create_collective_identifier(call: Call) -> CreateCollectiveIdentifier
     return CreateCollectiveIdentifierResponse(number)
 
 
-def _check_invoices(call: Call, context: Context, numbers: list[str]) -> list[Document]:
+def _check_invoices(call: Call, context: Context, numbers: list[str]) -> list[CheckedInvoice]:
     if repeated := next((number for number in numbers if numbers.count(number) > 1), None):
         raise Refusal(ErrorCode.REPEATED_KSEF_NUMBER, f"Powtórzony numer KSeF {repeated}.")
     accepted = _accepted(call)
-    documents: list[Document] = []
+    documents: list[CheckedInvoice] = []
     for number in numbers:
         document = accepted.get(number)
         # [INF]: to somebody who is no party to it, an invoice does not exist.
@@ -129,7 +129,7 @@ async def list_collective_identifier_invoices(call: Call) -> CollectiveIdentifie
 
 
 def _row(
-    context: Context, invoice: InvoiceToGroup, group: Group, accepted: Mapping[str, Document]
+    context: Context, invoice: InvoiceToGroup, group: Group, accepted: Mapping[str, CheckedInvoice]
 ) -> CollectiveIdentifierInvoice:
     row = CollectiveIdentifierInvoice(
         ksef_number=invoice.ksef_number,
@@ -180,7 +180,7 @@ def _newest_first(groups: Iterable[Group]) -> list[Group]:
     return sorted(groups, key=key, reverse=True)
 
 
-def _accepted(call: Call) -> dict[str, Document]:
+def _accepted(call: Call) -> dict[str, CheckedInvoice]:
     """The documents of all accepted invoices, by their KSeF numbers."""
     return {
         invoice.verdict.ksef_number: invoice.verdict.document
@@ -192,5 +192,5 @@ def _accepted(call: Call) -> dict[str, Document]:
     }
 
 
-def _is_party(context: Context, document: Document) -> bool:
+def _is_party(context: Context, document: CheckedInvoice) -> bool:
     return context.value in document.parties

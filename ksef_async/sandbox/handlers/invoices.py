@@ -26,7 +26,7 @@ from ...api.packages import CompressionType
 from ...protocol.error_codes import ErrorCode
 from ...protocol.lifecycle import ExportStatusCode
 from ..clock import seven_digits
-from ..exports import Export, Part, build_parts
+from ..exports import ExportPart, RequestedExport, build_parts
 from ..faults import Fault
 from ..handling import goes_wrong, unwrap_key
 from ..refusals import Forbidden, Gone, InvalidInput, Refusal
@@ -134,7 +134,7 @@ async def export_invoices(call: Call) -> ExportInvoicesResponse:
     beyond = _starts_beyond(filters, hwm)
     found = [] if beyond else world.repository.find(login.context, filters, call.now, hwm)
     fault = call.fault
-    export = Export(
+    export = RequestedExport(
         reference_number=new_reference_number("EH", call.now),
         context=login.context,
         subject=login.subject,
@@ -194,7 +194,7 @@ async def get_export_status(call: Call) -> ExportStatus:
     )
 
 
-async def _package(call: Call, export: Export) -> InvoicePackage:
+async def _package(call: Call, export: RequestedExport) -> InvoicePackage:
     async with export.lock:
         if export.parts is None:
             export.parts = await anyio.to_thread.run_sync(_build, call, export) if export.invoices else ()
@@ -215,7 +215,7 @@ async def _package(call: Call, export: Export) -> InvoicePackage:
     )
 
 
-def _build(call: Call, export: Export) -> tuple[Part, ...]:
+def _build(call: Call, export: RequestedExport) -> tuple[ExportPart, ...]:
     return build_parts(export, _describe, call.world.spool, call.world.exports.limits)
 
 
@@ -223,7 +223,7 @@ def _describe(invoices: Iterable[ArchivedInvoice]) -> bytes:
     return b'{"invoices":[' + b",".join(WIRE.to_json(invoice.metadata) for invoice in invoices) + b"]}"
 
 
-def _part(call: Call, export: Export, number: int, part: Part) -> PackagePart:
+def _part(call: Call, export: RequestedExport, number: int, part: ExportPart) -> PackagePart:
     url, end = export_part_link(call.world, export.reference_number, part.name, call.now)
     return PackagePart(
         ordinal_number=number,

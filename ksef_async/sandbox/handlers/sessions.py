@@ -47,14 +47,14 @@ from ..handling import (
     shows_session,
     unwrap_key,
 )
-from ..intake import Document, Rejected, examine
+from ..intake import CheckedInvoice, Rejected, examine
 from ..processing import file_invoice
 from ..refusals import InvalidInput, Refusal
 from ..router import WIRE, Call, WrittenAnswer, XmlAnswer
 from ..sessions import OnlineSession
 from ..storage import invoice_receipt, invoice_upo_link, session_upo_link, upo_pages
 from ..validation import problems_in_words
-from ..world import Invoice, Session, Verdict, new_reference_number
+from ..world import Invoice, InvoiceVerdict, Session, new_reference_number
 
 __all__ = [
     "close_online_session",
@@ -174,21 +174,25 @@ def _check_correction(call: Call, request: SendInvoiceRequest) -> None:
 
 async def _judge(
     call: Call, session: OnlineSession, request: SendInvoiceRequest
-) -> tuple[Verdict, StoredDocument | None]:
+) -> tuple[InvoiceVerdict, StoredDocument | None]:
     if session.cipher is None:
-        return Verdict(code=InvoiceStatusCode.SESSION_FAILED), None
+        return InvoiceVerdict(code=InvoiceStatusCode.SESSION_FAILED), None
     if call.fault is not None and call.fault.verdict is not None:
-        return Verdict(code=call.fault.verdict), None
+        return InvoiceVerdict(code=call.fault.verdict), None
     try:
         stored, document = await anyio.to_thread.run_sync(_reader(call, session, session.cipher, request))
     except CryptoError:
-        return Verdict(code=InvoiceStatusCode.DECRYPTION_ERROR, details=("Plik niepoprawnie zaszyfrowany",)), None
+        return InvoiceVerdict(
+            code=InvoiceStatusCode.DECRYPTION_ERROR, details=("Plik niepoprawnie zaszyfrowany",)
+        ), None
     return _verdict(call, session, request, document), stored
 
 
-def _verdict(call: Call, session: OnlineSession, request: SendInvoiceRequest, document: Document | Rejected) -> Verdict:
+def _verdict(
+    call: Call, session: OnlineSession, request: SendInvoiceRequest, document: CheckedInvoice | Rejected
+) -> InvoiceVerdict:
     if isinstance(document, Rejected):
-        return Verdict(code=document.code, details=document.details, invoice_number=document.invoice_number)
+        return InvoiceVerdict(code=document.code, details=document.details, invoice_number=document.invoice_number)
     call.warnings.extend(document.warnings)
     verdict = call.world.decide(document, session.reference_number, call.now, offline=request.offline_mode)
     if verdict.code is InvoiceStatusCode.ACCEPTED:
@@ -200,13 +204,13 @@ def _verdict(call: Call, session: OnlineSession, request: SendInvoiceRequest, do
 
 def _reader(
     call: Call, session: OnlineSession, cipher: SessionCipher, request: SendInvoiceRequest
-) -> Callable[[], tuple[StoredDocument, Document | Rejected]]:
+) -> Callable[[], tuple[StoredDocument, CheckedInvoice | Rejected]]:
     schemas = call.world.schemas
     limits = call.world.granted.context(session.context).online_session
     relations = call.world.grants.relations_of(session.context, call.now)
     validate = partial(schemas.validate, session.form_code) if schemas is not None else None
 
-    def read() -> tuple[StoredDocument, Document | Rejected]:
+    def read() -> tuple[StoredDocument, CheckedInvoice | Rejected]:
         invoice = cipher.decrypt(request.encrypted_invoice_content)
         stored = call.world.documents.keep(invoice)
         try:
