@@ -1,4 +1,7 @@
-"""The sandbox's own certification authority, which issues KSeF certificates."""
+"""The sandbox's own certification authority: certificates it has issued, and applications for them.
+
+Source: certyfikaty-KSeF.md; ksef-api#378 (names and key usage).
+"""
 
 from __future__ import annotations
 
@@ -22,16 +25,14 @@ from .timeline import Step, Timeline
 
 __all__ = ["LIFETIME", "Authority", "CertificateApplication", "IssuedCertificate", "without_ending"]
 
+
 LIFETIME: Final = timedelta(days=730)
 """A KSeF certificate is good for two years."""
-
 _NAME: Final = {
     "country_name": "PL",
     "organization_name": "ksef_async sandbox",
     "common_name": "SYMULATOR CA - nie Ministerstwo Finansów",
 }
-
-
 # How the common name ends, and what the key may be used for, by the type of the certificate.
 _ENDINGS: Final = {"Authentication": " (uwierzytelnienie)", "Offline": " (offline)"}
 _USAGE: Final = {"Authentication": "digital_signature", "Offline": "content_commitment"}
@@ -41,18 +42,6 @@ _USAGES: Final = (
 )  # fmt: skip
 # Characters of a common name (X.520).
 _LONGEST_NAME: Final = 64
-
-
-def without_ending(common_name: str) -> str:
-    """A common name as it was before a certificate was issued: who applies with that certificate names the same."""
-    for ending in _ENDINGS.values():
-        common_name = common_name.removesuffix(ending)
-    return common_name
-
-
-def _with_ending(common_name: str, purpose: CertificateType) -> str:
-    ending = _ENDINGS[purpose.value]
-    return f"{common_name[: _LONGEST_NAME - len(ending)].rstrip()}{ending}"
 
 
 @attrs.define(kw_only=True)
@@ -202,3 +191,15 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
         return load_certificate(certificate.public_bytes(serialization.Encoding.DER))
+
+
+def without_ending(common_name: str) -> str:
+    """A common name as it was before a certificate was issued: who applies with that certificate names the same."""
+    for ending in _ENDINGS.values():
+        common_name = common_name.removesuffix(ending)
+    return common_name
+
+
+def _with_ending(common_name: str, purpose: CertificateType) -> str:
+    ending = _ENDINGS[purpose.value]
+    return f"{common_name[: _LONGEST_NAME - len(ending)].rstrip()}{ending}"

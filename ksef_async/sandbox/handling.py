@@ -1,4 +1,8 @@
-"""What several handlers share: sessions and invoices looked up, pages, bodies checked, the key of a session."""
+"""What several handlers share: whose a session is, what the path names, pages of a list, checks of bodies and keys.
+
+Source: OpenAPI 2.9.0; sesja-interaktywna.md. That KSeF refuses values outside an enumeration is documented; in which
+words, is inferred [INF].
+"""
 
 from __future__ import annotations
 
@@ -39,11 +43,15 @@ __all__ = [
     "unwrap_key",
 ]
 
-# Who holds one of these looks into every session of the context.
-_INSPECTORS: Final = frozenset({"Introspection", "EnforcementOperations"})
 
 T = TypeVar("T")
 SessionT = TypeVar("SessionT", bound=Session)
+ModelT = TypeVar("ModelT", bound=attrs.AttrsInstance)
+# Who holds one of these looks into every session of the context.
+_INSPECTORS: Final = frozenset({"Introspection", "EnforcementOperations"})
+
+
+# --- whose it is -----------------------------------------------------------------------------------------------------
 
 
 def is_callers(call: Call, subject: Subject) -> bool:
@@ -71,6 +79,9 @@ def _may_use(call: Call, session: Session) -> bool:
         or (opener is not None and is_callers(call, opener))
         or (own is not None and bool(call.world.grants.owned(own, session.context, call.now)))
     )
+
+
+# --- what the path names ---------------------------------------------------------------------------------------------
 
 
 def find_session(call: Call, found: str = "znaleziona") -> Session:
@@ -117,6 +128,37 @@ def find_invoice(call: Call, session: Session) -> Invoice:
     raise InvalidInput(f"Faktura o numerze referencyjnym {wanted} nie została znaleziona.")
 
 
+# --- pages and rows --------------------------------------------------------------------------------------------------
+
+
+def page_of(rows: Sequence[T], call: Call, size: int) -> tuple[Sequence[T], str | None]:
+    """The page a call asks for, and the token for the next; none after the last, be it full or not."""
+    start = 0
+    if call.continuation_token is not None:
+        start = _start(call.continuation_token)
+    end = start + size
+    token = urlsafe_b64encode(f"[{end}]".encode()).decode() if end < len(rows) else None
+    return rows[start:end], token
+
+
+def _start(token: str) -> int:
+    try:
+        match = re.fullmatch(r"\[(\d+)\]", urlsafe_b64decode(token).decode(), re.ASCII)
+    except ValueError:
+        match = None
+    if match is None:
+        detail = "'continuationToken' is not in the correct format."
+        raise Refusal(ErrorCode.INVALID_CONTINUATION_TOKEN, detail)
+    return int(match[1])
+
+
+def numbered_page_of(rows: Sequence[T], call: Call) -> tuple[Sequence[T], bool]:
+    """The page of the number and size a call asks for, and whether more follow."""
+    size = call.query["page_size"]
+    start = call.query["page_offset"] * size
+    return rows[start : start + size], start + size < len(rows)
+
+
 def login_fields(login: Login, now: datetime) -> dict[str, Any]:
     """What is told of a login, by itself and in lists."""
     return {
@@ -132,35 +174,7 @@ def login_fields(login: Login, now: datetime) -> dict[str, Any]:
     }
 
 
-def page_of(rows: Sequence[T], call: Call, size: int) -> tuple[Sequence[T], str | None]:
-    """The page a call asks for, and the token for the next; none after the last, be it full or not."""
-    start = 0
-    if call.continuation_token is not None:
-        start = _start(call.continuation_token)
-    end = start + size
-    token = urlsafe_b64encode(f"[{end}]".encode()).decode() if end < len(rows) else None
-    return rows[start:end], token
-
-
-def numbered_page_of(rows: Sequence[T], call: Call) -> tuple[Sequence[T], bool]:
-    """The page of the number and size a call asks for, and whether more follow."""
-    size = call.query["page_size"]
-    start = call.query["page_offset"] * size
-    return rows[start : start + size], start + size < len(rows)
-
-
-def _start(token: str) -> int:
-    try:
-        match = re.fullmatch(r"\[(\d+)\]", urlsafe_b64decode(token).decode(), re.ASCII)
-    except ValueError:
-        match = None
-    if match is None:
-        detail = "'continuationToken' is not in the correct format."
-        raise Refusal(ErrorCode.INVALID_CONTINUATION_TOKEN, detail)
-    return int(match[1])
-
-
-ModelT = TypeVar("ModelT", bound=attrs.AttrsInstance)
+# --- bodies, keys and faults -----------------------------------------------------------------------------------------
 
 
 def checked_body(call: Call) -> Any:
@@ -181,11 +195,6 @@ def checked(model: ModelT) -> ModelT:
     if found := [f"'{field}' {rule}." for field, rule in problems(model)]:
         raise InvalidInput(*found)
     return model
-
-
-def goes_wrong(call: Call, kind: str) -> bool:
-    """Whether this is to go wrong with ``call`` on purpose."""
-    return call.fault is not None and call.fault.kind == kind
 
 
 def check_form_code(call: Call, form_code: FormCode, *, is_batch: bool = False) -> None:
@@ -218,3 +227,8 @@ def unwrap_key(call: Call, encryption: EncryptionInfo) -> SessionCipher | None:
     except CryptoError:
         return None
     return SessionCipher(key, iv) if len(key) == KEY_SIZE and not goes_wrong(call, "wrong_key") else None
+
+
+def goes_wrong(call: Call, kind: str) -> bool:
+    """Whether this is to go wrong with ``call`` on purpose."""
+    return call.fault is not None and call.fault.kind == kind

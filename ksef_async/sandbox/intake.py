@@ -1,7 +1,8 @@
-"""What KSeF checks in an invoice, in its order: file, XML, schema, dates, permission, attachment.
+"""The checks of an invoice, in KSeF's order: file, XML, schema, dates, permission, attachment.
 
-Source: faktury/weryfikacja-faktury.md; the order is inferred from the codes [INF]. Duplicates are the world's
-business: they need its memory.
+Source: faktury/weryfikacja-faktury.md; the order is inferred from the codes [INF]. Duplicates are found by `World`,
+which knows all invoices. Who may issue an invoice: the seller, and those who stand in a relation to the seller
+(uprawnienia.md); KSeF publishes no table of these rules, so which fields of an invoice they look at is inferred [INF].
 """
 
 from __future__ import annotations
@@ -28,92 +29,14 @@ from .facts import Facts, read_facts
 
 __all__ = ["NO_RELATIONS", "WARSAW", "CheckedInvoice", "Rejected", "Relations", "examine", "may_issue"]
 
-_ENFORCEMENT_AUTHORITY, _BAILIFF, _TAX_REPRESENTATIVE = "1", "2", "3"
-"""What an authorized party is in the invoice (RolaPU)."""
-# Third parties (Rola) that issue for the company above them: a unit of local government, a member of a VAT group.
-_ISSUING_MEMBERS: Final = ("7", "9")
-_IDENTITY: Final = "{*}DaneIdentyfikacyjne"
-
-
-@attrs.frozen(kw_only=True)
-class Relations:
-    """What a context is to other companies, at one point in time."""
-
-    authorizations: frozenset[tuple[str, str]] = frozenset()
-    """By whom (NIP) it is authorized to do what."""
-    roles: frozenset[EntityRole] = frozenset()
-    parents: frozenset[str] = frozenset()
-    """The companies (NIP) above it."""
-
-
-NO_RELATIONS: Final = Relations()
-"""Of a company that deals with nobody."""
-
-
-def may_issue(context: Context, relations: Relations, root: ET.Element, seller_nip: str, form_code: FormCode) -> bool:
-    """Whether an invoice may come from a context.
-
-    Args:
-        context: In which the session was opened.
-        relations: What it is to other companies.
-        root: The invoice.
-        seller_nip: As the invoice has it.
-        form_code: What the session takes.
-    """
-
-    def is_authorized(to_do: Authorization) -> bool:
-        return (seller_nip, to_do.value) in relations.authorizations
-
-    buyer = root.find(f"{{*}}Podmiot2/{_IDENTITY}")
-    if context.type == ContextType.PEPPOL_ID:
-        return form_code.form == "PEF" and is_authorized(Authorization.PEF_INVOICING)
-    if context.type == ContextType.NIP_VAT_UE:
-        nip, _, vat_ue = context.value.partition("-")
-        return nip == seller_nip and _is_self_invoicing(root) and buyer is not None and _vat_ue(buyer) == vat_ue
-    if context.type not in (ContextType.NIP, ContextType.INTERNAL_ID):
-        return False
-    nip = context.value[:10]
-    buys = buyer is not None and buyer.findtext("{*}NIP") == nip
-    if form_code is FormCode.FA_RR1:
-        # The buyer issues the invoice of a flat-rate farmer, who has to let it.
-        return buys and is_authorized(Authorization.RR_INVOICING)
-    return (
-        nip == seller_nip
-        or (buys and _is_self_invoicing(root) and is_authorized(Authorization.SELF_INVOICING))
-        or _is_represented(root, nip, relations, tax=is_authorized(Authorization.TAX_REPRESENTATIVE))
-        or (seller_nip in relations.parents and _is_issuing_member(root, nip))
-    )
-
-
-def _is_self_invoicing(root: ET.Element) -> bool:
-    return root.findtext("{*}Fa/{*}Adnotacje/{*}P_17") == "1"
-
-
-def _vat_ue(party: ET.Element) -> str:
-    return (party.findtext("{*}KodUE") or "") + (party.findtext("{*}NrVatUE") or "")
-
-
-def _is_represented(root: ET.Element, nip: str, relations: Relations, *, tax: bool) -> bool:
-    for party in root.iterfind("{*}PodmiotUpowazniony"):
-        if party.findtext(f"{_IDENTITY}/{{*}}NIP") == nip:
-            role = party.findtext("{*}RolaPU")
-            if role == _TAX_REPRESENTATIVE:
-                return tax
-            if role == _ENFORCEMENT_AUTHORITY:
-                return EntityRole.ENFORCEMENT_AUTHORITY in relations.roles
-            return role == _BAILIFF and EntityRole.COURT_BAILIFF in relations.roles
-    return False
-
-
-def _is_issuing_member(root: ET.Element, nip: str) -> bool:
-    return any(
-        party.findtext(f"{_IDENTITY}/{{*}}NIP") == nip and party.findtext("{*}Rola") in _ISSUING_MEMBERS
-        for party in root.iterfind("{*}Podmiot3")
-    )
-
 
 WARSAW: Final = ZoneInfo("Europe/Warsaw")
-
+# Who is named in the documents of FA, and by what.
+_SUBJECTS: Final = ("Podmiot1", "Podmiot2", "Podmiot3", "PodmiotUpowazniony")
+_IDENTIFIERS: Final = ("{*}DaneIdentyfikacyjne/{*}NIP", "{*}DaneIdentyfikacyjne/{*}IDWew")
+# Where the Peppol documents (UBL) have what we need.
+_UBL_SELLER: Final = "{*}AccountingSupplierParty/{*}Party/{*}PartyTaxScheme/{*}CompanyID"
+_UBL_BUYER: Final = "{*}AccountingCustomerParty/{*}Party/{*}PartyTaxScheme/{*}CompanyID"
 # Control characters and non-characters that KSeF refuses; all but the first are beyond ASCII.
 _DISCOURAGED: Final = frozenset(
     map(
@@ -134,12 +57,20 @@ _DISCOURAGED_XML: Final = "[xml-002]: Plik faktury zawiera niezalecane znaki Uni
 _INSTRUCTION: Final = re.compile(rb"<\?(?!xml[ \t\r\n]).*?\?>", re.DOTALL)
 _ENCODING: Final = re.compile(rb"""^<\?xml[^>]*encoding\s*=\s*["']([^"']+)["']""")
 
-# Where the Peppol documents (UBL) have what we need.
-_UBL_SELLER: Final = "{*}AccountingSupplierParty/{*}Party/{*}PartyTaxScheme/{*}CompanyID"
-_UBL_BUYER: Final = "{*}AccountingCustomerParty/{*}Party/{*}PartyTaxScheme/{*}CompanyID"
-# Who is named in the other documents, and by what.
-_SUBJECTS: Final = ("Podmiot1", "Podmiot2", "Podmiot3", "PodmiotUpowazniony")
-_IDENTIFIERS: Final = ("{*}DaneIdentyfikacyjne/{*}NIP", "{*}DaneIdentyfikacyjne/{*}IDWew")
+
+@attrs.frozen(kw_only=True)
+class Relations:
+    """What a context is to other companies, at one point in time."""
+
+    authorizations: frozenset[tuple[str, str]] = frozenset()
+    """By whom (NIP) it is authorized to do what."""
+    roles: frozenset[EntityRole] = frozenset()
+    parents: frozenset[str] = frozenset()
+    """The companies (NIP) above it."""
+
+
+NO_RELATIONS: Final = Relations()
+"""Of a company that deals with nobody."""
 
 
 class Rejected(Exception):  # noqa: N818  # it is a verdict, not a failure of the sandbox
@@ -334,4 +265,75 @@ def _wrong_identifiers(root: ET.Element) -> tuple[str, ...]:
             for text in internal_ids
             if not has_valid_internal_id(text)
         ),
+    )
+
+
+# --- who may issue an invoice ----------------------------------------------------------------------------------------
+
+_ENFORCEMENT_AUTHORITY, _BAILIFF, _TAX_REPRESENTATIVE = "1", "2", "3"
+"""What an authorized party is in the invoice (RolaPU)."""
+# Third parties (Rola) that issue for the company above them: a unit of local government, a member of a VAT group.
+_ISSUING_MEMBERS: Final = ("7", "9")
+_IDENTITY: Final = "{*}DaneIdentyfikacyjne"
+
+
+def may_issue(context: Context, relations: Relations, root: ET.Element, seller_nip: str, form_code: FormCode) -> bool:
+    """Whether an invoice may come from a context.
+
+    Args:
+        context: In which the session was opened.
+        relations: What it is to other companies.
+        root: The invoice.
+        seller_nip: As the invoice has it.
+        form_code: What the session takes.
+    """
+
+    def is_authorized(to_do: Authorization) -> bool:
+        return (seller_nip, to_do.value) in relations.authorizations
+
+    buyer = root.find(f"{{*}}Podmiot2/{_IDENTITY}")
+    if context.type == ContextType.PEPPOL_ID:
+        return form_code.form == "PEF" and is_authorized(Authorization.PEF_INVOICING)
+    if context.type == ContextType.NIP_VAT_UE:
+        nip, _, vat_ue = context.value.partition("-")
+        return nip == seller_nip and _is_self_invoicing(root) and buyer is not None and _vat_ue(buyer) == vat_ue
+    if context.type not in (ContextType.NIP, ContextType.INTERNAL_ID):
+        return False
+    nip = context.value[:10]
+    buys = buyer is not None and buyer.findtext("{*}NIP") == nip
+    if form_code is FormCode.FA_RR1:
+        # The buyer issues the invoice of a flat-rate farmer, who has to let it.
+        return buys and is_authorized(Authorization.RR_INVOICING)
+    return (
+        nip == seller_nip
+        or (buys and _is_self_invoicing(root) and is_authorized(Authorization.SELF_INVOICING))
+        or _is_represented(root, nip, relations, tax=is_authorized(Authorization.TAX_REPRESENTATIVE))
+        or (seller_nip in relations.parents and _is_issuing_member(root, nip))
+    )
+
+
+def _is_self_invoicing(root: ET.Element) -> bool:
+    return root.findtext("{*}Fa/{*}Adnotacje/{*}P_17") == "1"
+
+
+def _vat_ue(party: ET.Element) -> str:
+    return (party.findtext("{*}KodUE") or "") + (party.findtext("{*}NrVatUE") or "")
+
+
+def _is_represented(root: ET.Element, nip: str, relations: Relations, *, tax: bool) -> bool:
+    for party in root.iterfind("{*}PodmiotUpowazniony"):
+        if party.findtext(f"{_IDENTITY}/{{*}}NIP") == nip:
+            role = party.findtext("{*}RolaPU")
+            if role == _TAX_REPRESENTATIVE:
+                return tax
+            if role == _ENFORCEMENT_AUTHORITY:
+                return EntityRole.ENFORCEMENT_AUTHORITY in relations.roles
+            return role == _BAILIFF and EntityRole.COURT_BAILIFF in relations.roles
+    return False
+
+
+def _is_issuing_member(root: ET.Element, nip: str) -> bool:
+    return any(
+        party.findtext(f"{_IDENTITY}/{{*}}NIP") == nip and party.findtext("{*}Rola") in _ISSUING_MEMBERS
+        for party in root.iterfind("{*}Podmiot3")
     )

@@ -1,4 +1,8 @@
-"""Who may log in, and who has: KSeF tokens, proofs, auth sessions. States are pure functions of the clock."""
+"""KSeF tokens, proofs and logins; and the methods of logging in, in KSeF's words.
+
+The specification shows the code of one method only, the seal; the others are inferred [INF]. Source:
+uwierzytelnianie.md; tokeny-ksef.md; sesje-uwierzytelniania.md.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +34,9 @@ __all__ = [
 ]
 
 
+# --- methods ---------------------------------------------------------------------------------------------------------
+
+
 @attrs.frozen
 class LoginMethod:
     """One of them."""
@@ -46,6 +53,9 @@ KSEF_CERTIFICATE: Final = LoginMethod("InternalCertificate", "xades.internal-cer
 QUALIFIED_SEAL: Final = LoginMethod("QualifiedSeal", "xades.qualified-seal", "Pieczęć kwalifikowana")
 QUALIFIED_SIGNATURE: Final = LoginMethod("QualifiedSignature", "xades.qualified-signature", "Podpis kwalifikowany")
 PEPPOL_SIGNATURE: Final = LoginMethod("PeppolSignature", "xades.peppol-signature", "Podpis dostawcy usług Peppol")
+
+
+# --- proofs and logins -----------------------------------------------------------------------------------------------
 
 
 @attrs.define(kw_only=True)

@@ -1,4 +1,8 @@
-"""Smaller things that the world remembers: background work, recent requests, collective identifiers, query moments."""
+"""Smaller things that the world remembers: background work, requests, collective identifiers, moments of queries.
+
+Background work goes on after a call is answered, and ends with the sandbox at the latest. Requests are kept for the
+sandbox's page, the newest only. The high-water mark and the moment a query was begun at are the same for all its pages.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,9 @@ from ..api.invoices import InvoiceFilters
 from .clock import Timings
 
 __all__ = ["Background", "Group", "QueryMoments", "Recent", "SeenRequest"]
+
+
+# --- background work -------------------------------------------------------------------------------------------------
 
 
 class Background:
@@ -49,6 +56,8 @@ class Background:
         if tasks:
             await asyncio.wait(tasks)
 
+
+# --- recent requests -------------------------------------------------------------------------------------------------
 
 _REQUESTS: Final = 200
 
@@ -108,6 +117,9 @@ class Recent:
         self.requests.append(seen)
 
 
+# --- collective identifiers ------------------------------------------------------------------------------------------
+
+
 @attrs.frozen(kw_only=True)
 class Group:
     """Invoices of one seller under one number."""
@@ -122,6 +134,8 @@ class Group:
     def __contains__(self, ksef_number: str) -> bool:
         return any(invoice.ksef_number == ksef_number for invoice in self.invoices)
 
+
+# --- moments of queries ----------------------------------------------------------------------------------------------
 
 # Queries whose moments are remembered; whoever goes on with an older one gets the present.
 _REMEMBERED: Final = 1_000

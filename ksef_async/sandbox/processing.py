@@ -1,7 +1,8 @@
-"""What KSeF makes of a package once its session is closed, in the order of its codes.
+"""What KSeF makes of a package once its session is closed, in the order of its codes; and the filing of invoices.
 
 Key (415) -> hashes of the parts (405) -> decryption of the parts (435) -> hash of the archive and unpacking (430) ->
-number of invoices (420, 440) -> each invoice (200, 445). The order is inferred from the codes [INF].
+number of invoices (420, 440) -> each invoice (200, 445). The order is inferred from the codes [INF]. Invoices that are
+accepted, in sessions of both kinds, are filed so that their parties find them. Source: sesja-wsadowa.md.
 """
 
 from __future__ import annotations
@@ -32,67 +33,12 @@ from .world import Invoice, InvoiceVerdict, Session, World, new_reference_number
 __all__ = ["file_invoice", "process"]
 
 
-def file_invoice(
-    world: World,
-    invoice: Invoice,
-    session: Session,
-    corrected_hash: bytes | None = None,
-    *,
-    index_lag: timedelta | None = None,
-) -> None:
-    """Keep an invoice that is, or will be, accepted; its parties find it once it is in permanent storage.
-
-    Args:
-        world: Whose repository it goes to.
-        invoice: With its verdict; nothing is done with one that is rejected.
-        session: In which it was sent.
-        corrected_hash: SHA-256 of the invoice that this one corrects technically.
-        index_lag: How long after its storage it is found; as long as all others by default.
-    """
-    verdict, stored = invoice.verdict, invoice.stored
-    if stored is None or verdict.document is None or verdict.ksef_number is None or verdict.mode is None:
-        return
-    world.repository.file(
-        verdict.document,
-        stored,
-        ksef_number=verdict.ksef_number,
-        invoice_hash=invoice.invoice_hash,
-        mode=verdict.mode,
-        form_code=session.form_code,
-        context=session.context,
-        received_at=invoice.received_at,
-        final_at=invoice.final_at,
-        # Not before now, however long the work took: the high-water mark has passed by what is before.
-        stored_at=max(invoice.final_at + world.timings.storage_lag, world.clock.now()),
-        index_lag=world.timings.index_lag if index_lag is None else index_lag,
-        corrected_hash=corrected_hash,
-    )
-
-
 _log = logging.getLogger("ksef_async.sandbox")
-
 # How many invoices are decided before others may use the event loop.
 _SLICE: Final = 20
-
 # What KSeF says of a session that it ends for no fault of its package. It cancels some that were closed in time
 # (ksef-api#308), in the words of those that were not.
 _FORCED_DETAILS: Final = {StatusCode.CANCELLED: ("Sesja anulowana, przekroczony czas wysyłki",)}
-
-
-@attrs.frozen
-class _Examined:
-    name: str
-    sha256: bytes
-    stored: StoredDocument | None
-    """None for one that is longer than any invoice."""
-    verdict: CheckedInvoice | Rejected
-
-
-class _SessionEnds(Exception):  # noqa: N818  # it is a verdict, not a failure of the sandbox
-    def __init__(self, code: StatusCode, *details: str) -> None:
-        super().__init__(code, *details)
-        self.code = code
-        self.details = details
 
 
 async def process(world: World, session: BatchSession) -> None:
@@ -128,10 +74,20 @@ async def process(world: World, session: BatchSession) -> None:
     session.finish(now, Result(code=code, details=details, listed_at=listed_at, final_at=final_at))
 
 
-def _remove_parts(session: BatchSession) -> None:
-    """A large package would take twice its room on the disk."""
-    for part in session.parts.values():
-        part.path.unlink(missing_ok=True)
+class _SessionEnds(Exception):  # noqa: N818  # it is a verdict, not a failure of the sandbox
+    def __init__(self, code: StatusCode, *details: str) -> None:
+        super().__init__(code, *details)
+        self.code = code
+        self.details = details
+
+
+@attrs.frozen
+class _Examined:
+    name: str
+    sha256: bytes
+    stored: StoredDocument | None
+    """None for one that is longer than any invoice."""
+    verdict: CheckedInvoice | Rejected
 
 
 def _examine(world: World, session: BatchSession) -> list[_Examined]:
@@ -226,6 +182,10 @@ def _judge_for(world: World, session: BatchSession, limits: SessionLimits) -> Ca
     return judge
 
 
+def _base64(digest: bytes) -> str:
+    return b64encode(digest).decode("ascii")
+
+
 async def _decide(world: World, session: BatchSession, examined: list[_Examined]) -> list[Invoice]:
     """What needs the world's memory: duplicates and numbers."""
     now = world.clock.now()
@@ -256,5 +216,47 @@ def _invoice(world: World, session: BatchSession, number: int, one: _Examined, n
     )
 
 
-def _base64(digest: bytes) -> str:
-    return b64encode(digest).decode("ascii")
+def _remove_parts(session: BatchSession) -> None:
+    """A large package would take twice its room on the disk."""
+    for part in session.parts.values():
+        part.path.unlink(missing_ok=True)
+
+
+# --- filing ----------------------------------------------------------------------------------------------------------
+
+
+def file_invoice(
+    world: World,
+    invoice: Invoice,
+    session: Session,
+    corrected_hash: bytes | None = None,
+    *,
+    index_lag: timedelta | None = None,
+) -> None:
+    """Keep an invoice that is, or will be, accepted; its parties find it once it is in permanent storage.
+
+    Args:
+        world: Whose repository it goes to.
+        invoice: With its verdict; nothing is done with one that is rejected.
+        session: In which it was sent.
+        corrected_hash: SHA-256 of the invoice that this one corrects technically.
+        index_lag: How long after its storage it is found; as long as all others by default.
+    """
+    verdict, stored = invoice.verdict, invoice.stored
+    if stored is None or verdict.document is None or verdict.ksef_number is None or verdict.mode is None:
+        return
+    world.repository.file(
+        verdict.document,
+        stored,
+        ksef_number=verdict.ksef_number,
+        invoice_hash=invoice.invoice_hash,
+        mode=verdict.mode,
+        form_code=session.form_code,
+        context=session.context,
+        received_at=invoice.received_at,
+        final_at=invoice.final_at,
+        # Not before now, however long the work took: the high-water mark has passed by what is before.
+        stored_at=max(invoice.final_at + world.timings.storage_lag, world.clock.now()),
+        index_lag=world.timings.index_lag if index_lag is None else index_lag,
+        corrected_hash=corrected_hash,
+    )

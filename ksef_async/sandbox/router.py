@@ -1,4 +1,8 @@
-"""The table of operations -> routes: who calls, what with, and how the answer is written."""
+"""The table of operations -> routes: who calls, what with, and how the answer is written.
+
+Also whether somebody who has proved who they are may log in, and what their tokens let do. Source:
+uwierzytelnianie.md; OpenAPI 2.9.0, login status.
+"""
 
 from __future__ import annotations
 
@@ -43,62 +47,12 @@ __all__ = [
 ]
 
 
-def admit(world: World, login: Login) -> LoginStatusCode:
-    """How a login ends whose proof is good: blocked contexts, the dead, and those who may do nothing are refused."""
-    registry = world.grants.registry
-    if login.context in registry.blocked:
-        return LoginStatusCode.BLOCKED
-    if login.subject is not None and registry.is_deceased(login.subject):
-        return LoginStatusCode.DECEASED_PERSON
-    if not world.permissions_of(login):
-        return LoginStatusCode.NO_PERMISSIONS
-    return LoginStatusCode.SUCCEEDED
-
-
-def check_alive(world: World, login: Login) -> None:
-    """Refuse tokens to those who have died since they logged in.
-
-    Raises:
-        Refusal: 21308.
-    """
-    if login.subject is not None and world.grants.registry.is_deceased(login.subject):
-        raise Refusal(ErrorCode.DECEASED_PERSON)
-
-
-def permissions_in(
-    world: World, login: Login, claims: Mapping[str, Any], now: datetime
-) -> tuple[list[str], frozenset[str]]:
-    """Return the permissions that a JWT names, and what they come to; what changes later counts in the next JWT."""
-    named: list[str] = json.loads(claims.get("per", "[]"))
-    held = set(named)
-    if OWNER in held and login.subject is not None:
-        held.update(world.grants.owned(login.subject, login.context, now))
-    return named, frozenset(held)
-
-
-def status_of_token(world: World, token: StoredToken, now: datetime) -> TokenStatus:
-    """Return how far a KSeF token is; one whose author loses all permissions is revoked by this.
-
-    "Tokens are revoked automatically when permissions are lost" (uwierzytelnianie.md). The Ministry's own test
-    (RevokedPermissionsKsefTokenLifecycleIntegrationTests) shows what it means: the KSeF token logs nobody in any more,
-    while a login made before can still be refreshed, to access tokens that let do nothing.
-    """
-    status = token.status_at(now)
-    if status is TokenStatus.ACTIVE and world.grants.has_lost_all(token.author, token.context, token.created_at, now):
-        return token.timeline.observe(now, TokenStatus.REVOKED)
-    return status
-
-
 _log = logging.getLogger("ksef_async.sandbox")
-
 _PERMISSION_DETAIL: Final = "Brak wymaganych uprawnień do wykonania operacji w bieżącym kontekście."
-
-
 # The errors of 400 and 429 as problem details; the header that warns; the checks of identifiers on demand.
 _PROBLEM_DETAILS_SINCE: Final = "2.4.0"
 _WARNINGS_SINCE: Final = "2.6.0"
 _FEATURES_SINCE: Final = "2.9.0"
-
 WIRE = Wire(requests=True, datetime_format=seven_digits)
 
 
@@ -328,3 +282,52 @@ def _warn(response: web.Response, world: World, request: web.Request, call: Call
         warnings.append(wanted)
     if warnings and world.version.has(_WARNINGS_SINCE):
         response.headers["X-System-Warning"] = " | ".join(warnings)
+
+
+# --- who may log in, and what tokens let do --------------------------------------------------------------------------
+
+
+def admit(world: World, login: Login) -> LoginStatusCode:
+    """How a login ends whose proof is good: blocked contexts, the dead, and those who may do nothing are refused."""
+    registry = world.grants.registry
+    if login.context in registry.blocked:
+        return LoginStatusCode.BLOCKED
+    if login.subject is not None and registry.is_deceased(login.subject):
+        return LoginStatusCode.DECEASED_PERSON
+    if not world.permissions_of(login):
+        return LoginStatusCode.NO_PERMISSIONS
+    return LoginStatusCode.SUCCEEDED
+
+
+def check_alive(world: World, login: Login) -> None:
+    """Refuse tokens to those who have died since they logged in.
+
+    Raises:
+        Refusal: 21308.
+    """
+    if login.subject is not None and world.grants.registry.is_deceased(login.subject):
+        raise Refusal(ErrorCode.DECEASED_PERSON)
+
+
+def permissions_in(
+    world: World, login: Login, claims: Mapping[str, Any], now: datetime
+) -> tuple[list[str], frozenset[str]]:
+    """Return the permissions that a JWT names, and what they come to; what changes later counts in the next JWT."""
+    named: list[str] = json.loads(claims.get("per", "[]"))
+    held = set(named)
+    if OWNER in held and login.subject is not None:
+        held.update(world.grants.owned(login.subject, login.context, now))
+    return named, frozenset(held)
+
+
+def status_of_token(world: World, token: StoredToken, now: datetime) -> TokenStatus:
+    """Return how far a KSeF token is; one whose author loses all permissions is revoked by this.
+
+    "Tokens are revoked automatically when permissions are lost" (uwierzytelnianie.md). The Ministry's own test
+    (RevokedPermissionsKsefTokenLifecycleIntegrationTests) shows what it means: the KSeF token logs nobody in any more,
+    while a login made before can still be refreshed, to access tokens that let do nothing.
+    """
+    status = token.status_at(now)
+    if status is TokenStatus.ACTIVE and world.grants.has_lost_all(token.author, token.context, token.created_at, now):
+        return token.timeline.observe(now, TokenStatus.REVOKED)
+    return status

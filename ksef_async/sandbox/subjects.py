@@ -1,4 +1,8 @@
-"""Who acts, and the persons and companies made up by /testdata: who owns what, who is above whom, who is blocked."""
+"""Who acts: subjects and what owners may do; and the registry of the persons and companies made up by /testdata.
+
+The registry knows who owns what, who is above whom, who is blocked, and who has died. Source: OpenAPI 2.9.0, /testdata;
+uprawnienia.md.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +27,14 @@ __all__ = [
     "subject_of",
 ]
 
+
 OWNER: Final = "Owner"
 """In a JWT in place of everything an owner may do (ksef-api#838)."""
-
 OWNER_PERMISSIONS: Final = (
     "CredentialsManage", "CredentialsRead", "InvoiceWrite", "InvoiceRead", "Introspection", "SubunitManage",
     "CollectiveIdentifierManage",
 )  # fmt: skip
 """Everything an owner may do in its context."""
-
 ALL_PERMISSIONS: Final = (*OWNER_PERMISSIONS, "EnforcementOperations", "VatUeManage", "PefInvoiceWrite")
 """Everything that anybody may do anywhere."""
 
@@ -48,6 +51,11 @@ def subject_of(identifier: Any) -> Subject:
     """The subject that any of the identifiers of a request names; fingerprints are the same in any case."""
     kind: Any = identifier.type.value
     return Subject(kind, identifier.value.upper() if kind == "Fingerprint" else identifier.value)
+
+
+def nip_of(context: Context) -> str:
+    """The NIP of the company of a context; empty for a Peppol provider, which has none."""
+    return "" if context.type == ContextType.PEPPOL_ID else context.value[:10]
 
 
 @attrs.frozen(kw_only=True)
@@ -123,8 +131,3 @@ class Registry:
         """Whether the company of a context has consented to sending attachments."""
         nip = nip_of(context)
         return nip in self.attachments and ((end := self.attachments[nip]) is None or now < end)
-
-
-def nip_of(context: Context) -> str:
-    """The NIP of the company of a context; empty for a Peppol provider, which has none."""
-    return "" if context.type == ContextType.PEPPOL_ID else context.value[:10]

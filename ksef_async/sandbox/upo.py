@@ -21,35 +21,6 @@ from .world import Invoice, Session
 
 __all__ = ["ISSUER", "PAGE_SIZE", "invoice_upo", "session_upo_pages", "signed"]
 
-_SUBJECT: Final = {
-    "country_name": "PL",
-    "organization_name": "ksef_async sandbox",
-    "common_name": "SYMULATOR pieczęć UPO - nie Ministerstwo Finansów",
-}
-
-
-@functools.cache
-def _signing_key() -> tuple[Certificate, PrivateKey]:
-    # One for all sandboxes of a process, whatever time their clocks tell.
-    key = new_private_key("ec")
-    return self_signed(_SUBJECT, key, valid_from=datetime(2020, 1, 1, tzinfo=UTC), lifetime=timedelta(days=36525)), key
-
-
-def signed(document: bytes, signing_time: datetime) -> bytes:
-    """A document with its signature; as it is where signxml is not installed.
-
-    Call it in a worker thread.
-    """
-    try:
-        from lxml import etree
-
-        from ..crypto.xades import prepare, sign_with_key
-    except ModuleNotFoundError:
-        return document
-    certificate, key = _signing_key()
-    unsigned = prepare(etree.fromstring(document), certificate, signing_time)
-    return unsigned.complete(sign_with_key(key, unsigned))
-
 
 ISSUER: Final = "Ministerstwo Finansów - środowisko testowe (TE) - SYMULATOR ksef_async, bez mocy prawnej"
 PAGE_SIZE: Final = 10_000
@@ -129,3 +100,35 @@ def _local(moment: datetime) -> str:
 def _add(parent: ET.Element, **texts: str) -> None:
     for name, text in texts.items():
         ET.SubElement(parent, name).text = text
+
+
+# --- the signature ---------------------------------------------------------------------------------------------------
+
+_SUBJECT: Final = {
+    "country_name": "PL",
+    "organization_name": "ksef_async sandbox",
+    "common_name": "SYMULATOR pieczęć UPO - nie Ministerstwo Finansów",
+}
+
+
+def signed(document: bytes, signing_time: datetime) -> bytes:
+    """A document with its signature; as it is where signxml is not installed.
+
+    Call it in a worker thread.
+    """
+    try:
+        from lxml import etree
+
+        from ..crypto.xades import prepare, sign_with_key
+    except ModuleNotFoundError:
+        return document
+    certificate, key = _signing_key()
+    unsigned = prepare(etree.fromstring(document), certificate, signing_time)
+    return unsigned.complete(sign_with_key(key, unsigned))
+
+
+@functools.cache
+def _signing_key() -> tuple[Certificate, PrivateKey]:
+    # One for all sandboxes of a process, whatever time their clocks tell.
+    key = new_private_key("ec")
+    return self_signed(_SUBJECT, key, valid_from=datetime(2020, 1, 1, tzinfo=UTC), lifetime=timedelta(days=36525)), key

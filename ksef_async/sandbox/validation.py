@@ -1,4 +1,11 @@
-"""What KSeF refuses of a request before its handler looks at it: media types, query parameters, fields, filters."""
+"""The checks of a request before its handler sees it: types of bodies, query parameters, and the words of a refusal.
+
+Types: the body that KSeF takes (else 415) and the answer that the caller takes (else 406); both are seen from outside
+only, and that the framework negotiates so is inferred (ksef-api#805). Query parameters: names in any case, page sizes
+held to what KSeF allows. Words: those of KSeF's validator (FluentValidation, English, camelCase paths), known for
+lengths, numbers and ranges, otherwise inferred [INF]; nothing of ours goes out. Queries for invoices:
+pobieranie-faktur/*.md, ksef-api#507 and #709 (the texts); KSeF says three months, and means 100 days.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +35,9 @@ __all__ = [
     "problems_in_words",
     "read_query",
 ]
+
+
+# --- types of bodies -------------------------------------------------------------------------------------------------
 
 _XML: Final = "application/xml"
 _JSON: Final = "application/json"
@@ -70,13 +80,14 @@ def _ranges(accepted: str) -> Iterator[str]:
             yield media_range.strip().lower()
 
 
+# --- query parameters ------------------------------------------------------------------------------------------------
+
 LISTS: Final = frozenset({"status", "statuses"})
 """Parameters that may be given several times."""
 BOOLEANS: Final = frozenset({"verify_certificate_chain"})
 """Parameters that are true or false."""
 SMALLEST_PAGE: Final = 10
 """Rows that a page has at least, in every list of KSeF."""
-
 _LARGEST_NUMBER: Final = 2**31 - 1
 
 
@@ -127,9 +138,10 @@ def _number(name: str, text: str, least: int, most: int) -> int:
     raise ValueError(f"'{camel(name)}' must be between {least} and {most}. You entered {text}.")
 
 
+# --- the words of KSeF's validator -----------------------------------------------------------------------------------
+
 UNREADABLE_JSON: Final = "The input does not contain a valid JSON document."
 """Of a body that is not JSON."""
-
 _Say = Callable[[str, "re.Match[str]"], str]
 
 
@@ -200,6 +212,9 @@ def problem_in_words(path: str, text: str) -> str:
 def problems_in_words(error: WireError) -> tuple[str, ...]:
     """Return everything that does not fit, each once, as KSeF words it."""
     return tuple(dict.fromkeys(problem_in_words(path, text) for path, text in error.problems))
+
+
+# --- queries for invoices --------------------------------------------------------------------------------------------
 
 
 def check_query(filters: InvoiceFilters, now: datetime) -> None:

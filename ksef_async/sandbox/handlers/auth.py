@@ -1,4 +1,7 @@
-"""Login, tokens and public keys. Source: uwierzytelnianie.md."""
+"""Logins: by KSeF token or certificate, their tokens, those that can still be refreshed; and the public keys.
+
+Source: uwierzytelnianie.md; podpis-xades.md; sesje-uwierzytelniania.md.
+"""
 
 from __future__ import annotations
 
@@ -56,6 +59,8 @@ __all__ = [
     "revoke_current_login",
 ]
 
+
+_log = logging.getLogger("ksef_async.sandbox")
 _NIP: Final = r"[1-9](\d[1-9]|[1-9]\d)\d{7}"
 _CONTEXTS: Final[Mapping[str, str]] = {
     ContextType.NIP: _NIP,
@@ -63,6 +68,8 @@ _CONTEXTS: Final[Mapping[str, str]] = {
     ContextType.NIP_VAT_UE: rf"{_NIP}-[A-Z]{{2}}[A-Z0-9+*]{{1,12}}",
     ContextType.PEPPOL_ID: r"P[A-Z]{2}\d{6}",
 }
+# Where the sandbox is the one that lacks something; KSeF has no such answer.
+_NO_EXTRA: Final = "Symulator nie weryfikuje podpisów: wymaga instalacji ksef_async z dodatkiem 'xades'."
 
 
 async def list_public_keys(call: Call) -> object:
@@ -78,6 +85,9 @@ async def get_challenge(call: Call) -> Challenge:
     return Challenge(
         challenge=challenge, timestamp=call.now, timestamp_ms=milliseconds, client_ip=call.client_ip or "127.0.0.1"
     )
+
+
+# --- login with a KSeF token -----------------------------------------------------------------------------------------
 
 
 async def log_in_with_token(call: Call) -> LoginStarted:
@@ -140,115 +150,7 @@ def _check_token(
     return token, None
 
 
-async def get_login_status(call: Call) -> LoginStatus:
-    """GET /auth/{referenceNumber}."""
-    reference_number = call.path["reference_number"]
-    login = call.world.logins.get(reference_number)
-    if login is None or login is not call.caller:
-        raise _unknown_login(reference_number)
-    if call.now > login.started_at + call.world.timings.login_retention:
-        raise Gone
-    return LoginStatus(**login_fields(login, call.now))
-
-
-async def redeem_tokens(call: Call) -> TokenPair:
-    """POST /auth/token/redeem; once."""
-    login = call.caller
-    code = login.status_at(call.now).code
-    if code != LoginStatusCode.SUCCEEDED:
-        detail = f"Status uwierzytelniania ({code}) nie pozwala na pobranie tokenów."
-        raise Refusal(ErrorCode.NOT_AUTHORIZED, detail)
-    _check_token_lives(call, login)
-    if login.is_redeemed:
-        detail = f"Tokeny dla operacji uwierzytelniania {login.reference_number} zostały już pobrane."
-        raise Refusal(ErrorCode.NOT_AUTHORIZED, detail)
-    check_alive(call.world, login)
-    login.is_redeemed = True
-    login.refresh_until = call.now + call.world.timings.refresh_token_lifetime
-    return TokenPair(issue_token(call, login, Bearer.ACCESS), issue_token(call, login, Bearer.REFRESH))
-
-
-async def refresh_access_token(call: Call) -> AccessTokenResponse:
-    """POST /auth/token/refresh."""
-    login = call.caller
-    code = login.status_at(call.now).code
-    if code != LoginStatusCode.SUCCEEDED:
-        detail = f"Status uwierzytelniania ({code}) nie pozwala na odświeżenie tokenu dostępowego."
-        raise Refusal(ErrorCode.NOT_AUTHORIZED, detail)
-    _check_token_lives(call, login)
-    check_alive(call.world, login)
-    login.refreshed_at = call.now
-    return AccessTokenResponse(issue_token(call, login, Bearer.ACCESS))
-
-
-def _check_token_lives(call: Call, login: Login) -> None:
-    if login.token is not None and login.token.revoked_at is not None:
-        raise Refusal(ErrorCode.NOT_AUTHORIZED, "Token KSeF został unieważniony.")
-
-
-async def revoke_current_login(call: Call) -> None:
-    """DELETE /auth/sessions/current; issued access tokens live on."""
-    call.caller.revoke(call.now)
-
-
-def _unknown_login(reference_number: str) -> Refusal:
-    detail = f"Operacja uwierzytelniania o numerze referencyjnym {reference_number} nie została znaleziona."
-    return Refusal(ErrorCode.UNKNOWN_LOGIN, detail)
-
-
-async def list_auth_sessions(call: Call) -> AuthSessionPage:
-    """GET /auth/sessions."""
-    active = [login for login in reversed(call.world.logins.values()) if _is_visible(call, login)]
-    rows, token = page_of(active, call, call.query["page_size"])
-    return AuthSessionPage(
-        tuple(
-            AuthSession(
-                **login_fields(login, call.now),
-                reference_number=login.reference_number,
-                is_current=login is call.caller,
-            )
-            for login in rows
-        ),
-        token,
-    )
-
-
-async def revoke_auth_session(call: Call) -> None:
-    """DELETE /auth/sessions/{referenceNumber}; issued access tokens live on."""
-    reference_number = call.path["reference_number"]
-    login = call.world.logins.get(reference_number)
-    if login is None or not _is_own(call, login) or not _has_let_in(call, login):
-        # [INF]: this operation has no code of its own for what it does not find. A login that is in progress, or has
-        # failed, is no session yet, or never was.
-        detail = f"Sesja uwierzytelnienia o numerze referencyjnym {reference_number} nie została znaleziona."
-        raise InvalidInput(detail)
-    login.revoke(call.now)
-
-
-def _has_let_in(call: Call, login: Login) -> bool:
-    return login.is_revoked or login.timeline.is_success_at(call.now)
-
-
-def _is_own(call: Call, login: Login) -> bool:
-    # [INF]: one sees the logins of the same subject in the same context.
-    if login.context != call.caller.context:
-        return False
-    return login.subject == call.caller.subject or (login.subject is not None and is_callers(call, login.subject))
-
-
-def _is_visible(call: Call, login: Login) -> bool:
-    return (
-        _is_own(call, login)
-        and login.timeline.is_success_at(call.now)
-        and login.refresh_until is not None
-        and call.now < login.refresh_until
-    )
-
-
-_log = logging.getLogger("ksef_async.sandbox")
-
-# Where the sandbox is the one that lacks something; KSeF has no such answer.
-_NO_EXTRA: Final = "Symulator nie weryfikuje podpisów: wymaga instalacji ksef_async z dodatkiem 'xades'."
+# --- login with a certificate ----------------------------------------------------------------------------------------
 
 
 async def log_in_with_signature(call: Call) -> LoginStarted:
@@ -357,3 +259,114 @@ def _method(certificate: Certificate, context: Context, issued: IssuedCertificat
     if context.type == ContextType.PEPPOL_ID:
         return PEPPOL_SIGNATURE
     return QUALIFIED_SEAL if "organization_identifier" in certificate.subject else QUALIFIED_SIGNATURE
+
+
+# --- tokens of a login -----------------------------------------------------------------------------------------------
+
+
+async def get_login_status(call: Call) -> LoginStatus:
+    """GET /auth/{referenceNumber}."""
+    reference_number = call.path["reference_number"]
+    login = call.world.logins.get(reference_number)
+    if login is None or login is not call.caller:
+        raise _unknown_login(reference_number)
+    if call.now > login.started_at + call.world.timings.login_retention:
+        raise Gone
+    return LoginStatus(**login_fields(login, call.now))
+
+
+def _unknown_login(reference_number: str) -> Refusal:
+    detail = f"Operacja uwierzytelniania o numerze referencyjnym {reference_number} nie została znaleziona."
+    return Refusal(ErrorCode.UNKNOWN_LOGIN, detail)
+
+
+async def redeem_tokens(call: Call) -> TokenPair:
+    """POST /auth/token/redeem; once."""
+    login = call.caller
+    code = login.status_at(call.now).code
+    if code != LoginStatusCode.SUCCEEDED:
+        detail = f"Status uwierzytelniania ({code}) nie pozwala na pobranie tokenów."
+        raise Refusal(ErrorCode.NOT_AUTHORIZED, detail)
+    _check_token_lives(call, login)
+    if login.is_redeemed:
+        detail = f"Tokeny dla operacji uwierzytelniania {login.reference_number} zostały już pobrane."
+        raise Refusal(ErrorCode.NOT_AUTHORIZED, detail)
+    check_alive(call.world, login)
+    login.is_redeemed = True
+    login.refresh_until = call.now + call.world.timings.refresh_token_lifetime
+    return TokenPair(issue_token(call, login, Bearer.ACCESS), issue_token(call, login, Bearer.REFRESH))
+
+
+async def refresh_access_token(call: Call) -> AccessTokenResponse:
+    """POST /auth/token/refresh."""
+    login = call.caller
+    code = login.status_at(call.now).code
+    if code != LoginStatusCode.SUCCEEDED:
+        detail = f"Status uwierzytelniania ({code}) nie pozwala na odświeżenie tokenu dostępowego."
+        raise Refusal(ErrorCode.NOT_AUTHORIZED, detail)
+    _check_token_lives(call, login)
+    check_alive(call.world, login)
+    login.refreshed_at = call.now
+    return AccessTokenResponse(issue_token(call, login, Bearer.ACCESS))
+
+
+def _check_token_lives(call: Call, login: Login) -> None:
+    if login.token is not None and login.token.revoked_at is not None:
+        raise Refusal(ErrorCode.NOT_AUTHORIZED, "Token KSeF został unieważniony.")
+
+
+# --- logins that can be refreshed ------------------------------------------------------------------------------------
+
+
+async def list_auth_sessions(call: Call) -> AuthSessionPage:
+    """GET /auth/sessions."""
+    active = [login for login in reversed(call.world.logins.values()) if _is_visible(call, login)]
+    rows, token = page_of(active, call, call.query["page_size"])
+    return AuthSessionPage(
+        tuple(
+            AuthSession(
+                **login_fields(login, call.now),
+                reference_number=login.reference_number,
+                is_current=login is call.caller,
+            )
+            for login in rows
+        ),
+        token,
+    )
+
+
+def _is_visible(call: Call, login: Login) -> bool:
+    return (
+        _is_own(call, login)
+        and login.timeline.is_success_at(call.now)
+        and login.refresh_until is not None
+        and call.now < login.refresh_until
+    )
+
+
+async def revoke_auth_session(call: Call) -> None:
+    """DELETE /auth/sessions/{referenceNumber}; issued access tokens live on."""
+    reference_number = call.path["reference_number"]
+    login = call.world.logins.get(reference_number)
+    if login is None or not _is_own(call, login) or not _has_let_in(call, login):
+        # [INF]: this operation has no code of its own for what it does not find. A login that is in progress, or has
+        # failed, is no session yet, or never was.
+        detail = f"Sesja uwierzytelnienia o numerze referencyjnym {reference_number} nie została znaleziona."
+        raise InvalidInput(detail)
+    login.revoke(call.now)
+
+
+def _has_let_in(call: Call, login: Login) -> bool:
+    return login.is_revoked or login.timeline.is_success_at(call.now)
+
+
+def _is_own(call: Call, login: Login) -> bool:
+    # [INF]: one sees the logins of the same subject in the same context.
+    if login.context != call.caller.context:
+        return False
+    return login.subject == call.caller.subject or (login.subject is not None and is_callers(call, login.subject))
+
+
+async def revoke_current_login(call: Call) -> None:
+    """DELETE /auth/sessions/current; issued access tokens live on."""
+    call.caller.revoke(call.now)

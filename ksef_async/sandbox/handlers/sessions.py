@@ -1,4 +1,8 @@
-"""Sessions: opened, sent to, closed, asked about. Source: sesja-interaktywna.md, faktury/sesja-sprawdzenie-stanu.md."""
+"""Sessions: online ones opened, sent to and closed; both kinds, their invoices and their receipts asked about.
+
+Receipts are had by their operations here; the signed links to the same bytes are in `storage`. Source:
+sesja-interaktywna.md; faktury/sesja-sprawdzenie-stanu.md.
+"""
 
 from __future__ import annotations
 
@@ -70,8 +74,12 @@ __all__ = [
     "send_invoice",
 ]
 
+
 # How long what is stuck on purpose stays in progress.
 _STUCK: Final = timedelta(days=365)
+
+
+# --- online sessions -------------------------------------------------------------------------------------------------
 
 
 async def open_online_session(call: Call) -> OpenOnlineSessionResponse:
@@ -188,20 +196,6 @@ async def _judge(
     return _verdict(call, session, request, document), stored
 
 
-def _verdict(
-    call: Call, session: OnlineSession, request: SendInvoiceRequest, document: CheckedInvoice | Rejected
-) -> InvoiceVerdict:
-    if isinstance(document, Rejected):
-        return InvoiceVerdict(code=document.code, details=document.details, invoice_number=document.invoice_number)
-    call.warnings.extend(document.warnings)
-    verdict = call.world.decide(document, session.reference_number, call.now, offline=request.offline_mode)
-    if verdict.code is InvoiceStatusCode.ACCEPTED:
-        call.world.accepted_hashes.add(request.invoice_hash)
-        if request.hash_of_corrected_invoice is not None:
-            call.world.corrected_hashes.add(request.hash_of_corrected_invoice)
-    return verdict
-
-
 def _reader(
     call: Call, session: OnlineSession, cipher: SessionCipher, request: SendInvoiceRequest
 ) -> Callable[[], tuple[StoredDocument, CheckedInvoice | Rejected]]:
@@ -233,6 +227,20 @@ def _reader(
     return read
 
 
+def _verdict(
+    call: Call, session: OnlineSession, request: SendInvoiceRequest, document: CheckedInvoice | Rejected
+) -> InvoiceVerdict:
+    if isinstance(document, Rejected):
+        return InvoiceVerdict(code=document.code, details=document.details, invoice_number=document.invoice_number)
+    call.warnings.extend(document.warnings)
+    verdict = call.world.decide(document, session.reference_number, call.now, offline=request.offline_mode)
+    if verdict.code is InvoiceStatusCode.ACCEPTED:
+        call.world.accepted_hashes.add(request.invoice_hash)
+        if request.hash_of_corrected_invoice is not None:
+            call.world.corrected_hashes.add(request.hash_of_corrected_invoice)
+    return verdict
+
+
 async def close_online_session(call: Call) -> None:
     """POST /sessions/online/{referenceNumber}/close."""
     session = find_session_of(OnlineSession, call, "odnaleziona")
@@ -240,6 +248,9 @@ async def close_online_session(call: Call) -> None:
         if (code := session.code_at(call.now)) != StatusCode.OPENED:
             raise Refusal(ErrorCode.SESSION_NOT_OPEN, f"Status sesji ({code.value}) uniemożliwia jej zamknięcie.")
         session.close(call.now)
+
+
+# --- sessions of both kinds ------------------------------------------------------------------------------------------
 
 
 @attrs.frozen(kw_only=True)
@@ -336,6 +347,9 @@ def _summary(session: Session, now: datetime) -> SessionSummary:
     )
 
 
+# --- invoices of a session -------------------------------------------------------------------------------------------
+
+
 async def list_session_invoices(call: Call) -> WrittenAnswer:
     """GET /sessions/{referenceNumber}/invoices."""
     session = find_session(call)
@@ -385,6 +399,9 @@ def _row(call: Call, session: Session, invoice: Invoice) -> SessionInvoice:
         invoicing_mode=verdict.mode if accepted else None,
         status=invoice.status_at(call.now),
     )
+
+
+# --- receipts --------------------------------------------------------------------------------------------------------
 
 
 async def get_invoice_upo(call: Call) -> XmlAnswer:

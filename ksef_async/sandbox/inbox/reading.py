@@ -1,4 +1,4 @@
-"""An invoice as a person reads it, drawn from its XML: FA(2) and FA(3) here, Peppol's UBL in `reading_ubl`.
+"""An invoice as a person reads it, drawn from its XML: FA(2) and FA(3), and Peppol's UBL (forms PEF and PEF_KOR).
 
 Nothing is computed: what is shown is what the document says. Source: XSD FA(3), the field names P_1 to P_15.
 """
@@ -14,48 +14,6 @@ import attrs
 from ...protocol.xml import ET, local_name, parse_xml
 
 __all__ = ["Line", "Party", "ReadInvoice", "VatRow", "amount", "read_invoice", "read_ubl", "text_of"]
-
-# More lines than this are counted, not shown.
-_MOST_LINES: Final = 200
-
-_KINDS: Final[Mapping[str, str]] = {
-    "VAT": "Faktura VAT",
-    "KOR": "Faktura korygująca",
-    "ZAL": "Faktura zaliczkowa",
-    "ROZ": "Faktura rozliczeniowa",
-    "UPR": "Faktura uproszczona",
-    "KOR_ZAL": "Korekta faktury zaliczkowej",
-    "KOR_ROZ": "Korekta faktury rozliczeniowej",
-}
-# Where the sums for each rate are: net, VAT.
-_SUMS: Final = (
-    ("23% / 22%", "P_13_1", "P_14_1"),
-    ("8% / 7%", "P_13_2", "P_14_2"),
-    ("5%", "P_13_3", "P_14_3"),
-    ("ryczałt dla taksówek", "P_13_4", "P_14_4"),
-    ("procedura OSS", "P_13_5", "P_14_5"),
-    ("0% kraj", "P_13_6_1", None),
-    ("0% WDT", "P_13_6_2", None),
-    ("0% eksport", "P_13_6_3", None),
-    ("zwolnione", "P_13_7", None),
-    ("poza terytorium kraju", "P_13_8", None),
-    ("usługi, art. 100 ust. 1 pkt 4", "P_13_9", None),
-    ("odwrotne obciążenie", "P_13_10", None),
-    ("procedura marży", "P_13_11", None),
-)
-_PAYMENTS: Final = {
-    "1": "gotówka", "2": "karta", "3": "bon", "4": "czek", "5": "kredyt", "6": "przelew", "7": "płatność mobilna",
-}  # fmt: skip
-_NOTES: Final = (
-    ("Adnotacje/P_16", "Metoda kasowa"),
-    ("Adnotacje/P_17", "Samofakturowanie"),
-    ("Adnotacje/P_18", "Odwrotne obciążenie"),
-    ("Adnotacje/P_18A", "Mechanizm podzielonej płatności"),
-    ("Adnotacje/P_23", "Procedura uproszczona, art. 135 ust. 1 pkt 4"),
-    ("Adnotacje/PMarzy/P_PMarzy", "Procedura marży"),
-    ("FP", "Faktura do paragonu"),
-    ("TP", "Powiązania między nabywcą a dostawcą"),
-)
 
 
 @attrs.frozen(kw_only=True)
@@ -114,6 +72,50 @@ class ReadInvoice:
     notes: tuple[str, ...]
 
 
+# --- FA(2) and FA(3) -------------------------------------------------------------------------------------------------
+
+# More lines than this are counted, not shown.
+_MOST_LINES: Final = 200
+_KINDS: Final[Mapping[str, str]] = {
+    "VAT": "Faktura VAT",
+    "KOR": "Faktura korygująca",
+    "ZAL": "Faktura zaliczkowa",
+    "ROZ": "Faktura rozliczeniowa",
+    "UPR": "Faktura uproszczona",
+    "KOR_ZAL": "Korekta faktury zaliczkowej",
+    "KOR_ROZ": "Korekta faktury rozliczeniowej",
+}
+# Where the sums for each rate are: net, VAT.
+_SUMS: Final = (
+    ("23% / 22%", "P_13_1", "P_14_1"),
+    ("8% / 7%", "P_13_2", "P_14_2"),
+    ("5%", "P_13_3", "P_14_3"),
+    ("ryczałt dla taksówek", "P_13_4", "P_14_4"),
+    ("procedura OSS", "P_13_5", "P_14_5"),
+    ("0% kraj", "P_13_6_1", None),
+    ("0% WDT", "P_13_6_2", None),
+    ("0% eksport", "P_13_6_3", None),
+    ("zwolnione", "P_13_7", None),
+    ("poza terytorium kraju", "P_13_8", None),
+    ("usługi, art. 100 ust. 1 pkt 4", "P_13_9", None),
+    ("odwrotne obciążenie", "P_13_10", None),
+    ("procedura marży", "P_13_11", None),
+)
+_PAYMENTS: Final = {
+    "1": "gotówka", "2": "karta", "3": "bon", "4": "czek", "5": "kredyt", "6": "przelew", "7": "płatność mobilna",
+}  # fmt: skip
+_NOTES: Final = (
+    ("Adnotacje/P_16", "Metoda kasowa"),
+    ("Adnotacje/P_17", "Samofakturowanie"),
+    ("Adnotacje/P_18", "Odwrotne obciążenie"),
+    ("Adnotacje/P_18A", "Mechanizm podzielonej płatności"),
+    ("Adnotacje/P_23", "Procedura uproszczona, art. 135 ust. 1 pkt 4"),
+    ("Adnotacje/PMarzy/P_PMarzy", "Procedura marży"),
+    ("FP", "Faktura do paragonu"),
+    ("TP", "Powiązania między nabywcą a dostawcą"),
+)
+
+
 def read_invoice(xml: bytes) -> ReadInvoice | None:
     """The invoice; None for a form that is not read here.
 
@@ -143,23 +145,6 @@ def read_invoice(xml: bytes) -> ReadInvoice | None:
         total=amount(text_of(body, "P_15")),
         notes=tuple(_notes(root, body)),
     )
-
-
-def text_of(element: ET.Element, path: str) -> str:
-    """The text at a path of local names, without spaces around it; empty where there is none."""
-    return (element.findtext("/".join(f"{{*}}{step}" for step in path.split("/"))) or "").strip()
-
-
-def amount(text: str) -> str:
-    """As written in Poland: ``1 230,00``; what is no number stays as it is."""
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        return text
-    if not number.is_finite() or abs(number.adjusted()) > 30:
-        return text
-    places = max(2, -int(number.as_tuple().exponent))
-    return f"{number:,.{places}f}".replace(",", "\N{NO-BREAK SPACE}").replace(".", ",").replace("-", "\N{MINUS SIGN}")
 
 
 def _form(root: ET.Element) -> str:
@@ -259,6 +244,8 @@ def _notes(root: ET.Element, body: ET.Element) -> Iterator[str]:
     yield from filter(None, (text_of(info, "StopkaFaktury") for info in root.iterfind("{*}Stopka/{*}Informacje")))
 
 
+# --- UBL -------------------------------------------------------------------------------------------------------------
+
 _MOST_UBL_LINES = 200
 _SIDES = (("AccountingSupplierParty", "Sprzedawca"), ("AccountingCustomerParty", "Nabywca"))
 
@@ -326,3 +313,23 @@ def _ubl_line(row: ET.Element, kind: str) -> Line:
         value=amount(text_of(row, "LineExtensionAmount")),
         rate=f"{percent}%" if percent else "",
     )
+
+
+# --- both ------------------------------------------------------------------------------------------------------------
+
+
+def text_of(element: ET.Element, path: str) -> str:
+    """The text at a path of local names, without spaces around it; empty where there is none."""
+    return (element.findtext("/".join(f"{{*}}{step}" for step in path.split("/"))) or "").strip()
+
+
+def amount(text: str) -> str:
+    """As written in Poland: ``1 230,00``; what is no number stays as it is."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text
+    if not number.is_finite() or abs(number.adjusted()) > 30:
+        return text
+    places = max(2, -int(number.as_tuple().exponent))
+    return f"{number:,.{places}f}".replace(",", "\N{NO-BREAK SPACE}").replace(".", ",").replace("-", "\N{MINUS SIGN}")

@@ -1,4 +1,7 @@
-"""The world as the page shows it, and the faults it offers. Nothing secret is among them: no token, key or link."""
+"""What the page shows of the world, and the faults it offers; a program has all of them, see `faults`.
+
+Nothing secret is shown: no token, key or link.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,11 @@ from ..world import Invoice, Session, World
 
 __all__ = ["PRESETS", "Preset", "describe_invoice", "describe_session", "describe_world"]
 
+
 CodeT = TypeVar("CodeT", bound=int | str)
+
+
+# --- faults ----------------------------------------------------------------------------------------------------------
 
 _HOUR: Final = timedelta(hours=1)
 
@@ -64,6 +71,8 @@ PRESETS: Final[Mapping[str, Preset]] = {
 }
 
 
+# --- the world -------------------------------------------------------------------------------------------------------
+
 _MOST_SESSIONS: Final = 40
 _MOST_REQUESTS: Final = 120
 _MOST_INVOICES: Final = 300
@@ -97,13 +106,18 @@ def _kind(fault: Fault) -> str:
     return f"{fault.kind} {fault.status}" if fault.status else fault.kind
 
 
-def _state(lifecycle: Lifecycle[CodeT], code: CodeT) -> dict[str, Any]:
-    mood = {Phase.IN_PROGRESS: "progress", Phase.SUCCESS: "success", Phase.FAILURE: "failure"}[lifecycle.phase(code)]
-    return {"code": code, "description": lifecycle.states[code].description, "mood": mood}
-
-
-def _timeline(lifecycle: Lifecycle[CodeT], timeline: Timeline[CodeT], now: datetime) -> list[dict[str, Any]]:
-    return [{"at": step.at, **_state(lifecycle, step.code)} for step in timeline.history(now)]
+def describe_session(world: World, session: Session) -> dict[str, Any]:
+    """One session: its timeline, and its newest invoices."""
+    now = world.clock.now()
+    newest = islice(reversed(session.invoices_at(now)), _MOST_INVOICES)
+    return {
+        **_session(session, now),
+        "validUntil": session.valid_until,
+        "details": session.status_at(now).details,
+        "timeline": _timeline(session.lifecycle, session.timeline, now),
+        "upoPages": len(session.upo_pages),
+        "invoices": [_invoice(invoice, now) for invoice in newest],
+    }
 
 
 def _session(session: Session, now: datetime) -> dict[str, Any]:
@@ -121,17 +135,16 @@ def _session(session: Session, now: datetime) -> dict[str, Any]:
     }
 
 
-def describe_session(world: World, session: Session) -> dict[str, Any]:
-    """One session: its timeline, and its newest invoices."""
+def describe_invoice(world: World, invoice: Invoice) -> dict[str, Any]:
+    """One invoice: its timeline, what KSeF says of it, and its hash."""
     now = world.clock.now()
-    newest = islice(reversed(session.invoices_at(now)), _MOST_INVOICES)
+    mode = invoice.verdict.mode
     return {
-        **_session(session, now),
-        "validUntil": session.valid_until,
-        "details": session.status_at(now).details,
-        "timeline": _timeline(session.lifecycle, session.timeline, now),
-        "upoPages": len(session.upo_pages),
-        "invoices": [_invoice(invoice, now) for invoice in newest],
+        **_invoice(invoice, now),
+        "hash": invoice.invoice_hash.hex(),
+        "details": invoice.status_at(now).details,
+        "mode": mode.value if mode is not None and invoice.timeline.is_success_at(now) else None,
+        "timeline": _timeline(INVOICE, invoice.timeline, now),
     }
 
 
@@ -148,14 +161,10 @@ def _invoice(invoice: Invoice, now: datetime) -> dict[str, Any]:
     }
 
 
-def describe_invoice(world: World, invoice: Invoice) -> dict[str, Any]:
-    """One invoice: its timeline, what KSeF says of it, and its hash."""
-    now = world.clock.now()
-    mode = invoice.verdict.mode
-    return {
-        **_invoice(invoice, now),
-        "hash": invoice.invoice_hash.hex(),
-        "details": invoice.status_at(now).details,
-        "mode": mode.value if mode is not None and invoice.timeline.is_success_at(now) else None,
-        "timeline": _timeline(INVOICE, invoice.timeline, now),
-    }
+def _timeline(lifecycle: Lifecycle[CodeT], timeline: Timeline[CodeT], now: datetime) -> list[dict[str, Any]]:
+    return [{"at": step.at, **_state(lifecycle, step.code)} for step in timeline.history(now)]
+
+
+def _state(lifecycle: Lifecycle[CodeT], code: CodeT) -> dict[str, Any]:
+    mood = {Phase.IN_PROGRESS: "progress", Phase.SUCCESS: "success", Phase.FAILURE: "failure"}[lifecycle.phase(code)]
+    return {"code": code, "description": lifecycle.states[code].description, "mood": mood}
