@@ -80,6 +80,7 @@ from .protocol.retry import RetryPolicy
 from .sessions.manager import SessionManager
 from .sessions.online import OnlineSession
 from .sessions.outcomes import AcceptedInvoice, Outcome
+from .sessions.session import Session
 from .sessions.tracking import SentInvoice
 from .sessions.transitions import Transition, Transitions
 from .sessions.upo import SessionUPO, upo_signer
@@ -258,6 +259,7 @@ __all__ = [
     "Route",
     "SentInvoice",
     "ServerError",
+    "Session",
     "SessionChanged",
     "SessionFailedError",
     "SessionFilter",

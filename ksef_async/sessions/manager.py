@@ -59,7 +59,7 @@ class SessionManager:
     """Opens sessions. `KsefClient.sessions` is one; this is the low-level way to another.
 
     Args:
-        api: How to call KSeF: a `Caller` when every call brings its own ``access_token``.
+        api: How to call KSeF; one without a token where every session brings its own ``access_token``.
         keys: The Ministry's public keys; by default fetched through ``api``.
     """
 
@@ -166,8 +166,9 @@ class SessionManager:
         # Loads packing, which a program that sends one by one has no use for.
         from ..api.batch import OPEN_BATCH_SESSION, OpenBatchSessionRequest
         from .batch import BatchSession, declare
-        from .uploads import UPLOAD_WINDOW, Uploads
+        from .uploads import UPLOAD_WINDOW, Uploads, check_concurrency
 
+        check_concurrency(concurrency)
         form_code = _form_code(form_code, [code for code in FormCode if code.form != "PEF"])
         api = self._authorized(access_token)
         headers, declared = _wanted(features), declare(package)

@@ -35,7 +35,7 @@ from ..protocol.numbers import file_name
 if TYPE_CHECKING:
     from ..packing import Package, PackedPart
 
-__all__ = ["UPLOAD_PART", "UPLOAD_WINDOW", "FileLedger", "UploadLedger", "Uploads"]
+__all__ = ["UPLOAD_PART", "UPLOAD_WINDOW", "FileLedger", "UploadLedger", "Uploads", "check_concurrency"]
 
 UPLOAD_WINDOW: Final = timedelta(minutes=20)
 """For each part; every part has the sum. Source: sesja-wsadowa.md."""
@@ -150,8 +150,7 @@ class Uploads:
         self.package = package
         self.requests = tuple(requests)
         self.until = until
-        if concurrency < 1:
-            raise LocalProtocolError(f"concurrency is at least 1, not {concurrency}.")
+        check_concurrency(concurrency)
         self._by_number = {request.ordinal_number: request for request in requests}
         if self._by_number.keys() != {part.ordinal_number for part in package.parts}:
             raise LocalProtocolError(f"The session has {len(requests)} parts, the package {len(package.parts)}.")
@@ -267,3 +266,13 @@ class Uploads:
                 parts_total=len(self._sizes),
             )
         )
+
+
+def check_concurrency(concurrency: int) -> None:
+    """Check how many parts are to be under way at once.
+
+    Raises:
+        LocalProtocolError: It is less than 1.
+    """
+    if concurrency < 1:
+        raise LocalProtocolError(f"concurrency is at least 1, not {concurrency}.")

@@ -129,6 +129,17 @@ async def test_attached_batch_has_no_package(client: KsefClient, sandbox: Sandbo
         await client.sessions.attach(session.reference_number, encryption=await client.sessions.new_encryption())
 
 
+@pytest.mark.parametrize("concurrency", [0, -1])
+async def test_batch_that_nothing_would_upload_is_not_opened(
+    client: KsefClient, sandbox: Sandbox, concurrency: int
+) -> None:
+    async with packed(sandbox) as package:
+        with pytest.raises(LocalProtocolError, match="concurrency is at least 1"):
+            await client.sessions.open_batch(package, form_code=FormCode.FA3, concurrency=concurrency)
+
+    assert not sandbox.world.sessions
+
+
 async def test_everybody_who_goes_on_with_a_batch_is_told_of_its_progress(client: KsefClient, sandbox: Sandbox) -> None:
     told: dict[str, list[PackageProgress]] = {"first": [], "second": []}
     key = Fernet.generate_key()

@@ -61,6 +61,7 @@ from ksef_async import (
     RawRequest,
     RawResponse,
     SentInvoice,
+    Session,
     SessionFailedError,
     SessionFilter,
     SessionInvoice,
@@ -199,6 +200,18 @@ def what_to_do_after(error: KsefError) -> None:
     assert_type(error.maybe_delivered, bool)
     if isinstance(error, SessionFailedError | InvoiceRejectedError):
         assert_type(error.may_be_sent_again, bool)
+
+
+async def either_kind(client: KsefClient, session: Session) -> None:
+    attached: Session = await client.sessions.attach("20250625-SB-2C3E6C8000-B675CF5D68-07")
+    assert_type(attached.reference_number, str)
+    async for outcome in session.follow():
+        assert_type(outcome, AcceptedInvoice | InvoiceRejectedError)
+    assert_type(await session.terminate(), SessionStatus)
+    assert_type(await session.upo(), SessionUPO)
+    if isinstance(session, BatchSession):
+        assert_type(session.uploaded_parts, frozenset[int])
+        assert_type(session.package, Package)
 
 
 async def client_and_session() -> None:
