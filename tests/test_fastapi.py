@@ -278,12 +278,6 @@ async def test_callers_can_be_asked_who_they_are(sandbox: Sandbox, journal: Path
     assert not sandbox.world.sessions
 
 
-def test_handlers_that_read_the_request_themselves_are_called_directly() -> None:
-    direct = {route.name for route in router.routes if route.get_route_handler() is route.endpoint}  # type: ignore[attr-defined]
-
-    assert direct == {"submit_invoice", "get_invoice", "get_upo"}
-
-
 @pytest.mark.parametrize("place", ["router", "router within another", "application"])
 async def test_nobody_gets_past_the_dependencies_of_a_user(place: str) -> None:
     async def nobody() -> None:
@@ -308,7 +302,8 @@ async def test_nobody_gets_past_the_dependencies_of_a_user(place: str) -> None:
 
 async def test_service_that_stops_while_sending_loses_nothing(sandbox: Sandbox, journal: Path) -> None:
     count = 30
-    sandbox.faults.add("send_invoice", Fault.wait(0.05), probability=0.5)
+    # So that it takes longer to send them all than to submit them all, however slow the machine.
+    sandbox.faults.add("send_invoice", Fault.wait(1.0), times=1_000)
     async with serving(service_for(sandbox, journal)) as http:
         for number in range(count):
             document = sample_invoice(sandbox.nip, f"FV/{number}")
@@ -316,6 +311,7 @@ async def test_service_that_stops_while_sending_loses_nothing(sandbox: Sandbox, 
         while not [*sandbox.world.invoices()]:
             await anyio.sleep(0.005)
     sent = len([*sandbox.world.invoices()])
+    sandbox.faults.clear()
 
     service = service_for(sandbox, journal)
     async with serving(service) as http:

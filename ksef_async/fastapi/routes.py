@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
-from inspect import getclosurevars, isfunction
-from typing import Annotated, Any, Final, cast
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
-from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, ValidationError
 
 from ..errors import LocalProtocolError
@@ -23,24 +20,9 @@ from .views import EventStream, SubmissionView, event_id
 __all__ = ["get_invoice", "get_upo", "list_invoices", "router", "submit_invoice", "watch_invoice"]
 
 
-class _DirectRoute(APIRoute):
-    """Calls a handler that reads the request itself without looking for what FastAPI would give it."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
-        # What FastAPI is going to look for, dependencies that a user gave to the router or to the application among
-        # it. A handler that does not say, wrapped or of another version, stays as it is: it may ask who calls.
-        sought = getclosurevars(handler).nonlocals.get("dependant") if isfunction(handler) else None
-        if isinstance(sought, Dependant) and not (
-            sought.dependencies or sought.path_params or sought.query_params or sought.header_params
-        ):
-            return cast("Callable[[Request], Coroutine[Any, Any, Response]]", self.endpoint)
-        return handler
-
-
-router: Final = APIRouter(tags=["KSeF"], route_class=_DirectRoute)
-"""Under ``/{nip}/invoices``. What is asked for most does without parameters, dependencies and response models of
-FastAPI's, which take longer than the journal: it reads the request itself, and tells OpenAPI what it reads.
+router: Final = APIRouter(tags=["KSeF"])
+"""Under ``/{nip}/invoices``. What is asked for most reads the request itself, and tells OpenAPI what it reads:
+parameters and response models of FastAPI's take longer than the journal.
 """
 
 _LARGEST_ID: Final = 2**63 - 1
