@@ -69,6 +69,10 @@ CASES = [
     case("within a day", UNAVAILABLE, "2026-03-03", "2026-03-04", unavailable("2026-03-03 08:00", "2026-03-03 16:00")),
     case("to Saturday", UNAVAILABLE, "2026-03-06", "2026-03-09", unavailable("2026-03-06 20:00", "2026-03-07")),
     case("to midnight", UNAVAILABLE, "2026-03-03", "2026-03-04", unavailable("2026-03-03 20:00", "2026-03-04 00:00")),
+    case(
+        "the earlier of two on one day", UNAVAILABLE, "2026-03-03", "2026-03-04",
+        unavailable("2026-03-02 22:00", "2026-03-03 01:00"), unavailable("2026-03-03 20:00", "2026-03-04 05:00"),
+    ),
     case("second day", UNAVAILABLE, "2026-03-04", "2026-03-06", unavailable("2026-03-03 20:00", "2026-03-05 05:00")),
     case("lasting", UNAVAILABLE, "2026-03-03", OPEN, unavailable("2026-03-03 20:00")),
     # Emergency: 7 working days from the end.
@@ -108,6 +112,7 @@ CASES = [
     case("a failure begun before", OFFLINE24, "2026-03-03", "2026-03-13", failure("2026-03-02", "2026-03-04 12:00")),
     case("a failure over before", OFFLINE24, "2026-03-03", "2026-03-04", failure("2026-03-01", "2026-03-02 12:00")),
     case("failure that day", OFFLINE24, "2026-03-03", "2026-03-04", failure("2026-03-03 10:00", "2026-03-03 12:00")),
+    case("failure to midnight", OFFLINE24, "2026-03-03", "2026-03-12", failure("2026-03-03 20:00", "2026-03-04 00:00")),
     case("a failure after it was due", OFFLINE24, "2026-03-03", "2026-03-04", failure("2026-03-05", "2026-03-06")),
     case("a failure that still lasts", OFFLINE24, "2026-03-03", OPEN, failure("2026-03-04 10:00")),
     case("moves nothing", OFFLINE24, "2026-03-03", "2026-03-04", unavailable("2026-03-04", "2026-03-06")),
