@@ -188,6 +188,13 @@ def test_due_by_is_the_end_of_the_day_in_poland() -> None:
         pytest.param(
             EMERGENCY, [failure("2026-03-01", "2026-03-02")], {}, "No failure was announced", id="one of another day"
         ),
+        pytest.param(
+            EMERGENCY,
+            [failure("2026-03-02", "2026-03-03 00:00")],
+            {},
+            "No failure was announced",
+            id="one that ended as the day began",
+        ),
         pytest.param(UNAVAILABLE, [failure("2026-03-03")], {}, "No unavailability was announced", id="another kind"),
         pytest.param(
             EMERGENCY,
