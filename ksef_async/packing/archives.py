@@ -168,7 +168,8 @@ class ZipArchive:
     def __init__(self, sink: Sink, deflate: Deflate) -> None:
         self._sink = sink
         self._deflate = deflate
-        self._directory: list[bytes] = []
+        self._directory = bytearray()
+        self._count = 0
 
     def prepare(self, invoices: list[Invoice]) -> Lot:
         """Nothing to be done: every invoice stands by itself."""
@@ -203,15 +204,14 @@ class ZipArchive:
         for piece in lot.pieces:
             self._sink.write(piece)
         for entry in lot.entries:
-            self._directory.append(entry.row(offset))
+            self._directory += entry.row(offset)
             offset += _LOCAL.size + len(entry.name) + entry.compressed_size
+        self._count += len(lot.entries)
 
     def finish(self) -> None:
         """Write the directory; see `Archive.finish`."""
-        start, count = self._sink.tell(), len(self._directory)
-        directory = b"".join(self._directory)
-        size = len(directory)
-        self._sink.write(directory)
+        start, size, count = self._sink.tell(), len(self._directory), self._count
+        self._sink.write(self._directory)
         if count >= _MAX_16 or start >= _MAX_32:
             rows = (count, count, size, start)
             self._sink.write(_END_64.pack(b"PK\6\6", _END_64.size - 12, _VERSION_64, _VERSION_64, 0, 0, *rows))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, overload
 
 import anyio
 import anyio.to_thread
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 # Plain bytes from which on a lot is complete. Half of it costs more thread calls than it is worth; with twice as
 # much, what is under way takes some ten megabytes more.
-_LOT: Final = 800_000
+_LOT: Final = 400_000
 # Files that are read by one call of a thread.
 _FILES: Final = 100
 _PIECE: Final = 2**20
@@ -79,6 +79,30 @@ def _read_file(name: str, path: Path | str) -> bytes:
     finally:
         os.close(descriptor)
     return data
+
+
+class _Files(Sequence[_Named]):
+    """Files of one folder, by their names alone: what is made of each is made when it is asked for."""
+
+    def __init__(self, folder: Path, names: list[str]) -> None:
+        self._start = os.path.join(folder, "")  # noqa: PTH118
+        self._names = names
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __iter__(self) -> Iterator[_Named]:
+        start = self._start
+        return (_Named(name, start + name, name) for name in self._names)
+
+    @overload
+    def __getitem__(self, place: int) -> _Named: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[_Named]: ...
+
+    def __getitem__(self, place: int | slice) -> _Named | Sequence[_Named]:
+        return [*self][place]
 
 
 class _Register:
@@ -220,14 +244,10 @@ def _open_folder(folder: Path, max_invoices: int) -> OpenedSource:
     if not folder.is_dir():
         raise LocalProtocolError(f"{folder} is no folder; give one file in a list.")
     with os.scandir(folder) as entries:
-        files = [
-            _Named(entry.name, entry.path, entry.name)
-            for entry in entries
-            if entry.name[1:].lower().endswith(".xml") and entry.is_file()
-        ]
+        names = [entry.name for entry in entries if entry.name[1:].lower().endswith(".xml") and entry.is_file()]
     # As paths are sorted, which is by the names that the system compares.
-    files.sort(key=lambda file: os.path.normcase(file.file_name))
-    return _survey(files, max_invoices)
+    names.sort(key=os.path.normcase)
+    return _survey(_Files(folder, names), max_invoices)
 
 
 def _survey(items: Sequence[Item] | Sequence[_Named], max_invoices: int) -> OpenedSource:
@@ -240,7 +260,7 @@ def _survey(items: Sequence[Item] | Sequence[_Named], max_invoices: int) -> Open
         total += admitted.size()
         if is_kept:
             named.append(admitted)
-    return OpenedSource(items=named if is_kept else items, total=total, is_checked=is_kept)
+    return OpenedSource(items=named if is_kept else items, total=total, is_checked=is_kept or isinstance(items, _Files))
 
 
 def _named(item: Item) -> _Named:
