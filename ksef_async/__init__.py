@@ -142,7 +142,7 @@ if TYPE_CHECKING:
     from .protocol.verification_links import InvoiceFingerprint, verification_link
     from .resources.handles import OperationHandle
     from .sessions.batch import BatchOutcome, BatchSession
-    from .sessions.keeper import SessionKeeper
+    from .sessions.keep_open import SessionKeeper
 
 __version__ = "0.1.0"
 
@@ -372,7 +372,7 @@ _LATER: Final = {
     "RevocationReason": "api.certificates",
     "Route": "protocol.planning",
     "SessionChanged": "calling.events",
-    "SessionKeeper": "sessions.keeper",
+    "SessionKeeper": "sessions.keep_open",
     "SessionLimits": "api.limits",
     "SortOrder": "api.invoices",
     "SyncedInvoice": "downloads.sync",

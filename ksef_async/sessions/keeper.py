@@ -1,341 +1,280 @@
-"""One open session, whatever happens to it: renewed when it is full, old, dead or under maintenance.
+"""The engine of both ways of sending: an open session, replaced as needed, and documents handed over in it.
 
-What KSeF fails on, for no fault of the document's, is sent again; `protocol.delivery` decides.
+`protocol.delivery` decides, a `Book` remembers, a `Patience` says what to do about trouble. `SessionManager.keep_open`
+and the journal's worker send with what is here; what they add is their own: documents that are kept in memory and
+results that are told to the caller, or a queue, leases and receipts in a database.
 """
 
 from __future__ import annotations
 
-import asyncio
-import math
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
-from functools import partial
-from hashlib import sha256
-from typing import Final, Self
 
 import anyio
 
-from ..calling.finishing import finish
 from ..calling.polling import Cadence
-from ..errors import InvoiceRejectedError, KsefError, LocalProtocolError, SessionFailedError
-from ..protocol.delivery import SEND_AGAIN_LIMIT, SESSIONS_LIMIT, Asked, Step, judge
-from .alone import Alone
-from .kept import Document, KeptInvoice
-from .late import LateSending
+from ..errors import KsefError, LocalProtocolError, ProcessingError
+from ..protocol.delivery import Asked, DocumentFate, Step, fails_alone, judge, judge_invoice
+from .book import Book, Outgoing, Patience, Undelivered
 from .online import OnlineSession
-from .outcomes import Outcome
-from .sending import send_many
-from .session import UPO_CADENCE
-from .tracking import OUTCOME_CADENCE, SentInvoice
-from .upo import SessionUPO
+from .outcomes import AcceptedInvoice, Outcome
+from .session import Session
+from .tracking import SentInvoice
 
-__all__ = ["KEPT_BYTES", "SessionKeeper", "is_old"]
-
-KEPT_BYTES: Final = 64 * 1024 * 1024
-"""Bytes of documents that are kept before KSeF is asked which of them it has decided on."""
-
-# How many invoices are sent again at once.
-_CONCURRENCY: Final = 16
+__all__ = ["Keeper", "KeptSession", "decisions", "is_old"]
 
 
-class SessionKeeper(anyio.AsyncContextManagerMixin):
-    """Keeps one session open for sending; get one from `SessionManager.keep_open`. Safe to use from many tasks.
+class KeptSession:
+    """A session that documents are handed over in, until it takes no more.
 
-    The first session is opened by the first `send`. A session that is full (21155), under maintenance (21184),
-    closed, dead, or near its end after 12 hours is closed and replaced. Leaving the block closes the last; then
-    `outcomes` and `upos` tell of all of them.
+    Args:
+        session: Opened, or resumed with its key.
+        book: Where it is written down what becomes of documents.
+        tries: How often one document may fail by itself, while others get through; None for any number.
+    """
 
-    An invoice that KSeF fails on, because its session died (405, after 415) or for reasons of KSeF's own (435, 500,
-    550), is sent again when that is seen: by `SentInvoice.outcome`, or by `outcomes`. That happens at most
-    `SEND_AGAIN_LIMIT` times, after the block in a session of its own that is closed at once. So each document is kept
-    in memory until KSeF has decided on it.
+    def __init__(
+        self,
+        session: OnlineSession,
+        book: Book,
+        *,
+        tries: int | None = None,
+    ) -> None:
+        self.session = session
+        self._book = book
+        self._tries = tries
+        self.is_active = False
+        """True once KSeF has been seen to take invoices in it."""
+        self.is_spent = False
+        """True once nothing more is to be sent in it."""
+        self.failure: KsefError | None = None
+        """Why, where something has gone wrong."""
+        self.successes = 0
+        """How many documents were taken in."""
+        self.has_accepted = False
+        """Whether one of them was seen to be accepted."""
+
+    def __repr__(self) -> str:
+        return f"<KeptSession {self.session}{', spent' if self.is_spent else ''}>"
+
+    @property
+    def came_to_nothing(self) -> bool:
+        """Whether something was wrong with it before it was of use, so that the next one may end alike."""
+        if isinstance(self.failure, ProcessingError):
+            return not self.has_accepted
+        return self.failure is not None and not self.successes
+
+    def spend(self, failure: KsefError | None = None) -> None:
+        """Send nothing more in it.
+
+        Where its key was wrong (`SessionFate.REPLACE_WITH_NEW_KEYS`), whoever saw its status has seen to that.
+
+        Args:
+            failure: What was wrong with it.
+        """
+        self.is_spent = True
+        self.failure = failure or self.failure
+
+    async def send(self, outgoing: Outgoing, patience: Patience, *, again: bool = False) -> SentInvoice | Undelivered:
+        """Hand one document over until KSeF has it, refuses it, or the session is of no use any more.
+
+        Args:
+            outgoing: The document.
+            patience: What to do about errors that may pass.
+            again: Send it although KSeF has it.
+
+        Raises:
+            KsefError: What ``patience`` did not wait out.
+        """
+        result = await self._send(outgoing, patience, again)
+        if isinstance(result, Undelivered):
+            self._book.undelivered(self.session, outgoing, result)
+        else:
+            self.successes += 1
+            self._book.taken_in(outgoing, result)
+        return result
+
+    async def _send(self, outgoing: Outgoing, patience: Patience, again: bool) -> SentInvoice | Undelivered:
+        session, tries, successes = self.session, 0, self.successes
+        while not self.is_spent:
+            try:
+                return await session.send(
+                    outgoing.xml, offline=outgoing.offline, corrects=outgoing.corrects, again=again
+                )
+            except KsefError as error:
+                tries += 1
+                judgement = judge(
+                    Asked.SEND,
+                    error,
+                    takes_invoices=session.takes_invoices,
+                    is_in_doubt=session.may_have(outgoing.sha256),
+                )
+                if judgement.session.is_over:
+                    self.spend(error)
+                    break
+                if judgement.step in (Step.GIVE_UP, Step.SETTLE):
+                    return Undelivered(error=error, step=judgement.step, fate=judgement.document)
+                if self._tries is not None:
+                    others = self.successes - successes
+                    is_alone = fails_alone(judgement, tries=tries, successes=others, limit=self._tries)
+                    if is_alone and await self._is_absent(outgoing):
+                        return Undelivered(error=error, step=Step.GIVE_UP, fate=DocumentFate.REFUSED, tries=tries)
+                await patience.wait_out(error, tries)
+        is_in_doubt = session.may_have(outgoing.sha256)
+        return Undelivered(
+            error=self.failure or LocalProtocolError(f"Session {session.reference_number} takes no more invoices."),
+            step=Step.ANOTHER_SESSION,
+            fate=DocumentFate.IN_DOUBT if is_in_doubt else DocumentFate.NOT_TAKEN_IN,
+        )
+
+    async def _is_absent(self, outgoing: Outgoing) -> bool:
+        """Return whether KSeF's list, read now, does not have the document; False when the list cannot be read."""
+        try:
+            return await self.session.find_doubtful(outgoing.sha256) is None
+        except KsefError:
+            return False
+
+
+class Keeper:
+    """Keeps one session open. Safe to use from many tasks.
+
+    A session that is full, under maintenance, closed, dead, or near its end after 12 hours is retired, and another is
+    opened when it is asked for.
 
     Args:
         open_session: Opens a session.
+        book: Where sessions and documents are written down.
         now: KSeF's time.
-        room: Bytes of documents that are kept before KSeF is asked which of them it has decided on.
+        retire: Called with a session that is replaced, before another is opened.
+        tries: As for `KeptSession`.
     """
 
     def __init__(
         self,
         open_session: Callable[[], Awaitable[OnlineSession]],
-        now: Callable[[], datetime],
+        book: Book,
         *,
-        room: int = KEPT_BYTES,
+        now: Callable[[], datetime],
+        retire: Callable[[KeptSession], Awaitable[None]],
+        tries: int | None = None,
     ) -> None:
         self._open_session = open_session
+        self._book = book
         self._now = now
+        self._retire = retire
+        self._tries = tries
         self._lock = anyio.Lock()
-        self._alone = Alone()
-        self._current: OnlineSession | None = None
-        self._entered = False
-        self._left = False
-        self._sessions: list[OnlineSession] = []
-        self._late = LateSending(open_session, self._sessions.append, self._find_doubtful)
-        # By SHA-256; the last, where one document was sent more than once.
-        self._kept: dict[bytes, KeptInvoice] = {}
-        # Reference numbers of failures after which the document was sent again.
-        self._superseded: set[str] = set()
-        self._kept_bytes = 0
-        self._least_room = self._room = room
+        self.current: KeptSession | None = None
+        """The session that is open; None before the first, and between two."""
+        # The one before: whether it came to nothing may show only after it was left.
+        self._last: KeptSession | None = None
+        self._in_vain = 0
 
     def __repr__(self) -> str:
-        return f"<SessionKeeper, {len(self._sessions)} sessions, now {self._current}>"
+        return f"<Keeper of {self.current}>"
 
-    @property
-    def sessions(self) -> tuple[OnlineSession, ...]:
-        """Every session it has opened, in order."""
-        return tuple(self._sessions)
-
-    @asynccontextmanager
-    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
-        if self._entered:
-            raise LocalProtocolError("This SessionKeeper was entered before; make a new one.")
-        self._entered = True
-        try:
-            yield self
-        except BaseException as error:
-            self._left = True
-            for failure in await self._terminate_all():
-                error.add_note(f"Closing a session failed as well: {failure}")
-            raise
-        self._left = True
-        if failures := await self._terminate_all():
-            for failure in failures[1:]:
-                failures[0].add_note(f"Closing another session failed as well: {failure}")
-            raise failures[0]
-
-    async def _terminate_all(self) -> list[KsefError]:
-        failures: list[KsefError] = []
-        try:
-            # All of them, each in its time: `Task.cancel()` would otherwise end with the one at hand.
-            await finish(self._terminate_each(failures), math.inf)
-        except asyncio.CancelledError as cancelled:
-            for failure in failures:
-                cancelled.add_note(f"Closing a session failed as well: {failure}")
-            raise
-        return failures
-
-    async def _terminate_each(self, failures: list[KsefError]) -> None:
-        for session in self._sessions:
-            try:
-                await session.close_in_time()
-            except KsefError as error:
-                failures.append(error)
-
-    # --- sending ------------------------------------------------------------------------------------------
-
-    async def send(
-        self, invoice: bytes, *, offline: bool = False, corrects: bytes | None = None, again: bool = False
-    ) -> SentInvoice:
-        """Send one invoice, exactly once, in whichever session is open; see `OnlineSession.send`.
-
-        Returns:
-            The invoice to follow; its ``outcome`` sends it again when KSeF fails on it.
-
-        Raises:
-            LocalProtocolError: Outside of the block; or as `OnlineSession.send`.
-            KsefError: As `SessionManager.open_online` and `OnlineSession.send`, when another session did not help.
-        """
-        if not self._entered or self._left:
-            raise _outside()
-        digest = sha256(invoice).digest()
-        async with self._alone.with_(digest):
-            if not again and (kept := self._kept.get(digest)) is not None:
-                return kept
-            document = Document(xml=invoice, offline=offline, corrects=corrects)
-            sent = await self._send(document, digest, again=again)
-            kept = KeptInvoice(sent, document, self._send_again, self._settle)
-            if (replaced := self._kept.get(digest)) is not None:
-                self._settle(replaced)
-            self._kept[digest] = kept
-            self._kept_bytes += len(invoice)
-        await self._make_room()
+    def adopt(self, session: OnlineSession) -> KeptSession:
+        """Go on with a session that takes invoices, and is written down already."""
+        kept = self.current = self._kept(session)
+        kept.is_active = True
         return kept
 
-    async def _send(
-        self, document: Document, digest: bytes, *, again: bool = False, instead_of: OnlineSession | None = None
-    ) -> SentInvoice:
-        if not again and (found := await self._find_doubtful(digest)):
-            return found
-        session, rotations = instead_of, 0
-        while True:
-            rotations += 1
-            try:
-                session = await self._session(instead_of=session)
-                return await session.send(
-                    document.xml, offline=document.offline, corrects=document.corrects, again=again
-                )
-            except KsefError as error:
-                takes_invoices = session is None or session.takes_invoices
-                step = judge(Asked.SEND, error, takes_invoices=takes_invoices).step
-                if step is not Step.ANOTHER_SESSION or rotations == SESSIONS_LIMIT:
-                    raise
+    async def session(self, patience: Patience) -> KeptSession:
+        """Return the session to send in: the open one, or another that is opened now.
 
-    async def _find_doubtful(self, digest: bytes) -> SentInvoice | None:
-        """Ask the sessions that are left behind for a document of which nobody knows whether they have it."""
-        for session in self._sessions:
-            if (self._left or session is not self._current) and (found := await session.find_doubtful(digest)):
-                return found
-        return None
+        It is spent already when KSeF turns out not to take invoices in it; another is opened the next time.
 
-    def send_many(
-        self, invoices: Iterable[bytes] | AsyncIterable[bytes], *, offline: bool = False, concurrency: int = 16
-    ) -> AsyncIterator[SentInvoice]:
-        """Send many invoices, over as many sessions as it takes; see `OnlineSession.send_many`."""
-        return send_many(partial(self.send, offline=offline), invoices, concurrency)
-
-    async def _send_again(self, kept: KeptInvoice, failed: InvoiceRejectedError) -> bool:
-        """Send what KSeF failed on once more; False when it was sent as often as it may be."""
-        async with self._alone.with_(kept.invoice_hash):
-            if kept.reference_number != failed.reference_number:
-                return True  # Another task has done it.
-            document = kept.document
-            if document is None or kept.times_sent > SEND_AGAIN_LIMIT:
-                # Whoever gives it to `send` once more has it sent.
-                if self._kept.get(kept.invoice_hash) is kept:
-                    del self._kept[kept.invoice_hash]
-                return False
-            if self._left:
-                sent = await self._late.send(document)
-            else:
-                is_first = kept.times_sent == 1
-                failing = next(s for s in self._sessions if s.reference_number == kept.session_reference_number)
-                # An open session may do it the next time; when it fails again, another.
-                sent = await self._send(document, kept.invoice_hash, instead_of=None if is_first else failing)
-            self._superseded.add(failed.reference_number)
-            kept.move_to(sent)
-            return True
-
-    def _settle(self, kept: KeptInvoice) -> None:
-        """Let the document go."""
-        if kept.document is not None:
-            self._kept_bytes -= len(kept.document.xml)
-            kept.document = None
-
-    async def _make_room(self) -> None:
-        if self._kept_bytes <= self._room:
-            return
-        # When KSeF has decided on few of them, do not ask with every invoice.
-        self._room = 2 * self._kept_bytes
-        try:
-            undecided = {kept.session_reference_number for kept in self._kept.values() if kept.document is not None}
-            asked = [session for session in self._sessions if session.reference_number in undecided]
-            decided = {number for session in asked for number in await session.decided()}
-        except KsefError:
-            return  # It may be asked later; the invoice at hand is sent.
-        for kept in self._kept.values():
-            if kept.reference_number in decided:
-                self._settle(kept)
-        self._room = max(self._least_room, 2 * self._kept_bytes)
-
-    # --- what became of it --------------------------------------------------------------------------------
-
-    async def outcomes(self, cadence: Cadence = OUTCOME_CADENCE) -> AsyncIterator[Outcome]:
-        """What became of the invoices of every session so far, session by session; see `Session.outcomes`.
-
-        What KSeF failed on is sent again, and yielded once KSeF has decided on it.
+        Args:
+            patience: What to do about errors that may pass.
 
         Raises:
-            KsefError: As `Session.outcomes`; or sending again failed, and asking once more tries it again.
+            KsefError: What ``patience`` did not wait out; a session that was opened is kept.
+            Exception: What the book raised.
         """
-        given: set[str] = set()
-        place = 0
-        while place < len(self._sessions):
-            session = self._sessions[place]
-            failed: list[tuple[KeptInvoice, InvoiceRejectedError]] = []
-            async for outcome in session.outcomes(cadence):
-                if outcome.reference_number in given or outcome.reference_number in self._superseded:
-                    continue
-                given.add(outcome.reference_number)
-                kept = self._kept.get(outcome.invoice_hash) if outcome.invoice_hash is not None else None
-                if kept is not None and isinstance(outcome, InvoiceRejectedError) and outcome.may_be_sent_again:
-                    failed.append((kept, outcome))
-                    continue
-                if kept is not None:
-                    self._settle(kept)
-                yield outcome
-            for kept, outcome in await self._send_all_again(failed):
-                self._settle(kept)
-                yield outcome
-            if all(kept.session_reference_number != session.reference_number for kept, _ in failed):
-                place += 1
-
-    async def _send_all_again(
-        self, failed: list[tuple[KeptInvoice, InvoiceRejectedError]]
-    ) -> list[tuple[KeptInvoice, InvoiceRejectedError]]:
-        """Send again what KSeF failed on; those that were sent as often as they may be are returned.
-
-        Raises:
-            KsefError: What the first that could not be sent raised; the others were tried.
-        """
-        final: list[tuple[KeptInvoice, InvoiceRejectedError]] = []
-        errors: list[KsefError] = []
-        at_once = anyio.Semaphore(_CONCURRENCY)
-
-        async def send_again(kept: KeptInvoice, outcome: InvoiceRejectedError) -> None:
-            async with at_once:
-                try:
-                    if not await self._send_again(kept, outcome):
-                        final.append((kept, outcome))
-                except KsefError as error:
-                    errors.append(error)
-
-        async with anyio.create_task_group() as tasks:
-            for kept, outcome in failed:
-                tasks.start_soon(send_again, kept, outcome)
-        if errors:
-            raise errors[0]
-        return final
-
-    async def upos(self, cadence: Cadence = UPO_CADENCE) -> tuple[SessionUPO, ...]:
-        """Wait until every session is processed, and fetch the receipts; a session without a valid invoice has none.
-
-        Raises:
-            LocalProtocolError: Inside of the block: a session is still open.
-            KsefError: As `OnlineSession.upo`.
-        """
-        receipts = []
-        for session in self.sessions:
-            try:
-                receipts.append(await session.upo(cadence))
-            except SessionFailedError:
-                continue  # It ended without a receipt; its invoices' outcomes say why.
-        return tuple(receipts)
-
-    # --- sessions -----------------------------------------------------------------------------------------
-
-    async def _session(self, *, instead_of: OnlineSession | None) -> OnlineSession:
-        """The open session; a new one when there is none, when it is old, or when it is ``instead_of``."""
         async with self._lock:
-            if self._left:
-                raise _outside()
-            current = self._current
-            if current is None or current is instead_of or not current.takes_invoices or is_old(current, self._now()):
-                self._current = None
-                if current is not None:
-                    await self._retire(current)
-                current = await self._open_session()
-                self._sessions.append(current)
-                if self._left:
-                    # The block was left meanwhile, and whoever closed its sessions did not know of this one.
-                    await current.close_in_time()
-                    raise _outside()
-                self._current = current
-                await current.wait_until_active()
-            return current
+            kept = self.current
+            if kept is not None and not self._is_of_use(kept):
+                await self._leave()
+                kept = None
+            if kept is None:
+                await self._pause(patience)
+                kept = self.current = self._kept(await patience.retry(self._open, asked=Asked.OPEN))
+            if not kept.is_active:
+                await self._activate(kept, patience)
+            return kept
 
-    async def _retire(self, session: OnlineSession) -> None:
-        # It is closed at the end, and told then when that fails; the invoice at hand goes into another.
-        with suppress(KsefError):
-            await session.close_in_time()
+    async def leave(self, kept: KeptSession | None = None) -> None:
+        """Retire the open session; given one, only when it is that."""
+        async with self._lock:
+            if kept is None or kept is self.current:
+                await self._leave()
+
+    async def _leave(self) -> None:
+        kept, self.current = self.current, None
+        if kept is not None:
+            self._last = kept
+            await self._retire(kept)
+
+    def _kept(self, session: OnlineSession) -> KeptSession:
+        return KeptSession(session, self._book, tries=self._tries)
+
+    def _is_of_use(self, kept: KeptSession) -> bool:
+        return not kept.is_spent and kept.session.takes_invoices and not is_old(kept.session, self._now())
+
+    async def _pause(self, patience: Patience) -> None:
+        last, self._last = self._last, None
+        if last is None:
+            return
+        if last.failure is None or not last.came_to_nothing:
+            self._in_vain = 0
+            return
+        self._in_vain += 1
+        await patience.before_another_session(last.failure, self._in_vain)
+
+    async def _open(self) -> OnlineSession:
+        session = await self._open_session()
+        try:
+            await self._book.session_opened(session)
+        except BaseException as error:
+            # Nobody would know of it.
+            try:
+                await session.close_in_time()
+            except KsefError as failure:
+                error.add_note(f"Session {session.reference_number} stays open as well: {failure}")
+            raise
+        return session
+
+    async def _activate(self, kept: KeptSession, patience: Patience) -> None:
+        try:
+            await patience.retry(kept.session.wait_until_active, asked=Asked.ACTIVATION)
+        except KsefError as error:
+            judgement = judge(Asked.ACTIVATION, error)
+            if not judgement.session.is_over:
+                raise
+            kept.spend(error)
+            if judgement.step is Step.FORGET_SESSION:
+                self.current, self._last = None, kept
+                await self._book.session_forgotten(kept.session)
+            else:
+                await self._leave()
+        else:
+            kept.is_active = True
 
 
 def is_old(session: OnlineSession, now: datetime) -> bool:
-    """Whether ``session`` is to be replaced: KSeF closes it by itself soon, or has."""
+    """Return whether ``session`` is to be replaced: KSeF closes it by itself soon, or has."""
     return session.renew_at is not None and now >= session.renew_at
 
 
-def _outside() -> LocalProtocolError:
-    return LocalProtocolError("A SessionKeeper sends inside of its block only.")
+async def decisions(session: Session, cadence: Cadence) -> AsyncIterator[tuple[Outcome, DocumentFate]]:
+    """Yield what became of each document that is followed in a session, and what that means; see `Session.follow`.
+
+    Args:
+        session: The session, of either kind.
+        cadence: How often to look, and how long to wait for the next decision.
+    """
+    async for outcome in session.follow(cadence):
+        if isinstance(outcome, AcceptedInvoice):
+            yield outcome, DocumentFate.ACCEPTED
+        else:
+            yield outcome, judge_invoice(outcome.code).document

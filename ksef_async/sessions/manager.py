@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from ..packing import Package
     from ..protocol.planning import Plan
     from .batch import BatchSession
-    from .keeper import SessionKeeper
+    from .keep_open import SessionKeeper
     from .uploads import UploadLedger
 
 __all__ = ["OPEN_GRACE", "UPLOAD_CONCURRENCY", "SessionManager"]
@@ -433,7 +433,7 @@ class SessionManager:
             features: As for `open_online`.
             activation: As for `open_online`.
         """
-        from .keeper import SessionKeeper
+        from .keep_open import SessionKeeper
 
         wanted = tuple(features)
         api = self._authorized(None)

@@ -21,7 +21,7 @@ from ksef_async import AcceptedInvoice, FormCode, KsefClient
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.protocol.retry import RetryPolicy
 from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
-from ksef_async.sessions.keeper import SessionKeeper
+from ksef_async.sessions.keep_open import SessionKeeper
 
 INVOICES = int(os.environ.get("CHAOS_INVOICES", "2000"))
 SEED = int(os.environ.get("CHAOS_SEED", "20261124"))

@@ -27,9 +27,9 @@ from ksef_async import (
 from ksef_async.calling.events import Event, RequestSent
 from ksef_async.protocol.delivery import SEND_AGAIN_LIMIT
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
-from ksef_async.sessions.keeper import SessionKeeper
-from ksef_async.sessions.kept import Document, KeptInvoice
-from ksef_async.sessions.late import LateSending
+from ksef_async.sessions.book import Outgoing
+from ksef_async.sessions.keep_open import SessionKeeper
+from ksef_async.sessions.memory import KeptInvoice, LateSending, MemoryBook
 
 
 @pytest.fixture(scope="module")
@@ -101,19 +101,23 @@ async def test_invoices_of_a_dead_session_are_sent_again_after_the_block_in_one_
 
 
 async def test_one_that_cannot_be_looked_for_does_not_hold_up_the_others(client: KsefClient, sandbox: Sandbox) -> None:
-    documents = [Document(xml=sample_invoice(sandbox.nip, f"FV/{number}")) for number in range(3)]
+    documents = [Outgoing(xml=sample_invoice(sandbox.nip, f"FV/{number}")) for number in range(3)]
     hashes = [sha256(each.xml).digest() for each in documents]
 
     async def find_doubtful(digest: bytes) -> None:
         if digest == hashes[1]:
             raise ServerError("no list", operation="list_session_invoices", http_status=500)
 
-    late = LateSending(partial(client.sessions.open_online, FormCode.FA3), lambda _: None, find_doubtful)
+    async def send_again(kept: KeptInvoice, failed: InvoiceRejectedError) -> bool:
+        return False
+
+    book = MemoryBook(send_again)
+    late = LateSending(partial(client.sessions.open_online, FormCode.FA3), book, find_doubtful)
 
     results = await asyncio.gather(*(late.send(each) for each in documents), return_exceptions=True)
 
     assert isinstance(results[1], ServerError)
-    assert [each.invoice_hash for each in results if isinstance(each, SentInvoice)] == [hashes[0], hashes[2]]
+    assert {*book.kept} == {hashes[0], hashes[2]}
 
 
 async def test_invoice_that_ksef_always_fails_on_is_told_after_a_few_times(
@@ -146,7 +150,7 @@ async def test_outcomes_tell_once_what_ksef_always_fails_on(client: KsefClient, 
 
     assert len([*sandbox.world.invoices()]) == 1 + SEND_AGAIN_LIMIT
     assert isinstance(sent, KeptInvoice)
-    assert sent.document is None
+    assert sent.outgoing is None
 
 
 async def test_outcomes_raise_what_keeps_an_invoice_from_being_sent_again_and_go_on_later(
@@ -191,7 +195,7 @@ async def test_documents_that_ksef_has_decided_on_are_let_go(sandbox: Sandbox) -
                 kept.append(await sender.send(invoice))
                 await asyncio.sleep(5)
 
-    held = [each for each in kept if isinstance(each, KeptInvoice) and each.document is not None]
+    held = [each for each in kept if isinstance(each, KeptInvoice) and each.outgoing is not None]
     assert 0 < len(held) <= 5
     assert 2 <= traffic.of("list_session_invoices") <= 3
 
