@@ -82,6 +82,7 @@ from ..api.sessions import SEND_INVOICE, InvoiceStatusCode, StatusCode
 from ..errors import (
     ApiError,
     BadRequestError,
+    ConnectError,
     ForbiddenError,
     KsefError,
     LocalProtocolError,
@@ -110,6 +111,7 @@ __all__ = [
     "classify",
     "fails_alone",
     "fate_after",
+    "is_failure_on_document",
     "judge",
     "judge_invoice",
     "judge_session",
@@ -264,12 +266,7 @@ Case: TypeAlias = tuple[Asked, Answer | int]
 _A, _D, _S = Answer, DocumentFate, SessionFate
 _E, _I, _C = ErrorCode, InvoiceStatusCode, StatusCode
 
-_NOT_IN_THIS_SESSION: Final = (
-    _E.SESSION_FULL,
-    _E.SESSION_NOT_OPEN,
-    _E.SESSION_UNAVAILABLE,
-    _E.UNKNOWN_SESSION,
-)
+_NOT_IN_THIS_SESSION: Final = (_E.SESSION_FULL, _E.SESSION_NOT_OPEN, _E.SESSION_UNAVAILABLE, _E.UNKNOWN_SESSION)
 
 # What may be said of any call that is not a sending, and is about no document.
 _PASSING: Final = (_A.LOST, _A.UNREACHABLE, _A.RATE_LIMITED)
@@ -469,16 +466,7 @@ _UNKNOWN_REFUSAL: Final = Judgement(
     document=_D.REFUSED, session=_S.GOES_ON, step=Step.GIVE_UP, reason="KSeF gives a reason that is new."
 )
 _UNKNOWN_FAILURE: Final = Judgement(
-    document=_D.SEND_AGAIN,
-    session=_S.REPLACE,
-    step=Step.ANOTHER_SESSION,
-    reason="KSeF failed in a way that is new.",
-)
-_UNKNOWN_END: Final = Judgement(
-    document=_D.SEND_AGAIN,
-    session=_S.REPLACE,
-    step=Step.ANOTHER_SESSION,
-    reason="The session failed in a way that is new.",
+    document=_D.SEND_AGAIN, session=_S.REPLACE, step=Step.ANOTHER_SESSION, reason="It failed in a way that is new."
 )
 
 
@@ -489,7 +477,7 @@ def classify(error: KsefError, *, takes_invoices: bool = True) -> Answer:
         error: What a call ended with.
         takes_invoices: Whether the session still takes invoices, as far as this process knows.
     """
-    if may_have_taken_effect(error):
+    if may_have_taken_effect(error) and not _is_certain(error):
         return Answer.LOST
     match error:
         case TransportError():
@@ -530,6 +518,7 @@ def judge(asked: Asked, error: KsefError, *, takes_invoices: bool = True, is_in_
     judgement = _row_of(asked, error, takes_invoices)
     if isinstance(error, SessionFailedError) and judge_session(error.code).session is _S.REPLACE_WITH_NEW_KEYS:
         judgement = attrs.evolve(judgement, session=_S.REPLACE_WITH_NEW_KEYS)
+    is_in_doubt = is_in_doubt or (asked is Asked.SEND and may_have_taken_effect(error))
     fate = fate_after(_D.IN_DOUBT, judgement.document) if is_in_doubt else judgement.document
     if fate is judgement.document:
         return judgement
@@ -537,12 +526,17 @@ def judge(asked: Asked, error: KsefError, *, takes_invoices: bool = True, is_in_
     return attrs.evolve(judgement, document=fate, step=step, reason="KSeF may have it from an earlier attempt.")
 
 
+def _is_certain(error: KsefError) -> bool:
+    """Return whether KSeF did not act on the very attempt that ``error`` is of; an earlier one may be in doubt.
+
+    An error that reaches the caller of `OnlineSession.send` says ``maybe_delivered`` of all attempts together.
+    """
+    return isinstance(error, ConnectError) or (isinstance(error, ApiError) and not type(error).maybe_delivered)
+
+
 def _row_of(asked: Asked, error: KsefError, takes_invoices: bool) -> Judgement:
-    if isinstance(error, BadRequestError) and error.code is not None:
-        row = TABLE.get((asked, error.code))
-        if row is not None and not may_have_taken_effect(error):
-            return row
-    return TABLE[asked, classify(error, takes_invoices=takes_invoices)]
+    row = TABLE.get((asked, error.code)) if isinstance(error, BadRequestError) and error.code is not None else None
+    return row or TABLE[asked, classify(error, takes_invoices=takes_invoices)]
 
 
 def judge_invoice(code: int) -> Judgement:
@@ -560,7 +554,12 @@ def judge_session(code: int) -> Judgement:
         return known
     if not SESSION.is_terminal(code):
         return TABLE[Asked.SESSION, StatusCode.PROCESSING]
-    return _UNKNOWN_END
+    return _UNKNOWN_FAILURE
+
+
+def is_failure_on_document(code: int) -> bool:
+    """Return whether KSeF failed on the very document whose status has ``code``, rather than on its session (405)."""
+    return judge_invoice(code).document is _D.SEND_AGAIN and code != InvoiceStatusCode.SESSION_FAILED
 
 
 def fate_after(before: DocumentFate, news: DocumentFate) -> DocumentFate:

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 
 import attrs
 
-from ..errors import KsefError
+from ..errors import ApiError, KsefError
 from ..protocol.delivery import Asked, DocumentFate, Step
 from .online import OnlineSession
 from .outcomes import Outcome
@@ -50,8 +50,16 @@ class Undelivered:
     """`ANOTHER_SESSION`, `GIVE_UP`, or `SETTLE`."""
     fate: DocumentFate
     """What is known of it: `NOT_TAKEN_IN`, `REFUSED`, or `IN_DOUBT`, which its session's list settles."""
-    tries: int = 1
-    """How often it was sent in a row without success."""
+    failures: int = 0
+    """How often KSeF failed on it before it was given up; 0 where it was refused."""
+
+    @property
+    def code(self) -> int | None:
+        """KSeF's exception code, where it gave one of the document."""
+        return self.error.code if isinstance(self.error, ApiError) and not self.failures else None
+
+    def __str__(self) -> str:
+        return f"KSeF failed on it {self.failures} times: {self.error}" if self.failures else str(self.error)
 
 
 class Book(Protocol):

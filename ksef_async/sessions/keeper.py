@@ -118,7 +118,7 @@ class KeptSession:
                     others = self.successes - successes
                     is_alone = fails_alone(judgement, tries=tries, successes=others, limit=self._tries)
                     if is_alone and await self._is_absent(outgoing):
-                        return Undelivered(error=error, step=Step.GIVE_UP, fate=DocumentFate.REFUSED, tries=tries)
+                        return Undelivered(error=error, step=Step.GIVE_UP, fate=DocumentFate.REFUSED, failures=tries)
                 await patience.wait_out(error, tries)
         is_in_doubt = session.may_have(outgoing.sha256)
         return Undelivered(

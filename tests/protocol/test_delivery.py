@@ -194,6 +194,25 @@ def test_earlier_doubt_is_not_lifted_by_the_answer_to_a_later_attempt(error: Kse
 
 
 @pytest.mark.parametrize(
+    ("error", "step"),
+    [
+        pytest.param(refused(21180), Step.ANOTHER_SESSION, id="session is not open"),
+        pytest.param(refused(21405), Step.SETTLE, id="refusal"),
+        pytest.param(ConnectError("no way", maybe_delivered=False), Step.TRY_AGAIN, id="no connection"),
+        pytest.param(api_error(RateLimitedError, 429), Step.TRY_AGAIN, id="429"),
+        pytest.param(refused(30001, LIST), Step.TRY_LATER, id="list refused"),
+    ],
+)
+def test_certain_answer_stays_certain_when_the_error_tells_of_an_earlier_doubt(error: KsefError, step: Step) -> None:
+    error.maybe_delivered = True  # as the session's send does when an earlier attempt is in doubt
+
+    judgement = judge(Asked.SEND, error)
+
+    assert judgement.step is step
+    assert fate_after(D.IN_DOUBT, judgement.document) is D.IN_DOUBT
+
+
+@pytest.mark.parametrize(
     ("before", "news", "after"),
     [
         (D.NOT_TAKEN_IN, D.IN_DOUBT, D.IN_DOUBT),

@@ -35,6 +35,7 @@ from ksef_async.protocol.delivery import (
     Judgement,
     Step,
     fate_after,
+    is_failure_on_document,
     judge,
     judge_invoice,
     judge_session,
@@ -252,14 +253,14 @@ class Deliverer:
         codes = [code for listed, code in self.ksef.rows(session, Trouble.NONE) if listed == document]
         if 100 in codes:
             return
-        # The last, where it was sent more than once.
-        fate = judge_invoice(codes[-1]).document
+        # The last, where it was sent more than once and none is accepted.
+        fate = judge_invoice(200 if 200 in codes else codes[-1]).document
         if fate in (DocumentFate.ACCEPTED, DocumentFate.COMPARE):
             # The comparison: KSeF knows the number by this very document.
             entry.fate = DocumentFate.ACCEPTED
         elif fate is DocumentFate.SEND_AGAIN:
             # A session's failure is never the document's.
-            entry.failures += codes[-1] != 405
+            entry.failures += is_failure_on_document(codes[-1])
             spent = entry.failures > SEND_AGAIN_LIMIT
             entry.fate = DocumentFate.REFUSED if spent else DocumentFate.NOT_TAKEN_IN
             entry.session = session if spent else None
