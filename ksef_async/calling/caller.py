@@ -40,6 +40,7 @@ from ..protocol.retry import (
     may_be_outdated,
     may_have_taken_effect,
 )
+from .attempts import Attempts
 from .events import (
     AnswerIncomplete,
     Event,
@@ -303,21 +304,13 @@ class Caller:
                 operation=name,
             )
 
-    def delay_before_retry(
-        self, error: KsefError, *, repeat_safe: bool = True, attempt: int, since: float
-    ) -> float | None:
-        """Seconds to wait before trying again what failed with ``error``; None when it is not to be tried again.
+    def attempts(self, *, is_timed: bool = True) -> Attempts:
+        """Return what counts the attempts at something of several calls, by this client's policy.
 
         Args:
-            error: What the attempt ended with.
-            repeat_safe: Whether trying again does no harm.
-            attempt: Which attempt it was, from 1.
-            since: When the first attempt began (`anyio.current_time`).
+            is_timed: As for `Attempts`.
         """
-        elapsed = _now() - since
-        return delay_before_retry(
-            self._retry, error, repeat_safe=repeat_safe, attempt=attempt, elapsed=elapsed, chance=self._chance
-        )
+        return Attempts(self._retry, self._chance, is_timed=is_timed)
 
     async def begin_anew(self, flow: Callable[[], Awaitable[T]]) -> T:
         """Await ``flow``, and as hard as the policy says again from its start when an answer in it is lost.
@@ -328,18 +321,15 @@ class Caller:
         Raises:
             KsefError: What ``flow`` raised at last.
         """
-        since, attempt = _now(), 1
+        attempts = self.attempts()
         while True:
             try:
                 return await flow()
             except KsefError as error:
-                if not may_have_taken_effect(error) and not isinstance(error, ConnectError):
+                is_lost = may_have_taken_effect(error) or isinstance(error, ConnectError)
+                if not is_lost or not attempts.may_go_on(error):
                     raise
-                delay = self.delay_before_retry(error, attempt=attempt, since=since)
-                if delay is None:
-                    raise
-            await anyio.sleep(delay)
-            attempt += 1
+            await attempts.pause()
 
     def now(self) -> datetime:
         """What time it is at KSeF (UTC), to a second or so."""
@@ -380,8 +370,14 @@ class Caller:
                     if replacement is not None:
                         continue
                 if delay is None:
-                    delay = self.delay_before_retry(
-                        error, repeat_safe=operation.repeat_safe, attempt=attempt, since=started
+                    elapsed = _now() - started
+                    delay = delay_before_retry(
+                        self._retry,
+                        error,
+                        repeat_safe=operation.repeat_safe,
+                        attempt=attempt,
+                        elapsed=elapsed,
+                        chance=self._chance,
                     )
                 told = error.retry_after if isinstance(error, RateLimitedError) else None
                 if isinstance(error, RateLimitedError):

@@ -185,7 +185,7 @@ class BatchSession(Session):
             self._closed = True
 
     async def _close_at_ksef(self) -> None:
-        started, attempt, resends = anyio.current_time(), 1, 0
+        attempts, resends = self._api.attempts(), 0
         while True:
             try:
                 await self._api.call(CLOSE_BATCH_SESSION, path=self._path)
@@ -207,11 +207,9 @@ class BatchSession(Session):
                     raise
                 if await self._has_begun():
                     return
-                delay = self._api.delay_before_retry(error, attempt=attempt, since=started)
-                if delay is None:
+                if not attempts.may_go_on(error):
                     raise
-            await anyio.sleep(delay)
-            attempt += 1
+            await attempts.pause()
 
     async def _has_begun(self) -> bool:
         return (await self.status()).status.code != StatusCode.OPENED

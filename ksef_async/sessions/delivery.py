@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-
-import anyio
 
 from ..api.sessions import SEND_INVOICE, SendInvoiceRequest
 from ..calling.caller import Caller
@@ -101,7 +98,7 @@ class Delivery:
         digest = request.invoice_hash
         if found := await self.find_doubtful(digest):
             return found
-        started, attempt = asyncio.get_running_loop().time(), 1
+        attempts = self._api.attempts()
         while True:
             was_in_doubt = digest in self._in_doubt
             # From here on, until KSeF has said something: a cancelled task leaves the doubt behind.
@@ -114,16 +111,13 @@ class Delivery:
                 # Also after a refusal, where an earlier attempt is in doubt: KSeF may refuse what it has.
                 if found := await self.find_doubtful(digest):
                     return found
-                delay = None
-                if judge(Asked.SEND, error).step in (Step.LOOK_UP, Step.TRY_AGAIN):
-                    delay = self._api.delay_before_retry(error, attempt=attempt, since=started)
-                if delay is None:
+                is_doubtful = judge(Asked.SEND, error).step in (Step.LOOK_UP, Step.TRY_AGAIN)
+                if not is_doubtful or not attempts.may_go_on(error):
                     raise
             else:
                 self._in_doubt.pop(digest, None)
                 return response.reference_number
-            await anyio.sleep(delay)
-            attempt += 1
+            await attempts.pause()
 
     async def find_doubtful(self, digest: bytes) -> str | None:
         """Return the reference number of what is in doubt, when KSeF has it; the doubt remains when it has not.

@@ -215,11 +215,12 @@ class Uploads:
     async def _upload(self, part: PackedPart) -> None:
         number = part.ordinal_number
         body = FileBody(path=part.path, size=part.size, progress=partial(self._advance, number))
-        attempt = 1
+        # A part may take long, so the time of the earlier attempts does not count: KSeF's window is the limit.
+        attempts = self._caller.attempts(is_timed=False)
         while True:
             self._check_time(number)
             try:
-                await self._caller.upload(UPLOAD_PART, self._by_number[number], body, attempt=attempt)
+                await self._caller.upload(UPLOAD_PART, self._by_number[number], body, attempt=attempts.number)
                 break
             except ForbiddenError as error:
                 raise UploadExpiredError(
@@ -227,14 +228,13 @@ class Uploads:
                     "Open a new session with the same package."
                 ) from error
             except (TransportError, ServerError, RemoteProtocolError) as error:
-                # A part may take long, so the time of the earlier attempts does not count: KSeF's window is the limit.
-                delay = self._caller.delay_before_retry(error, attempt=attempt, since=anyio.current_time())
-                if delay is None:
+                if not attempts.may_go_on(error):
                     error.add_note(f"This was part {number} of {len(self.package.parts)} of session {self._session}.")
                     raise
-                self._caller.report(RequestRetried(operation=UPLOAD_PART, attempt=attempt, error=error, delay=delay))
-            await anyio.sleep(delay)
-            attempt += 1
+                self._caller.report(
+                    RequestRetried(operation=UPLOAD_PART, attempt=attempts.number, error=error, delay=attempts.delay)
+                )
+            await attempts.pause()
         await self._ledger.note_part(self._session, number)
         self._under_way.pop(number, None)
         self.confirmed.add(number)
