@@ -18,7 +18,7 @@ class SeenCalls:
     def __init__(self, hook: Hook | None = None) -> None:
         self._hook = hook
         self.answered_at: float | None = None
-        """When KSeF last answered, be it with a refusal."""
+        """When KSeF last answered, be it with a refusal; a firewall's page with 200 or 403 counts as one."""
         self.failed_at: float | None = None
         """When a call last failed: no answer came, or a 5xx."""
         self.failures = 0
