@@ -39,7 +39,7 @@ class ArchiveError(Exception):
 
 
 class TooManyEntriesError(Exception):
-    """More invoices than a session takes (420).
+    """The archive has more invoices than a session takes (420).
 
     Args:
         limit: How many it takes.
@@ -53,7 +53,7 @@ class TooManyEntriesError(Exception):
 
 
 class EmptyArchiveError(Exception):
-    """No invoice at all (440)."""
+    """The archive has no invoice (440)."""
 
 
 @attrs.frozen
@@ -69,7 +69,7 @@ class Entry:
 
 
 class DecryptedParts(io.RawIOBase):
-    """The plain archive behind its encrypted parts, as a seekable file; nothing plain touches the disk.
+    """The decrypted archive as a seekable file; nothing decrypted is written to the disk.
 
     Args:
         paths: The encrypted parts, in order.
@@ -106,25 +106,25 @@ class DecryptedParts(io.RawIOBase):
         return size - padding
 
     def readable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Where the next byte is read."""
+        """Return the position in the archive."""
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Read on somewhere else."""
+        """Move to another position."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
         self._position = max(0, base + offset)
         return self._position
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Read on, up to the end of the part."""
+        """Read the next bytes, at most up to the end of the part."""
         self._check()
         view = memoryview(buffer).cast("B")
         if self._position >= self.size or not view:
@@ -150,7 +150,7 @@ class DecryptedParts(io.RawIOBase):
         return self._open[1]
 
     def sha256(self) -> bytes:
-        """Of the whole archive."""
+        """Return the SHA-256 of the whole archive."""
         digest = hashlib.sha256()
         self.seek(0)
         buffer = memoryview(bytearray(_READ))
@@ -160,7 +160,7 @@ class DecryptedParts(io.RawIOBase):
         return digest.digest()
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the open part."""
         if self._open is not None:
             self._open[1].close()
             self._open = None
@@ -170,7 +170,7 @@ class DecryptedParts(io.RawIOBase):
 def unpack(
     parts: DecryptedParts, compression: CompressionType, *, max_invoices: int, largest: int, slack: int = _SLACK
 ) -> Iterator[Entry]:
-    """The archive's files, one at a time.
+    """Return the archive's files, one at a time.
 
     Args:
         parts: The archive.

@@ -40,7 +40,7 @@ _IPS: Final = {
 
 @attrs.frozen(kw_only=True)
 class AuthTokenRequest:
-    """What a login by certificate asks."""
+    """The content of a request to log in by certificate."""
 
     challenge: str
     context: Context
@@ -49,7 +49,7 @@ class AuthTokenRequest:
 
 
 class AuthSchema:
-    """The Ministry's schema, from a folder of the user's.
+    """The Ministry's schema, read from a folder of the user's.
 
     Args:
         folder: With ``schemat_auth_v2-1.xsd``, or below it.
@@ -73,7 +73,7 @@ class AuthSchema:
                 raise ValueError(f"{file} cannot be used: {error}") from error
 
     def validate(self, document: etree._Element) -> tuple[str, ...]:
-        """What is wrong with a document, but for its signature."""
+        """Return the violations of the schema in a document; its signature is not checked."""
         if self._schema is None:
             return ()
         # The schemas know no signature, and differ in nothing but their namespaces.
@@ -88,7 +88,7 @@ class AuthSchema:
 
 
 def read_auth_token_request(document: etree._Element) -> AuthTokenRequest:
-    """What the document says; its signature is not looked at.
+    """Return the content of the document; its signature is not checked.
 
     Raises:
         ValueError: It does not fit its schema; says where.

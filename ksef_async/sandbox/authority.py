@@ -46,7 +46,7 @@ _LONGEST_NAME: Final = 64
 
 @attrs.define(kw_only=True)
 class IssuedCertificate:
-    """A certificate that the sandbox issued, and what became of it."""
+    """A certificate that the sandbox issued, with its present state."""
 
     serial_number: str
     name: str
@@ -72,7 +72,7 @@ class IssuedCertificate:
         return self.timeline.code_at(now)
 
     def end_at(self, now: datetime, valid_until: datetime) -> None:
-        """Let it expire at another time."""
+        """Change the time at which it expires."""
         self.valid_until = valid_until
         if self.status_at(now) is CertificateStatus.ACTIVE:
             self._expire(now)
@@ -82,7 +82,7 @@ class IssuedCertificate:
         self.timeline.plan(now, Step(self.valid_until + datetime.resolution, CertificateStatus.EXPIRED))
 
     def revoke(self, now: datetime, revoked_at: datetime, reason: RevocationReason) -> None:
-        """Block it at once; it is revoked at ``revoked_at``."""
+        """Block it at once, and plan that it is revoked at ``revoked_at``."""
         self.reason = reason
         self.timeline.plan(now, Step(now, CertificateStatus.BLOCKED), Step(revoked_at, CertificateStatus.REVOKED))
 
@@ -96,7 +96,7 @@ class CertificateApplication:
     requested_at: datetime
     decided_at: datetime
     issued: IssuedCertificate | None
-    """What comes out of it; None when it is rejected."""
+    """The certificate; None when the application is rejected."""
     rejection: str = ""
     timeline: Timeline[EnrollmentStatusCode] = attrs.field(
         init=False, default=attrs.Factory(lambda self: Timeline(ENROLLMENT, self.requested_at), takes_self=True)
@@ -113,7 +113,7 @@ class CertificateApplication:
 
 
 class Authority:
-    """Issues certificates, and remembers them.
+    """Issues certificates and keeps their records.
 
     Args:
         now: From when on it is one.
@@ -132,7 +132,7 @@ class Authority:
     def issue(
         self, subject: EnrollmentData, key: PublicKey, valid_from: datetime, purpose: CertificateType
     ) -> tuple[str, Certificate]:
-        """A certificate for two years, and its serial number in 16 hex digits.
+        """Return a certificate for two years, and its serial number in 16 hex digits.
 
         What it is for stands in its common name and in its key usage, which is critical (ksef-api#378).
         """
@@ -141,18 +141,18 @@ class Authority:
         return number, self._sign(name, key, valid_from, LIFETIME, int(number, 16), usage=_USAGE[purpose.value])
 
     def find(self, certificate: Certificate, now: datetime) -> IssuedCertificate | None:
-        """What is remembered of a certificate, if it was issued here."""
+        """Return the record of a certificate; None for one that was not issued here."""
         issued = self.issued.get(f"{certificate.readable.serial_number:016X}")
         if issued is None or issued.certificate.der != certificate.der or now < issued.issued_at:
             return None
         return issued
 
     def claims_to_have_issued(self, certificate: Certificate) -> bool:
-        """Whether a certificate names this authority as its issuer."""
+        """Return whether a certificate names this authority as its issuer."""
         return certificate.readable.issuer == self._name
 
     def has_issued(self, certificate: Certificate) -> bool:
-        """Whether a certificate bears this authority's signature."""
+        """Return whether a certificate bears this authority's signature."""
         try:
             certificate.readable.verify_directly_issued_by(self.certificate.readable)
         except (InvalidSignature, ValueError, TypeError):
@@ -160,11 +160,11 @@ class Authority:
         return True
 
     def owned_by(self, names: Container[SubjectIdentifier]) -> list[IssuedCertificate]:
-        """Certificates of a subject, by all the names it has, newest first."""
+        """Return the certificates of a subject under any of its identifiers, newest first."""
         return [issued for issued in reversed(self.issued.values()) if issued.owner in names]
 
     def certified(self, key: PublicKey) -> IssuedCertificate | None:
-        """The certificate of a key."""
+        """Return the certificate of a key."""
         return next((one for one in self.issued.values() if one.certificate.public_key == key), None)
 
     def _sign(
@@ -194,7 +194,7 @@ class Authority:
 
 
 def without_ending(common_name: str) -> str:
-    """A common name as it was before a certificate was issued: who applies with that certificate names the same."""
+    """Return a common name without the ending of an issued certificate; an application has the name without it."""
     for ending in _ENDINGS.values():
         common_name = common_name.removesuffix(ending)
     return common_name

@@ -15,7 +15,7 @@ __all__ = ["Clock", "Timings", "seven_digits"]
 
 
 class Clock:
-    """What time it is in the sandbox.
+    """The time in the sandbox.
 
     Args:
         start: Aware; now by default.
@@ -40,15 +40,15 @@ class Clock:
 
     @property
     def is_ticking(self) -> bool:
-        """Whether it runs by itself."""
+        """Return whether it runs by itself."""
         return self._ticking
 
     def now(self) -> datetime:
-        """The time (UTC)."""
+        """Return the time (UTC)."""
         return self._now + timedelta(seconds=self._monotonic() - self._started) if self._ticking else self._now
 
     def advance(self, duration: timedelta | float) -> None:
-        """Move on by ``duration`` (a number is seconds).
+        """Move forward by ``duration`` (a number is seconds).
 
         Raises:
             ValueError: ``duration`` is negative: what has happened cannot be undone.
@@ -60,7 +60,7 @@ class Clock:
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
-        """Let it stand still while the block lasts, unless it is advanced; then it goes on as before."""
+        """Stop the clock for the duration of the block; `advance` still moves it."""
         was_ticking = self._ticking
         self._now, self._ticking = self.now(), False
         try:
@@ -70,7 +70,7 @@ class Clock:
 
 
 def seven_digits(moment: datetime) -> str:
-    """ISO 8601 as .NET writes it: ticks of 100 ns, so that clients prove that they can read seven digits."""
+    """Return a time in ISO 8601 as .NET writes it, with seven digits (ticks of 100 ns)."""
     return f"{moment:%Y-%m-%dT%H:%M:%S.%f}7+00:00" if moment.microsecond else format_datetime(moment)
 
 
@@ -80,7 +80,7 @@ def _ms(milliseconds: float) -> timedelta:
 
 @attrs.frozen(kw_only=True)
 class Timings:
-    """How long things take in the sandbox; shorter than at KSeF where nothing depends on it."""
+    """The durations in the sandbox; shorter than at KSeF where nothing depends on them."""
 
     challenge_lifetime: timedelta = timedelta(minutes=10)
     login_delay: timedelta = _ms(20)
@@ -108,7 +108,7 @@ class Timings:
     permission_operation_retention: timedelta = timedelta(days=30)
     index_lag: timedelta = timedelta()
     """From permanent storage until lists and exports find an invoice; where this is longer than the lag of the
-    high-water mark, invoices turn up below a mark that was told before (CIRFMF/ksef-docs#557, #711).
+    high-water mark, invoices turn up below a mark that was answered before (CIRFMF/ksef-docs#557, #711).
     """
     hwm_lag: timedelta = _ms(200)
     """How far the high-water mark of permanent storage lies behind."""

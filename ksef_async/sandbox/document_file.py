@@ -13,7 +13,7 @@ __all__ = ["Documents", "StoredDocument"]
 
 @attrs.frozen
 class StoredDocument:
-    """Where a document lies."""
+    """The place of a document in the file of all documents."""
 
     path: Path = attrs.field(repr=False)
     offset: int
@@ -21,14 +21,14 @@ class StoredDocument:
     """Bytes."""
 
     def read(self) -> bytes:
-        """The document, as it was decrypted; call it in a worker thread."""
+        """Return the document, as it was decrypted; call it in a worker thread."""
         with self.path.open("rb", buffering=0) as file:
             file.seek(self.offset)
             return file.read(self.size)
 
 
 class Documents:
-    """Takes documents in, from many threads.
+    """The file of all documents; any thread may add one.
 
     Args:
         path: The file; it need not exist.
@@ -41,7 +41,7 @@ class Documents:
         self._lock = Lock()
 
     def keep(self, document: bytes) -> StoredDocument:
-        """Write a document down; call it in a worker thread."""
+        """Write a document and return its place; call it in a worker thread."""
         with self._lock:
             if self._file is None:
                 # Not buffered: what is kept can be read at once.
@@ -54,6 +54,6 @@ class Documents:
             return stored
 
     def close(self) -> None:
-        """Take no more in."""
+        """Close the file; no document can be added any more."""
         if self._file is not None:
             self._file.close()

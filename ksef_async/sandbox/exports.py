@@ -42,7 +42,7 @@ _PIECE: Final = 2**20
 
 @attrs.define(kw_only=True)
 class PackageLimits:
-    """How much one answer holds; smaller in tests that want to see what happens then."""
+    """The limits of one answer; tests make them smaller."""
 
     max_invoices: int = 10_000
     """Invoices of a query, and of a package."""
@@ -73,7 +73,7 @@ class RequestedExport:
     reference_number: str
     context: Context
     subject: object
-    """Who asked."""
+    """The subject that asked for it."""
     filters: InvoiceFilters
     cipher: SessionCipher | None
     """None when the key it came with cannot be decrypted."""
@@ -82,23 +82,23 @@ class RequestedExport:
     started_at: datetime
     timings: Timings
     invoices: Sequence[ArchivedInvoice]
-    """What goes into it, as far as it has room; and whether there was more."""
+    """The invoices that fit into it; `is_truncated` says whether there are more."""
     is_truncated: bool
     hwm: ServerTime | None
     """None for a query by another date than that of permanent storage."""
     code: ExportStatusCode
-    """How it ends; 415 for a bad key is not in here."""
+    """The code of its end, except 415 for a bad key."""
     is_stuck: bool = False
     """Whether it stays in progress."""
     change: Callable[[bytes], bytes] | None = None
-    """What becomes of the archive before it is encrypted, and of a part after, on purpose."""
+    """Changes the archive before it is encrypted, and `damage` a part afterwards; for faults."""
     damage: Callable[[bytes], bytes] | None = None
     lock: anyio.Lock = attrs.field(factory=anyio.Lock, repr=False)
     parts: tuple[ExportPart, ...] | None = None
     ready_at: datetime = attrs.field(init=False)
     """When it ends, well or not."""
     expires_at: datetime = attrs.field(init=False)
-    """Until when the package can be fetched."""
+    """The end of the time in which the package can be fetched."""
     timeline: Timeline[ExportStatusCode] = attrs.field(
         init=False, default=attrs.Factory(lambda self: Timeline(EXPORT, self.started_at), takes_self=True)
     )
@@ -117,12 +117,12 @@ class RequestedExport:
 
     @property
     def last(self) -> InvoiceMetadata | None:
-        """The invoice that was cut off after."""
+        """Return the last invoice of a truncated package; None for a whole one."""
         return self.invoices[-1].metadata if self.is_truncated and self.invoices else None
 
     @property
     def date_type(self) -> DateType:
-        """The date it was asked by."""
+        """Return the kind of date by which the invoices are selected."""
         return self.filters.date_range.date_type
 
 
@@ -138,14 +138,14 @@ class Exports:
         """By their reference numbers."""
 
     def running(self, context: Context, subject: object, now: datetime) -> int:
-        """How many exports of a subject in a context are in progress."""
+        """Return how many exports of a subject in a context are in progress."""
         return sum(
             export.context == context and export.subject == subject and not export.timeline.is_terminal_at(now)
             for export in self.by_reference.values()
         )
 
     def part(self, reference_number: str, name: str) -> ExportPart | None:
-        """A part that was made."""
+        """Return a part by its name; None for an unknown one."""
         export = self.by_reference.get(reference_number)
         return next((part for part in (export.parts if export else None) or () if part.name == name), None)
 
@@ -153,7 +153,7 @@ class Exports:
 def build_parts(
     export: RequestedExport, describe: Callable[[Sequence[ArchivedInvoice]], bytes], folder: Path, limits: PackageLimits
 ) -> tuple[ExportPart, ...]:
-    """Make the package and encrypt its parts; takes its time.
+    """Make the package and return its encrypted parts; slow, so call it in a worker thread.
 
     An invoice that might not fit any more, and all after it, are left out of the export.
 

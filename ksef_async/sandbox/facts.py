@@ -50,7 +50,7 @@ _VAT: Final = tuple(f"P_14_{each}" for each in ("1", "2", "3", "4", "5"))
 
 @attrs.frozen(kw_only=True)
 class Facts:
-    """What is told of an invoice."""
+    """The fields of an invoice that lists and exports show."""
 
     seller_name: str | None = None
     buyer: Buyer
@@ -65,7 +65,7 @@ class Facts:
 
 
 def read_facts(root: ET.Element, form_code: FormCode) -> Facts:
-    """Read a document that intake has found sound; what it lacks is left out."""
+    """Return the fields of a document that has passed the checks; missing ones are left out."""
     return _read_ubl(root, form_code) if form_code.form == "PEF" else _read(root, form_code)
 
 
@@ -176,7 +176,7 @@ def _ubl_name(party: ET.Element | None) -> str | None:
 
 
 def _texts(element: ET.Element | None) -> Mapping[str, str]:
-    """What stands in the element's children, by their names: to look for each would take many times as long."""
+    """Return the texts of an element's children by their names, in one pass: a search for each is many times slower."""
     texts: dict[str, str] = {}
     for child in () if element is None else element:
         texts.setdefault(local_name(child), (child.text or "").strip())

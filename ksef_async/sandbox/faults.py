@@ -15,7 +15,7 @@ a batch session that fails as a whole open_batch_session  session_ends(415), als
 an invoice that may be sent again     send_invoice    invoice_ends(435), also 500, 550
 something that hangs                  open_*_session, send_invoice, export_invoices  stuck()
 an export that ends otherwise         export_invoices export_ends(500), package_becomes(...), part_becomes(...)
-a high-water mark beyond the window   export_invoices mark_told(...)
+a high-water mark beyond the window   export_invoices mark_becomes(...)
 an invoice the index is late for      send_invoice    indexed_late(...); all of them: `Timings.index_lag`
 a storage that fails                  `UPLOAD_PART`, `DOWNLOAD_PART`, `DOWNLOAD_UPO`  link_refused(), html(502)
 a Latarnia that is down or wrong      `GET_LATARNIA_STATUS`, `GET_LATARNIA_MESSAGES`  html(502), answer_becomes(...)
@@ -59,7 +59,7 @@ _PAGE: Final = "<!DOCTYPE html><html><head><title>{status}</title></head><body>R
 
 @attrs.frozen
 class Fault:
-    """One way for a call to go wrong; made by the class methods."""
+    """A way in which a call goes wrong; made by the class methods."""
 
     kind: Literal[
         "drop", "answer", "refuse", "wait", "crash", "wrong_key", "session_dies", "stuck", "late", "verdict", "part",
@@ -93,12 +93,12 @@ class Fault:
 
     @classmethod
     def server_error(cls, *, after_effect: bool = False) -> Fault:
-        """500 with KSeF's own JSON."""
+        """Answer 500 with KSeF's own JSON."""
         return cls("crash", after_effect=after_effect)
 
     @classmethod
     def html(cls, status: int = 502, *, after_effect: bool = False) -> Fault:
-        """A page of a gateway (502, 503) or of a firewall (200) in place of the answer."""
+        """Answer with the HTML page of a gateway (502, 503) or of a firewall (200)."""
         return cls("answer", after_effect, status, _PAGE.format(status=status))
 
     @classmethod
@@ -147,23 +147,23 @@ class Fault:
 
     @classmethod
     def empty(cls, status: int = 401) -> Fault:
-        """An error without a body."""
+        """Answer an error without a body."""
         return cls("answer", status=status)
 
     @classmethod
     def forbidden(cls, reason: str | None = None) -> Fault:
-        """A 403; by default one that does not say why (``reasonCode`` null, ksef-api#747)."""
+        """Answer 403, by default without a reason (``reasonCode`` null, ksef-api#747)."""
         body = {"title": "Forbidden", "status": 403, "detail": "Dostęp zabroniony.", "reasonCode": reason}
         return cls("answer", status=403, body=orjson.dumps(body).decode(), content_type="application/problem+json")
 
     @classmethod
     def too_many_requests(cls, retry_after: int) -> Fault:
-        """429 with ``Retry-After`` in seconds."""
+        """Answer 429 with ``Retry-After`` in seconds."""
         return cls("refuse", refusal=TooManyRequests(20, "minutę", retry_after))
 
     @classmethod
     def refuse(cls, code: ErrorCode | int, *details: str) -> Fault:
-        """400 with one of KSeF's codes, e.g. 21184 (session temporarily unavailable)."""
+        """Answer 400 with one of KSeF's codes, e.g. 21184 (session temporarily unavailable)."""
         return cls("refuse", refusal=Refusal(ErrorCode(code), *details))
 
     @classmethod
@@ -188,7 +188,7 @@ class Fault:
     def indexed_late(cls, seconds: float) -> Fault:
         """Lists and exports find the invoice being sent ``seconds`` of the sandbox's time after it is stored.
 
-        Where that is longer than the high-water mark lags behind, it turns up below a mark told before.
+        Where that is longer than the high-water mark lags behind, it turns up below a mark that was answered before.
         """
         return cls("late", seconds=seconds)
 
@@ -262,16 +262,16 @@ class Fault:
         return cls("export", damage=damage)
 
     @classmethod
-    def mark_told(cls, change: Callable[[datetime], datetime | None]) -> Fault:
-        """The export being started tells another high-water mark than its own, or none at all.
+    def mark_becomes(cls, change: Callable[[datetime], datetime | None]) -> Fault:
+        """The export being started answers another high-water mark than its own, or none at all.
 
         Args:
-            change: Makes the mark that is told of the real one; None tells none.
+            change: Returns the mark to answer with for the real one; None leaves it out.
         """
         return cls("export", mark=change)
 
     def response(self, request: web.Request, now: Any, answered: web.Response | None = None) -> web.Response | None:
-        """What is answered in place of KSeF; None when it answers itself.
+        """Return the answer that replaces KSeF's own; None to leave that as it is.
 
         Args:
             request: What was asked.
@@ -309,7 +309,7 @@ class PlannedFault:
     """Name of the operation; None for all."""
     fault: Fault
     times: int | None
-    """How many calls it will still happen to; None for all from now on."""
+    """The number of further calls to which it happens; None for all."""
     probability: float
 
 
@@ -350,20 +350,20 @@ class Faults:
         self._plans.append(PlannedFault(name, fault, times, probability))
 
     def seed(self, seed: int) -> None:
-        """Let faults of a probability happen to the same calls each time."""
+        """Seed the random numbers, so that faults of a probability happen to the same calls each time."""
         self._chance.seed(seed)
 
     def clear(self) -> None:
-        """Let everything go right from now on."""
+        """Remove all planned faults."""
         self._plans.clear()
 
     @property
     def planned(self) -> tuple[PlannedFault, ...]:
-        """What is still to happen."""
+        """Return the faults that have not happened yet."""
         return tuple(self._plans)
 
     def next_for(self, operation: Operation[Any, Any] | str) -> Fault | None:
-        """The fault that happens to a call, if any; it is used up."""
+        """Return the fault that happens to a call, if any; it is used up."""
         name = operation.name if isinstance(operation, Operation) else operation
         for plan in self._plans:
             if plan.operation not in (None, name) or self._chance.random() >= plan.probability:

@@ -36,7 +36,7 @@ __all__ = ["Grant", "GrantKind", "Granted", "Grants", "Holder", "PermissionOpera
 
 
 class GrantKind(enum.Enum):
-    """How it was granted."""
+    """The way in which a permission was granted."""
 
     PERSON = enum.auto()
     """To whoever acts in the context itself."""
@@ -58,9 +58,9 @@ class Grant:
 
     kind: GrantKind
     grantor: Context
-    """From which it was granted."""
+    """The context in which it was granted."""
     context: Context
-    """In which it lets act; with INDIRECT those of `target`."""
+    """The context in which it is valid; with INDIRECT those of `target`."""
     subject: Subject
     author: Subject | None
     """None for KSeF itself."""
@@ -74,18 +74,18 @@ class Grant:
     person: PersonDescription | None = None
     entity: EntityDescription | None = None
     name: str | None = None
-    """Of the unit, or the EU entity."""
+    """The name of the unit or the EU entity."""
     eu_entity: ForeignEntityDetails | None = None
     id: str = attrs.field(factory=lambda: str(uuid.uuid4()))
     timeline: Timeline[PermissionState] | None = attrs.field(init=False, default=None)
     """Whether it had an effect, since somebody first looked."""
 
     def is_in_force(self, now: datetime) -> bool:
-        """Whether it has begun, and was not taken back."""
+        """Return whether it has begun and was not revoked."""
         return self.since <= now and (self.until is None or now < self.until)
 
     def is_for(self, context: Context) -> bool:
-        """Whether it was passed on for acting in ``context``."""
+        """Return whether it was passed on for acting in ``context``."""
         target = self.target
         return target is not None and (
             target.type == TargetType.ALL_PARTNERS
@@ -105,14 +105,14 @@ class Grant:
 
 @attrs.define(kw_only=True)
 class PermissionOperation:
-    """A grant or revocation that KSeF has taken in."""
+    """A grant or revocation that KSeF has accepted for processing."""
 
     reference_number: str
     context: Context
     started_at: datetime
     done_at: datetime
     code: PermissionOperationCode
-    """How it ends."""
+    """The code of its end."""
     timeline: Timeline[PermissionOperationCode] = attrs.field(
         init=False, default=attrs.Factory(lambda self: Timeline(PERMISSION_OPERATION, self.started_at), takes_self=True)
     )
@@ -135,19 +135,19 @@ class Grants:
         self._grants: list[Grant] = []
 
     def add(self, *grants: Grant) -> None:
-        """Grant; what was granted before in the same way stays as it is."""
+        """Add grants; one that exists already stays as it is."""
         for grant in grants:
             if not any(_is_same(grant, other) for other in self._grants):
                 self._grants.append(grant)
 
     def end(self, matches: Callable[[Grant], bool], now: datetime) -> None:
-        """Take back, at once, what matches and has not ended yet, whether it has begun or not."""
+        """End at once every grant that matches and has not ended, whether it has begun or not."""
         for grant in self._grants:
             if (grant.until is None or now < grant.until) and matches(grant):
                 grant.until = now
 
     def in_force(self, now: datetime) -> Iterator[Grant]:
-        """Every grant that has begun and was not taken back, the newest first."""
+        """Return every grant that has begun and was not revoked, newest first."""
         ordered = sorted(self._grants, key=lambda grant: grant.id)
         ordered.sort(key=lambda grant: grant.since, reverse=True)
         return (grant for grant in ordered if grant.is_in_force(now))
@@ -155,13 +155,13 @@ class Grants:
     # --- who may do what ----------------------------------------------------------------------------------
 
     def is_owner(self, subject: Subject, context: Context, now: datetime) -> bool:
-        """Whether a context is the subject's own: by NIP, or by the PESEL of the person whose NIP it is."""
+        """Return whether a context is the subject's own: by NIP, or by the PESEL of the person whose NIP it is."""
         if context.type != ContextType.NIP:
             return False
         return Subject("Nip", context.value) in self.registry.aliases(subject, now)
 
     def owned(self, subject: Subject, context: Context, now: datetime) -> tuple[str, ...]:
-        """What a subject may do in a context because it is its own."""
+        """Return the permissions of a subject in a context that it owns; none in another."""
         if self.is_owner(subject, context, now):
             enforcing = ("EnforcementOperations",) if self.registry.may_enforce(context.value, now) else ()
             return (*OWNER_PERMISSIONS, *enforcing)
@@ -169,7 +169,7 @@ class Grants:
         return ("PefInvoiceWrite",) if is_provider else ()
 
     def permissions(self, subject: Subject, context: Context, now: datetime) -> tuple[str, ...]:
-        """What a subject may do in a context."""
+        """Return the permissions of a subject in a context."""
         names = self.registry.aliases(subject, now)
         held = set(self.owned(subject, context, now))
         for grant in self.in_force(now):
@@ -185,7 +185,7 @@ class Grants:
         return grant.context == context
 
     def _lets_pass_on(self, client: Context | None, indirect: Grant, now: datetime) -> bool:
-        """Whether a client (any, for None) lets what was passed on to somebody be passed on."""
+        """Return whether a client (for None: any client) allows an indirect grant."""
         return any(
             grant.kind is GrantKind.ENTITY
             and grant.can_delegate
@@ -211,7 +211,9 @@ class Grants:
         return self._lets_pass_on(client, grant, now)
 
     def has_client(self, intermediary: Context, client: Context, now: datetime) -> bool:
-        """Whether a company may grant for a client: it may pass something on, or manage the client's permissions.
+        """Return whether a company may grant permissions on behalf of a client.
+
+        It may where it can pass on a permission of the client, or manage the client's permissions.
 
         The specification asks for something that may be passed on. Two of the Ministry's tests grant for a client that
         gave CredentialsManage only, and see the operation succeed; what was granted so is inactive.
@@ -224,7 +226,7 @@ class Grants:
         )
 
     def has_lost_all(self, subject: Subject, context: Context, since: datetime, now: datetime) -> bool:
-        """Whether a subject had lost the last of its permissions at some point in time from ``since`` to ``now``.
+        """Return whether a subject was without any permission at some moment between ``since`` and ``now``.
 
         What it was granted afterwards does not count: tokens that have died by this stay dead.
         """
@@ -234,7 +236,7 @@ class Grants:
     # --- what follows for invoices ------------------------------------------------------------------------
 
     def relations_of(self, context: Context, now: datetime) -> Relations:
-        """What a context is to the companies it may issue invoices for."""
+        """Return the relations of a context to the companies for which it may issue invoices."""
         kind, value = ("PeppolId", context.value) if context.type == ContextType.PEPPOL_ID else ("Nip", nip_of(context))
         roles = list(self.registry.roles_of(nip_of(context), now))
         return Relations(
@@ -248,12 +250,12 @@ class Grants:
         )
 
     def has_attachment_consent(self, context: Context, now: datetime) -> bool:
-        """Whether a context may send invoices with attachments in a batch."""
+        """Return whether a context may send invoices with attachments in a batch."""
         return self.registry.may_send_attachments(context, now)
 
 
 def _is_same(grant: Grant, other: Grant) -> bool:
-    """Whether two grants are of one permission, and both last."""
+    """Return whether two grants are of one permission, and both last."""
     return other.until is None and (
         (grant.kind, grant.grantor, grant.context, grant.subject, grant.permission, grant.target, grant.can_delegate)
         == (other.kind, other.grantor, other.context, other.subject, other.permission, other.target, other.can_delegate)
@@ -264,16 +266,16 @@ def _is_same(grant: Grant, other: Grant) -> bool:
 
 
 class Holder(Protocol):
-    """Whoever is granted certificates: a `world.Subject`, by its kind and value."""
+    """A subject that can have limits of its own: a `world.Subject`."""
 
     @property
     def type(self) -> str:
-        """``Nip``, ``Pesel`` or ``Fingerprint``."""
+        """Return ``Nip``, ``Pesel`` or ``Fingerprint``."""
         ...
 
 
 class Granted:
-    """The limits that are no rate limits; those are the `RateLimiter`'s.
+    """The limits of contexts and subjects other than rate limits, which are in `RateLimiter`.
 
     Args:
         max_invoices: How many invoices a session takes.
@@ -288,19 +290,19 @@ class Granted:
         self._subjects: dict[Holder, SubjectLimits] = {}
 
     def context(self, context: Context) -> ContextLimits:
-        """What a context is granted."""
+        """Return the limits of a context."""
         return self._contexts.get(context, self._default)
 
     def override_context(self, context: Context, limits: ContextLimits) -> None:
-        """Grant a context other limits."""
+        """Give a context limits of its own."""
         self._contexts[context] = limits
 
     def restore_context(self, context: Context) -> None:
-        """Grant a context what all others are granted."""
+        """Give a context the default limits again."""
         self._contexts.pop(context, None)
 
     def subject(self, subject: Holder) -> SubjectLimits:
-        """What a subject is granted: 300 applications and 100 certificates with a NIP, otherwise 12 and 6."""
+        """Return the limits of a subject: 300 applications and 100 certificates with a NIP, otherwise 12 and 6."""
         enrollments, certificates = (300, 100) if subject.type == "Nip" else (12, 6)
         default = SubjectLimits(enrollment=EnrollmentQuota(enrollments), certificate=CertificateQuota(certificates))
         return self._subjects.get(subject, default)
@@ -308,12 +310,12 @@ class Granted:
     def override_subject(
         self, subject: Holder, enrollment: EnrollmentQuota | None, certificate: CertificateQuota | None
     ) -> None:
-        """Grant a subject other limits; None leaves one as it is."""
+        """Give a subject limits of its own; None leaves one as it is."""
         limits = self.subject(subject)
         self._subjects[subject] = SubjectLimits(
             enrollment=enrollment or limits.enrollment, certificate=certificate or limits.certificate
         )
 
     def restore_subject(self, subject: Holder) -> None:
-        """Grant a subject what all others of its kind are granted."""
+        """Give a subject the default limits again."""
         self._subjects.pop(subject, None)

@@ -55,13 +55,13 @@ _INSPECTORS: Final = frozenset({"Introspection", "EnforcementOperations"})
 
 
 def is_callers(call: Call, subject: Subject) -> bool:
-    """Whether a subject is the caller's own: a person is the same by NIP and by PESEL."""
+    """Return whether a subject is the caller's own: a person is the same by NIP and by PESEL."""
     own = call.caller.subject
     return own is not None and subject in call.world.grants.registry.aliases(own, call.now)
 
 
 def shows_session(call: Call, session: Session) -> bool:
-    """Whether the caller may look into a session.
+    """Return whether the caller may look into a session.
 
     Everybody sees what they opened themselves; the context's owner and those who hold Introspection see all.
     Source: OpenAPI 2.9.0, GET /sessions; ksef-api#841; the Ministry's IntrospectionPermissionIntegrationTests.
@@ -72,7 +72,7 @@ def shows_session(call: Call, session: Session) -> bool:
 
 
 def _may_use(call: Call, session: Session) -> bool:
-    """Whether the caller may send in a session and close it: who opened it may, and the context's owner [INF]."""
+    """Return whether the caller may send in a session and close it, as its opener and the context's owner may [INF]."""
     own, opener = call.caller.subject, session.login.subject
     return (
         own == opener
@@ -85,7 +85,7 @@ def _may_use(call: Call, session: Session) -> bool:
 
 
 def find_session(call: Call, found: str = "znaleziona") -> Session:
-    """The session the path names, of whatever kind, to look into.
+    """Return the session the path names, of whatever kind, to look into.
 
     Args:
         call: With ``reference_number`` in its path.
@@ -98,7 +98,7 @@ def find_session(call: Call, found: str = "znaleziona") -> Session:
 
 
 def find_session_of(kind: type[SessionT], call: Call, found: str = "znaleziona") -> SessionT:
-    """The session the path names, to send in it or close it; to an operation of the other kind it does not exist [INF].
+    """Return the session that the path names, for an operation that changes it; the other kind is unknown here [INF].
 
     Introspection lets look into a session, but not close it: IntrospectionPermissionIntegrationTests of the Ministry.
     """
@@ -121,7 +121,7 @@ def _known(call: Call, session: SessionT | None, found: str) -> SessionT:
 
 
 def find_invoice(call: Call, session: Session) -> Invoice:
-    """The session's invoice the path names."""
+    """Return the session's invoice the path names."""
     wanted = call.path["invoice_reference_number"]
     if session.lists_at(call.now) and (invoice := session.invoices.get(wanted)):
         return invoice
@@ -132,7 +132,7 @@ def find_invoice(call: Call, session: Session) -> Invoice:
 
 
 def page_of(rows: Sequence[T], call: Call, size: int) -> tuple[Sequence[T], str | None]:
-    """The page a call asks for, and the token for the next; none after the last, be it full or not."""
+    """Return the page a call asks for, and the token for the next; none after the last, be it full or not."""
     start = 0
     if call.continuation_token is not None:
         start = _start(call.continuation_token)
@@ -153,14 +153,14 @@ def _start(token: str) -> int:
 
 
 def numbered_page_of(rows: Sequence[T], call: Call) -> tuple[Sequence[T], bool]:
-    """The page of the number and size a call asks for, and whether more follow."""
+    """Return the page of the number and size a call asks for, and whether more follow."""
     size = call.query["page_size"]
     start = call.query["page_offset"] * size
     return rows[start : start + size], start + size < len(rows)
 
 
 def login_fields(login: Login, now: datetime) -> dict[str, Any]:
-    """What is told of a login, by itself and in lists."""
+    """Return the fields of a login that its status and the list of logins share."""
     return {
         "start_date": login.started_at,
         "authentication_method": login.method.name,
@@ -178,7 +178,7 @@ def login_fields(login: Login, now: datetime) -> dict[str, Any]:
 
 
 def checked_body(call: Call) -> Any:
-    """The body of a call, as the model of its row.
+    """Return the body of a call, as the model of its row.
 
     Raises:
         InvalidInput: With a detail for each of its problems.
@@ -187,7 +187,7 @@ def checked_body(call: Call) -> Any:
 
 
 def checked(model: ModelT) -> ModelT:
-    """A body, or the query parameters of a call as a model: every value of an enumeration is one of KSeF's.
+    """Return a body, or the query parameters of a call as a model: every value of an enumeration is one of KSeF's.
 
     Raises:
         InvalidInput: With a detail for each of its problems.
@@ -198,7 +198,7 @@ def checked(model: ModelT) -> ModelT:
 
 
 def check_form_code(call: Call, form_code: FormCode, *, is_batch: bool = False) -> None:
-    """Refuse a form that KSeF does not take from the caller: only Peppol providers send PEF, one by one (ksef-api#664).
+    """Check that KSeF takes a form from the caller: only Peppol providers send PEF, one by one (ksef-api#664).
 
     Raises:
         InvalidInput: In the words that answer an unknown form, too.
@@ -209,7 +209,7 @@ def check_form_code(call: Call, form_code: FormCode, *, is_batch: bool = False) 
 
 
 def unwrap_key(call: Call, encryption: EncryptionInfo) -> SessionCipher | None:
-    """The session key; None for one that cannot be decrypted, which KSeF tells only later.
+    """Return the session key; None for one that cannot be decrypted, which KSeF tells only later.
 
     Raises:
         Refusal: The vector has the wrong length, or the public key is none of ours (21470).
@@ -230,5 +230,5 @@ def unwrap_key(call: Call, encryption: EncryptionInfo) -> SessionCipher | None:
 
 
 def goes_wrong(call: Call, kind: str) -> bool:
-    """Whether this is to go wrong with ``call`` on purpose."""
+    """Return whether a fault of this kind was planned for the call."""
     return call.fault is not None and call.fault.kind == kind

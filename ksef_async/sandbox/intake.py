@@ -60,21 +60,21 @@ _ENCODING: Final = re.compile(rb"""^<\?xml[^>]*encoding\s*=\s*["']([^"']+)["']""
 
 @attrs.frozen(kw_only=True)
 class Relations:
-    """What a context is to other companies, at one point in time."""
+    """The relations of a context to other companies, at one moment."""
 
     authorizations: frozenset[tuple[str, str]] = frozenset()
-    """By whom (NIP) it is authorized to do what."""
+    """Pairs of a company (NIP) and what that company has authorized it to do."""
     roles: frozenset[EntityRole] = frozenset()
     parents: frozenset[str] = frozenset()
     """The companies (NIP) above it."""
 
 
 NO_RELATIONS: Final = Relations()
-"""Of a company that deals with nobody."""
+"""A company without relations to others."""
 
 
 class Rejected(Exception):  # noqa: N818  # it is a verdict, not a failure of the sandbox
-    """KSeF's verdict on an invoice it does not accept."""
+    """KSeF rejects an invoice."""
 
     def __init__(self, code: InvoiceStatusCode, *details: str, invoice_number: str | None = None) -> None:
         super().__init__(code, *details)
@@ -85,7 +85,7 @@ class Rejected(Exception):  # noqa: N818  # it is a verdict, not a failure of th
 
 @attrs.frozen(kw_only=True)
 class CheckedInvoice:
-    """What KSeF remembers of an invoice it has read."""
+    """An invoice that has passed the checks."""
 
     seller_nip: str
     invoice_number: str
@@ -96,9 +96,9 @@ class CheckedInvoice:
     parties: tuple[str, ...]
     """NIPs and internal identifiers of all who are named in it."""
     facts: Facts
-    """What is told of it without the document."""
+    """What lists and exports show of it."""
     warnings: tuple[str, ...] = ()
-    """What KSeF warns of although it takes the invoice, each as ``[code]: text``."""
+    """KSeF's warnings about an invoice that it takes all the same, each as ``[code]: text``."""
 
 
 def examine(
@@ -115,7 +115,7 @@ def examine(
     relations: Relations = NO_RELATIONS,
     is_production: bool = False,
 ) -> CheckedInvoice:
-    """Check an invoice.
+    """Check an invoice and return what is needed of it.
 
     Args:
         invoice: The decrypted file.
@@ -193,7 +193,7 @@ def _parse(invoice: bytes, *, is_production: bool) -> tuple[ET.Element, tuple[st
 
 
 def _said(error: ValueError) -> str:
-    """What a parser says: of the document, or of its encoding, for which Python has words of its own."""
+    """Return the parser's message, without Python's own words for a wrong encoding."""
     return "Wymagane kodowanie to UTF-8." if isinstance(error, UnicodeError) else str(error)
 
 
@@ -271,14 +271,14 @@ def _wrong_identifiers(root: ET.Element) -> tuple[str, ...]:
 # --- who may issue an invoice ----------------------------------------------------------------------------------------
 
 _ENFORCEMENT_AUTHORITY, _BAILIFF, _TAX_REPRESENTATIVE = "1", "2", "3"
-"""What an authorized party is in the invoice (RolaPU)."""
+"""The roles of an authorized party in the invoice (RolaPU)."""
 # Third parties (Rola) that issue for the company above them: a unit of local government, a member of a VAT group.
 _ISSUING_MEMBERS: Final = ("7", "9")
 _IDENTITY: Final = "{*}DaneIdentyfikacyjne"
 
 
 def may_issue(context: Context, relations: Relations, root: ET.Element, seller_nip: str, form_code: FormCode) -> bool:
-    """Whether an invoice may come from a context.
+    """Return whether an invoice may come from a context.
 
     Args:
         context: In which the session was opened.

@@ -55,7 +55,7 @@ class _Event:
         return self.start <= now and (self.end is None or now < self.end)
 
     def messages(self, now: datetime) -> list[LatarniaMessage]:
-        """What is published of it by now."""
+        """Return the messages of it that are published by now."""
         is_planned = self.category is LatarniaCategory.MAINTENANCE
         begins, ends = LatarniaMessageType.FAILURE_START, LatarniaMessageType.FAILURE_END
         first = LatarniaMessage(

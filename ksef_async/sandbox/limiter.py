@@ -29,7 +29,7 @@ class _Budget:
     calls: deque[float] = attrs.field(factory=deque)
     blocked_until: float = 0.0
     offences: int = 0
-    """How often it was exceeded in the last hour."""
+    """The number of excesses in the last hour."""
 
     def count(self, now: float) -> None:
         while self.calls and self.calls[0] <= now - _WINDOWS[-1][0]:
@@ -69,11 +69,11 @@ class RateLimiter:
         self._budgets: dict[tuple[object, ...], _Budget] = {}
 
     def granted_to(self, context: Context) -> RateLimits:
-        """What a context is granted."""
+        """Return the limits of a context."""
         return self._overridden.get(context, self._default)
 
     def override(self, context: Context, limits: RateLimits | None) -> None:
-        """Grant a context other limits than all others; None grants it the same again.
+        """Give a context limits of its own; None gives it the default ones again.
 
         What was counted stays counted, but no block outlives the limit it was for [INF].
         """
@@ -92,7 +92,7 @@ class RateLimiter:
                 budget.blocked_until, budget.offences = 0.0, 0
 
     def count(self, operation: Operation[Any, Any], context: Context | None, address: str, now: datetime) -> None:
-        """Count one call.
+        """Count one call against the limits.
 
         Raises:
             TooManyRequests: It is one too many.

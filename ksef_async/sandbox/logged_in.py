@@ -39,7 +39,7 @@ __all__ = [
 
 @attrs.frozen
 class LoginMethod:
-    """One of them."""
+    """A method of logging in."""
 
     name: str
     """The deprecated ``authenticationMethod``, which is also in every JWT (``aum``)."""
@@ -69,7 +69,7 @@ class StoredToken:
     description: str
     created_at: datetime
     active_at: datetime
-    """From then on it can be logged in with."""
+    """The time from which one can log in with it."""
     failure: str = attrs.field(init=False, default="")
     """Why it never will be; empty otherwise."""
     revoked_at: datetime | None = None
@@ -87,7 +87,7 @@ class StoredToken:
         return self.timeline.code_at(now)
 
     def fail(self, now: datetime, reason: str) -> None:
-        """Let it fail in place of becoming active."""
+        """Plan that it fails in place of becoming active."""
         self.failure = reason
         self.timeline.plan(now, Step(self.active_at, TokenStatus.FAILED))
 
@@ -99,7 +99,7 @@ class StoredToken:
 
 @attrs.frozen(kw_only=True)
 class SignatureProof:
-    """What a login by certificate was proved with."""
+    """The proof of a login by certificate."""
 
     certificate: Certificate
     document_hash: bytes
@@ -116,7 +116,7 @@ class Login:
     subject: Subject | None
     """None when the proof did not tell."""
     token: StoredToken | None
-    """What it was proved with; None for a certificate."""
+    """The KSeF token that proved it; None for a certificate."""
     policy: AuthorizationPolicy | None
     client_ip: str
     started_at: datetime
@@ -131,7 +131,7 @@ class Login:
 
     @property
     def is_revoked(self) -> bool:
-        """Whether its refresh token was revoked."""
+        """Return whether its refresh token was revoked."""
         return self.timeline.last.code is LoginStatusCode.REVOKED
 
     def status_at(self, now: datetime) -> StatusInfo:
@@ -143,16 +143,16 @@ class Login:
         self.timeline.plan(self.started_at, Step(at, code, details))
 
     def revoke(self, now: datetime) -> None:
-        """Revoke it, for good; one that was revoked before stays so."""
+        """Revoke it; does nothing where it is revoked already."""
         self.timeline.observe(now, LoginStatusCode.REVOKED)
 
     @property
     def method(self) -> LoginMethod:
-        """How it was proved."""
+        """Return the method by which it was proved."""
         return self.signature.method if self.signature else TOKEN
 
     def admits(self, address: str) -> bool:
-        """Whether its tokens may be used from ``address`` (IPv4)."""
+        """Return whether its tokens may be used from ``address`` (IPv4)."""
         allowed = self.policy.allowed_ips if self.policy else None
         if allowed is None:
             return True

@@ -21,7 +21,7 @@ __all__ = ["issue_token", "start_login", "take_challenge"]
 
 
 def start_login(call: Call, code: LoginStatusCode, details: tuple[str, ...], **login_fields: Any) -> LoginStarted:
-    """Remember a login, however it was proved; a good proof alone lets nobody in.
+    """Remember a login; whether a good proof is enough depends on permissions, too.
 
     Args:
         call: The call.
@@ -53,7 +53,7 @@ def _register_provider(call: Call, login: Login) -> None:
 
 
 def take_challenge(call: Call, challenge: str) -> int:
-    """Use a challenge up; when it was issued, in milliseconds."""
+    """Consume a challenge and return when it was issued, in milliseconds."""
     issued = call.world.challenges.pop(challenge, None)
     if issued is None or call.now > issued[1] + call.world.timings.challenge_lifetime:
         raise Refusal(ErrorCode.INVALID_CHALLENGE)
@@ -61,7 +61,7 @@ def take_challenge(call: Call, challenge: str) -> int:
 
 
 def issue_token(call: Call, login: Login, kind: Bearer) -> TokenInfo:
-    """A JWT of a login, with KSeF's claims."""
+    """Return a JWT of a login, with KSeF's claims."""
     timings = call.world.timings
     lifetime = {
         Bearer.LOGIN: timings.login_token_lifetime,

@@ -36,7 +36,7 @@ class Background:
         self._tasks: dict[asyncio.Task[None], anyio.CancelScope] = {}
 
     def start(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Let ``work`` go on by itself; it must not raise."""
+        """Run ``work`` in the background; it must not raise."""
         scope = anyio.CancelScope()
 
         async def run() -> None:
@@ -49,7 +49,7 @@ class Background:
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
 
     async def aclose(self) -> None:
-        """Stop everything; returns when all is over."""
+        """Cancel all work and wait until it has ended."""
         tasks = dict(self._tasks)
         for scope in tasks.values():
             scope.cancel()
@@ -76,13 +76,13 @@ class SeenRequest:
     """0 where the connection was dropped on purpose."""
     seconds: float
     fault: str | None = None
-    """What went wrong on purpose; None for nothing."""
+    """The kind of the fault that happened to it; None without one."""
     refusal: str | None = None
     """KSeF's words where it refused."""
 
 
 class Recent:
-    """The last requests; the oldest make room."""
+    """The last requests."""
 
     def __init__(self) -> None:
         self.requests: deque[SeenRequest] = deque(maxlen=_REQUESTS)
@@ -126,7 +126,7 @@ class Group:
 
     number: str
     context: Context
-    """In which it was made."""
+    """The context in which it was made."""
     seller_nip: str
     created_at: datetime
     invoices: tuple[InvoiceToGroup, ...]
@@ -142,7 +142,7 @@ _REMEMBERED: Final = 1_000
 
 
 class QueryMoments:
-    """Remembers when each query was begun.
+    """Remembers when each query began.
 
     Args:
         timings: How far the high-water mark lies behind.
@@ -153,13 +153,13 @@ class QueryMoments:
         self._begun: OrderedDict[tuple[Context, InvoiceFilters], tuple[datetime, datetime]] = OrderedDict()
 
     def hwm(self, now: datetime) -> datetime:
-        """Up to there nothing will be added any more."""
+        """Return the high-water mark: no invoice will be stored with an earlier date."""
         return now - self._timings.hwm_lag
 
     def moments(
         self, context: Context, filters: InvoiceFilters, now: datetime, *, is_first: bool
     ) -> tuple[datetime, datetime]:
-        """The time and the high-water mark that hold for a page of a query."""
+        """Return the time and the high-water mark that hold for a page of a query."""
         key = (context, filters)
         if is_first or key not in self._begun:
             self._begun[key] = now, self.hwm(now)

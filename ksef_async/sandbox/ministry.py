@@ -42,7 +42,7 @@ class KeyPair:
 
 
 def make_key_pair(usage: PublicKeyUsage, key: rsa.RSAPrivateKey, now: datetime) -> KeyPair:
-    """An RSA key with a self-made certificate for two years."""
+    """Return an RSA key with a self-made certificate for two years."""
     start = now.replace(microsecond=0) - timedelta(days=1)
     subject = {
         "country_name": "PL",
@@ -73,7 +73,7 @@ def _first_key(_: PublicKeyUsage) -> rsa.RSAPrivateKey:
 
 
 class Ministry:
-    """What only the Ministry can do: decrypt, issue tokens, sign links."""
+    """The Ministry's keys: decrypts, issues tokens, signs links."""
 
     def __init__(self) -> None:
         # The newest first; older ones go on being accepted until they are withdrawn.
@@ -86,7 +86,7 @@ class Ministry:
 
     @property
     def certificates(self) -> tuple[PublicKeyCertificate, ...]:
-        """What is published."""
+        """Return the published certificates."""
         return tuple(pair.certificate for pairs in self._key_pairs.values() for pair in pairs)
 
     def rotate(self, now: datetime, *, withdraw: bool) -> None:
@@ -96,7 +96,7 @@ class Ministry:
             self._key_pairs[usage] = [new] if withdraw else [new, *pairs]
 
     def private_key(self, usage: PublicKeyUsage, public_key_id: str | None) -> rsa.RSAPrivateKey | None:
-        """The key that a request names, or the newest; None when the named one is unknown for this usage."""
+        """Return the key that a request names, or the newest; None when the named one is unknown for this usage."""
         for pair in self._key_pairs[usage]:
             if public_key_id in (None, pair.certificate.public_key_id):
                 return pair.private_key
@@ -105,7 +105,7 @@ class Ministry:
     # --- tokens -------------------------------------------------------------------------------------------
 
     def issue_jwt(self, kind: Bearer, claims: dict[str, Any], now: datetime, lifetime: timedelta) -> str:
-        """A JWT (HS256) of KSeF's shape."""
+        """Return a JWT (HS256) of KSeF's shape."""
         header = {"alg": "HS256", "typ": "JWT"}
         payload = {
             "typ": JWT_KINDS[kind],
@@ -121,7 +121,7 @@ class Ministry:
         return f"{signed}.{_b64url(self._mac(signed))}"
 
     def read_jwt(self, token: str, now: datetime) -> dict[str, Any] | None:
-        """The claims of a JWT of ours that has not expired; None for any other."""
+        """Return the claims of a JWT of ours that has not expired; None for any other."""
         signed, _, signature = token.rpartition(".")
         try:
             if not hmac.compare_digest(_b64url(self._mac(signed)).encode(), signature.encode()):
@@ -137,7 +137,7 @@ class Ministry:
     def sign_link(
         self, path: str, now: datetime, lifetime: timedelta, permission: Literal["r", "w"] = "r"
     ) -> tuple[str, datetime]:
-        """``path`` with a signature in its query, to read (or write) it without a token, and until when."""
+        """Return ``path`` with a signature to read (or write) it without a token, and until when it is valid."""
         end = (now + lifetime).replace(microsecond=0)
         start = now - timedelta(minutes=5)
         query = {"sv": "2025-01-05", "st": _sas_time(start), "se": _sas_time(end), "sr": "b", "sp": permission}
@@ -146,7 +146,7 @@ class Ministry:
     def is_signed(
         self, path: str, query: Mapping[str, str], now: datetime, permission: Literal["r", "w"] = "r"
     ) -> bool:
-        """True when ``query`` has our signature to read (or write) ``path`` and its time has not run out."""
+        """Return whether ``query`` has a valid signature to read (or write) ``path``."""
         fields = {name: value for name, value in query.items() if name != "sig"}
         if not hmac.compare_digest(self._link_signature(path, fields).encode(), query.get("sig", "").encode()):
             return False

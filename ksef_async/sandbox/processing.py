@@ -42,7 +42,7 @@ _FORCED_DETAILS: Final = {StatusCode.CANCELLED: ("Sesja anulowana, przekroczony 
 
 
 async def process(world: World, session: BatchSession) -> None:
-    """Process the package of a session that was closed; what comes of it shows when the delays are over."""
+    """Process the package of a closed session; the outcome shows after the delays."""
     invoices: list[Invoice] = []
     details: tuple[str, ...] = ()
     try:
@@ -91,7 +91,7 @@ class _Examined:
 
 
 def _examine(world: World, session: BatchSession) -> list[_Examined]:
-    """Everything that takes time, in a worker thread: up to what each invoice is by itself.
+    """Read the package and check each invoice by itself; slow, so it runs in a worker thread.
 
     Raises:
         _SessionEnds: The package cannot be used.
@@ -187,7 +187,7 @@ def _base64(digest: bytes) -> str:
 
 
 async def _decide(world: World, session: BatchSession, examined: list[_Examined]) -> list[Invoice]:
-    """What needs the world's memory: duplicates and numbers."""
+    """Return the invoices with their verdicts, which depend on all earlier ones: duplicates and KSeF numbers."""
     now = world.clock.now()
     invoices = []
     for number, one in enumerate(examined, 1):
@@ -217,7 +217,7 @@ def _invoice(world: World, session: BatchSession, number: int, one: _Examined, n
 
 
 def _remove_parts(session: BatchSession) -> None:
-    """A large package would take twice its room on the disk."""
+    """Delete the uploaded parts, which would otherwise take as much disk as the documents."""
     for part in session.parts.values():
         part.path.unlink(missing_ok=True)
 
@@ -233,7 +233,7 @@ def file_invoice(
     *,
     index_lag: timedelta | None = None,
 ) -> None:
-    """Keep an invoice that is, or will be, accepted; its parties find it once it is in permanent storage.
+    """Store an invoice that is, or will be, accepted; its parties find it once it is in permanent storage.
 
     Args:
         world: Whose repository it goes to.

@@ -29,7 +29,7 @@ __all__ = [
 
 
 UNKNOWN_FORM: Final = "Wskazany kod formularza nie jest wspierany."
-"""How a form is refused that KSeF does not know, or does not take here."""
+"""KSeF's words for a form that it does not know, or does not take here."""
 
 
 class Refusal(Exception):  # noqa: N818  # it is an answer, not a failure of the sandbox
@@ -41,7 +41,7 @@ class Refusal(Exception):  # noqa: N818  # it is an answer, not a failure of the
         self.details = details
 
     def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:
-        """The answer, as problem details or in the legacy format."""
+        """Return the answer, as problem details or in the legacy format."""
         description = DESCRIPTIONS[self.code]
         if problem_details:
             error = _present(code=self.code.value, description=description, details=list(self.details) or None)
@@ -51,20 +51,20 @@ class Refusal(Exception):  # noqa: N818  # it is an answer, not a failure of the
 
 
 class InvalidInput(Refusal):
-    """21405: all that the validator found, in one."""
+    """21405, with everything that the validator found."""
 
     def __init__(self, *details: str) -> None:
         super().__init__(ErrorCode.INVALID_INPUT, *details)
 
 
 class Unauthorized(Refusal):
-    """401: no token, an expired one, or one that is none of ours."""
+    """401: the token is missing, expired or unknown."""
 
     def __init__(self) -> None:
         Exception.__init__(self, "401")
 
     def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:
-        """Always problem details."""
+        """Return the answer, always as problem details."""
         return _json(
             401,
             _problem("Unauthorized", 401, "Wymagane jest uwierzytelnienie.", instance, now),
@@ -73,7 +73,7 @@ class Unauthorized(Refusal):
 
 
 class Forbidden(Refusal):
-    """403: a good token that may not do this."""
+    """403: the token is valid and lacks the permission."""
 
     def __init__(self, reason: str, detail: str, security: Mapping[str, Any] | None = None) -> None:
         Exception.__init__(self, f"403 {reason}")
@@ -82,49 +82,49 @@ class Forbidden(Refusal):
         self._security = security
 
     def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:
-        """Always problem details."""
+        """Return the answer, always as problem details."""
         body = _problem("Forbidden", 403, self._detail, instance, now)
         body |= _present(reasonCode=self._reason, security=self._security)
         return _json(403, body, "application/problem+json")
 
 
 class Gone(Refusal):
-    """410: too old to be asked about."""
+    """410: it is too old for a status."""
 
     def __init__(self) -> None:
         Exception.__init__(self, "410")
 
     def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:
-        """Always problem details."""
+        """Return the answer, always as problem details."""
         body = _problem("Gone", 410, "Operacja wygasła i nie jest już dostępna.", instance, now)
         return _json(410, body, "application/problem+json")
 
 
 class NotAcceptable(Refusal):
-    """406: the caller takes no answer of the type that the operation has (ksef-api#805)."""
+    """406: the caller does not accept the type of the answer (ksef-api#805)."""
 
     def __init__(self) -> None:
         Exception.__init__(self, "406")
 
     def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:
-        """Without a body, as the framework KSeF is built with answers by itself."""
+        """Return the answer without a body, as KSeF's framework does by itself."""
         return web.Response(status=406)
 
 
 class UnsupportedMediaType(Refusal):
-    """415: a body that is not of the one type the operation takes."""
+    """415: the body is not of the type that the operation takes."""
 
     def __init__(self) -> None:
         Exception.__init__(self, "415")
 
     def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:
-        """[INF]: problem details, as the framework KSeF is built with answers by itself."""
+        """Return the answer as problem details, as KSeF's framework does by itself [INF]."""
         body = _problem("Unsupported Media Type", 415, "Nieobsługiwany typ treści.", instance, now)
         return _json(415, body, "application/problem+json")
 
 
 class TooManyRequests(Refusal):
-    """429: a budget is spent."""
+    """429: a rate limit is reached."""
 
     def __init__(self, limit: int, window: str, retry_after: int) -> None:
         Exception.__init__(self, f"429 for {retry_after} s")
@@ -132,7 +132,7 @@ class TooManyRequests(Refusal):
         self._detail = f"Przekroczono limit {limit} żądań na {window}. Spróbuj ponownie po {retry_after} sekundach."
 
     def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:
-        """As problem details, or with the ``status`` object that only 429 has."""
+        """Return the answer as problem details, or with the ``status`` object that only 429 has."""
         title = "Too Many Requests"
         if problem_details:
             response = _json(429, _problem(title, 429, self._detail, instance, now), "application/problem+json")
@@ -154,12 +154,12 @@ class StorageRefusal(Refusal):
         )
 
     def response(self, *, instance: str, now: datetime, problem_details: bool) -> web.Response:
-        """Azure's error document."""
+        """Return the answer as Azure's error document."""
         return web.Response(status=self._status, text=self._body, content_type="application/xml")
 
 
 def internal_error(now: datetime) -> web.Response:
-    """500, which KSeF gives in the legacy format."""
+    """Return a 500, which KSeF gives in the legacy format."""
     return _legacy(500, 500, "Wystąpił nieoczekiwany błąd.", (), now)
 
 

@@ -42,15 +42,15 @@ class ArchivedInvoice:
 
     metadata: InvoiceMetadata
     context: Context
-    """In which it was sent."""
+    """The context in which it was sent."""
     stored_at: datetime
     indexed_at: datetime
-    """From when on lists and exports find it; never before it is acquired."""
+    """The time from which lists and exports find it; never before it is acquired."""
     stored: StoredDocument
 
 
 class Repository:
-    """What KSeF keeps for good."""
+    """The permanent storage of accepted invoices."""
 
     def __init__(self) -> None:
         # In the order of their storage.
@@ -77,7 +77,7 @@ class Repository:
         index_lag: timedelta = timedelta(),
         corrected_hash: bytes | None = None,
     ) -> ArchivedInvoice:
-        """Keep an invoice that is, or will be, accepted."""
+        """Store an invoice that is, or will be, accepted."""
         facts = document.facts
         metadata = InvoiceMetadata(
             ksef_number=ksef_number,
@@ -116,7 +116,7 @@ class Repository:
         return archived
 
     def remove(self, ksef_number: str) -> ArchivedInvoice | None:
-        """Take back what was filed before it was accepted; returns it."""
+        """Remove an invoice that was filed but not accepted, and return it."""
         archived = self._by_number.pop(ksef_number, None)
         if archived is not None:
             at = self._invoices.index(archived, bisect_left(self._stored_at, archived.stored_at))
@@ -124,11 +124,11 @@ class Repository:
         return archived
 
     def get(self, ksef_number: str) -> ArchivedInvoice | None:
-        """The invoice of this number, stored or not yet."""
+        """Return the invoice of this number, stored or not yet."""
         return self._by_number.get(ksef_number)
 
     def find(self, context: Context, filters: InvoiceFilters, now: datetime, hwm: datetime) -> list[ArchivedInvoice]:
-        """What is stored, visible to ``context`` and asked for, oldest first by the date that is asked by."""
+        """Return the stored invoices that ``context`` sees and the filters fit, oldest first by the filters' date."""
         dates = filters.date_range
         end = min(upper_end(filters, now, hwm), now)
         stored = self._invoices[: bisect_right(self._stored_at, now)]
@@ -155,7 +155,7 @@ class Repository:
 
 
 def upper_end(filters: InvoiceFilters, now: datetime, hwm: datetime) -> datetime:
-    """Where a range ends: where it says, now, or at the high-water mark when it is restricted to that."""
+    """Return the end of a range: its own end, else now; at most the high-water mark where it is restricted to that."""
     end = filters.date_range.to_date or now
     dates = filters.date_range
     restricted = dates.date_type == DateType.PERMANENT_STORAGE and dates.restrict_to_permanent_storage_hwm_date
@@ -175,19 +175,19 @@ ALLOWED_SUBJECTS = {
     ContextType.NIP_VAT_UE: frozenset({InvoiceSubject.SELLER}),
     ContextType.PEPPOL_ID: frozenset({InvoiceSubject.SELLER}),
 }
-"""As what each kind of context may look (21181) [INF]: a company as everybody, the others only for what is theirs."""
+"""The roles in which each kind of context may query (21181) [INF]: companies in all, the others for their own only."""
 
 
 def is_party(metadata: InvoiceMetadata, sent_in: Context, context: Context) -> bool:
-    """Whether ``context`` plays any part in an invoice."""
+    """Return whether ``context`` plays any part in an invoice."""
     return any(is_visible(metadata, sent_in, context, subject) for subject in InvoiceSubject)
 
 
 def is_visible(metadata: InvoiceMetadata, sent_in: Context, context: Context, subject: InvoiceSubject) -> bool:
-    """Whether ``context`` plays the part of ``subject`` in an invoice."""
+    """Return whether ``context`` plays the part of ``subject`` in an invoice."""
     is_company = context.type == ContextType.NIP
     if subject == InvoiceSubject.SELLER:
-        # What others than companies issued is told by where it was sent [INF].
+        # An invoice of others than companies is known by the context in which it was sent [INF].
         return _seller_nip(metadata) == context.value if is_company else sent_in == context
     if subject == InvoiceSubject.BUYER:
         return is_company and _buyer(metadata) == BuyerIdentifier(BuyerIdentifierType.NIP, context.value)
@@ -204,7 +204,7 @@ def is_visible(metadata: InvoiceMetadata, sent_in: Context, context: Context, su
 
 
 def is_match(metadata: InvoiceMetadata, filters: InvoiceFilters, end: datetime) -> bool:
-    """Whether an invoice is asked for.
+    """Return whether an invoice fits the filters of a query.
 
     Args:
         metadata: Of the invoice.

@@ -58,7 +58,7 @@ WIRE = Wire(requests=True, datetime_format=seven_digits)
 
 @attrs.frozen
 class XmlAnswer:
-    """An XML answer, with the hash KSeF vouches with."""
+    """An XML answer with the hash that KSeF sends in a header."""
 
     xml: bytes = attrs.field(repr=False)
     sha256: str
@@ -87,18 +87,18 @@ class Call:
     body: Any
     login: Login | None
     permissions: frozenset[str]
-    """What the caller's token lets do: that of the moment it was issued."""
+    """The permissions of the caller's token, as of the moment it was issued."""
     features: frozenset[str]
     fault: Fault | None
-    """What is to go wrong with it on purpose."""
+    """The planned fault that happens to it."""
     client_ip: str
     continuation_token: str | None
     warnings: list[str] = attrs.field(factory=list)
-    """What KSeF warns of although it does what was asked, each as ``[code]: text``."""
+    """KSeF's warnings about a call that it carries out all the same, each as ``[code]: text``."""
 
     @property
     def caller(self) -> Login:
-        """Whose token the call came with."""
+        """Return the login whose token the call came with."""
         if self.login is None:
             raise Unauthorized
         return self.login
@@ -172,7 +172,7 @@ def _endpoint(
 
 
 def _drop_time(response: web.Response) -> None:
-    """Leave out the time that problem details did not have before 2.4."""
+    """Remove the time, which problem details did not have before 2.4."""
     if response.content_type == "application/problem+json" and response.text:
         response.body = orjson.dumps(
             {name: value for name, value in orjson.loads(response.text).items() if name != "timestamp"}
@@ -180,7 +180,7 @@ def _drop_time(response: web.Response) -> None:
 
 
 def _is_there(operation: Operation[Any, Any], world: World) -> bool:
-    """Whether the version that is played has an operation; production has none of those that make up test data."""
+    """Return whether the simulated version has an operation; production has no operations for test data."""
     is_for_tests = operation.path.startswith("/testdata/")
     return world.version.has_operation(operation) and not (world.is_production and is_for_tests)
 
@@ -276,7 +276,7 @@ async def _write(operation: Operation[Any, Any], world: World, answer: object) -
 
 
 def _warn(response: web.Response, world: World, request: web.Request, call: Call) -> None:
-    """Tell what KSeF warns of; TEST repeats what it is asked to."""
+    """Add the header with KSeF's warnings; TEST adds the one that the request asks for."""
     warnings = [*call.warnings]
     if not world.is_production and (wanted := request.headers.get("X-Test-System-Warning")):
         warnings.append(wanted)
@@ -288,7 +288,7 @@ def _warn(response: web.Response, world: World, request: web.Request, call: Call
 
 
 def admit(world: World, login: Login) -> LoginStatusCode:
-    """How a login ends whose proof is good: blocked contexts, the dead, and those who may do nothing are refused."""
+    """Return the outcome of a login whose proof is good: success, or why the subject or the context is refused."""
     registry = world.grants.registry
     if login.context in registry.blocked:
         return LoginStatusCode.BLOCKED
@@ -300,7 +300,7 @@ def admit(world: World, login: Login) -> LoginStatusCode:
 
 
 def check_alive(world: World, login: Login) -> None:
-    """Refuse tokens to those who have died since they logged in.
+    """Check that the person who logged in has not died since.
 
     Raises:
         Refusal: 21308.

@@ -17,7 +17,7 @@ _NET, _VAT, _GROSS = "1000.00", "230.00", "1230.00"
 def sample_invoice(
     seller_nip: str, number: str = "FV/1", issued_on: date | None = None, *, buyer_nip: str = "1111111111"
 ) -> bytes:
-    """An FA(3) VAT invoice with one line, over 1,000 PLN net.
+    """Return an FA(3) VAT invoice with one line, over 1,000 PLN net.
 
     Args:
         seller_nip: Who issues it: the NIP of the login's context.

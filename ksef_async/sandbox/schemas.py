@@ -63,7 +63,7 @@ class Schemas:
         self._lock = threading.Lock()
 
     def validate(self, form_code: FormCode, invoice: bytes) -> tuple[str, ...]:
-        """What is wrong with an invoice; well-formed, and from which no entity comes.
+        """Return the violations of the schema in an invoice, which is well-formed XML without entities.
 
         Call it in a worker thread: it may take tens of milliseconds.
         """

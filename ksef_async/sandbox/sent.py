@@ -31,7 +31,7 @@ __all__ = ["Invoice", "InvoiceVerdict", "Session"]
 
 @attrs.frozen(kw_only=True)
 class InvoiceVerdict:
-    """What an invoice's status will be once it is final."""
+    """The final status of an invoice, decided before it shows."""
 
     code: InvoiceStatusCode
     details: tuple[str, ...] = ()
@@ -63,16 +63,16 @@ class Invoice:
 
     @property
     def is_accepted(self) -> bool:
-        """Whether it is, or will be, accepted."""
+        """Return whether it is, or will be, accepted."""
         return self.verdict.code is InvoiceStatusCode.ACCEPTED
 
     @property
     def final_at(self) -> datetime:
-        """When its verdict shows."""
+        """Return when its verdict shows."""
         return self.timeline.last.at
 
     def schedule(self, now: datetime, processing_at: datetime, final_at: datetime) -> None:
-        """Plan when KSeF begins with it, and when its verdict shows; a verdict that comes first leaves 150 out."""
+        """Plan when KSeF processes it and when its verdict shows; with an earlier verdict it is never at 150."""
         steps = [Step(final_at, self.verdict.code, self.verdict.details)]
         if processing_at < final_at:
             steps.insert(0, Step(processing_at, InvoiceStatusCode.PROCESSING))
@@ -87,7 +87,7 @@ class Invoice:
 
 @attrs.define(kw_only=True)
 class Session(abc.ABC):
-    """What both kinds of session are."""
+    """A session of either kind."""
 
     kind: ClassVar[SessionType]
     lifecycle: ClassVar[Lifecycle[StatusCode]]
@@ -112,7 +112,7 @@ class Session(abc.ABC):
 
     @property
     def context(self) -> Context:
-        """On whose behalf it was opened."""
+        """Return the context in which it was opened."""
         return self.login.context
 
     def __attrs_post_init__(self) -> None:
@@ -120,15 +120,15 @@ class Session(abc.ABC):
 
     @abc.abstractmethod
     def schedule(self, now: datetime) -> None:
-        """Plan what becomes of it if nothing more is done with it: after the opening, and after each change."""
+        """Plan its further states, as they are if nothing more is done with it."""
 
     @abc.abstractmethod
     def close(self, now: datetime) -> None:
-        """Close it, as its owner does."""
+        """Close it."""
 
     @property
     def expires_at(self) -> datetime:
-        """When KSeF closes it, unless somebody has closed it before."""
+        """Return when KSeF closes it, unless somebody has closed it before."""
         return self.valid_until + self.timings.expiry_lag
 
     def code_at(self, now: datetime) -> StatusCode:
@@ -151,26 +151,26 @@ class Session(abc.ABC):
         return after_opening[0].at
 
     def is_visible_at(self, now: datetime) -> bool:
-        """Whether KSeF knows it already."""
+        """Return whether KSeF knows it already."""
         return now >= self.opened_at
 
     def lists_at(self, now: datetime) -> bool:
-        """Whether its invoices are listed already."""
+        """Return whether its invoices are listed already."""
         return now >= self.opened_at
 
     def invoices_at(self, now: datetime) -> tuple[Invoice, ...]:
-        """What it lists."""
+        """Return the invoices that its list shows."""
         return tuple(self.invoices.values()) if self.lists_at(now) else ()
 
     def updated_at(self, now: datetime) -> datetime:
-        """When something happened last; KSeF gives whole seconds."""
+        """Return the time of the last change, in whole seconds as KSeF gives it."""
         moments = [self.timeline.step_at(now).at]
         if invoices := self.invoices_at(now):
             moments.append(invoices[-1].received_at)
         return max(moments).replace(microsecond=0)
 
     def counts_at(self, now: datetime) -> tuple[int, int, int]:
-        """Invoices taken in, accepted, rejected."""
+        """Return the numbers of invoices taken in, accepted and rejected."""
         listed = self.invoices_at(now)
         final = [invoice for invoice in listed if invoice.timeline.is_terminal_at(now)]
         accepted = sum(invoice.is_accepted for invoice in final)

@@ -123,11 +123,11 @@ class Sandbox(anyio.AsyncContextManagerMixin):
 
     @property
     def environment(self) -> Environment:
-        """What a client is pointed at."""
+        """Return the environment for a client."""
         return Environment(f"{self._own_url}/v2")
 
     def issue_token(self, nip: str, token: str | None = None, *, author: Subject | None = None) -> str:
-        """Let a company log in.
+        """Issue a KSeF token, with which a company can log in.
 
         Args:
             nip: Of the company.

@@ -31,11 +31,11 @@ class OnlineSession(Session):
 
     @property
     def key_fails_at(self) -> datetime:
-        """When a key that cannot be decrypted shows."""
+        """Return when a key that cannot be decrypted shows."""
         return self.opened_at + self.timings.key_check_delay
 
     def schedule(self, now: datetime) -> None:
-        """Plan what becomes of it if it stays open until KSeF closes it."""
+        """Plan its further states, as they are if KSeF closes it after 12 hours."""
         if self.code_at(now) == StatusCode.OPENED:
             self.timeline.plan(now, *self._steps(self.expires_at))
 
@@ -44,7 +44,7 @@ class OnlineSession(Session):
         self.timeline.plan(now, *self._steps(now))
 
     def die(self, now: datetime) -> None:
-        """End it as if its key had turned out to be bad just now."""
+        """End it with 415, as if its key could not be decrypted."""
         self.timeline.plan(now, Step(now, StatusCode.DECRYPTION_ERROR))
 
     def _steps(self, closed_at: datetime) -> list[Step[StatusCode]]:
@@ -67,23 +67,23 @@ class OnlineSession(Session):
 
 @attrs.define(kw_only=True)
 class DeclaredPart:
-    """A part that was declared, and what was uploaded of it."""
+    """A declared part of a package, and its upload."""
 
     ordinal_number: int
     declared_size: int
-    """Of the encrypted part, as is its hash."""
+    """The size of the encrypted part, to which its hash belongs, too."""
     declared_hash: bytes
     path: Path
     stored_size: int | None = None
     """None until it is uploaded."""
     stored_hash: bytes | None = None
     uploads: int = 0
-    """How often it was taken in."""
+    """The number of accepted uploads."""
 
 
 @attrs.frozen(kw_only=True)
 class Result:
-    """What came of the package."""
+    """The outcome of a package."""
 
     code: StatusCode
     details: tuple[str, ...] = ()
@@ -102,7 +102,7 @@ class BatchSession(Session):
     offline_mode: bool
     compression: CompressionType
     declared_size: int
-    """Of the plain archive, as is its hash."""
+    """The size of the plain archive, to which its hash belongs, too."""
     declared_hash: bytes
     parts: dict[int, DeclaredPart]
     """By their ordinal numbers."""
@@ -111,20 +111,20 @@ class BatchSession(Session):
     closed_at: datetime | None = None
     """When its owner closed it."""
     forced_end: StatusCode | None = None
-    """How it ends on purpose."""
+    """The code of its end where a fault decides it."""
     result: Result | None = None
     """None until it is closed and the package is processed."""
 
     def is_visible_at(self, now: datetime) -> bool:
-        """Whether KSeF knows it already."""
+        """Return whether KSeF knows it already."""
         return now >= self.opened_at + self.timings.batch_visibility_lag
 
     def lists_at(self, now: datetime) -> bool:
-        """Whether its invoices are listed already: not at once after the close."""
+        """Return whether its invoices are listed already: not at once after the close."""
         return self.result is not None and now >= self.result.listed_at
 
     def schedule(self, now: datetime) -> None:
-        """Plan what becomes of it if nobody closes it."""
+        """Plan its end for the case that nobody closes it."""
         self.timeline.plan(now, Step(self.expires_at, StatusCode.CANCELLED, ("Przekroczono czas wysyłki",)))
 
     def close(self, now: datetime) -> None:
@@ -133,7 +133,7 @@ class BatchSession(Session):
         self.timeline.plan(now, Step(now, StatusCode.PROCESSING))
 
     def finish(self, now: datetime, result: Result) -> None:
-        """Plan its end: what came of the package shows at ``result.final_at``."""
+        """Plan its end: the outcome of the package shows at ``result.final_at``."""
         self.result = result
         if not self.is_stuck:
             self.timeline.plan(now, Step(result.final_at, result.code, result.details))

@@ -29,18 +29,18 @@ _PIECE: Final = 2**20
 
 
 def session_upo_link(world: World, session: Session, number: int, now: datetime) -> tuple[str, datetime]:
-    """A signed link to a page (from 0) of a session's UPO, and until when it works."""
+    """Return a signed link to a page (from 0) of a session's UPO, and until when it works."""
     return _link(world, f"{session.reference_number.lower()}/session-upo/upo_{number:02}.xml", now)
 
 
 def invoice_upo_link(world: World, session: Session, invoice: Invoice, now: datetime) -> tuple[str, datetime]:
-    """A signed link to an accepted invoice's UPO, and until when it works."""
+    """Return a signed link to an accepted invoice's UPO, and until when it works."""
     name = invoice.verdict.ksef_number
     return _link(world, f"{session.reference_number.lower()}/invoice-upo/upo_{name}.xml", now)
 
 
 def export_part_link(world: World, reference_number: str, name: str, now: datetime) -> tuple[str, datetime]:
-    """A signed link to an encrypted part of a package, and until when it works."""
+    """Return a signed link to an encrypted part of a package, and until when it works."""
     path = f"{world.exports.folder.format(reference=reference_number.lower())}/{name}"
     signed, end = world.ministry.sign_link(path, now, world.timings.part_link_lifetime)
     return world.public_url + signed, end
@@ -52,7 +52,7 @@ def _link(world: World, path: str, now: datetime) -> tuple[str, datetime]:
 
 
 async def upo_pages(session: Session, now: datetime) -> tuple[tuple[str, bytes], ...]:
-    """Reference number and document of each page; made once."""
+    """Return the reference number and document of each page; they are made once."""
     if not session.upo_pages:
         pages = await anyio.to_thread.run_sync(session_upo_pages, session)
         if not session.upo_pages:
@@ -61,7 +61,7 @@ async def upo_pages(session: Session, now: datetime) -> tuple[tuple[str, bytes],
 
 
 async def invoice_receipt(session: Session, invoice: Invoice) -> bytes:
-    """The UPO of an accepted invoice; made once."""
+    """Return the UPO of an accepted invoice; made once."""
     if not invoice.upo:
         made = await anyio.to_thread.run_sync(invoice_upo, session, invoice)
         if not invoice.upo:  # nobody else has asked meanwhile
@@ -70,7 +70,7 @@ async def invoice_receipt(session: Session, invoice: Invoice) -> bytes:
 
 
 def add_storage(app: web.Application, world: World, faults: Faults) -> None:
-    """Route the paths that signed links lead to."""
+    """Add the routes of signed links."""
     app.router.add_get("/storage/{path:.*}", _reader(world, faults))
 
 

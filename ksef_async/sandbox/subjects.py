@@ -41,20 +41,20 @@ ALL_PERMISSIONS: Final = (*OWNER_PERMISSIONS, "EnforcementOperations", "VatUeMan
 
 @attrs.frozen
 class Subject:
-    """Who proved to be who they are."""
+    """A subject, by one of its identifiers."""
 
     type: Literal["Nip", "Pesel", "Fingerprint", "PeppolId"]
     value: str
 
 
 def subject_of(identifier: Any) -> Subject:
-    """The subject that any of the identifiers of a request names; fingerprints are the same in any case."""
+    """Return the subject that any of the identifiers of a request names; fingerprints are the same in any case."""
     kind: Any = identifier.type.value
     return Subject(kind, identifier.value.upper() if kind == "Fingerprint" else identifier.value)
 
 
 def nip_of(context: Context) -> str:
-    """The NIP of the company of a context; empty for a Peppol provider, which has none."""
+    """Return the NIP of the company of a context; empty for a Peppol provider, which has none."""
     return "" if context.type == ContextType.PEPPOL_ID else context.value[:10]
 
 
@@ -70,7 +70,7 @@ class Person:
 
 @attrs.frozen(kw_only=True)
 class Role:
-    """What a company is to the tax administration."""
+    """The role of a company at the tax administration."""
 
     nip: str
     role: EntityRole
@@ -81,7 +81,7 @@ class Role:
 
 
 class Registry:
-    """What /testdata has made up. Everything is asked about at a point in time."""
+    """The persons and companies made up by /testdata, each question as of a moment."""
 
     def __init__(self) -> None:
         self.persons: dict[str, Person] = {}
@@ -95,24 +95,24 @@ class Registry:
         """Until when each company may send attachments, by NIP; None for ever."""
 
     def has_company(self, nip: str) -> bool:
-        """Whether a company was made up, on its own or below another."""
+        """Return whether a company was made up, on its own or below another."""
         return any(role.nip == nip and role.role is not EntityRole.COURT_BAILIFF for role in self.roles)
 
     def roles_of(self, nip: str, now: datetime) -> Iterator[Role]:
-        """What a company is."""
+        """Return the roles of a company."""
         return (role for role in self.roles if role.nip == nip and role.since <= now)
 
     def below(self, nip: str, now: datetime) -> Iterator[Role]:
-        """The companies below one."""
+        """Return the roles of the companies below one."""
         return (role for role in self.roles if role.parent == nip and role.since <= now)
 
     def may_enforce(self, nip: str, now: datetime) -> bool:
-        """Whether a company is a bailiff or an enforcement authority."""
+        """Return whether a company is a bailiff or an enforcement authority."""
         wanted = (EntityRole.COURT_BAILIFF, EntityRole.ENFORCEMENT_AUTHORITY)
         return any(role.role in wanted for role in self.roles_of(nip, now))
 
     def aliases(self, subject: Subject, now: datetime) -> frozenset[Subject]:
-        """A subject, by whatever it is known: a person is the same by NIP and by PESEL."""
+        """Return every identifier of a subject; a person is the same by NIP and by PESEL."""
         known = {subject}
         for person in self.persons.values():
             names = {Subject("Nip", person.nip), Subject("Pesel", person.pesel)}
@@ -121,13 +121,13 @@ class Registry:
         return frozenset(known)
 
     def is_deceased(self, subject: Subject) -> bool:
-        """Whether a person is dead."""
+        """Return whether a person is dead."""
         return any(
             person.is_deceased and subject in (Subject("Nip", person.nip), Subject("Pesel", person.pesel))
             for person in self.persons.values()
         )
 
     def may_send_attachments(self, context: Context, now: datetime) -> bool:
-        """Whether the company of a context has consented to sending attachments."""
+        """Return whether the company of a context has consented to sending attachments."""
         nip = nip_of(context)
         return nip in self.attachments and ((end := self.attachments[nip]) is None or now < end)

@@ -1,9 +1,9 @@
-"""The states of one thing over time, past and planned: the only place in the sandbox that changes or tells a state.
+"""The states of one thing over time, past and planned: the only place in the sandbox that changes or answers a state.
 
 The rule: whatever has a status in the sandbox has a timeline, a list of moments with the state that begins at each.
 A timeline begins in a starting state of its lifecycle and grows by `Lifecycle.move` only, so two states that follow
-each other in it are connected in the table, and so are the states that anybody is told, one after the other. A step
-that has happened, or that somebody may have been told of, is never changed; steps in the future can be replaced.
+each other in it are connected in the table, and so are the states that are answered one after the other. A step that
+has happened, or may have been answered, is never changed; steps in the future can be replaced.
 States therefore depend on the clock and on what was done, never on how often somebody looks.
 
 Faults that lie on purpose (`Fault.answer_becomes`) change answers after they are written, not timelines.
@@ -51,7 +51,7 @@ class Timeline(Generic[CodeT]):
         self._lifecycle = lifecycle
         first = lifecycle.starts[0] if start is None else start
         self._steps = [Step(since, lifecycle.move(None, first))]
-        self._told = since
+        self._answered_until = since
 
     def __repr__(self) -> str:
         states = " -> ".join(f"{step.code:d}" if isinstance(step.code, int) else step.code for step in self._steps)
@@ -61,18 +61,18 @@ class Timeline(Generic[CodeT]):
         """Replace all that was planned after ``now`` by ``steps``.
 
         Args:
-            now: The present. What has happened by then, or was told since, stays.
+            now: The present. What has happened by then, or was answered since, stays.
             steps: In their order; none to stay in the present state. A moment that has passed becomes the present one.
 
         Raises:
             TransitionError: A step cannot follow the one before it; the timeline stays as it was.
         """
-        present = max(now, self._told)
+        present = max(now, self._answered_until)
         planned = [step for step in self._steps if step.at <= present]
         for step in steps:
             self._lifecycle.move(planned[-1].code, step.code)
             planned.append(attrs.evolve(step, at=max(step.at, present, planned[-1].at)))
-        self._steps, self._told = planned, present
+        self._steps, self._answered_until = planned, present
 
     def observe(self, now: datetime, code: CodeT) -> CodeT:
         """Record a state that follows from something else, and return it.
@@ -97,7 +97,7 @@ class Timeline(Generic[CodeT]):
         return self.step_at(now).code
 
     def status_at(self, now: datetime) -> StatusInfo:
-        """Return the present state as KSeF tells it; only for states that have numbers.
+        """Return the present state as KSeF answers it; only for states that have numbers.
 
         Raises:
             TypeError: The states of this kind are words.
@@ -118,12 +118,12 @@ class Timeline(Generic[CodeT]):
 
     def history(self, now: datetime) -> tuple[Step[CodeT], ...]:
         """Return the states up to the present one, at least the first."""
-        self._told = max(self._told, now)
-        return tuple(self._steps[: bisect_right(self._steps, self._told, key=_moment)])
+        self._answered_until = max(self._answered_until, now)
+        return tuple(self._steps[: bisect_right(self._steps, self._answered_until, key=_moment)])
 
     @property
     def last(self) -> Step[CodeT]:
-        """The last state that is planned."""
+        """Return the last state that is planned."""
         return self._steps[-1]
 
 

@@ -37,7 +37,7 @@ _LARGEST: Final = 5_000_000_000
 
 
 def part_link(world: World, session: BatchSession, part: DeclaredPart) -> str:
-    """The signed link to upload a part to."""
+    """Return the signed link to upload a part to."""
     suffix = "zip" if session.compression is CompressionType.ZIP else "tar.gz"
     path = f"/storage/09/{session.reference_number.lower()}/batch-parts/{part.ordinal_number}.{suffix}.enc"
     signed, _ = world.ministry.sign_link(path, session.opened_at, session.upload_until - session.opened_at, "w")
@@ -45,7 +45,7 @@ def part_link(world: World, session: BatchSession, part: DeclaredPart) -> str:
 
 
 def add_uploads(app: web.Application, world: World, faults: Faults) -> None:
-    """Route the paths that links to upload to lead to."""
+    """Add the routes of the links for uploads."""
     app.router.add_put("/storage/{path:.*}", _writer(world, faults))
 
 
@@ -120,7 +120,7 @@ async def _take(
 
 
 async def _pieces(request: web.Request, damage: str | None) -> AsyncIterator[list[bytes]]:
-    """The body, by the megabyte; damaged on purpose."""
+    """Return the body, a megabyte at a time, damaged where a fault says so."""
     left = request.content_length or 0
     if damage == "shortened":
         left -= min(left, 16)

@@ -34,7 +34,7 @@ _CONTEXT_ELEMENTS: Final = {
 
 
 def session_upo_pages(session: Session) -> list[bytes]:
-    """The receipt of a session: its accepted invoices, 10,000 a page; call it in a worker thread."""
+    """Return the receipt of a session: its accepted invoices, 10,000 a page; call it in a worker thread."""
     accepted = [invoice for invoice in session.invoices.values() if invoice.is_accepted]
     starts = range(0, len(accepted), PAGE_SIZE)
     return [
@@ -44,7 +44,7 @@ def session_upo_pages(session: Session) -> list[bytes]:
 
 
 def invoice_upo(session: Session, invoice: Invoice) -> bytes:
-    """The receipt of one accepted invoice; call it in a worker thread."""
+    """Return the receipt of one accepted invoice; call it in a worker thread."""
     return _document(session, [invoice], None)
 
 
@@ -112,7 +112,7 @@ _SUBJECT: Final = {
 
 
 def signed(document: bytes, signing_time: datetime) -> bytes:
-    """A document with its signature; as it is where signxml is not installed.
+    """Return a document with its signature; as it is where signxml is not installed.
 
     Call it in a worker thread.
     """

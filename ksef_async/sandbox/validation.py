@@ -49,7 +49,7 @@ _WEIGHT_ZERO: Final = re.compile(r"\s*q\s*=\s*0(?:\.0*)?\s*", re.IGNORECASE)
 
 
 def check_media(operation: Operation[Any, Any], request: web.Request) -> None:
-    """Look at ``Content-Type`` and ``Accept``.
+    """Check ``Content-Type`` and ``Accept``.
 
     Raises:
         UnsupportedMediaType: The body is of another type than the operation takes.
@@ -65,7 +65,7 @@ def check_media(operation: Operation[Any, Any], request: web.Request) -> None:
 
 
 def _is_taken(wanted: str, request: web.Request) -> bool:
-    # What is not there is of no type: that it is missing, is told as of any other content (21001) [INF].
+    # What is not there is of no type: that it is missing is refused like any other content (21001) [INF].
     return not request.body_exists or _TAKEN[wanted].fullmatch(request.content_type) is not None
 
 
@@ -92,7 +92,7 @@ _LARGEST_NUMBER: Final = 2**31 - 1
 
 
 def read_query(operation: Operation[Any, Any], request: web.Request) -> dict[str, Any]:
-    """What a call asks, by the names of the table; a list gets its page size (and offset) whether asked or not.
+    """Return the query parameters of a call by their names in the table; page size and offset always have a value.
 
     Raises:
         InvalidInput: With a detail for each value that is none.
@@ -141,7 +141,7 @@ def _number(name: str, text: str, least: int, most: int) -> int:
 # --- the words of KSeF's validator -----------------------------------------------------------------------------------
 
 UNREADABLE_JSON: Final = "The input does not contain a valid JSON document."
-"""Of a body that is not JSON."""
+"""KSeF's words for a body that is not JSON."""
 _Say = Callable[[str, "re.Match[str]"], str]
 
 
@@ -218,7 +218,7 @@ def problems_in_words(error: WireError) -> tuple[str, ...]:
 
 
 def check_query(filters: InvoiceFilters, now: datetime) -> None:
-    """Refuse what KSeF refuses.
+    """Check the filters of a query for invoices.
 
     Args:
         filters: What is asked for.

@@ -53,7 +53,7 @@ class _Page:
 
 
 def add_verification_pages(app: web.Application, world: World) -> None:
-    """Route both kinds of link."""
+    """Add the routes of both kinds of link."""
     app.router.add_get("/invoice/{rest:.*}", _answer(world, _invoice_page))
     app.router.add_get("/certificate/{rest:.*}", _answer(world, _certificate_page))
 
@@ -102,7 +102,7 @@ def _invoice_page(world: World, request: web.Request, now: datetime) -> _Page:
 
 
 def _find(world: World, seller_nip: str, digest: bytes, now: datetime) -> ArchivedInvoice | None:
-    """The invoice of this hash; or the technical correction of the one that was refused."""
+    """Return the invoice of this hash; or the technical correction of the one that was refused."""
     known = [
         each
         for each in world.repository
@@ -153,7 +153,7 @@ def _certificate_page(world: World, request: web.Request, now: datetime) -> _Pag
 
 
 def _hosts(world: World, request: web.Request) -> set[str]:
-    """By what the page may be called: what is signed begins with it."""
+    """Return the addresses of the page, one of which begins what is signed."""
     return {request.headers.get("Host", ""), world.public_url.partition("://")[2]}
 
 

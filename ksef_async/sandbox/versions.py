@@ -103,7 +103,7 @@ RATE_GROUPS: Final[Mapping[RateGroup, tuple[str, RateGroup | None]]] = {
 }
 """Groups of the rate limits: since when, and in which calls were counted before; None for in none."""
 
-# Permissions, wherever they are told (a JWT, a refusal).
+# Permissions, wherever they are answered (a JWT, a refusal).
 _PERMISSIONS: Final[Mapping[str, str]] = _COLLECTIVE
 
 # What is granted where an older request cannot say.

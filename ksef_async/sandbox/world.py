@@ -100,7 +100,7 @@ class World:
         """Where files are kept while the sandbox serves: uploaded parts, documents, parts of exports."""
         self.documents = Documents(self.spool)
         self.background = Background()
-        """What goes on after a call is answered."""
+        """Work that goes on after a call is answered."""
         self.repository = Repository()
         """Every accepted invoice, and what is asked of them."""
         self.queries = QueryMoments(timings)
@@ -130,7 +130,7 @@ class World:
         self.corrected_hashes: set[bytes] = set()
 
     def permissions_of(self, login: Login) -> tuple[str, ...]:
-        """What a login may do in its context as things are now."""
+        """Return the present permissions of a login in its context."""
         if login.subject is None:
             return ()
         granted = self.grants.permissions(login.subject, login.context, self.clock.now())
@@ -141,13 +141,13 @@ class World:
         return tuple(permission for permission in held if permission in login.token.permissions)
 
     def invoices(self) -> Iterator[Invoice]:
-        """Every invoice of every session."""
+        """Return every invoice of every session."""
         return (invoice for session in self.sessions.values() for invoice in session.invoices.values())
 
     def decide(
         self, document: CheckedInvoice, session_reference_number: str, received_at: datetime, *, offline: bool
     ) -> InvoiceVerdict:
-        """Give a sound document its KSeF number, unless seller, kind and number have come before."""
+        """Return the verdict on a checked invoice: a KSeF number, or a duplicate of seller, kind and number."""
         key = (document.seller_nip, document.kind, document.invoice_number)
         if original := self._originals.get(key):
             verdict, session = original
@@ -179,7 +179,7 @@ class World:
         return verdict
 
     def cancel_invoices(self, session: Session, now: datetime) -> None:
-        """Let every invoice of a session that is still in progress end with 405, as if it had never been sent."""
+        """End every invoice of a session that is still in progress with 405, as if it had never been sent."""
         for invoice in session.invoices.values():
             if invoice.timeline.is_terminal_at(now):
                 continue

@@ -103,7 +103,7 @@ async def test_every_invoice_is_told_once_and_the_cursor_never_goes_back(steps: 
                     clock.advance(step.duration)
                 elif isinstance(step, Look):
                     sandbox.faults.clear()
-                    sandbox.faults.add("export_invoices", Fault.mark_told(MARKS[step.mark]), times=1_000)
+                    sandbox.faults.add("export_invoices", Fault.mark_becomes(MARKS[step.mark]), times=1_000)
                     sandbox.world.exports.limits.max_invoices = step.package
                     sync = client.downloads.sync(
                         since,

@@ -52,7 +52,7 @@ async def test_export_tells_another_mark(
     sandbox: Sandbox, client: KsefClient, change: Callable[[datetime], datetime | None]
 ) -> None:
     real = (await (await client.downloads.export(everything(sandbox))).wait(AT_ONCE)).package
-    sandbox.faults.add("export_invoices", Fault.mark_told(change))
+    sandbox.faults.add("export_invoices", Fault.mark_becomes(change))
 
     told = (await (await client.downloads.export(everything(sandbox))).wait(AT_ONCE)).package
 

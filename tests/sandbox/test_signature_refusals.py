@@ -326,7 +326,7 @@ async def test_detached_signature_is_refused(wire: Wire) -> None:
 async def test_document_against_its_schema_is_refused(fields: dict[str, Any], with_schema: bool) -> None:
     if with_schema:
         need(AUTH_SCHEMAS)
-    async with connected(**({"schema_folder": AUTH_SCHEMAS} if with_schema else {})) as wire:
+    async with connected(**({"schema_folder": AUTH_SCHEMAS.parent} if with_schema else {})) as wire:
         answer = await log_in(wire, signer(), **fields)
 
     assert answer.error == (400, 21401)

@@ -202,7 +202,7 @@ def _owner(call: Call) -> SubjectIdentifier:
 
 
 def _names(call: Call) -> frozenset[SubjectIdentifier]:
-    """What the caller is known by: a person's certificates are the same by NIP and by PESEL."""
+    """Return every identifier of the caller; a person has the same certificates by NIP and by PESEL."""
     subject = call.caller.subject
     known = () if subject is None else call.world.grants.registry.aliases(subject, call.now)
     return frozenset({_owner(call), *(SubjectIdentifier(SubjectType(each.type), each.value) for each in known)})

@@ -181,7 +181,7 @@ def _newest_first(groups: Iterable[Group]) -> list[Group]:
 
 
 def _accepted(call: Call) -> dict[str, CheckedInvoice]:
-    """The documents of all accepted invoices, by their KSeF numbers."""
+    """Return the contents of all accepted invoices, by their KSeF numbers."""
     return {
         invoice.verdict.ksef_number: invoice.verdict.document
         for invoice in call.world.invoices()

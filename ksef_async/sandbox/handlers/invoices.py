@@ -83,7 +83,7 @@ async def query_invoice_metadata(call: Call) -> InvoiceMetadataPage:
         has_more=end < len(found),
         # Reached with the last page that fits, not before it [INF].
         is_truncated=end == most and len(found) > most,
-        permanent_storage_hwm_date=_told_hwm(filters, now, hwm),
+        permanent_storage_hwm_date=_answered_hwm(filters, now, hwm),
         invoices=tuple(each.metadata for each in found[start:end]),
     )
 
@@ -104,7 +104,7 @@ def _starts_beyond(filters: InvoiceFilters, hwm: datetime) -> bool:
     )
 
 
-def _told_hwm(filters: InvoiceFilters, now: datetime, hwm: datetime) -> ServerTime | None:
+def _answered_hwm(filters: InvoiceFilters, now: datetime, hwm: datetime) -> ServerTime | None:
     if filters.date_range.date_type != DateType.PERMANENT_STORAGE:
         return None
     return ServerTime.parse(seven_digits(min(upper_end(filters, now, hwm), hwm)))
@@ -146,7 +146,7 @@ async def export_invoices(call: Call) -> ExportInvoicesResponse:
         timings=world.timings,
         invoices=found[: limits.max_invoices],
         is_truncated=len(found) > limits.max_invoices,
-        hwm=_told_mark(_told_hwm(filters, call.now, hwm), fault),
+        hwm=_answered_mark(_answered_hwm(filters, call.now, hwm), fault),
         is_stuck=goes_wrong(call, "stuck"),
         code=(fault and fault.export_code)
         or (ExportStatusCode.RANGE_NOT_AVAILABLE if beyond else ExportStatusCode.READY),
@@ -157,11 +157,11 @@ async def export_invoices(call: Call) -> ExportInvoicesResponse:
     return ExportInvoicesResponse(export.reference_number)
 
 
-def _told_mark(mark: ServerTime | None, fault: Fault | None) -> ServerTime | None:
+def _answered_mark(mark: ServerTime | None, fault: Fault | None) -> ServerTime | None:
     if mark is None or fault is None or fault.mark is None:
         return mark
-    told = fault.mark(mark)
-    return None if told is None else ServerTime.parse(seven_digits(told))
+    changed = fault.mark(mark)
+    return None if changed is None else ServerTime.parse(seven_digits(changed))
 
 
 def _check_subject(call: Call, subject: InvoiceSubject) -> None:

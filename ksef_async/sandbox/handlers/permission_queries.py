@@ -147,7 +147,7 @@ async def query_person_permissions(call: Call) -> PersonPermissionPage:
 
 
 def _is_in_context(call: Call, grant: Grant) -> bool:
-    """Whether it lets somebody act in the context, or was passed on from it."""
+    """Return whether it lets somebody act in the context, or was passed on from it."""
     if grant.kind is GrantKind.INDIRECT:
         return grant.grantor == call.caller.context
     return (
@@ -156,7 +156,7 @@ def _is_in_context(call: Call, grant: Grant) -> bool:
 
 
 def _is_granted(call: Call, grant: Grant) -> bool:
-    """Whether the caller itself granted it from the context."""
+    """Return whether the caller itself granted it from the context."""
     kinds = (GrantKind.PERSON, GrantKind.ENTITY, GrantKind.SUBUNIT, GrantKind.INDIRECT)
     return (
         grant.kind in kinds

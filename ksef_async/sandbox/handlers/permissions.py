@@ -216,7 +216,7 @@ async def revoke_authorization(call: Call) -> OperationStarted:
 
 
 def _find(call: Call) -> Grant | None:
-    """What the path names, if it was granted from, or lets act in, the caller's context."""
+    """Return the grant that the path names, if it was made in the caller's context or is valid there."""
     wanted = call.path["permission_id"]
     if len(wanted) != 36:
         raise InvalidInput("'permissionId' must be 36 characters in length.")
@@ -310,7 +310,7 @@ def _grant(call: Call, kind: GrantKind, request: Any, *, permission: str, **fiel
 
 
 def _descriptions(details: Any) -> dict[str, Any]:
-    """Who somebody is, as the lists tell it."""
+    """Return the description of a person or company for the lists."""
     if not isinstance(details, SubjectDetails | EuSubjectDetails):
         known = EntityDescriptionType.ENTITY_BY_IDENTIFIER
         return {"entity": EntityDescription(subject_details_type=known, full_name=details.full_name)}
@@ -337,7 +337,7 @@ def _descriptions(details: Any) -> dict[str, Any]:
 
 
 def _person_code(subject: SubjectIdentifier, details: SubjectDetails) -> PermissionOperationCode:
-    """Whether somebody is described by what they are named by."""
+    """Return success where the description of a person fits the kind of identifier, else the code of the failure."""
     by_identifier = details.subject_details_type == SubjectDetailsType.PERSON_BY_IDENTIFIER
     return _SUCCEEDED if by_identifier is (subject.type != "Fingerprint") else _WRONG_RELATION
 

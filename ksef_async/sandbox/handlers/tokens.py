@@ -106,7 +106,7 @@ def _find(call: Call, *permissions: str, by_token: bool = False) -> StoredToken:
 
 
 def _is_visible(call: Call, token: StoredToken, *permissions: str) -> bool:
-    """Whether the caller has one of ``permissions``, or the token is its own."""
+    """Return whether the caller has one of ``permissions``, or the token is its own."""
     login = call.caller
     if set(permissions) & set(call.world.permissions_of(login)):
         return True

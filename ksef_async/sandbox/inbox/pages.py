@@ -58,7 +58,7 @@ class _Problem(Exception):  # noqa: N818  # it is an answer
 
 
 def add_inbox(app: web.Application, world: World, faults: Faults) -> None:
-    """Route ``/`` and what its page asks for."""
+    """Add the routes of ``/`` and of the requests of its page."""
     inbox = _Inbox(world, faults)
     for path, answer in {
         "/": inbox.page,
@@ -123,7 +123,7 @@ class _Inbox:
         return host is not None and (is_loopback(host) or host == self._public.hostname)
 
     def is_own_origin(self, origin: str, request: web.Request) -> bool:
-        """Whether a request comes from the page as it was called, or as it is called from outside."""
+        """Return whether a request comes from the page as it was called, or as it is called from outside."""
         own = (f"http://{request.headers.get('Host', '')}", f"{self._public.scheme}://{self._public.netloc}")
         return origin in own
 

@@ -18,7 +18,7 @@ __all__ = ["Line", "Party", "ReadInvoice", "VatRow", "amount", "read_invoice", "
 
 @attrs.frozen(kw_only=True)
 class Party:
-    """Somebody the invoice names."""
+    """A party of the invoice."""
 
     role: str
     name: str
@@ -53,7 +53,7 @@ class VatRow:
 
 @attrs.frozen(kw_only=True)
 class ReadInvoice:
-    """What a person reads on an invoice."""
+    """The content of an invoice, as a person reads it."""
 
     title: str
     number: str
@@ -117,7 +117,7 @@ _NOTES: Final = (
 
 
 def read_invoice(xml: bytes) -> ReadInvoice | None:
-    """The invoice; None for a form that is not read here.
+    """Return the invoice; None for a form that is not read here.
 
     Raises:
         ValueError: Not XML, or not an invoice.
@@ -178,7 +178,7 @@ def _facts(body: ET.Element) -> Iterator[tuple[str, str]]:
 
 
 def _groups(account: str) -> Iterator[str]:
-    """An account number as it is written: two digits, then fours."""
+    """Return an account number as it is written: two digits, then fours."""
     bare = account.replace(" ", "")
     yield bare[:2]
     yield from (bare[start : start + 4] for start in range(2, len(bare), 4))
@@ -251,7 +251,7 @@ _SIDES = (("AccountingSupplierParty", "Sprzedawca"), ("AccountingCustomerParty",
 
 
 def read_ubl(xml: bytes) -> ReadInvoice | None:
-    """The document; None when it is no UBL invoice or credit note.
+    """Return the document; None when it is no UBL invoice or credit note.
 
     Raises:
         ValueError: Not XML.
@@ -319,12 +319,12 @@ def _ubl_line(row: ET.Element, kind: str) -> Line:
 
 
 def text_of(element: ET.Element, path: str) -> str:
-    """The text at a path of local names, without spaces around it; empty where there is none."""
+    """Return the text at a path of local names, without spaces around it; empty where there is none."""
     return (element.findtext("/".join(f"{{*}}{step}" for step in path.split("/"))) or "").strip()
 
 
 def amount(text: str) -> str:
-    """As written in Poland: ``1 230,00``; what is no number stays as it is."""
+    """Return an amount as it is written in Poland: ``1 230,00``; other text stays as it is."""
     try:
         number = Decimal(text)
     except InvalidOperation:

@@ -32,7 +32,7 @@ _HOUR: Final = timedelta(hours=1)
 
 @attrs.frozen
 class Preset:
-    """A fault, in words."""
+    """A fault with a label for people."""
 
     label: str
     make: Callable[[], Fault]
@@ -67,7 +67,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
     "invoice_cancelled": Preset("Invoice ends with 550", lambda: Fault.invoice_ends(550)),
     "indexed_late": Preset("Invoice is found 10 minutes late", lambda: Fault.indexed_late(600)),
     "export_unknown_error": Preset("Export ends with 500", lambda: Fault.export_ends(500)),
-    "mark_beyond": Preset("Export tells a mark an hour ahead", lambda: Fault.mark_told(lambda mark: mark + _HOUR)),
+    "mark_beyond": Preset("Export answers a mark an hour ahead", lambda: Fault.mark_becomes(lambda mark: mark + _HOUR)),
 }
 
 
@@ -79,7 +79,7 @@ _MOST_INVOICES: Final = 300
 
 
 def describe_world(world: World, faults: Faults, base_url: str) -> dict[str, Any]:
-    """What the page shows at once: the clock, the newest sessions, the last requests, the faults."""
+    """Return what the page shows first: the clock, the newest sessions, the last requests, the faults."""
     now = world.clock.now()
     return {
         "now": now,
@@ -107,7 +107,7 @@ def _kind(fault: Fault) -> str:
 
 
 def describe_session(world: World, session: Session) -> dict[str, Any]:
-    """One session: its timeline, and its newest invoices."""
+    """Return one session: its timeline and its newest invoices."""
     now = world.clock.now()
     newest = islice(reversed(session.invoices_at(now)), _MOST_INVOICES)
     return {
@@ -136,7 +136,7 @@ def _session(session: Session, now: datetime) -> dict[str, Any]:
 
 
 def describe_invoice(world: World, invoice: Invoice) -> dict[str, Any]:
-    """One invoice: its timeline, what KSeF says of it, and its hash."""
+    """Return one invoice: its timeline, KSeF's details and its hash."""
     now = world.clock.now()
     mode = invoice.verdict.mode
     return {
