@@ -171,7 +171,7 @@ async def test_good_document_fits_the_schema(namespace: str, form: str) -> None:
         "<AuthorizationPolicy><AllowedIps><Ip4Address>127.0.0.1</Ip4Address><Ip4Range>10.0.0.1-10.0.0.9</Ip4Range>"
         "<Ip4Mask>10.0.0.0/8</Ip4Mask></AllowedIps></AuthorizationPolicy>"
     )
-    async with connected(schema_folder=AUTH_SCHEMAS) as wire:
+    async with connected(schema_folder=AUTH_SCHEMAS.parent) as wire:
         login = await outcome(wire, await log_in(wire, signer(form=form), namespace=namespace, more=policy))
 
     assert login["status"]["code"] == 200
