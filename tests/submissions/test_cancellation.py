@@ -38,9 +38,10 @@ async def cancelled(coroutine: Coroutine[Any, Any, None], seconds: float, times:
 
 
 async def check_nothing_left(submissions: Submissions, number: str, nip: str) -> None:
-    pool = submissions._database.engine.pool
-    assert isinstance(pool, QueuePool)
     with anyio.fail_after(5):
+        async with submissions.begin() as connection:
+            pool = connection.engine.pool
+        assert isinstance(pool, QueuePool)
         while pool.checkedout():
             await anyio.sleep(0.001)
         await submissions.submit(sample_invoice(nip, number))

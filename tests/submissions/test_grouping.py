@@ -290,7 +290,9 @@ async def test_database_that_cannot_be_reached_fails_every_caller(tmp_path: Path
     folder.mkdir()
     async with Submissions(f"sqlite+aiosqlite:///{folder / 'journal.db'}") as submissions:
         first = await submissions.submit(sample_invoice(NIP, "FV/0"))
-        await submissions._database.engine.dispose()
+        async with submissions.begin() as connection:
+            engine = connection.engine
+        await engine.dispose()
         shutil.move(folder, tmp_path / "elsewhere")
 
         writing = [submissions.submit(sample_invoice(NIP, f"FV/{number}")) for number in range(1, 5)]
@@ -436,13 +438,14 @@ async def test_loop_that_ends_leaves_nobody_waiting() -> None:
     answers = Answers()
     grouped = Grouped(answers.begin, answers.answer)
     answers.go_on.clear()
+    before = asyncio.all_tasks()
     asking = [asyncio.create_task(grouped.ask(number)) for number in (1, 2)]
     while not answers.groups:
         await asyncio.sleep(0)
     asking.append(asyncio.create_task(grouped.ask(3)))
     await asyncio.sleep(0)
-    assert grouped._working is not None
-    grouped._working.cancel()
+    (working,) = asyncio.all_tasks() - before - {*asking}
+    working.cancel()
 
     assert [type(each) for each in await asyncio.gather(*asking, return_exceptions=True)] == [
         asyncio.CancelledError
