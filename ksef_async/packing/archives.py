@@ -86,7 +86,12 @@ class Archive(Protocol):
     """An archive in the making."""
 
     def prepare(self, invoices: list[Invoice]) -> Lot:
-        """Do what needs to know the lot before."""
+        """Do what needs to know the lot before.
+
+        Raises:
+            LocalProtocolError: One is nothing KSeF takes.
+            OSError: A file cannot be read.
+        """
         ...
 
     def compress(self, lot: Lot) -> None:
@@ -94,6 +99,7 @@ class Archive(Protocol):
 
         Raises:
             LocalProtocolError: One is nothing KSeF takes.
+            OSError: A file cannot be read.
         """
         ...
 
@@ -178,8 +184,9 @@ class ZipArchive:
     def compress(self, lot: Lot) -> None:
         """Make an entry of each invoice; see `Archive.compress`."""
         for invoice in lot.invoices:
-            lot.packed.append(_checked(invoice))
-            data = invoice.data
+            # Read only now, so that no more than one is held.
+            data = invoice.read()
+            lot.packed.append(_checked(invoice, data))
             chunks = self._deflate.whole(data)
             name = invoice.file_name
             # Known before the header is written, so that no entry needs a data descriptor behind it.
@@ -236,17 +243,18 @@ class TarGzArchive:
 
     def prepare(self, invoices: list[Invoice]) -> Lot:
         """Put headers before the invoices; see `Archive.prepare`."""
+        read = [invoice._replace(content=invoice.read()) for invoice in invoices]
         pieces = []
-        for invoice in invoices:
-            size = len(invoice.data)
-            pieces += [tar_header(invoice.file_name, size), invoice.data, bytes(-size % BLOCKSIZE)]
-        lot = Lot(invoices, self._dictionary, pieces)
+        for invoice in read:
+            data = invoice.read()
+            pieces += [tar_header(invoice.file_name, len(data)), data, bytes(-len(data) % BLOCKSIZE)]
+        lot = Lot(read, self._dictionary, pieces)
         self._take(pieces)
         return lot
 
     def compress(self, lot: Lot) -> None:
         """Compress the lot; see `Archive.compress`."""
-        lot.packed = [_checked(invoice) for invoice in lot.invoices]
+        lot.packed = [_checked(invoice, invoice.read()) for invoice in lot.invoices]
         lot.pieces = self._deflate.stream(lot.pieces, dictionary=lot.dictionary, is_end=False)
         lot.invoices.clear()
 
@@ -289,17 +297,12 @@ def new_archive(compression: CompressionType, sink: Sink, deflate: Deflate) -> A
     raise LocalProtocolError(f"Packages are written as Zip or TarGz, not as {compression!r}.")
 
 
-def _checked(invoice: Invoice) -> PackedInvoice:
+def _checked(invoice: Invoice, data: bytes) -> PackedInvoice:
     try:
-        check_invoice_file(invoice.data)
+        check_invoice_file(data)
     except LocalProtocolError as error:
         raise LocalProtocolError(f"{invoice.file_name}: {error}") from None
-    return PackedInvoice(
-        file_name=invoice.file_name,
-        size=len(invoice.data),
-        sha256=sha256(invoice.data).digest(),
-        key=invoice.key,
-    )
+    return PackedInvoice(file_name=invoice.file_name, size=len(data), sha256=sha256(data).digest(), key=invoice.key)
 
 
 def _end(pieces: Sequence[bytes]) -> bytes:

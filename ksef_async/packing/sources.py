@@ -31,38 +31,37 @@ _LOT: Final = 400_000
 # Files that are read by one call of a thread.
 _FILES: Final = 100
 _PIECE: Final = 2**20
+_BINARY: Final = getattr(os, "O_BINARY", 0)
 
 
-@attrs.frozen
-class Invoice:
+class Invoice(NamedTuple):
     """One to be packed."""
 
     file_name: str
-    data: bytes = attrs.field(repr=False)
-    key: Any
-
-
-class _Named(NamedTuple):
-    file_name: str
     content: bytes | Path | str
-    """An invoice, or where a file has it."""
+    """The invoice, or where a file has it."""
     key: Any
 
     def size(self) -> int:
+        """Return its bytes, as far as can be told before it is read."""
         if isinstance(self.content, bytes):
             return len(self.content)
         # A path as it came from the folder needs no object of its own.
         return os.stat(self.content).st_size  # noqa: PTH116
 
-    def read(self) -> Invoice:
-        """Blocks when the content is a file."""
-        data = self.content if isinstance(self.content, bytes) else _read_file(self.file_name, self.content)
-        return Invoice(self.file_name, data, self.key)
+    def read(self) -> bytes:
+        """Return the invoice. Blocks when a file has it.
+
+        Raises:
+            LocalProtocolError: The file is larger than any invoice may be; it was not read.
+            OSError: The file cannot be read.
+        """
+        return self.content if isinstance(self.content, bytes) else _read_file(self.file_name, self.content)
 
 
 def _read_file(name: str, path: Path | str) -> bytes:
     # By the system's own calls: with small invoices, Python's file objects take as long as compressing does.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    descriptor = os.open(path, os.O_RDONLY | _BINARY)
     try:
         size = os.fstat(descriptor).st_size
         if size > MAX_SIZE_WITH_ATTACHMENT:
@@ -81,7 +80,7 @@ def _read_file(name: str, path: Path | str) -> bytes:
     return data
 
 
-class _Files(Sequence[_Named]):
+class _Files(Sequence[Invoice]):
     """Files of one folder, by their names alone: what is made of each is made when it is asked for."""
 
     def __init__(self, folder: Path, names: list[str]) -> None:
@@ -91,17 +90,17 @@ class _Files(Sequence[_Named]):
     def __len__(self) -> int:
         return len(self._names)
 
-    def __iter__(self) -> Iterator[_Named]:
+    def __iter__(self) -> Iterator[Invoice]:
         start = self._start
-        return (_Named(name, start + name, name) for name in self._names)
+        return (Invoice(name, start + name, name) for name in self._names)
 
     @overload
-    def __getitem__(self, place: int) -> _Named: ...
+    def __getitem__(self, place: int) -> Invoice: ...
 
     @overload
-    def __getitem__(self, place: slice) -> Sequence[_Named]: ...
+    def __getitem__(self, place: slice) -> Sequence[Invoice]: ...
 
-    def __getitem__(self, place: int | slice) -> _Named | Sequence[_Named]:
+    def __getitem__(self, place: int | slice) -> Invoice | Sequence[Invoice]:
         return [*self][place]
 
 
@@ -112,8 +111,8 @@ class _Register:
         self._max_invoices = max_invoices
         self._names: set[str] = set()
 
-    def admit(self, item: Item | _Named) -> _Named:
-        named = item if isinstance(item, _Named) else _named(item)
+    def admit(self, item: Item | Invoice) -> Invoice:
+        named = item if isinstance(item, Invoice) else _named(item)
         check_file_name(named.file_name)
         if named.file_name in self._names:
             raise LocalProtocolError(f"Two invoices are called {named.file_name!r}; in one package names are unique.")
@@ -129,7 +128,7 @@ class _Register:
 class OpenedSource:
     """What is known of a source before its invoices are read."""
 
-    items: Iterable[Item] | Iterable[_Named] | AsyncIterable[Item] = attrs.field(repr=False)
+    items: Iterable[Item] | Iterable[Invoice] | AsyncIterable[Item] = attrs.field(repr=False)
     total: int | None
     """How many bytes they have; None where only walking it would tell."""
     is_checked: bool
@@ -151,7 +150,7 @@ class InvoiceSource:
         is_checked: Whether all of them are known to be fit to stand in one package.
     """
 
-    def __init__(self, items: Iterable[Item] | Iterable[_Named], max_invoices: int, *, is_checked: bool) -> None:
+    def __init__(self, items: Iterable[Item] | Iterable[Invoice], max_invoices: int, *, is_checked: bool) -> None:
         self._register = _Register(max_invoices)
         self._is_checked = is_checked
         self._iterator = iter(items)
@@ -161,16 +160,15 @@ class InvoiceSource:
 
         Raises:
             LocalProtocolError: An invoice is refused.
-            OSError: A file cannot be read.
+            OSError: A file cannot be found.
             Exception: Whatever the source raises.
         """
-        lot = []
+        lot: list[Invoice] = []
         size = 0
         for item in self._iterator:
-            named = item if self._is_checked and isinstance(item, _Named) else self._register.admit(item)
-            invoice = named.read()
-            lot.append(invoice)
-            size += len(invoice.data)
+            named = item if self._is_checked and isinstance(item, Invoice) else self._register.admit(item)
+            lot.append(named)
+            size += named.size()
             if size >= _LOT:
                 break
         return prepare(lot) if lot else None
@@ -190,14 +188,14 @@ class AsyncInvoiceSource:
         # A limiter of our own: anyio's common one is for the application.
         self._limiter = anyio.CapacityLimiter(1)
         # What was named and is not read yet.
-        self._named: list[_Named] = []
+        self._named: list[Invoice] = []
 
     async def next_lot(self, prepare: Callable[[list[Invoice]], T]) -> T | None:
         """Return what ``prepare`` makes, in a thread, of some invoices or one large one; None at the end.
 
         Raises:
             LocalProtocolError: An invoice is refused.
-            OSError: A file cannot be read.
+            OSError: A file cannot be found.
             Exception: Whatever the source raises.
         """
         size = sum(len(named.content) for named in self._named if isinstance(named.content, bytes))
@@ -208,17 +206,17 @@ class AsyncInvoiceSource:
                 break
             self._named.append(named)
             size += len(named.content) if isinstance(named.content, bytes) else 0
-        return await anyio.to_thread.run_sync(self._read_named, prepare, limiter=self._limiter) if self._named else None
+        return (
+            await anyio.to_thread.run_sync(self._prepare_named, prepare, limiter=self._limiter) if self._named else None
+        )
 
-    def _read_named(self, prepare: Callable[[list[Invoice]], T]) -> T:
-        lot: list[Invoice] = []
-        size = 0
-        for named in self._named:
-            lot.append(named.read())
-            size += len(lot[-1].data)
-            if size >= _LOT:
-                break
-        del self._named[: len(lot)]
+    def _prepare_named(self, prepare: Callable[[list[Invoice]], T]) -> T:
+        count = size = 0
+        while size < _LOT and count < len(self._named):
+            size += self._named[count].size()
+            count += 1
+        lot = self._named[:count]
+        del self._named[:count]
         return prepare(lot)
 
 
@@ -250,9 +248,9 @@ def _open_folder(folder: Path, max_invoices: int) -> OpenedSource:
     return _survey(_Files(folder, names), max_invoices)
 
 
-def _survey(items: Sequence[Item] | Sequence[_Named], max_invoices: int) -> OpenedSource:
+def _survey(items: Sequence[Item] | Sequence[Invoice], max_invoices: int) -> OpenedSource:
     register, total = _Register(max_invoices), 0
-    named: list[_Named] = []
+    named: list[Invoice] = []
     # A sequence of the caller's own may make its items anew each time; all at once they may not fit into memory.
     is_kept = isinstance(items, list | tuple)
     for item in items:
@@ -263,14 +261,14 @@ def _survey(items: Sequence[Item] | Sequence[_Named], max_invoices: int) -> Open
     return OpenedSource(items=named if is_kept else items, total=total, is_checked=is_kept or isinstance(items, _Files))
 
 
-def _named(item: Item) -> _Named:
+def _named(item: Item) -> Invoice:
     match item:
         case Path():
-            return _Named(item.name, item, item.name)
+            return Invoice(item.name, item, item.name)
         case (str() as name, bytes() | Path() as content):
-            return _Named(name, content, name)
+            return Invoice(name, content, name)
         case (str() as name, bytes() | Path() as content, key):
-            return _Named(name, content, key)
+            return Invoice(name, content, key)
         case (str() as name, *_):
             raise LocalProtocolError(f"{name!r}: An invoice is bytes, as KSeF hashes the file, or the Path of a file.")
         case _:

@@ -275,7 +275,7 @@ def test_large_zip_is_read_back(before: int, count: int, tmp_path: Path) -> None
         assert [(info.filename, info.header_offset >= before) for info in read.infolist()] == [
             (invoice.file_name, True) for invoice in invoices
         ]
-        assert all(read.read(invoice.file_name) == invoice.data for invoice in (invoices[0], invoices[-1]))
+        assert all(read.read(invoice.file_name) == invoice.content for invoice in (invoices[0], invoices[-1]))
     if shutil.which("unzip"):
         subprocess.run(["unzip", "-tq", path], check=True, stdout=subprocess.DEVNULL)
 

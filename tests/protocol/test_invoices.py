@@ -3,6 +3,8 @@ from __future__ import annotations
 import codecs
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from ksef_async import LocalProtocolError
 from ksef_async.protocol.invoices import MAX_SIZE, MAX_SIZE_WITH_ATTACHMENT, check_invoice_file
@@ -41,3 +43,23 @@ def test_invoice_file_that_ksef_takes(invoice: bytes) -> None:
 def test_invoice_file_that_ksef_would_reject_is_refused(invoice: bytes, said: str) -> None:
     with pytest.raises(LocalProtocolError, match=said):
         check_invoice_file(invoice)
+
+
+@given(
+    before=st.integers(min_value=0, max_value=33_000), wrong=st.sampled_from([b"\xff", b"\xc4", b"\xe2\x82", b"\xc4<"])
+)
+@example(before=15_999, wrong=b"\xe2\x82")
+@example(before=31_999, wrong=b"\xc4")
+def test_place_of_what_is_not_utf_8_is_told_however_large_the_invoice_is(before: int, wrong: bytes) -> None:
+    # Characters of two bytes, so that some are cut by whatever is looked at at once.
+    invoice = ("ą" * (before // 2)).encode() + b"." * (before % 2) + wrong
+
+    with pytest.raises(UnicodeDecodeError) as expected:
+        invoice.decode()
+    with pytest.raises(LocalProtocolError, match=rf"at byte {expected.value.start}\.$"):
+        check_invoice_file(invoice)
+
+
+@given(st.text(max_size=40).map(lambda text: ("ąę€𝄞" + text) * 2000))
+def test_any_text_is_utf_8(text: str) -> None:
+    check_invoice_file(text.encode())
