@@ -46,7 +46,7 @@ _T = SUBMISSIONS.c
 _S = SubmissionState
 
 BATCH: Final = "batch "
-"""What the name of a batch starts with that has no session yet."""
+"""The prefix of a batch's name while it has no session."""
 
 # How many documents go together once so many batches that they were in have come to nothing. Nothing need be wrong
 # with them: the same package mostly passes when it is sent again. In smaller ones it shows which of them is in the
@@ -54,9 +54,9 @@ BATCH: Final = "batch "
 _LOTS: Final = (*[MAX_INVOICES] * (SEND_AGAIN_LIMIT + 1), 1_250, 156)
 
 SPLIT: Final = SEND_AGAIN_LIMIT + 1
-"""So many lost batches make a smaller one, or none."""
+"""After so many lost batches a submission goes in a smaller batch."""
 ONE_BY_ONE: Final = len(_LOTS)
-"""After so many a submission goes online."""
+"""After so many lost batches a submission goes online."""
 
 # Not urgent, not offline, and not in batches that came to nothing time and again.
 _MAY_BE_IN_BATCH: Final = (_T.priority < int(Priority.URGENT)) & (_T.lost_batches < ONE_BY_ONE) & _T.offline.is_(False)
@@ -67,13 +67,14 @@ _PAGE: Final = 200
 
 @attrs.frozen
 class Queue:
-    """What is queued of one form."""
+    """The queued submissions of one form."""
 
     for_batch: int
-    """How many may go in a batch, and how many bytes they have in all, as they are stored."""
+    """Number of those that may go in a batch."""
     size_bytes: int
+    """Their stored size in all."""
     others: int
-    """How many may not."""
+    """Number of those that may not."""
 
 
 @attrs.frozen(kw_only=True)
@@ -95,7 +96,7 @@ class OpenSession:
     form_code: FormCode
     snapshot: bytes | None = attrs.field(repr=False)
     is_closing: bool = False
-    """Of a batch: whether KSeF may have been asked to close it."""
+    """True for a batch that KSeF may have been asked to close."""
 
 
 @attrs.frozen
@@ -110,11 +111,11 @@ class Receipt:
 
 @attrs.frozen(kw_only=True)
 class Verdict:
-    """What is to be written of a document in a session."""
+    """The fate of a document in a session, as it is to be written."""
 
     session_reference_number: str
     invoice_hash: bytes | None
-    """Which it is; None where KSeF does not tell: then it is the one with ``reference_number``."""
+    """SHA-256 of the document; None where KSeF does not tell it: then ``reference_number`` identifies it."""
     state: SubmissionState
     reference_number: str | None = None
     ksef_number: str | None = None
@@ -122,13 +123,13 @@ class Verdict:
     """Seconds since 1970."""
     reason: Reason | None = None
     has_failed: bool = False
-    """Of one that goes back to the queue: whether KSeF failed on this very document. Not more often than
-    `SEND_AGAIN_LIMIT`: then it is rejected.
+    """True for one that goes back to the queue because KSeF failed on this very document. After `SEND_AGAIN_LIMIT`
+    times it is rejected instead.
     """
     loss: int = 0
-    """Of one that goes back to the queue: to how many lost batches it now comes at least; 0 if it has lost none."""
+    """For one that goes back to the queue after a lost batch: the least number of lost batches to count for it."""
     receipt: Receipt | None = None
-    """Of a duplicate of this very document: the receipt of the first."""
+    """For a duplicate of this very document: the receipt of the first."""
 
 
 def largest_lot(lost_batches: int) -> int:
@@ -382,7 +383,7 @@ class ContextStore:
         Args:
             session: Its reference number; or the name of a batch that has no session.
             reason: Why, for people.
-            loss: Of a batch: to how many lost batches its documents now come at least.
+            loss: For a batch: see `Verdict.loss`.
         """
         why = None if reason is None else Reason(None, reason)
         async with self._write() as connection:

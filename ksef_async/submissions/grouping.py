@@ -159,7 +159,7 @@ def answered(answer: Answer | Exception) -> Answer:
 
 
 class _AnswerError(Exception):
-    """Wraps what an answer failed with, inside of its transaction, which is rolled back."""
+    """Carries the error of an answer out of its transaction, which is rolled back."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(error)

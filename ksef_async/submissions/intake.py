@@ -43,7 +43,7 @@ _Scoped: TypeAlias = tuple[str, str]
 
 @attrs.frozen(kw_only=True, eq=False)
 class Document:
-    """What is handed over, before anybody has looked into it.
+    """A document as it is handed over, not yet read.
 
     Raises:
         LocalProtocolError: The file is not fit to be sent; or it is a technical correction of something that cannot be
@@ -53,7 +53,7 @@ class Document:
     xml: bytes = attrs.field(repr=False)
     key: str | None
     nip: str | None
-    """The NIP it is sent for; None for the seller's."""
+    """The NIP that it is sent for; None for the seller's."""
     priority: int
     offline: bool
     corrects: bytes | None
@@ -71,7 +71,7 @@ class Document:
 
 @attrs.frozen(kw_only=True, eq=False)
 class _Entry:
-    """A document that may be written into the journal, as far as it alone can tell."""
+    """A document that was read and encrypted, ready to be compared with the journal."""
 
     document: Document
     identity: Identity
@@ -87,7 +87,7 @@ class _Entry:
 
     @property
     def scoped(self) -> _Scoped:
-        """What must be unique."""
+        """The identity, which must be unique in its context."""
         return self.context, identity_text(self.identity)
 
     def row(self) -> dict[str, Any]:
@@ -166,13 +166,13 @@ class _Held:
 
     digest: bytes
     is_given_up: bool = False
-    """Whether it has left its identity to others."""
+    """True if it has left its identity to others."""
     submission: Submission | None = None
     """None until it is inserted."""
 
 
 class _Known:
-    """What the journal has of some documents, by key and by identity, of each context."""
+    """The submissions that documents may conflict with, by key and by identity in each context."""
 
     def __init__(self, found: Iterable[Submission]) -> None:
         self._by_key: dict[_Scoped, _Held] = {}

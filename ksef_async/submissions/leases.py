@@ -39,7 +39,7 @@ class Lease:
     pacing: dict[str, list[float]] = attrs.field(repr=False)
     """Calls that earlier holders made, by rate group, in seconds before now; empty when the last was this process."""
     trouble: str | None = None
-    """What has kept the context from being delivered so far; None for nothing."""
+    """The trouble that the journal tells of the context; None for none."""
 
 
 class Leases:
@@ -58,7 +58,7 @@ class Leases:
 
     @property
     def are_contested(self) -> bool:
-        """Whether another process may take a lease that is not renewed; on SQLite there is no other."""
+        """True if another process may take a lease that is not renewed; on SQLite there is no other."""
         return not self._database.is_sqlite
 
     async def waiting(self) -> list[str]:

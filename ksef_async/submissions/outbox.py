@@ -96,7 +96,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
 
     @property
     def commits(self) -> int:
-        """How many transactions this process has committed to the journal."""
+        """Number of transactions that this process has committed to the journal."""
         return self._database.commits
 
     @asynccontextmanager
@@ -130,7 +130,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
                 self._worker = None
 
     def begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """A transaction on the journal's own database, for ``tx`` of `submit`: committed at the end of the block."""
+        """Begin a transaction on the journal's database, for ``tx`` of `submit`; the end of the block commits it."""
         return self._database.write(shield=False)
 
     async def submit(
@@ -178,7 +178,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
     async def get(
         self, submission_id: int | None = None, *, key: str | None = None, nip: str | None = None
     ) -> Submission:
-        """One submission, by its id or by the caller's key.
+        """Return one submission, by its id or by the caller's key.
 
         Args:
             submission_id: Of the submission; or else ``key``.
@@ -202,7 +202,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
     async def list(
         self, *, nip: str | None = None, states: Collection[SubmissionState] = (), after: int = 0, limit: int = 100
     ) -> tuple[Submission, ...]:
-        """Submissions in the order of their ids, those after the id ``after``."""
+        """Return a page of submissions in the order of their ids, those after the id ``after``."""
         return await self._store.list(nip, states, after, limit)
 
     async def find(
@@ -214,7 +214,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
         after: int = 0,
         limit: int = 100,
     ) -> tuple[Submission, ...]:
-        """Submissions that people ask for, in the order of their ids, those after the id ``after``.
+        """Find submissions by what people have at hand; return a page in the order of their ids.
 
         Args:
             names: Ids, invoice numbers or KSeF numbers, each of which may be that of several; a few hundred at once.
@@ -226,11 +226,11 @@ class Submissions(anyio.AsyncContextManagerMixin):
         return await self._store.find(names, hashes, has_upo, after, limit)
 
     async def count(self, *, nip: str | None = None) -> dict[SubmissionState, int]:
-        """How many submissions are in each state."""
+        """Return the number of submissions in each state."""
         return await self._store.count(nip)
 
     async def document(self, submission_id: int) -> bytes:
-        """The document, as it was submitted.
+        """Return the document as it was submitted.
 
         Raises:
             UnknownSubmissionError: There is none.
@@ -242,7 +242,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
         return await self._vault.unlock(stored)
 
     async def upo(self, submission_id: int) -> bytes:
-        """The UPO that confirms the invoice, as KSeF issued it: its session's page, or for a duplicate its own.
+        """Return the UPO that confirms the invoice, as KSeF issued it: its session's page, or for a duplicate its own.
 
         Raises:
             UnknownSubmissionError: There is no such submission.
@@ -256,7 +256,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
         return await self._vault.unlock(stored)
 
     async def watch(self, submission_id: int) -> AsyncIterator[Submission]:
-        """The submission now and after each change, until it is terminal; if accepted, until it has its UPO.
+        """Iterate over the submission now and after each change, until it is terminal and, if accepted, has its UPO.
 
         Raises:
             UnknownSubmissionError: There is none.
@@ -272,10 +272,9 @@ class Submissions(anyio.AsyncContextManagerMixin):
             await anyio.sleep(self._settings.poll_interval)
 
     async def results(self, *, nip: str | None = None) -> AsyncIterator[Submission]:
-        """Accepted, rejected and conflicting submissions as they become so, without end.
+        """Iterate over accepted, rejected and conflicting submissions as they become so, without end.
 
-        Each is told once by an iterator, and by every later one until `acknowledge` says that it was heard: at
-        least once, then.
+        An iterator yields each once, and so does every later one until it is acknowledged: at least once in all.
         """
         yielded: dict[int, Submission] = {}
         while True:
@@ -296,7 +295,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
             await anyio.sleep(self._settings.poll_interval)
 
     async def acknowledge(self, submission_id: int) -> None:
-        """The result was heard; `results` does not tell it again."""
+        """Note that a result was heard; `results` does not yield it again."""
         await self._store.acknowledge(submission_id)
 
     async def retry(self, submission_id: int) -> Submission:
@@ -337,5 +336,5 @@ class Submissions(anyio.AsyncContextManagerMixin):
             await anyio.sleep(self._settings.poll_interval)
 
     async def troubles(self) -> dict[str, str]:
-        """What keeps each context (NIP) from being delivered at present, for people; empty when all is well."""
+        """Return what keeps each context (NIP) from being delivered at present, for people; empty when all is well."""
         return await self._store.troubles()

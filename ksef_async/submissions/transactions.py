@@ -31,7 +31,7 @@ _DIALECTS: Final[dict[str, Dialect]] = {
 
 
 async def execute(tx: Transaction, statement: ClauseElement) -> list[Sequence[Any]]:
-    """Run ``statement`` in the caller's transaction; the rows it gives.
+    """Run ``statement`` in the caller's transaction; return its rows.
 
     Raises:
         LocalProtocolError: ``tx`` is nothing a statement can be run in.
@@ -49,13 +49,13 @@ async def execute(tx: Transaction, statement: ClauseElement) -> list[Sequence[An
 async def insert_missing(
     tx: Transaction, table: Table, rows: Sequence[Mapping[str, Any]], returning: Sequence[ColumnElement[Any]]
 ) -> list[Sequence[Any]]:
-    """Insert ``rows``, but those that another row is in the way of; the columns ``returning`` of what was inserted.
+    """Insert rows, skipping those that conflict with an existing row; return columns of those inserted.
 
     Args:
         tx: The caller's transaction.
         table: Where to.
         rows: Values by the names of their columns; all rows have the same names.
-        returning: Columns of the table.
+        returning: The columns to return.
 
     Raises:
         LocalProtocolError: ``tx`` is nothing a statement can be run in.

@@ -267,7 +267,7 @@ class Worker:
 
 
 def _leaves(error: Exception) -> Iterator[Exception]:
-    """What went wrong: task groups raise groups, whose text says nothing."""
+    """Iterate over the errors in a group: the text of a group says nothing."""
     if isinstance(error, ExceptionGroup):
         for inner in error.exceptions:
             yield from _leaves(inner)
@@ -328,7 +328,7 @@ class _Watch:
         self._task = task
         self._host = host
         self.is_on = False
-        """Whether the block has begun and not ended."""
+        """True while the block lasts."""
         self._has_cancelled = False
         task.add_done_callback(self._ended)
 
