@@ -289,7 +289,7 @@ async def test_folder_without_schemas_is_told(tmp_path: Path) -> None:
 
 WITHOUT_EXTRAS = """
 import sys
-for name in ("cyclopts", "rich", "sqlalchemy", "aiosqlite", "signxml", "lxml", "isal"):
+for name in ("rich", "sqlalchemy", "aiosqlite", "signxml", "lxml", "isal"):
     sys.modules[name] = None
 from ksef_async.cli.app import main
 sys.exit(main(sys.argv[1:]))
