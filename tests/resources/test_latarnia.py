@@ -159,6 +159,7 @@ async def test_interval_of_nothing_is_refused(client: KsefClient) -> None:
     for interval in (0, -1.0, float("nan")):
         with pytest.raises(LocalProtocolError, match="above 0"):
             client.latarnia.changes(interval=interval)
+    assert await anext(aiter(client.latarnia.changes(interval=0.5)))
 
 
 @pytest.mark.parametrize(
