@@ -11,13 +11,15 @@ The way of one invoice, file by file:
    tables of ``schema``, in SQLite or PostgreSQL by ``database``).
 3. ``worker``: finds that its context (NIP) has work, or is told so by an `Engine` (``procrastinate``), and takes the
    context's lease (``leases``): from now on nobody else delivers for it, and every write asks whether that is still so.
-4. ``drain``: opens a session, which is written down before anything is sent in it, and claims the next submissions for
-   it: `sending`, the intent, is committed before the call (``context_store``). A large backlog goes by ``batch_work``.
-5. ``session_work``: sends it, follows it, and gives what is heard to ``recorder``, which writes it, many at a time:
-   `taken_in` with its reference number, `accepted` with its KSeF number. If the answer is lost, or the process dies,
-   it stays in `sending` until KSeF's own list of the session tells whether it is there: then `taken_in`, or `queued`
-   once more. What goes wrong is waited out and told by ``trouble``, and by ``outage`` when it is the database.
-6. ``session_work`` closes the session, stores its UPO and matches it: `Submission.has_upo`. The session is over, the
+4. ``drain``: has the engine of both ways of sending (``sessions.keeper``) open a session, which ``book`` writes down
+   before anything is sent in it, and claims the next submissions for it: `sending`, the intent, is committed before the
+   call (``context_store``). A large backlog goes by ``batch_work``.
+5. The engine sends it, ``protocol.delivery`` decides what the answer means, and ``book`` writes it, many at a time:
+   `taken_in` with its reference number; later, when ``following`` sees it, `accepted` with its KSeF number. If the
+   answer is lost, or the process dies, it stays in `sending` until KSeF's own list of the session tells whether it is
+   there: then `taken_in`, or `queued` once more. What goes wrong is waited out and told by ``trouble``, and by
+   ``outage`` when it is the database.
+6. ``following`` closes the session, stores its UPO and matches it: `Submission.has_upo`. The session is over, the
    lease is given back, and `Submissions.results` yields the submission until it is acknowledged.
 
 Every state and transition is in ``models``; one statement changes a state, `store.transition`.

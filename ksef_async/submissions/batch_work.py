@@ -125,7 +125,7 @@ class BatchWork:
 
     async def go_on(self, saved: OpenSession) -> BatchSession | None:
         """Upload what is missing of a batch that another worker has left, and close its session; as `send`."""
-        return await self._trouble.retry_forever(partial(self._go_on, saved))
+        return await self._trouble.retry(partial(self._go_on, saved))
 
     async def _go_on(self, saved: OpenSession) -> BatchSession | None:
         number = saved.reference_number
@@ -209,7 +209,7 @@ class BatchWork:
     async def _open(self, package: Package, form_code: FormCode, batch: str) -> BatchSession | None:
         open_batch = partial(self._client.sessions.open_batch, package, form_code=form_code, ledger=self._journal)
         try:
-            session = await self._trouble.retry_forever(open_batch, asked=Asked.OPEN_BATCH)
+            session = await self._trouble.retry(open_batch, asked=Asked.OPEN_BATCH)
         except KsefError as error:
             await self._take_back(batch, error, SPLIT)
             return None
@@ -220,7 +220,7 @@ class BatchWork:
     async def _deliver(self, session: BatchSession) -> BatchSession | None:
         """Upload what is missing and close; None when the documents are in the queue again."""
         try:
-            return await self._trouble.retry_forever(partial(self._upload, session), asked=Asked.CLOSE_BATCH)
+            return await self._trouble.retry(partial(self._upload, session), asked=Asked.CLOSE_BATCH)
         except KsefError as error:
             # The time is over, or the parts are not what they were: then nothing is wrong with the documents.
             await self._take_back(session.reference_number, error, 1)

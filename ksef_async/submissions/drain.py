@@ -17,17 +17,19 @@ from ..api.operation import RateGroup
 from ..api.sessions import FormCode, SessionType
 from ..client import KsefClient
 from ..errors import CryptoError, KsefError
-from ..protocol.delivery import Asked, SessionFate, Step, judge
+from ..protocol.delivery import Asked, Step, judge
 from ..protocol.planning import MAX_INVOICES, Route
-from ..sessions.keeper import is_old
+from ..sessions.book import Outgoing
+from ..sessions.keeper import Keeper, KeptSession, is_old
 from ..sessions.online import OnlineSession
 from ..sessions.session import session_type
+from ..sessions.tracking import SentInvoice
 from .batch_work import BatchWork, choose_route
+from .book import JournalBook
 from .context_store import Claim, ContextStore, OpenSession, Queue
+from .following import Following
 from .leases import Lease, Leases
 from .models import Settings
-from .recorder import Recorder
-from .session_work import SessionWork
 from .trouble import Trouble
 
 if TYPE_CHECKING:
@@ -68,27 +70,25 @@ class Drain:
         self._lease = lease
         self._settings = settings
         self._give_way = give_way
-        self._recorder = Recorder(journal)
+        self._book = JournalBook(journal)
         self._trouble = Trouble(
             lease.context, settings, partial(leases.note_trouble, lease.context, lease=lease), lease.trouble
         )
         self._batches = BatchWork(client, journal, self._trouble, settings)
-        self._current: dict[FormCode, SessionWork] = {}
-        # Those that were left last because nothing more was waiting: how they end is seen only afterwards.
-        self._left: dict[FormCode, SessionWork] = {}
+        self._keepers: dict[FormCode, Keeper] = {}
+        # Of the sessions that are open.
+        self._followings: dict[KeptSession, Following] = {}
         # Forms of which a batch is being packed and uploaded.
         self._packing: set[FormCode] = set()
         # How many invoices a batch of the context may have; None until KSeF has said so.
         self._batch_limit: int | None = None
-        # How many sessions in a row have come to nothing.
-        self._in_vain = 0
         self._finishing = 0
         self._news = anyio.Event()
         self.is_in_a_hurry = False
         """Set from outside: do not keep sessions open for more, others want this place."""
 
     def __repr__(self) -> str:
-        return f"<Drain of {self._lease.context}, {len(self._current)} sessions open, {self._finishing} finishing>"
+        return f"<Drain of {self._lease.context}, {len(self._followings)} sessions open, {self._finishing} finishing>"
 
     def wake(self) -> None:
         """Look into the journal: there may be something new."""
@@ -104,10 +104,10 @@ class Drain:
         self._client.pacing.remember(self._lease.pacing)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._keep_lease)
-            tasks.start_soon(self._recorder.run)
+            tasks.start_soon(self._book.run)
             await self._take_over(tasks)
             await self._work(tasks)
-            await self._recorder.flush()
+            await self._book.flush()
             self._trouble.is_over()
             await self._trouble.tell()
             tasks.cancel_scope.cancel()
@@ -128,7 +128,7 @@ class Drain:
             if session_type(saved.reference_number) is SessionType.BATCH:
                 self._start_batch(saved.form_code, partial(self._batches.go_on, saved), tasks)
                 continue
-            await self._trouble.retry_forever(partial(self._go_on_with, saved, tasks))
+            await self._trouble.retry(partial(self._go_on_with, saved, tasks))
 
     async def _go_on_with(self, saved: OpenSession, tasks: TaskGroup) -> None:
         try:
@@ -138,13 +138,14 @@ class Drain:
                 raise
             await self._journal.session_given_up(saved.reference_number, str(error))
             return
-        work = self._new_work(session)
-        is_current = saved.form_code in self._current
-        if session.takes_invoices and session.aes_key is not None and not self._is_old(session) and not is_current:
-            await work.reconcile()
-            self._adopt(work, saved.form_code, tasks)
+        following = self._new_following(session)
+        keeper = self._keeper(saved.form_code, tasks)
+        is_of_use = session.takes_invoices and not is_old(session, self._client.sessions.now())
+        if is_of_use and session.aes_key is not None and keeper.current is None:
+            await following.settle()
+            self._follow(following, keeper.adopt(session), tasks)
         else:
-            self._finish(work, tasks)
+            self._finish(following, tasks)
 
     async def _resumed(self, saved: OpenSession) -> OnlineSession:
         """With its key where the journal has it and can read it; otherwise to be closed and followed only."""
@@ -168,7 +169,7 @@ class Drain:
             for form_code, queue in waiting.items():
                 await self._send_some(form_code, queue, tasks)
             await self._trouble.tell()
-            busy = any(work.under_way for work in self._current.values())
+            busy = any(following.under_way for following in self._followings.values())
             if waiting or busy:
                 idle_since = None
                 await self._wait(self._settings.poll_interval)
@@ -176,14 +177,13 @@ class Drain:
             now = anyio.current_time()
             idle_since = now if idle_since is None else idle_since
             left = 0.0 if self.is_in_a_hurry else idle_since + self._settings.linger - now
-            if self._current and left > 0:
+            if self._followings and left > 0:
                 await self._wait(min(left, self._settings.poll_interval))
                 continue
-            for form_code in [*self._current]:
-                self._left[form_code] = work = self._current.pop(form_code)
-                self._finish(work, tasks)
+            for keeper in self._keepers.values():
+                await keeper.leave()
             if not self._finishing:
-                await self._recorder.flush()
+                await self._book.flush()
                 if not await self._journal.waiting():
                     return
             await self._wait(self._settings.poll_interval)
@@ -196,13 +196,18 @@ class Drain:
         by_batch = form_code in self._packing or await self._starts_batch(form_code, queue, tasks)
         if not queue.others and (by_batch or not queue.for_batch):
             return  # Nothing that must not wait for the batch.
-        work = await self._session_for(form_code, tasks)
+        kept = await self._keeper(form_code, tasks).session(self._trouble)
+        if kept.is_spent:
+            return  # KSeF takes no invoices in it, and another is opened the next time.
+        if kept not in self._followings:
+            self._follow(self._new_following(kept.session), kept, tasks)
+        following = self._followings[kept]
         await self._give_way()
-        while not work.is_spent and (room := self._room(work)) > 0:
-            claims = await self._journal.claim(form_code, work.reference_number, room, but_batch=by_batch)
+        while (room := self._room(following)) > 0:
+            claims = await self._journal.claim(form_code, following.reference_number, room, but_batch=by_batch)
             for claim in claims:
-                work.begin()
-                tasks.start_soon(self._send, work, claim)
+                following.begin()
+                tasks.start_soon(self._send, kept, following, claim)
             if len(claims) < room:
                 return
 
@@ -240,112 +245,76 @@ class Drain:
         try:
             session = await send()
             if session is not None:
-                self._finish(self._new_work(session, self._batches), tasks)
+                self._finish(self._new_following(session, self._batches), tasks)
         finally:
             self._packing.discard(form_code)
             self._finishing -= 1
             self.wake()
 
-    def _room(self, work: SessionWork) -> int:
-        """How many may be claimed now. Once the budget is spent only one waits for its turn, so that whatever is
-        urgent comes next."""
-        free = self._settings.concurrency - work.under_way
-        if free < self._settings.concurrency // 2 and work.under_way:
+    def _room(self, following: Following) -> int:
+        """Return how many submissions may be claimed for a session now.
+
+        Once the budget is spent only one waits for its turn, so that whatever is urgent comes next.
+        """
+        if following.kept is None or following.kept.is_spent:
+            return 0
+        free = self._settings.concurrency - following.under_way
+        if free < self._settings.concurrency // 2 and following.under_way:
             return 0  # Small lots are many commits.
         left = self._client.pacing.remaining(RateGroup.INVOICE_SEND)
         windows = [calls for calls in (left.per_second, left.per_minute, left.per_hour) if calls >= 0]
         granted = min(windows, default=free)
-        return min(free, max(granted, 0 if work.under_way else 1))
+        return min(free, max(granted, 0 if following.under_way else 1))
 
-    async def _send(self, work: SessionWork, claim: Claim) -> None:
+    async def _send(self, kept: KeptSession, following: Following, claim: Claim) -> None:
+        """Send one claimed submission; what KSeF cannot have goes back to the queue, and into another session."""
+        outgoing = Outgoing(xml=claim.xml, offline=claim.offline, corrects=claim.corrects)
+        is_taken_in = False
         try:
-            await work.send(claim)
+            with self._trouble.lasting():
+                is_taken_in = isinstance(await kept.send(outgoing, self._trouble), SentInvoice)
+            if is_taken_in:
+                self._trouble.is_over()
         finally:
-            work.end()
-            if work.is_spent or self._room(work):
+            following.end(is_taken_in=is_taken_in)
+            if kept.is_spent or self._room(following):
                 self.wake()
 
     # --- sessions -----------------------------------------------------------------------------------------
 
-    async def _session_for(self, form_code: FormCode, tasks: TaskGroup) -> SessionWork:
-        current = self._current.get(form_code)
-        if current is not None:
-            if not current.is_spent and current.online.takes_invoices and not self._is_old(current.online):
-                return current
-            del self._current[form_code]
-            self._finish(current, tasks)
-        last = self._left.pop(form_code, None) if current is None else current
-        if last is not None:
-            if last.failure is not None and last.was_in_vain:
-                await self._pause(last.failure)
-            else:
-                self._in_vain = 0
-        while True:
-            work = self._new_work(await self._trouble.retry_forever(partial(self._open, form_code)))
-            if await self._is_active(work, tasks):
-                self._adopt(work, form_code, tasks)
-                return work
+    def _keeper(self, form_code: FormCode, tasks: TaskGroup) -> Keeper:
+        """Return what keeps a session open for a form."""
+        if form_code not in self._keepers:
+            self._keepers[form_code] = Keeper(
+                partial(self._client.sessions.open_online, form_code),
+                self._book,
+                now=self._client.sessions.now,
+                retire=partial(self._retire, tasks),
+                tries=self._settings.tries,
+            )
+        return self._keepers[form_code]
 
-    async def _open(self, form_code: FormCode) -> OnlineSession:
-        session = await self._client.sessions.open_online(form_code)
-        try:
-            await self._journal.session_opened(session, form_code)
-        except BaseException as error:
-            # Nobody would know of it.
-            try:
-                await session.close_in_time()
-            except KsefError as failure:
-                error.add_note(f"Session {session.reference_number} stays open as well: {failure}")
-            raise
-        return session
+    async def _retire(self, tasks: TaskGroup, kept: KeptSession) -> None:
+        """Finish a session beside whatever else is done; that may take hours."""
+        is_followed = kept in self._followings
+        self._finish(self._followings.pop(kept) if is_followed else self._new_following(kept.session), tasks)
 
-    async def _is_active(self, work: SessionWork, tasks: TaskGroup) -> bool:
-        """Return whether a session that was opened takes invoices; one that does not is closed or forgotten."""
-        try:
-            await self._trouble.retry_forever(work.online.wait_until_active, asked=Asked.ACTIVATION)
-        except KsefError as error:
-            judgement = judge(Asked.ACTIVATION, error)
-            if judgement.session is SessionFate.REPLACE_WITH_NEW_KEYS:
-                self._client.sessions.forget_keys()
-            if judgement.step is Step.FORGET_SESSION:
-                await self._journal.session_given_up(work.reference_number, None)
-            else:
-                self._finish(work, tasks)
-            await self._pause(error)
-            return False
-        return True
+    def _new_following(self, session: OnlineSession | BatchSession, batches: BatchWork | None = None) -> Following:
+        return Following(session, self._journal, self._book, self._trouble, self.wake, batches=batches)
 
-    async def _pause(self, error: KsefError) -> None:
-        """Wait before another session is opened: the last one came to nothing."""
-        self._in_vain += 1
-        await self._trouble.wait_out(error, self._in_vain)
+    def _follow(self, following: Following, kept: KeptSession, tasks: TaskGroup) -> None:
+        """Follow what is sent in a session from now on."""
+        following.kept = kept
+        self._followings[kept] = following
+        tasks.start_soon(following.follow)
 
-    def _new_work(self, session: OnlineSession | BatchSession, batches: BatchWork | None = None) -> SessionWork:
-        return SessionWork(
-            session,
-            self._journal,
-            self._recorder,
-            self._trouble,
-            self._settings,
-            self.wake,
-            forget_keys=self._client.sessions.forget_keys,
-            batches=batches,
-        )
-
-    def _adopt(self, work: SessionWork, form_code: FormCode, tasks: TaskGroup) -> None:
-        self._current[form_code] = work
-        tasks.start_soon(work.follow)
-
-    def _finish(self, work: SessionWork, tasks: TaskGroup) -> None:
+    def _finish(self, following: Following, tasks: TaskGroup) -> None:
         self._finishing += 1
-        tasks.start_soon(self._finish_work, work)
+        tasks.start_soon(self._finish_following, following)
 
-    async def _finish_work(self, work: SessionWork) -> None:
+    async def _finish_following(self, following: Following) -> None:
         try:
-            await work.finish()
+            await following.finish()
         finally:
             self._finishing -= 1
             self.wake()
-
-    def _is_old(self, session: OnlineSession) -> bool:
-        return is_old(session, self._client.sessions.now())

@@ -60,7 +60,7 @@ class Trouble:
         # How many calls are being tried again.
         self._lasting = 0
 
-    async def retry_forever(self, call: Callable[[], Awaitable[Result]], *, asked: Asked | None = None) -> Result:
+    async def retry(self, call: Callable[[], Awaitable[Result]], *, asked: Asked | None = None) -> Result:
         """Return what ``call`` returns, calling it again after every error of KSeF's, for as long as that takes.
 
         Args:
@@ -113,6 +113,10 @@ class Trouble:
             # Never less than the first pause: 0 is an answer, too.
             pause = max(error.retry_after, self._settings.first_pause)
         await anyio.sleep(pause)
+
+    async def before_another_session(self, error: KsefError, in_vain: int) -> None:
+        """See `Patience.before_another_session`."""
+        await self.wait_out(error, in_vain)
 
     def is_over(self) -> None:
         """Something went well again."""

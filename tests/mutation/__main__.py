@@ -41,15 +41,19 @@ MODULES: Final = (
     "caller.py",
     "downloads/sync.py",
     "polling.py",
+    "protocol/delivery.py",
     "protocol/pacing.py",
     "protocol/retry.py",
     "sessions/delivery.py",
+    "sessions/keep_open.py",
     "sessions/keeper.py",
+    "sessions/memory.py",
     "sessions/transitions.py",
     "sessions/uploads.py",
     "submissions/batch_work.py",
+    "submissions/book.py",
     "submissions/drain.py",
-    "submissions/session_work.py",
+    "submissions/following.py",
 )
 #: Tests that kill processes, measure, or need other programs.
 LEFT_OUT: Final = ("benchmarks", "interop", "conformance", "fuzz", "mutation", "typing", "cli", "crypto", "contract")

@@ -15,7 +15,7 @@ from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Clock, Sandbox, Timings, sample_invoice
 from ksef_async.sessions.session import UPO_CADENCE
 from ksef_async.submissions import Settings, Submissions, SubmissionState
-from ksef_async.submissions.session_work import FOLLOWING
+from ksef_async.submissions.following import FOLLOWING
 
 #: Longer than one wait for the invoices of a session lasts, or for its UPO.
 SLOW = timedelta(seconds=60.0 + max(FOLLOWING.deadline or 0.0, UPO_CADENCE.deadline or 0.0))

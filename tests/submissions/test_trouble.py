@@ -103,7 +103,7 @@ async def test_success_of_others_does_not_end_a_trouble_that_lasts(notes: Notes)
             await this.tell()
             raise KsefError("no")
 
-    await this.retry_forever(call)
+    await this.retry(call)
     await this.tell()
 
     assert notes == ["KsefError: no", None]
