@@ -19,13 +19,12 @@ from ..calling.finishing import finish
 from ..calling.polling import Cadence
 from ..errors import InvoiceRejectedError, KsefError, LocalProtocolError, SessionFailedError
 from ..protocol.delivery import SEND_AGAIN_LIMIT, SESSIONS_LIMIT, Asked, DocumentFate, Step, judge
-from .alone import Alone
 from .book import Outgoing
 from .keeper import Keeper, KeptSession, decisions
 from .memory import AT_ONCE, Impatience, KeptInvoice, LateSending, MemoryBook
 from .online import OnlineSession
 from .outcomes import Outcome
-from .sending import send_many
+from .sending import Alone, send_many
 from .session import UPO_CADENCE
 from .tracking import OUTCOME_CADENCE, SentInvoice
 from .upo import SessionUPO

@@ -26,9 +26,8 @@ from ..protocol.delivery import Asked, Step, judge
 from ..protocol.error_codes import ErrorCode
 from ..protocol.invoices import check_correction, check_invoice_file
 from ..protocol.lifecycle import ONLINE_SESSION
-from .delivery import Delivery, seal
 from .outcomes import Outcome
-from .sending import send_many
+from .sending import Sender, encrypt_invoice, send_many
 from .session import Session
 from .tracking import LAG, OUTCOME_CADENCE, SentInvoice
 from .transitions import SessionHistory
@@ -85,10 +84,10 @@ class OnlineSession(Session):
             self._cipher = SessionCipher(encryption.symmetric_key, encryption.initialization_vector)
         self._activation = activation
         self._closing = False
-        self._delivery = Delivery(api, self._tracker, reference_number, is_resumed=is_resumed)
+        self._sender = Sender(api, self._tracker, reference_number, is_resumed=is_resumed)
 
     def __repr__(self) -> str:
-        return f"<OnlineSession {self.reference_number} {self._state}, {len(self._delivery)} sent>"
+        return f"<OnlineSession {self.reference_number} {self._state}, {len(self._sender)} sent>"
 
     @property
     def _state(self) -> str:
@@ -198,7 +197,7 @@ class OnlineSession(Session):
     def _raise_if_dead(self) -> None:
         last = self._history.last
         if last is not None and ONLINE_SESSION.is_terminal(code := last.status.code) and code not in _ENDS_OF_CLOSED:
-            raise self._failure(f"died; send its {len(self._delivery)} invoices again in a new one", last)
+            raise self._failure(f"died; send its {len(self._sender)} invoices again in a new one", last)
 
     # --- sending ------------------------------------------------------------------------------------------
 
@@ -263,9 +262,9 @@ class OnlineSession(Session):
         Source: POST /sessions/online/{referenceNumber}/invoices; sesja-interaktywna.md, section 2.
         """
         cipher = self._check_can_send(invoice, offline=offline, corrects=corrects)
-        request = await offload(len(invoice), seal, cipher, invoice, offline, corrects)
+        request = await offload(len(invoice), encrypt_invoice, cipher, invoice, offline, corrects)
         try:
-            reference_number = await self._delivery.hand_over(request, again=again)
+            reference_number = await self._sender.hand_over(request, again=again)
         except BadRequestError as error:
             if error.code == ErrorCode.SESSION_NOT_OPEN:
                 await self.status()
@@ -280,10 +279,10 @@ class OnlineSession(Session):
 
     def may_have(self, invoice_hash: bytes) -> bool:
         """Return whether KSeF has, or may have (the answer was lost), the document with this SHA-256 (32 bytes)."""
-        return self._delivery.may_have(invoice_hash)
+        return self._sender.may_have(invoice_hash)
 
     def _reference_of(self, invoice_hash: bytes) -> str | None:
-        return self._delivery.reference_of(invoice_hash)
+        return self._sender.reference_of(invoice_hash)
 
     async def find_doubtful(self, invoice_hash: bytes) -> SentInvoice | None:
         """Ask KSeF for a document whose sending ended without an answer; None when it has it not, or for any other.
@@ -294,7 +293,7 @@ class OnlineSession(Session):
         Raises:
             TransportError, ApiError, RemoteProtocolError: KSeF's list could not be read.
         """
-        reference_number = await self._delivery.find_doubtful(invoice_hash)
+        reference_number = await self._sender.find_doubtful(invoice_hash)
         return self._sent_invoice(reference_number, invoice_hash) if reference_number else None
 
     def send_many(

@@ -5,7 +5,7 @@ temporary copy is written. By the environment:
 
     MUTANTS=200       how many changes are tried, drawn by a seed that is printed; 0 for all
     MUTANTS_SEED=1    the same sample again
-    MUTANTS_ONLY=protocol/pacing.py,sessions/delivery.py:90-120
+    MUTANTS_ONLY=protocol/pacing.py,sessions/sending.py:90-120
                       these modules, or these of their lines, only
     MUTANTS_BUDGET=60 seconds of tests for a change that none of them notices, as long as they took when measured
     MUTANTS_MINUTES=0 no mutant is begun after so many minutes of mutants; 0 for all of the sample
@@ -44,7 +44,7 @@ MODULES: Final = (
     "protocol/delivery.py",
     "protocol/pacing.py",
     "protocol/retry.py",
-    "sessions/delivery.py",
+    "sessions/sending.py",
     "sessions/keep_open.py",
     "sessions/keeper.py",
     "sessions/memory.py",

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from ksef_async.sessions.alone import Alone
+from ksef_async.sessions.sending import Alone
 
 
 async def test_tasks_with_one_key_take_turns_in_their_order() -> None:

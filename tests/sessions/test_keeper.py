@@ -289,6 +289,25 @@ async def test_document_in_doubt_is_looked_up_in_the_session_that_is_left_behind
     assert sorted(count for _, count in sessions(sandbox)) == [1, 2]
 
 
+async def test_what_a_session_may_have_is_looked_up_after_its_close_before_another_gets_it(
+    client: KsefClient, sandbox: Sandbox
+) -> None:
+    def empty(body: bytes) -> bytes:
+        return orjson.dumps(orjson.loads(body) | {"invoices": []})
+
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        sandbox.faults.add("send_invoice", Fault.drop_after())
+        sandbox.faults.add("send_invoice", Fault.refuse(21184))
+        # The list lags behind for longer than it is waited for, after the loss and after the refusal.
+        sandbox.faults.add("list_session_invoices", Fault.answer_becomes(body=empty), times=6)
+        sent = await sender.send(sample_invoice(sandbox.nip))
+        assert sandbox.faults.happened["send_invoice"] == 2
+
+    assert sent.session_reference_number == sender.sessions[0].reference_number
+    assert accepted(sandbox) == [sent.invoice_hash]
+    assert [count for _, count in sessions(sandbox)] == [1]
+
+
 async def test_invoice_is_sent_as_an_online_one_unless_told_otherwise(client: KsefClient, sandbox: Sandbox) -> None:
     async with client.sessions.keep_open(FormCode.FA3) as sender:
         outcome = await (await sender.send(sample_invoice(sandbox.nip))).outcome()

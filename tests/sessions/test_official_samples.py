@@ -22,7 +22,7 @@ from ksef_async.api.sessions import SEND_INVOICE
 from ksef_async.crypto.envelope import SessionCipher
 from ksef_async.protocol.xml import parse_xml
 from ksef_async.sandbox import Sandbox, sample_invoice
-from ksef_async.sessions.delivery import seal
+from ksef_async.sessions.sending import encrypt_invoice
 
 
 def sample(number: int) -> tuple[bytes, str, str]:
@@ -149,7 +149,9 @@ async def test_sandbox_rejects_what_another_client_might_send(
     async with await client.sessions.open_online(FormCode.FA3) as session:
         assert session.aes_key is not None
         assert session.iv is not None
-        request = seal(SessionCipher(session.aes_key, session.iv), spoil(sample_invoice(sandbox.nip)), False, None)
+        request = encrypt_invoice(
+            SessionCipher(session.aes_key, session.iv), spoil(sample_invoice(sandbox.nip)), False, None
+        )
         await client.call(SEND_INVOICE, request, path={"reference_number": session.reference_number})
     assert [step.current async for step in session.transitions()][-1] == StatusCode.VALIDATION_ERROR
 
