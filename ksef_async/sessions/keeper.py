@@ -198,7 +198,7 @@ class Keeper:
                 kept = None
             if kept is None:
                 await self._pause(patience)
-                kept = self.current = self._kept(await patience.retry(self._open, asked=Asked.OPEN))
+                kept = self.current = self._kept(await patience.retry(self._open))
             if not kept.is_active:
                 await self._activate(kept, patience)
             return kept

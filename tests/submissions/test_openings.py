@@ -83,6 +83,18 @@ async def test_opening_that_got_no_answer_is_made_again(
     assert len(sandbox.world.sessions) == 1
 
 
+@pytest.mark.parametrize("code", [21184, 21155, 21405])
+async def test_opening_that_is_refused_for_now_is_made_again(
+    submissions: Submissions, sandbox: Sandbox, code: int
+) -> None:
+    sandbox.faults.add("open_online_session", Fault.refuse(code), times=3)
+    await submissions.submit(sample_invoice(sandbox.nip))
+
+    await deliver(submissions, sandbox)
+
+    assert sandbox.faults.happened["open_online_session"] == 3
+
+
 async def test_session_that_dies_before_it_is_active_is_replaced_and_the_keys_are_fetched_anew(
     submissions: Submissions, sandbox: Sandbox, calls: Calls
 ) -> None:
