@@ -21,7 +21,6 @@ from .calling.events import Hook, LimitsUnknown
 from .calling.finishing import finish
 from .calling.keys import PublicKeys
 from .calling.polling import Cadence
-from .calling.seen import SeenCalls
 from .calling.transport import AiohttpTransport, Transport
 from .errors import ApiError, KsefError, LocalProtocolError, RemoteProtocolError, TransportError, WaitTimeoutError
 from .protocol.pacing import Pacer
@@ -196,8 +195,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
             raise LocalProtocolError("A transport of the caller's has its own session, proxy and certificates.")
         self._transport = transport
         self._hook = hook
-        self._seen = SeenCalls(hook)
-        caller = Caller(environment, transport, retry=retry, pacer=pacer, hook=self._seen)
+        caller = Caller(environment, transport, retry=retry, pacer=pacer, hook=hook)
         self._keys = keys = PublicKeys(caller)
         self._tokens = AccessTokens(caller, keys, credentials, cadence=login_cadence)
         self._api = caller.with_bearer(self._tokens)
@@ -327,7 +325,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
             report = await self.latarnia.status()
         except (TransportError, ApiError, RemoteProtocolError) as error:
             report_error = error
-        seen, at = self._seen, self._api.now()
+        seen, at = self._api.seen, self._api.now()
 
         def moment(seconds: float | None) -> datetime | None:
             return None if seconds is None else at - timedelta(seconds=anyio.current_time() - seconds)

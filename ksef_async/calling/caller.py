@@ -54,6 +54,7 @@ from .events import (
     log_level,
 )
 from .finishing import offload
+from .seen import SeenCalls
 from .transport import Transport
 
 if TYPE_CHECKING:
@@ -148,6 +149,8 @@ class Caller:
         self.pacer = pacer or Pacer()
         # The storage behind signed links has no rate limits of its own; what it says by 429 is kept to.
         self._link_pacer = Pacer.unlimited()
+        self.seen = SeenCalls()
+        """How the last calls ended."""
         self._clock = ServerClock()
         self._transport = transport
         self._retry = retry or RetryPolicy()
@@ -430,10 +433,12 @@ class Caller:
         try:
             response = await self._transport.send(request)
         except (TransportError, RemoteProtocolError) as error:
-            seconds = _now() - started
-            self.report(RequestFailed(operation=name, attempt=attempt, error=error, seconds=seconds))
+            now = _now()
+            self.seen.note_failure(now)
+            self.report(RequestFailed(operation=name, attempt=attempt, error=error, seconds=now - started))
             raise
         now = _now()
+        self.seen.note_answer(response.status, now)
         self._clock.observe(response.headers.get("date"), now)
         if is_heard:
             self.report(

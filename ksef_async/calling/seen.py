@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import anyio
-
-from .events import Event, Hook, RequestAnswered, RequestFailed
-
 __all__ = ["SeenCalls"]
 
 
 class SeenCalls:
-    """A hook that remembers how the last calls ended, and tells another hook of everything.
+    """Remembers how the last calls ended. Times are the event loop's (`anyio.current_time`)."""
 
-    Times are the event loop's (`anyio.current_time`).
-    """
-
-    def __init__(self, hook: Hook | None = None) -> None:
-        self._hook = hook
+    def __init__(self) -> None:
         self.answered_at: float | None = None
         """When KSeF last answered, be it with a refusal; a firewall's page with 200 or 403 counts as one."""
         self.failed_at: float | None = None
@@ -24,13 +16,15 @@ class SeenCalls:
         self.failures = 0
         """How many calls in a row have failed since KSeF last answered."""
 
-    def __call__(self, event: Event) -> None:
-        """Take note of an event."""
-        if isinstance(event, RequestAnswered) and event.http_status < 500:
-            self.answered_at = anyio.current_time()
+    def note_answer(self, http_status: int, now: float) -> None:
+        """Take note of an answer."""
+        if http_status < 500:
+            self.answered_at = now
             self.failures = 0
-        elif isinstance(event, RequestAnswered | RequestFailed):
-            self.failed_at = anyio.current_time()
-            self.failures += 1
-        if self._hook is not None:
-            self._hook(event)
+        else:
+            self.note_failure(now)
+
+    def note_failure(self, now: float) -> None:
+        """Take note that no answer came."""
+        self.failed_at = now
+        self.failures += 1
