@@ -73,7 +73,7 @@ class Invoice:
 
     def schedule(self, now: datetime, processing_at: datetime, final_at: datetime) -> None:
         """Plan when KSeF processes it and when its verdict shows; with an earlier verdict it is never at 150."""
-        steps = [Step(final_at, self.verdict.code, self.verdict.details)]
+        steps = [Step(final_at, self.verdict.code)]
         if processing_at < final_at:
             steps.insert(0, Step(processing_at, InvoiceStatusCode.PROCESSING))
         self.timeline.plan(now, *steps)
@@ -81,8 +81,10 @@ class Invoice:
     def status_at(self, now: datetime) -> InvoiceStatusInfo:
         """Return its status in KSeF's words."""
         status = self.timeline.status_at(now)
-        extensions = self.verdict.extensions if self.timeline.is_terminal_at(now) else {}
-        return InvoiceStatusInfo(status.code, status.description, status.details, extensions)
+        details, extensions = status.details, dict[str, str | None]()
+        if self.timeline.is_terminal_at(now):
+            details, extensions = self.verdict.details or details, self.verdict.extensions
+        return InvoiceStatusInfo(status.code, status.description, details, extensions)
 
 
 @attrs.define(kw_only=True)
