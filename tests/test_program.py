@@ -289,7 +289,7 @@ async def test_folder_without_schemas_is_told(tmp_path: Path) -> None:
 
 WITHOUT_EXTRAS = """
 import sys
-for name in ("rich", "sqlalchemy", "aiosqlite", "signxml", "lxml", "isal"):
+for name in ("rich", "sqlalchemy", "aiosqlite", "signxml", "lxml", "isal", "segno"):
     sys.modules[name] = None
 from ksef_async.cli.app import main
 sys.exit(main(sys.argv[1:]))
@@ -331,6 +331,16 @@ async def test_command_without_its_extra_names_the_extra(command: str) -> None:
 
     assert (result.code, result.out) == (2, "")
     assert result.err == f"`{command}` needs the extra `cli`: pip install 'ksef_async[cli]'\n"
+
+
+async def test_picture_without_its_extra_names_the_extra(tmp_path: Path) -> None:
+    picture = tmp_path / "code.svg"
+
+    result = await run_without_extras("qr", tmp_path / "invoice.xml", "--picture", picture)
+
+    assert (result.code, result.out) == (2, "")
+    assert result.err == "`qr --picture` needs the extra `qr`: pip install 'ksef_async[qr]'\n"
+    assert not picture.exists()
 
 
 def test_the_program_that_is_installed_is_that_of_the_package() -> None:

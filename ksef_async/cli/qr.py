@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,8 @@ async def qr(file: Path, *, ksef_number: str | None, picture: Path | None, acces
 
     if picture is not None and picture.suffix.lower() not in (".svg", ".png"):
         raise UsageError(f"{picture} is neither .svg nor .png.")
+    if picture is not None and find_spec("segno") is None:
+        raise UsageError("`qr --picture` needs the extra `qr`: pip install 'ksef_async[qr]'")
     settled = await access.settle()
     environment = settled.environment
     if not await anyio.Path(file).is_file():
