@@ -298,12 +298,13 @@ class ContextStore:
                 continue
             rows: list[dict[str, Any]] = []
             for document, verdict in these:
-                new = _values(state, verdict, upos)
                 row: dict[str, Any] = {"of_session": verdict.session_reference_number, "of_document": document}
                 if state is _S.QUEUED:
                     row |= {"of_failures": int(verdict.has_failed), "of_loss": verdict.loss}
-                rows.append(row | {f"new_{name}": value for name, value in new.items()})
-            values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in new}
+                rows.append(row | {f"new_{name}": new for name, new in _values(state, verdict, upos).items()})
+            values: dict[str, Any] = {
+                name.removeprefix("new_"): bindparam(name) for name in rows[0] if name.startswith("new_")
+            }
             await connection.execute(change.where(column == bindparam("of_document")).values(values), rows)
 
     async def put_back(self, session: str, reason: Reason | None, *, loss: int = 0) -> None:
