@@ -21,7 +21,7 @@ from ..errors import InvoiceRejectedError, KsefError, LocalProtocolError, Sessio
 from ..protocol.delivery import SEND_AGAIN_LIMIT, SESSIONS_LIMIT, Asked, DocumentFate, Step, judge
 from .book import Outgoing
 from .keeper import Keeper, KeptSession, decisions
-from .memory import AT_ONCE, Impatience, KeptInvoice, LateSending, MemoryBook
+from .memory import Impatience, KeptInvoice, MemoryBook
 from .online import OnlineSession
 from .outcomes import Outcome
 from .sending import Alone, send_many
@@ -33,6 +33,9 @@ __all__ = ["KEPT_BYTES", "SessionKeeper"]
 
 KEPT_BYTES: Final = 64 * 1024 * 1024
 """Bytes of documents that are kept before KSeF is asked which of them it has decided on."""
+
+# How many invoices are sent again at once.
+_AT_ONCE: Final = 16
 
 _IMPATIENCE: Final = Impatience()
 
@@ -68,7 +71,8 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
         self._left = False
         self._book = MemoryBook(self._send_again)
         self._keeper = Keeper(self._open, self._book, now=now, retire=_retire)
-        self._late = LateSending(open_session, self._book, self._find_doubtful)
+        # How many tasks send again although the block is left.
+        self._late = 0
         # Reference numbers of failures after which the document was sent again.
         self._superseded: set[str] = set()
         self._least_room = self._room = room
@@ -166,18 +170,18 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
 
     async def _find_doubtful(self, digest: bytes) -> SentInvoice | None:
         """Ask the sessions that are left behind for a document of which nobody knows whether they have it."""
-        current = self._keeper.current
         for session in self._book.sessions:
-            is_left = self._left or current is None or session is not current.session
+            current = self._keeper.current
+            is_left = current is None or session is not current.session or not session.takes_invoices
             if is_left and (found := await session.find_doubtful(digest)):
                 return found
         return None
 
     async def _open(self) -> OnlineSession:
-        if self._left:
+        if self._left and not self._late:
             raise _outside()
         session = await self._open_session()
-        if self._left:
+        if self._left and not self._late:
             # The block was left meanwhile, and whoever closed its sessions did not know of this one.
             await session.close_in_time()
             raise _outside()
@@ -199,17 +203,26 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
                 # Whoever gives it to `send` once more has it sent.
                 self._book.forget(kept)
                 return False
-            if self._left:
-                await self._late.send(outgoing)
-            else:
-                current = self._keeper.current
-                # An open session may do it the next time; when it fails again, another.
-                has_failed_twice = kept.times_sent > 1
-                if has_failed_twice and current and current.session.reference_number == failed.session_reference_number:
-                    current.spend(failed)
+            current = self._keeper.current
+            # An open session may do it the next time; when it fails again, another.
+            has_failed_twice = kept.times_sent > 1
+            if has_failed_twice and current and current.session.reference_number == failed.session_reference_number:
+                current.spend(failed)
+            async with self._sending_again():
                 await self._send(outgoing)
             self._superseded.add(failed.reference_number)
             return True
+
+    @asynccontextmanager
+    async def _sending_again(self) -> AsyncGenerator[None]:
+        """Once the block is left, share a session with whoever sends again at the same time, and close it then."""
+        self._late += 1
+        try:
+            yield
+        finally:
+            self._late -= 1
+            if self._left and not self._late:
+                await finish(self._keeper.leave(), math.inf)
 
     async def _make_room(self) -> None:
         if self._book.kept_bytes <= self._room:
@@ -263,7 +276,7 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
         """
         final: list[tuple[KeptInvoice, InvoiceRejectedError]] = []
         errors: list[KsefError] = []
-        at_once = anyio.Semaphore(AT_ONCE)
+        at_once = anyio.Semaphore(_AT_ONCE)
 
         async def send_again(kept: KeptInvoice, outcome: InvoiceRejectedError) -> None:
             async with at_once:
@@ -273,7 +286,7 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
                 except KsefError as error:
                     errors.append(error)
 
-        async with anyio.create_task_group() as tasks:
+        async with self._sending_again(), anyio.create_task_group() as tasks:
             for kept, outcome in failed:
                 tasks.start_soon(send_again, kept, outcome)
         if errors:

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterator
-from typing import Final
-
-import anyio
-import attrs
 
 from ..calling.polling import Cadence
 from ..errors import InvoiceRejectedError, KsefError
 from ..protocol.delivery import Asked, DocumentFate
 from .book import Outgoing, Result, Undelivered
-from .keeper import KeptSession
 from .online import OnlineSession
 from .outcomes import AcceptedInvoice, Outcome
 from .session import Session
 from .tracking import OUTCOME_CADENCE, SentInvoice
 
-__all__ = ["AT_ONCE", "Impatience", "KeptInvoice", "LateSending", "MemoryBook"]
-
-AT_ONCE: Final = 16
-"""How many invoices are sent again at once."""
-
-# Seconds that the first waits for others that are found at the same time.
-_GATHERING: Final = 0.05
+__all__ = ["Impatience", "KeptInvoice", "MemoryBook"]
 
 
 class Impatience:
@@ -161,95 +150,3 @@ class MemoryBook:
         """Know an invoice no more by its document, so that it is sent when it is given once more."""
         if self.kept.get(kept.invoice_hash) is kept:
             del self.kept[kept.invoice_hash]
-
-
-@attrs.define(eq=False)
-class _Waiting:
-    outgoing: Outgoing
-    sent: SentInvoice | None = None
-    error: KsefError | None = None
-
-    @property
-    def is_over(self) -> bool:
-        return self.sent is not None or self.error is not None
-
-
-class LateSending:
-    """Sends once the block that kept a session open is left: what waits to be sent shares one session, closed at once.
-
-    Safe to use from many tasks.
-
-    Args:
-        open_session: Opens a session.
-        book: Is told of sessions and documents.
-        find_doubtful: Finds what an earlier session has taken in although its answer was lost, by its SHA-256.
-    """
-
-    def __init__(
-        self,
-        open_session: Callable[[], Awaitable[OnlineSession]],
-        book: MemoryBook,
-        find_doubtful: Callable[[bytes], Awaitable[SentInvoice | None]],
-    ) -> None:
-        self._open_session = open_session
-        self._book = book
-        self._find_doubtful = find_doubtful
-        self._lock = anyio.Lock()
-        self._waiting: list[_Waiting] = []
-
-    async def send(self, outgoing: Outgoing) -> None:
-        """Send a document, together with those that others send meanwhile; the book has it then.
-
-        Raises:
-            KsefError: As `SessionManager.open_online`, entering the session, and `OnlineSession.send`.
-        """
-        mine = _Waiting(outgoing)
-        self._waiting.append(mine)
-        try:
-            async with self._lock:
-                if not mine.is_over:
-                    await anyio.sleep(_GATHERING)
-                    await self._send_all([each for each in self._waiting if not each.is_over])
-        finally:
-            self._waiting.remove(mine)
-        if mine.error is not None:
-            raise mine.error
-
-    async def _send_all(self, lot: list[_Waiting]) -> None:
-        for each in lot:
-            try:
-                each.sent = await self._find_doubtful(each.outgoing.sha256)
-            except KsefError as error:
-                # That one has to wait; the others need not.
-                each.error = error
-            if each.sent is not None:
-                self._book.taken_in(each.outgoing, each.sent)
-        lot = [each for each in lot if not each.is_over]
-        if not lot:
-            return
-        at_once = anyio.Semaphore(AT_ONCE)
-        try:
-            session = await self._open_session()
-            await self._book.session_opened(session)
-            kept = KeptSession(session, self._book)
-            async with session, anyio.create_task_group() as tasks:
-                for each in lot:
-                    tasks.start_soon(_send_one, kept, each, at_once)
-        except KsefError as error:
-            # What was sent is sent, whatever became of the session: the outcomes tell, which are asked for next.
-            for each in lot:
-                if not each.is_over:
-                    each.error = error
-
-
-async def _send_one(kept: KeptSession, each: _Waiting, at_once: anyio.Semaphore) -> None:
-    async with at_once:
-        try:
-            result = await kept.send(each.outgoing, Impatience())
-        except KsefError as error:
-            each.error = error
-        else:
-            if isinstance(result, Undelivered):
-                each.error = result.error
-            else:
-                each.sent = result

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
-from hashlib import sha256
 from typing import Any
 
 import pytest
-from clients import Traffic, connected
+from clients import ONCE, Traffic, connected
 from virtual_time import VirtualTimeLoop
 
 from ksef_async import (
@@ -21,15 +19,13 @@ from ksef_async import (
     KsefClient,
     OnlineSession,
     SentInvoice,
-    ServerError,
     StatusCode,
 )
 from ksef_async.calling.events import Event, RequestSent
 from ksef_async.protocol.delivery import SEND_AGAIN_LIMIT
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
-from ksef_async.sessions.book import Outgoing
 from ksef_async.sessions.keep_open import SessionKeeper
-from ksef_async.sessions.memory import KeptInvoice, LateSending, MemoryBook
+from ksef_async.sessions.memory import KeptInvoice
 
 
 @pytest.fixture(scope="module")
@@ -100,24 +96,20 @@ async def test_invoices_of_a_dead_session_are_sent_again_after_the_block_in_one_
     assert StatusCode.OPENED not in {session.code_at(now) for session in sandbox.world.sessions.values()}
 
 
-async def test_one_that_cannot_be_looked_for_does_not_hold_up_the_others(client: KsefClient, sandbox: Sandbox) -> None:
-    documents = [Outgoing(xml=sample_invoice(sandbox.nip, f"FV/{number}")) for number in range(3)]
-    hashes = [sha256(each.xml).digest() for each in documents]
+async def test_one_that_cannot_be_looked_for_does_not_hold_up_the_others(sandbox: Sandbox) -> None:
+    async with connected(sandbox, retry=ONCE) as client:
+        async with client.sessions.keep_open(FormCode.FA3) as sender:
+            sandbox.faults.add("send_invoice", Fault.invoice_ends(500), times=3)
+            sent = [await sender.send(sample_invoice(sandbox.nip, f"FV/{number}")) for number in range(3)]
+        sandbox.faults.add("send_invoice", Fault.drop_after())
+        sandbox.faults.add("list_session_invoices", Fault.server_error())
 
-    async def find_doubtful(digest: bytes) -> None:
-        if digest == hashes[1]:
-            raise ServerError("no list", operation="list_session_invoices", http_status=500)
+        results = await asyncio.gather(*(each.outcome() for each in sent), return_exceptions=True)
+        again = await by_each(sender, sent)
 
-    async def send_again(kept: KeptInvoice, failed: InvoiceRejectedError) -> bool:
-        return False
-
-    book = MemoryBook(send_again)
-    late = LateSending(partial(client.sessions.open_online, FormCode.FA3), book, find_doubtful)
-
-    results = await asyncio.gather(*(late.send(each) for each in documents), return_exceptions=True)
-
-    assert isinstance(results[1], ServerError)
-    assert {*book.kept} == {hashes[0], hashes[2]}
+    assert sorted(type(each).__name__ for each in results) == ["AcceptedInvoice", "AcceptedInvoice", "ServerError"]
+    assert len({*again}) == 3
+    assert accepted(sandbox) == sorted(each.invoice_hash for each in sent)
 
 
 async def test_invoice_that_ksef_always_fails_on_is_told_after_a_few_times(
