@@ -52,7 +52,7 @@ class Drain:
         leases: Renew the lease.
         lease: The right to do it.
         settings: How to work.
-        give_way: Waits a moment while others of this process have more urgent work.
+        yield_to_others: Waits a moment while others of this process have more urgent work.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class Drain:
         leases: Leases,
         lease: Lease,
         settings: Settings,
-        give_way: Callable[[], Awaitable[None]],
+        yield_to_others: Callable[[], Awaitable[None]],
     ) -> None:
         self._client = client
         self._journal = journal
         self._leases = leases
         self._lease = lease
         self._settings = settings
-        self._give_way = give_way
+        self._yield_to_others = yield_to_others
         self._book = JournalBook(journal)
         self._trouble = Trouble(
             lease.context, settings, partial(leases.note_trouble, lease.context, lease=lease), lease.trouble
@@ -109,7 +109,7 @@ class Drain:
             await self._work(tasks)
             await self._book.flush()
             self._trouble.is_over()
-            await self._trouble.tell()
+            await self._trouble.clear()
             tasks.cancel_scope.cancel()
 
     async def _keep_lease(self) -> None:
@@ -168,7 +168,7 @@ class Drain:
             waiting = await self._journal.waiting()
             for form_code, queue in waiting.items():
                 await self._send_some(form_code, queue, tasks)
-            await self._trouble.tell()
+            await self._trouble.clear()
             busy = any(following.under_way for following in self._followings.values())
             if waiting or busy:
                 idle_since = None
@@ -202,7 +202,7 @@ class Drain:
         if kept not in self._followings:
             self._follow(self._new_following(kept.session), kept, tasks)
         following = self._followings[kept]
-        await self._give_way()
+        await self._yield_to_others()
         while (room := self._room(following)) > 0:
             claims = await self._journal.claim(form_code, following.reference_number, room, but_batch=by_batch)
             for claim in claims:

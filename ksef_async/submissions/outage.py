@@ -1,4 +1,4 @@
-"""What a worker stands on may be gone for a while: that is waited out. What its owner has to mend ends the work.
+"""Retry while the database or the engine is unreachable; an error that its owner has to mend ends the work.
 
 A connection that is lost, a server that starts again or has no room: all of that passes. A wrong password, a database
 or a table that is not there does not.
@@ -45,7 +45,7 @@ class Outage:
         self._what = what
         self._settings = settings
         self._tries = 0
-        self._told: str | None = None
+        self._logged: str | None = None
 
     async def wait_out(self, error: Exception) -> None:
         """Pause after ``error``, each time in a row for longer.
@@ -56,8 +56,8 @@ class Outage:
         if is_final(error):
             raise error
         text = f"{type(error).__name__}: {error}"
-        if (about := gist(text)) != self._told:
-            self._told = about
+        if (about := gist(text)) != self._logged:
+            self._logged = about
             _log.warning("%s cannot be reached; trying again: %s", self._what, text)
         self._tries += 1
         await anyio.sleep(self._settings.pause(self._tries))
@@ -66,7 +66,7 @@ class Outage:
         """It could be reached again."""
         if self._tries:
             _log.info("%s can be reached again", self._what)
-        self._tries, self._told = 0, None
+        self._tries, self._logged = 0, None
 
 
 def is_final(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""What keeps a context from being delivered: waited out with growing pauses, and told once, in the journal and the log.
+"""Wait out what keeps a context from being delivered, with growing pauses; write it once to the journal and the log.
 
 KSeF gives each answer another trace id, and each session another number: so a trouble is known by its gist.
 """
@@ -42,18 +42,18 @@ class Trouble:
         context: Whose.
         settings: How long to pause.
         note: Writes it down; None when it is over.
-        told: What the journal says so far.
+        known: What the journal says so far; None for nothing.
     """
 
     def __init__(
-        self, context: str, settings: Settings, note: Callable[[str | None], Awaitable[None]], told: str | None
+        self, context: str, settings: Settings, note: Callable[[str | None], Awaitable[None]], known: str | None
     ) -> None:
         self._context = context
         self._settings = settings
         self._note = note
-        self._is_noted = told is not None
+        self._is_noted = known is not None
         # The gist of what the journal has been told since all was well.
-        self._noted = {gist(told)} if told is not None else set[str]()
+        self._noted = {gist(known)} if known is not None else set[str]()
         # The gist of what was logged, and when it happened last.
         self._logged = dict.fromkeys(self._noted, anyio.current_time()) if self._noted else {}
         self._is_over = False
@@ -122,8 +122,8 @@ class Trouble:
         """Something went well again."""
         self._is_over = True
 
-    async def tell(self) -> None:
-        """Have the journal say that all is well, if it is again."""
+    async def clear(self) -> None:
+        """Write into the journal that all is well, if it is again."""
         if self._is_over and not self._lasting and self._is_noted:
             self._is_noted = False
             self._noted.clear()

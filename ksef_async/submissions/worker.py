@@ -93,7 +93,7 @@ class Worker:
         clients: Who delivers.
         engine: Brings contexts here; None to look for them.
         settings: How to work.
-        give_way: Waits a moment while others of this process have more urgent work.
+        yield_to_others: Waits a moment while others of this process have more urgent work.
     """
 
     def __init__(
@@ -103,14 +103,14 @@ class Worker:
         clients: Clients,
         engine: Engine | None,
         settings: Settings,
-        give_way: Callable[[], Awaitable[None]],
+        yield_to_others: Callable[[], Awaitable[None]],
     ) -> None:
         self._database = database
         self._vault = vault
         self._clients = clients
         self._engine = engine
         self._settings = settings
-        self._give_way = give_way
+        self._yield_to_others = yield_to_others
         self._leases = Leases(database, f"{os.getpid()}-{uuid.uuid4().hex}", settings.lease_duration)
         self._drains: dict[str, Drain | None] = {}
         self._journal = Outage("the journal", settings)
@@ -227,7 +227,7 @@ class Worker:
             client = self._client(lease.context)
             journal = ContextStore(self._database, self._vault, lease)
             drain = self._drains[lease.context] = Drain(
-                client, journal, self._leases, lease, self._settings, self._give_way
+                client, journal, self._leases, lease, self._settings, self._yield_to_others
             )
             try:
                 await drain.run()

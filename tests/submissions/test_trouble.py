@@ -55,7 +55,7 @@ async def test_troubles_that_take_turns_are_told_once_each_until_all_is_well(not
     for number in range(6):
         await this.wait_out(ConnectError(f"no {number % 2}", maybe_delivered=False), 1)
     this.is_over()
-    await this.tell()
+    await this.clear()
     await this.wait_out(ConnectError("no 0", maybe_delivered=False), 1)
 
     assert notes == ["ConnectError: no 0", "ConnectError: no 1", None, "ConnectError: no 0"]
@@ -100,11 +100,11 @@ async def test_success_of_others_does_not_end_a_trouble_that_lasts(notes: Notes)
         tries += 1
         if tries < 4:
             this.is_over()
-            await this.tell()
+            await this.clear()
             raise KsefError("no")
 
     await this.retry(call)
-    await this.tell()
+    await this.clear()
 
     assert notes == ["KsefError: no", None]
 
