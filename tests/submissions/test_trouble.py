@@ -68,7 +68,7 @@ async def beginning(notes: Notes) -> Trouble:
 @pytest.mark.parametrize(
     ("retry_after", "tries", "pause"),
     [(None, 3, 4.0), (7.0, 3, 7.0), (0.0, 3, 1.0)],
-    ids=["not told", "told", "told to come at once"],
+    ids=["not said", "said", "said to come at once"],
 )
 def test_pause_is_as_long_as_ksef_says_but_never_none(
     notes: Notes, retry_after: float | None, tries: int, pause: float
