@@ -16,14 +16,14 @@ async def main() -> None:
     async with Sandbox() as sandbox:
         own = await CertificateCredentials.self_signed(NIP)
         async with KsefClient(sandbox.environment, own) as client:
-            print(f"{(await client.certificates.limits()).enrollment.remaining} applications left")
+            print(f"{(await client.certificates.get_limits()).enrollment.remaining} applications left")
             key = await asyncio.to_thread(new_private_key)  # keep it where you keep secrets
             applied = await client.certificates.enroll("Faktury", key)
             issued = await applied.wait()
-            (certificate,) = await client.certificates.retrieve([issued.certificate_serial_number or ""])
+            (certificate,) = await client.certificates.get([issued.certificate_serial_number or ""])
         ksef = CertificateCredentials.from_key(certificate.certificate, key, nip=NIP, verify_certificate_chain=True)
         async with KsefClient(sandbox.environment, ksef) as client:
-            async for row in client.certificates.query():
+            async for row in client.certificates.list():
                 print(f"{row.name}: {row.status}, of {row.subject}")
 
 

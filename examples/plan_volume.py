@@ -12,7 +12,7 @@ async def main() -> None:
     async with connect() as (client, _):
         # What KSeF grants this company, in place of the usual.
         await client.pacing.adopt_limits()
-        limits = await client.limits.context()
+        limits = await client.limits.get_context()
         for count, deadline in ((25, None), (150, timedelta(hours=1)), (2_000, timedelta(hours=8)), (25_000, None)):
             plan = client.sessions.plan(count, 10_000, deadline=deadline, limits=limits)
             way = f"in {plan.batches} batch(es)" if plan.batches else "online"

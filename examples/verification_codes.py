@@ -38,7 +38,7 @@ async def main() -> None:
             key = await asyncio.to_thread(new_private_key)
             applied = await client.certificates.enroll("Faktury", key, certificate_type=CertificateType.OFFLINE)
             number = (await applied.wait()).certificate_serial_number or ""
-            (found,) = await client.certificates.retrieve([number])
+            (found,) = await client.certificates.get([number])
             signer = OfflineSigner.from_key(found.certificate, key)
 
             # Without KSeF: what the customer gets, as pictures by code.svg() or code.png().

@@ -116,17 +116,17 @@ async def syncing(bench: Bench) -> None:
 
 
 async def querying(bench: Bench) -> None:
-    rows = [row async for row in bench.buyer.invoices.query_metadata(_received_lately(bench), page_size=10)]
+    rows = [row async for row in bench.buyer.invoices.list(_received_lately(bench), page_size=10)]
     bench.right({row.ksef_number for row in rows} == bench.received.keys(), "the query lists what was received")
     number, xml = next(iter(bench.received.items()))
-    bench.right(await bench.buyer.invoices.fetch(number) == xml, "an invoice comes as it was sent")
+    bench.right(await bench.buyer.invoices.get(number) == xml, "an invoice comes as it was sent")
 
 
 async def permitting(bench: Bench) -> None:
     handle = await bench.client.permissions.grant_to_entity(OFFICE, ["InvoiceRead"], "Bookkeeping", "Biuro sp. z o.o.")
     await handle.wait(SHORT)
-    rows = [row async for row in bench.client.permissions.of_persons()]
-    await bench.client.permissions.own_page()
+    rows = [row async for row in bench.client.permissions.list_of_persons()]
+    await bench.client.permissions.list_own_page()
     for row in rows[:1]:
         await (await bench.client.permissions.revoke(row.id)).wait(SHORT)
 
@@ -141,9 +141,9 @@ async def tokens(bench: Bench) -> None:
 
 
 async def limits(bench: Bench) -> None:
-    await bench.client.limits.context()
-    await bench.client.limits.subject()
-    await bench.client.limits.rates()
+    await bench.client.limits.get_context()
+    await bench.client.limits.get_subject()
+    await bench.client.limits.get_rates()
     await bench.client.pacing.adopt_limits()
     bench.pacer.adopt(UNLIMITED_RATES)
 
@@ -153,12 +153,12 @@ async def looking_around(bench: Bench) -> None:
         break
     async for _ in bench.client.sessions.list(SessionFilter(session_type=SessionType.ONLINE)):
         break
-    async for _ in bench.client.certificates.query():
+    async for _ in bench.client.certificates.list():
         break
-    async for _ in bench.client.peppol.providers():
+    async for _ in bench.client.peppol.list_providers():
         break
-    await bench.client.certificates.limits()
-    await bench.client.permissions.attachment_status()
+    await bench.client.certificates.get_limits()
+    await bench.client.permissions.get_attachment_status()
 
 
 async def logging_in(bench: Bench) -> None:
@@ -168,9 +168,9 @@ async def logging_in(bench: Bench) -> None:
         environment, credentials, pacer=Pacer.unlimited(), answer_timeout=1e6, revoke_on_exit=True
     ) as other:
         await other.log_in()
-        await other.limits.context()
+        await other.limits.get_context()
         await other.refresh()
-        await other.limits.rates()
+        await other.limits.get_rates()
 
 
 async def journalling(bench: Bench) -> None:

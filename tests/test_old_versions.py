@@ -86,7 +86,7 @@ async def test_sent_online_in_a_batch_and_received(old: Sandbox, client: KsefCli
     (outcome,) = [each.outcome async for each in session.outcomes()]
     old.clock.advance(3600)
 
-    listed = [each.ksef_number async for each in client.invoices.query_metadata(filters(old))]
+    listed = [each.ksef_number async for each in client.invoices.list(filters(old))]
     export = await client.downloads.export(filters(old))
     exported = [each.metadata.ksef_number async for each in export.invoices(AT_ONCE)]
     new = client.downloads.sync(old.clock.now() - timedelta(hours=2), [InvoiceSubject.SELLER])
@@ -102,13 +102,13 @@ async def test_certificate_logs_in_and_is_refreshed(old: Sandbox) -> None:
         ksef_number = await send_online(client, NIP, "FV/1")
         old.clock.advance(20 * 60)  # longer than an access token lives
 
-        assert await client.limits.rates() == PRODUCTION_LIMITS
+        assert await client.limits.get_rates() == PRODUCTION_LIMITS
     assert ksef_number
 
 
 async def test_limits_that_are_not_told_are_those_of_production(old: Sandbox, client: KsefClient) -> None:
-    assert await client.limits.rates() == PRODUCTION_LIMITS
-    context = await client.limits.context()
+    assert await client.limits.get_rates() == PRODUCTION_LIMITS
+    context = await client.limits.get_context()
     await client.pacing.adopt_limits()
 
     assert context.online_session.max_invoices == 10_000

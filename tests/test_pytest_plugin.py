@@ -13,7 +13,7 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "test_with_sandbox.py"
 
 BODY = """
 async def test_client_is_logged_in_by_the_first_call(ksef_sandbox, ksef_client):
-    limits = await ksef_client.limits.context()
+    limits = await ksef_client.limits.get_context()
     assert limits.online_session.max_invoices == 10_000
     assert len(ksef_sandbox.world.logins) == 1
 

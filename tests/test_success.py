@@ -174,17 +174,17 @@ def logging_in(name: str) -> Scenario:
         trial.change(name)
         async with connected(trial.sandbox) as other:
             await other.log_in()
-            await other.limits.rates()
+            await other.limits.get_rates()
 
     return scenario
 
 
 async def refreshing(trial: Trial) -> None:
-    await trial.client.limits.rates()
+    await trial.client.limits.get_rates()
     trial.change("refresh_access_token")
     # Longer than an access token lives, shorter than the refresh token does.
     trial.sandbox.clock.advance(timedelta(minutes=20))
-    await trial.client.limits.rates()
+    await trial.client.limits.get_rates()
 
 
 async def granting(trial: Trial) -> None:
@@ -196,21 +196,21 @@ async def granting(trial: Trial) -> None:
         await handle.wait(SOON)
     trial.sandbox.clock.advance(timedelta(minutes=1))
     assert trial.traffic.of("grant_to_entity") == 1
-    *_, row = [row async for row in trial.client.permissions.of_persons()]
+    *_, row = [row async for row in trial.client.permissions.list_of_persons()]
     await (await trial.client.permissions.revoke(row.id)).wait(SOON)
 
 
 async def revoking_a_grant(trial: Trial) -> None:
     handle = await trial.client.permissions.grant_to_entity(OFFICE, ["InvoiceRead"], "Bookkeeping", "Biuro sp. z o.o.")
     await handle.wait(SOON)
-    *_, row = [row async for row in trial.client.permissions.of_persons()]
+    *_, row = [row async for row in trial.client.permissions.list_of_persons()]
     error = trial.change("revoke_permission")
     revoked = await told(trial.client.permissions.revoke(row.id), error)
     if revoked is not None:
         await revoked.wait(SOON)
     trial.sandbox.clock.advance(timedelta(minutes=1))
     assert trial.traffic.of("revoke_permission") == 1
-    assert row.id not in {each.id async for each in trial.client.permissions.of_persons()}
+    assert row.id not in {each.id async for each in trial.client.permissions.list_of_persons()}
 
 
 async def generating_a_token(trial: Trial) -> None:
@@ -235,14 +235,14 @@ async def revoking_a_token(trial: Trial) -> None:
 
 
 async def enrolling(trial: Trial) -> None:
-    before = {row.certificate_serial_number async for row in trial.client.certificates.query()}
+    before = {row.certificate_serial_number async for row in trial.client.certificates.list()}
     error = trial.change("enroll_certificate")
     name = f"Certyfikat {trial.status} {trial.body}"
     handle = await told(trial.client.certificates.enroll(name, new_private_key()), error)
     if handle is not None:
         await handle.wait(SOON)
     trial.sandbox.clock.advance(timedelta(minutes=1))
-    after = {row.certificate_serial_number async for row in trial.client.certificates.query()}
+    after = {row.certificate_serial_number async for row in trial.client.certificates.list()}
     (number,) = after - before
     await trial.client.certificates.revoke(number)
 
@@ -253,7 +253,7 @@ async def revoking_a_certificate(trial: Trial) -> None:
     assert number is not None
     trial.change("revoke_certificate")
     await trial.client.certificates.revoke(number)
-    rows = {row.certificate_serial_number: row.status async for row in trial.client.certificates.query()}
+    rows = {row.certificate_serial_number: row.status async for row in trial.client.certificates.list()}
     assert rows[number] in (CertificateStatus.BLOCKED, CertificateStatus.REVOKED)
 
 

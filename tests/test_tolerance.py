@@ -69,7 +69,7 @@ async def test_limits_of_an_older_version_are_productions_where_it_has_none(sand
         sandbox.faults.add("get_context_limits", Fault.fields_missing("collectiveIdentifier"))
 
         adopted = await client.pacing.adopt_limits()
-        granted = await client.limits.context()
+        granted = await client.limits.get_context()
 
     assert adopted.invoice_send == RateLimit(50, 100, 1000)
     assert adopted.collective_identifier == PRODUCTION_LIMITS.collective_identifier

@@ -35,7 +35,7 @@ async def latarnia(*, access: Access) -> int:
     transport = await anyio.to_thread.run_sync(_transport, settled)
     try:
         asked = Latarnia(environment, transport)
-        report, messages = await asked.status(), await asked.messages()
+        report, messages = await asked.status(), await asked.get_messages()
     finally:
         await transport.aclose()
     if access.json:

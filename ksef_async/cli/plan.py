@@ -61,7 +61,7 @@ async def plan(
     if settled.has_credentials and not offline:
         granted_to = settled.nip
         async with settled.client() as client:
-            rates, limits = await client.limits.rates(), await client.limits.context()
+            rates, limits = await client.limits.get_rates(), await client.limits.get_context()
     now = datetime.now(UTC) if today else None
     chosen = choose(len(sizes), sizes, rates=rates, limits=limits, deadline=deadline, now=now)
     if access.json:

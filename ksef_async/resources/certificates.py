@@ -56,13 +56,13 @@ class Certificates:
         key = await anyio.to_thread.run_sync(new_private_key)      # crypto.issuing; keep it safe
         enrolling = await client.certificates.enroll("Księgowość", key)
         done = await enrolling.wait()
-        (issued,) = await client.certificates.retrieve([done.certificate_serial_number])
+        (issued,) = await client.certificates.get([done.certificate_serial_number])
     """
 
     def __init__(self, api: Caller) -> None:
         self._api = api
 
-    async def limits(self) -> CertificateLimits:
+    async def get_limits(self) -> CertificateLimits:
         """How many applications and certificates are left.
 
         Raises:
@@ -72,7 +72,7 @@ class Certificates:
         """
         return await self._api.call(GET_CERTIFICATE_LIMITS)
 
-    async def enrollment_data(self) -> EnrollmentData:
+    async def get_enrollment_data(self) -> EnrollmentData:
         """The subject a request must have: that of the certificate of this login.
 
         Raises:
@@ -109,11 +109,11 @@ class Certificates:
                 (25010), or a limit is reached (25006, 25007).
             ForbiddenError: The login was made with a token.
             TransportError, ApiError, RemoteProtocolError: A call failed. After an error with
-                ``maybe_delivered`` there may be a certificate; `query` shows it.
+                ``maybe_delivered`` there may be a certificate; `list` shows it.
 
         Source: GET /certificates/enrollments/data, POST /certificates/enrollments.
         """
-        data = await self.enrollment_data()
+        data = await self.get_enrollment_data()
         csr = await anyio.to_thread.run_sync(_build_csr, data, key)
         return await self.enroll_csr(name, csr, certificate_type=certificate_type, valid_from=valid_from)
 
@@ -128,7 +128,7 @@ class Certificates:
         """Apply with a request (PKCS#10, DER) made elsewhere, e.g. by an HSM; otherwise as `enroll`.
 
         Raises:
-            BadRequestError: Besides those of `enroll`: its subject is not that of `enrollment_data` (25003), it is
+            BadRequestError: Besides those of `enroll`: its subject is not that of `get_enrollment_data` (25003), it is
                 malformed or badly signed (25004), or signed by another algorithm (25011).
             InvalidFieldError, ForbiddenError, TransportError, ApiError, RemoteProtocolError: As `enroll`.
 
@@ -153,7 +153,7 @@ class Certificates:
             "Enrollment", reference_number, look, lifecycle=ENROLLMENT, status=lambda one: one.status
         )
 
-    async def retrieve(self, serial_numbers: Iterable[str]) -> tuple[RetrievedCertificate, ...]:
+    async def get(self, serial_numbers: Iterable[str]) -> tuple[RetrievedCertificate, ...]:
         """Certificates by their serial numbers, 1 to 10 at a time.
 
         Raises:
@@ -184,11 +184,11 @@ class Certificates:
             if refused.code != ErrorCode.CERTIFICATE_NOT_REVOCABLE:
                 raise
             # Revoked before, perhaps by this very call, whose first answer was lost.
-            rows = [row async for row in self.query(CertificateFilter(certificate_serial_number=serial_number))]
+            rows = [row async for row in self.list(CertificateFilter(certificate_serial_number=serial_number))]
             if [row.status for row in rows if row.status in _GONE] == []:
                 raise
 
-    def query(self, certificate_filter: CertificateFilter | None = None) -> OffsetPages[CertificateRow]:
+    def list(self, certificate_filter: CertificateFilter | None = None) -> OffsetPages[CertificateRow]:
         """The certificates that fit ``certificate_filter``, newest application first.
 
         Source: POST /certificates/query.

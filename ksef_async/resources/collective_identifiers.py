@@ -72,7 +72,7 @@ class CollectiveIdentifiers:
             body=identifier_filter,
         )
 
-    def invoices(self, *numbers: str) -> TokenPages[CollectiveIdentifierInvoice]:
+    def list_invoices(self, *numbers: str) -> TokenPages[CollectiveIdentifierInvoice]:
         """The invoices in groups.
 
         Args:
@@ -91,7 +91,7 @@ class CollectiveIdentifiers:
             body=CollectiveIdentifierInvoicesRequest(numbers),
         )
 
-    def of_invoice(self, ksef_number: str) -> TokenPages[CollectiveIdentifierOfInvoice]:
+    def list_of_invoice(self, ksef_number: str) -> TokenPages[CollectiveIdentifierOfInvoice]:
         """The groups an invoice is in, newest first.
 
         Source: GET /collective-identifiers/ksef/{ksefNumber}.

@@ -38,7 +38,7 @@ class Invoices:
     def __init__(self, api: Caller) -> None:
         self._api = api
 
-    async def fetch(self, ksef_number: str, *, wait: Cadence | None = None) -> bytes:
+    async def get(self, ksef_number: str, *, wait: Cadence | None = None) -> bytes:
         """An invoice's document, as it was sent; its SHA-256 is checked against the one KSeF vouches for.
 
         Args:
@@ -83,7 +83,7 @@ class Invoices:
         assert isinstance(found, bytes)  # noqa: S101  # what `wait_until` waited for
         return found
 
-    def query_metadata(
+    def list(
         self, filters: InvoiceFilters, *, sort: SortOrder = SortOrder.ASCENDING, page_size: int = 250
     ) -> InvoiceList:
         """What KSeF tells of invoices, as an async iterator that goes on where KSeF cuts a list off (10,000 rows).
@@ -105,7 +105,7 @@ class Invoices:
         check_filters(filters, self._api.now())
         return InvoiceList(self._api, filters, sort, page_size)
 
-    async def query_metadata_page(
+    async def list_page(
         self,
         filters: InvoiceFilters,
         *,
@@ -113,11 +113,11 @@ class Invoices:
         page_offset: int = 0,
         page_size: int = 250,
     ) -> InvoiceMetadataPage:
-        """One page of `query_metadata` as KSeF gives it, with its high-water mark.
+        """One page of `list` as KSeF gives it, with its high-water mark.
 
         Args:
             filters: Which.
-            sort: As for `query_metadata`.
+            sort: As for `list`.
             page_offset: Which page, from 0.
             page_size: Rows a page, 10 to 250.
 
@@ -130,7 +130,7 @@ class Invoices:
         """
         if page_offset < 0:
             raise InvalidFieldError("page_offset", f"must be at least 0; it is {page_offset}")
-        return await self.query_metadata(filters, sort=sort, page_size=page_size).page(page_offset)
+        return await self.list(filters, sort=sort, page_size=page_size).page(page_offset)
 
 
 class InvoiceList(Pages[InvoiceMetadata]):

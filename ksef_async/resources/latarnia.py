@@ -62,7 +62,7 @@ class Latarnia:
         """
         return await self._status.get(fresh=fresh)
 
-    async def messages(self, *, fresh: bool = False) -> tuple[LatarniaMessage, ...]:
+    async def get_messages(self, *, fresh: bool = False) -> tuple[LatarniaMessage, ...]:
         """Return all messages, future ones too; asked for once a minute at most. See `outages_of`.
 
         Args:

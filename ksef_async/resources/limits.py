@@ -41,7 +41,7 @@ class Limits:
     def __init__(self, api: Caller) -> None:
         self._api = api
 
-    async def context(self) -> ContextLimits:
+    async def get_context(self) -> ContextLimits:
         """Return how many invoices, and of what size, the context's sessions and collective identifiers take.
 
         What KSeF does not tell is what it grants to all; the event `AnswerIncomplete` says which.
@@ -53,7 +53,7 @@ class Limits:
         """
         return await self._api.call(GET_CONTEXT_LIMITS)
 
-    async def subject(self) -> SubjectLimits:
+    async def get_subject(self) -> SubjectLimits:
         """How many certificates the subject that logged in may have, and how often it may apply for one.
 
         Raises:
@@ -63,7 +63,7 @@ class Limits:
         """
         return await self._api.call(GET_SUBJECT_LIMITS)
 
-    async def rates(self) -> RateLimits:
+    async def get_rates(self) -> RateLimits:
         """Return how many calls the context is granted.
 
         What KSeF does not tell is what production grants; the event `AnswerIncomplete` says which.
@@ -132,7 +132,7 @@ class Limits:
         """Grant the context other rate limits, each from 1 to ten times that of production.
 
         Args:
-            limits: Of `RateLimits`, e.g. what `rates` returns, those groups go out that can be overridden (see
+            limits: Of `RateLimits`, e.g. what `get_rates` returns, those groups go out that can be overridden (see
                 `RateLimitsOverride`), with the most that KSeF grants where there is no limit.
 
         Raises:

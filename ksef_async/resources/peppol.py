@@ -16,7 +16,7 @@ class Peppol:
     def __init__(self, api: Caller) -> None:
         self._api = api
 
-    def providers(self) -> OffsetPages[PeppolProvider]:
+    def list_providers(self) -> OffsetPages[PeppolProvider]:
         """Every registered provider of Peppol services, newest first.
 
         Source: GET /peppol/query.

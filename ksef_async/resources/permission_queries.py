@@ -62,27 +62,27 @@ class PermissionQueries:
     def __init__(self, api: Caller) -> None:
         self._api = api
 
-    def own(
+    def list_own(
         self, permission_filter: PersonalPermissionFilter | None = None, *, page_size: int = 100
     ) -> OffsetPages[PersonalPermissionRow]:
-        """What whoever is logged in was granted; what they own is in `own_page`.
+        """What whoever is logged in was granted; what they own is in `list_own_page`.
 
         Source: POST /permissions/query/personal/grants.
         """
         wanted = permission_filter or PersonalPermissionFilter()
         return self._list(QUERY_OWN_PERMISSIONS, wanted, lambda page: page.permissions, page_size)
 
-    async def own_page(
+    async def list_own_page(
         self,
         permission_filter: PersonalPermissionFilter | None = None,
         *,
         page_offset: int = 0,
         page_size: int = 100,
     ) -> PersonalPermissionPage:
-        """One page of `own`, with ``owner_permissions``: what an owner may do without having been granted it.
+        """One page of `list_own`, with ``owner_permissions``: what an owner may do without having been granted it.
 
         Args:
-            permission_filter: As for `own`.
+            permission_filter: As for `list_own`.
             page_offset: Number of the page, from 0.
             page_size: 10 to 100 rows.
 
@@ -95,7 +95,7 @@ class PermissionQueries:
         query = {"page_offset": page_offset, "page_size": page_size}
         return await self._api.call(QUERY_OWN_PERMISSIONS, wanted, query=query)
 
-    def of_persons(
+    def list_of_persons(
         self, permission_filter: PersonPermissionFilter | None = None, *, page_size: int = 100
     ) -> OffsetPages[PersonPermissionRow]:
         """Who may act in the context; with `Scope.GRANTED` what whoever is logged in granted from it.
@@ -105,7 +105,7 @@ class PermissionQueries:
         wanted = permission_filter or PersonPermissionFilter(scope=Scope.IN_CONTEXT)
         return self._list(QUERY_PERSON_PERMISSIONS, wanted, lambda page: page.permissions, page_size)
 
-    def of_subunit_administrators(
+    def list_of_subunit_administrators(
         self, unit: UnitIdentifier | str | None = None, *, page_size: int = 100
     ) -> OffsetPages[SubunitPermissionRow]:
         """The administrators of a unit of the context, or of all its units.
@@ -115,7 +115,7 @@ class PermissionQueries:
         wanted = SubunitFilter(_unit(unit))
         return self._list(QUERY_SUBUNIT_ADMINISTRATORS, wanted, lambda page: page.permissions, page_size)
 
-    def received(
+    def list_received(
         self, grantor: UnitIdentifier | str | None = None, *, page_size: int = 100
     ) -> OffsetPages[EntityPermissionRow]:
         """What another company granted to this one with `Permissions.grant_to_entity`; by default what all did.
@@ -125,7 +125,7 @@ class PermissionQueries:
         wanted = EntityPermissionFilter(_unit(grantor))
         return self._list(QUERY_RECEIVED_PERMISSIONS, wanted, lambda page: page.permissions, page_size)
 
-    def roles(self, *, page_size: int = 100) -> OffsetPages[EntityRoleRow]:
+    def list_roles(self, *, page_size: int = 100) -> OffsetPages[EntityRoleRow]:
         """What the context is to the tax administration: a bailiff, a VAT group, ...
 
         Source: GET /permissions/query/entities/roles; needs CredentialsManage or CredentialsRead.
@@ -133,7 +133,7 @@ class PermissionQueries:
         _check_page_size(page_size)
         return list_by_offset(self._api, QUERY_ROLES, lambda page: page.roles, page_size=page_size)
 
-    def subordinates(self, nip: str | None = None, *, page_size: int = 100) -> OffsetPages[SubordinateRoleRow]:
+    def list_subordinates(self, nip: str | None = None, *, page_size: int = 100) -> OffsetPages[SubordinateRoleRow]:
         """The companies below the context: members of a VAT group, units of local government.
 
         Source: POST /permissions/query/subordinate-entities/roles; needs CredentialsManage, CredentialsRead or
@@ -142,7 +142,7 @@ class PermissionQueries:
         wanted = SubordinateRoleFilter(NipIdentifier(NipType.NIP, nip) if nip is not None else None)
         return self._list(QUERY_SUBORDINATES, wanted, lambda page: page.roles, page_size)
 
-    def authorizations(
+    def list_authorizations(
         self, authorization_filter: AuthorizationFilter | None = None, *, page_size: int = 100
     ) -> OffsetPages[AuthorizationRow]:
         """Whom the context authorized; with `Direction.RECEIVED` who authorized it.
@@ -153,7 +153,7 @@ class PermissionQueries:
         wanted = authorization_filter or AuthorizationFilter(direction=Direction.GRANTED)
         return self._list(QUERY_AUTHORIZATIONS, wanted, lambda page: page.authorization_grants, page_size)
 
-    def of_eu_entities(
+    def list_of_eu_entities(
         self, permission_filter: EuPermissionFilter | None = None, *, page_size: int = 100
     ) -> OffsetPages[EuPermissionRow]:
         """Who acts for EU entities: in a company's context their administrators, in an entity's all of its people.

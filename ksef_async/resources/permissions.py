@@ -306,7 +306,7 @@ class Permissions(PermissionQueries):
         """Take an authorization back.
 
         Args:
-            permission_id: ``id`` of a row of `authorizations`, 36 characters.
+            permission_id: ``id`` of a row of `list_authorizations`, 36 characters.
 
         Source: DELETE /permissions/authorizations/grants/{permissionId}; needs CredentialsManage.
         """
@@ -321,7 +321,7 @@ class Permissions(PermissionQueries):
         """
         return self._handle("Permission operation", reference_number)
 
-    async def attachment_status(self) -> AttachmentConsent:
+    async def get_attachment_status(self) -> AttachmentConsent:
         """Whether the context may send invoices with attachments.
 
         Source: GET /permissions/attachments/status; needs CredentialsManage or CredentialsRead.

@@ -223,7 +223,7 @@ class Drain:
         """Return how many invoices a batch may have; the usual limit while KSeF cannot be asked."""
         if self._batch_limit is None:
             try:
-                self._batch_limit = (await self._client.limits.context()).batch_session.max_invoices
+                self._batch_limit = (await self._client.limits.get_context()).batch_session.max_invoices
             except KsefError as error:
                 # One that is too large ends with 420, and goes in smaller ones then.
                 _log.warning(

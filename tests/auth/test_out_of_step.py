@@ -38,7 +38,7 @@ async def test_login_that_ksef_does_not_know_everywhere_yet_is_waited_for(
     sandbox.faults.add(operation, fault, times=times)
 
     async with connected(sandbox, hook=traffic) as client:
-        await client.limits.context()
+        await client.limits.get_context()
 
     assert traffic.of("get_challenge") == 1
     assert sandbox.faults.happened == {operation: times}
@@ -48,14 +48,14 @@ async def test_login_that_is_never_known_is_begun_anew_once(sandbox: Sandbox) ->
     traffic = Traffic()
     sandbox.faults.add("redeem_tokens", Fault.refuse(21301), times=6)
     async with connected(sandbox, hook=traffic) as client:
-        await client.limits.context()
+        await client.limits.get_context()
     assert traffic.of("get_challenge") == 2
 
     traffic = Traffic()
     sandbox.faults.add("redeem_tokens", Fault.refuse(21301), times=1000)
     async with connected(sandbox, hook=traffic) as client:
         with pytest.raises(BadRequestError) as caught:
-            await client.limits.context()
+            await client.limits.get_context()
     assert caught.value.code == 21301
     assert (traffic.of("get_challenge"), traffic.of("redeem_tokens")) == (2, 12)
 
@@ -74,7 +74,7 @@ async def test_login_whose_tokens_are_lost_is_begun_anew(sandbox: Sandbox, fault
     sandbox.faults.add("redeem_tokens", fault)
 
     async with connected(sandbox, hook=traffic) as client:
-        await client.limits.context()
+        await client.limits.get_context()
 
     assert traffic.of("get_challenge") == 2
 
@@ -92,11 +92,11 @@ async def test_login_whose_tokens_are_lost_is_begun_anew(sandbox: Sandbox, fault
 async def test_refused_refresh_leads_to_a_new_login(sandbox: Sandbox, fault: Fault) -> None:
     traffic = Traffic()
     async with connected(sandbox, hook=traffic) as client:
-        await client.limits.context()
+        await client.limits.get_context()
         sandbox.clock.advance(timedelta(minutes=16))
         sandbox.faults.add("refresh_access_token", fault, times=5)
 
-        await client.limits.context()
+        await client.limits.get_context()
 
     assert traffic.of("get_challenge") == 2
 
@@ -107,7 +107,7 @@ async def test_refresh_to_the_very_token_that_is_refused_leads_to_one_new_login_
         aclosing(RecordingTransport()) as transport,
         connected(sandbox, hook=traffic, transport=transport) as client,
     ):
-        await client.limits.context()
+        await client.limits.get_context()
         (asked,) = transport.requests("get_context_limits")
         same = asked.headers["Authorization"].removeprefix("Bearer ")
 
@@ -118,7 +118,7 @@ async def test_refresh_to_the_very_token_that_is_refused_leads_to_one_new_login_
 
         sandbox.faults.add("refresh_access_token", Fault.answer_becomes(body=the_same), times=1000)
         sandbox.faults.add("get_context_limits", Fault.empty(401), times=20)
-        await asyncio.gather(*(client.limits.context() for _ in range(20)))
+        await asyncio.gather(*(client.limits.get_context() for _ in range(20)))
 
     assert (traffic.of("refresh_access_token"), traffic.of("get_challenge")) == (1, 2)
 
@@ -126,10 +126,10 @@ async def test_refresh_to_the_very_token_that_is_refused_leads_to_one_new_login_
 async def test_calls_that_are_refused_for_good_end_after_one_refresh(sandbox: Sandbox) -> None:
     traffic = Traffic()
     async with connected(sandbox, hook=traffic) as client:
-        await client.limits.context()
+        await client.limits.get_context()
         sandbox.faults.add("get_context_limits", Fault.empty(401), times=1000)
 
-        ends = await asyncio.gather(*(client.limits.context() for _ in range(20)), return_exceptions=True)
+        ends = await asyncio.gather(*(client.limits.get_context() for _ in range(20)), return_exceptions=True)
 
     assert {type(each) for each in ends} == {UnauthorizedError}
     assert traffic.of("refresh_access_token") == 1

@@ -379,7 +379,7 @@ async def test_a_connection_that_breaks_after_the_request_left_is_in_doubt(compa
         await client.log_in()
         await company.sandbox.aclose()
         with pytest.raises(TransportError) as caught:
-            await client.limits.context()
+            await client.limits.get_context()
 
     assert not isinstance(caught.value, ConnectError)
     assert caught.value.maybe_delivered

@@ -286,11 +286,11 @@ async def test_each_attempt_that_arrives_is_told_to_the_hook(sandbox: Sandbox) -
     events: list[Event] = []
 
     async with connected(sandbox, hook=events.append) as client:
-        await client.limits.context()
+        await client.limits.get_context()
         events.clear()
         before = sandbox.world.recent.request_count
         sandbox.faults.add("get_context_limits", Fault.drop_before())
-        await client.limits.context()
+        await client.limits.get_context()
 
     assert sum(isinstance(event, RequestSent) for event in events) == sandbox.world.recent.request_count - before == 2
 

@@ -46,7 +46,7 @@ async def test_limits_are_asked_of_ksef_where_somebody_can_log_in(sandbox: Sandb
     async with connected(sandbox) as client:
         # What `plan` goes by: ten times as many invoices an hour, and a tenth of them in a batch.
         await client.limits.override_rates(attrs.evolve(PRODUCTION_LIMITS, invoice_send=RateLimit(100, 300, 1800)))
-        granted = await client.limits.context()
+        granted = await client.limits.get_context()
         smaller = attrs.evolve(granted, batch_session=attrs.evolve(granted.batch_session, max_invoices=1_000))
         await client.limits.override_context(smaller)
 

@@ -33,11 +33,11 @@ async def test_every_exchange_with_certificates_fits_the_specification(sandbox: 
     api = caller.with_bearer(AccessTokens(caller, PublicKeys(caller), credentials))
     certificates = Certificates(api)
 
-    await certificates.limits()
+    await certificates.get_limits()
     handle = await certificates.enroll("Certyfikat 1", new_private_key(), valid_from=sandbox.clock.now())
     number = (await handle.wait()).certificate_serial_number
     assert number is not None
-    assert len(await certificates.retrieve([number, "0" * 16])) == 1
+    assert len(await certificates.get([number, "0" * 16])) == 1
     wanted = CertificateFilter(
         certificate_serial_number=number,
         name="Cert",
@@ -45,8 +45,8 @@ async def test_every_exchange_with_certificates_fits_the_specification(sandbox: 
         status=CertificateStatus.ACTIVE,
         expires_after=sandbox.clock.now(),
     )
-    assert len([row async for row in certificates.query(wanted)]) == 1
-    (row,) = [row async for row in certificates.query()]
+    assert len([row async for row in certificates.list(wanted)]) == 1
+    (row,) = [row async for row in certificates.list()]
     assert row.valid_to is not None
     await certificates.set_validity(number, row.valid_to)
     await certificates.revoke(number, RevocationReason.SUPERSEDED)

@@ -61,13 +61,18 @@ async def receive(sandbox: Sandbox) -> list[tuple[RawRequest, RawResponse]]:
         return caller.with_bearer(AccessTokens(caller, keys, KsefToken(nip=nip, token=token)))
 
     buyer = api_of(BUYER, sandbox.issue_token(BUYER))
-    assert len([each async for each in Invoices(buyer).query_metadata(everything(sandbox))]) == 3
+    assert len([each async for each in Invoices(buyer).list(everything(sandbox))]) == 3
     export = await Downloads(buyer, keys).export(everything(sandbox))
     assert len([each async for each in export.invoices(AT_ONCE)]) == 3
     owner = api_of(sandbox.nip, sandbox.token)
     permissions = Permissions(owner)
     await grant_and_revoke(permissions, sandbox.nip)
-    for rows in (permissions.own(), permissions.of_persons(), permissions.roles(), permissions.authorizations()):
+    for rows in (
+        permissions.list_own(),
+        permissions.list_of_persons(),
+        permissions.list_roles(),
+        permissions.list_authorizations(),
+    ):
         _ = [row async for row in rows]
     await manage_tokens(owner)
     await manage_limits(owner)

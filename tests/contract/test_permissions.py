@@ -58,9 +58,9 @@ async def grant_and_revoke(permissions: Permissions, nip: str) -> None:
         await permissions.grant_eu_administration(FINGERPRINT, f"{nip}-DE123456789", "EU entity", ENTITY, ENTITY),
     ):
         await done(handle)
-    rows = [row async for row in permissions.of_persons()]
+    rows = [row async for row in permissions.list_of_persons()]
     await done(await permissions.revoke(rows[0].id))
-    authorizations = [row async for row in permissions.authorizations()]
+    authorizations = [row async for row in permissions.list_authorizations()]
     await done(await permissions.revoke_authorization(authorizations[0].id))
 
 
@@ -72,8 +72,8 @@ async def list_all(permissions: Permissions, nip: str) -> None:
         permission_types=tuple(HeldPermission),
         permission_state=PermissionState.ACTIVE,
     )
-    assert (await permissions.own_page()).owner_permissions
-    assert [row async for row in permissions.own(personal)] == []
+    assert (await permissions.list_own_page()).owner_permissions
+    assert [row async for row in permissions.list_own(personal)] == []
     persons = PersonPermissionFilter(
         author_identifier=AuthorIdentifier(AuthorType.SYSTEM),
         authorized_identifier=company(OFFICE),
@@ -83,18 +83,18 @@ async def list_all(permissions: Permissions, nip: str) -> None:
         permission_state=PermissionState.INACTIVE,
         scope=Scope.GRANTED,
     )
-    assert [row async for row in permissions.of_persons(persons)] == []
-    assert [row async for row in permissions.of_persons()]
-    assert [row async for row in permissions.of_subunit_administrators()]
-    assert [row async for row in permissions.of_subunit_administrators(nip)] == []
-    assert [row async for row in permissions.roles()]
-    assert [row async for row in permissions.subordinates()]
-    assert [row async for row in permissions.subordinates(OTHER)]
+    assert [row async for row in permissions.list_of_persons(persons)] == []
+    assert [row async for row in permissions.list_of_persons()]
+    assert [row async for row in permissions.list_of_subunit_administrators()]
+    assert [row async for row in permissions.list_of_subunit_administrators(nip)] == []
+    assert [row async for row in permissions.list_roles()]
+    assert [row async for row in permissions.list_subordinates()]
+    assert [row async for row in permissions.list_subordinates(OTHER)]
     received = AuthorizationFilter(direction=Direction.RECEIVED, permission_types=tuple(Authorization))
-    assert [row async for row in permissions.authorizations(received)] == []
-    assert [row async for row in permissions.authorizations()]
+    assert [row async for row in permissions.list_authorizations(received)] == []
+    assert [row async for row in permissions.list_authorizations()]
     eu = EuPermissionFilter(vat_ue_identifier="DE123456789", permission_types=tuple(EuPermission))
-    assert [row async for row in permissions.of_eu_entities(eu)]
+    assert [row async for row in permissions.list_of_eu_entities(eu)]
 
 
 async def test_every_exchange_about_permissions_fits_the_specification(sandbox: Sandbox, openapi: OpenAPI) -> None:
@@ -113,7 +113,7 @@ async def test_every_exchange_about_permissions_fits_the_specification(sandbox: 
     await testdata.create_person(OTHER, PESEL, "Sole trader", created_date=sandbox.clock.now())
     await testdata.grant_permissions(sandbox.nip, person(), ["InvoiceRead"], "By the ministry")
     await testdata.allow_attachments(sandbox.nip)
-    assert (await permissions.attachment_status()).is_attachment_allowed
+    assert (await permissions.get_attachment_status()).is_attachment_allowed
     await testdata.disallow_attachments(sandbox.nip, from_date=sandbox.clock.now().date())
     await testdata.block_context(context)
     await testdata.unblock_context(context)
@@ -123,10 +123,10 @@ async def test_every_exchange_about_permissions_fits_the_specification(sandbox: 
     administrator = Subject("Fingerprint", FINGERPRINT)
     there = Permissions(api_of(KsefToken(context=entity, token=token_of(sandbox, administrator, entity))))
     await done(await there.grant_eu_representative("B" * 64, ["InvoiceRead"], "Reading", EVE))
-    assert [row async for row in there.of_eu_entities()]
+    assert [row async for row in there.list_of_eu_entities()]
     here = Permissions(api_of(KsefToken(nip=OFFICE, token=sandbox.issue_token(OFFICE))))
-    assert [row async for row in here.received()]
-    assert [row async for row in here.received(sandbox.nip)]
+    assert [row async for row in here.list_received()]
+    assert [row async for row in here.list_received(sandbox.nip)]
     await testdata.revoke_permissions(sandbox.nip, person())
     await testdata.remove_person(OTHER)
     await testdata.remove_subject(sandbox.nip)

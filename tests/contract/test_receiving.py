@@ -31,12 +31,12 @@ async def test_every_exchange_of_receiving_fits_the_specification(sandbox: Sandb
     api = caller.with_bearer(AccessTokens(caller, keys, credentials))
     invoices, downloads = Invoices(api), Downloads(api, keys)
 
-    await invoices.fetch(numbers[0])
+    await invoices.get(numbers[0])
     with pytest.raises(BadRequestError):
-        await invoices.fetch("5265877635-20250826-0100001AF629-AF")
+        await invoices.get("5265877635-20250826-0100001AF629-AF")
     for date_type in (DateType.PERMANENT_STORAGE, DateType.INVOICING):
         query = everything(sandbox, date_type=date_type)
-        assert len([each async for each in invoices.query_metadata(query, page_size=10)]) == 12
+        assert len([each async for each in invoices.list(query, page_size=10)]) == 12
         for compression in CompressionType:
             export = await downloads.export(query, compression=compression)
             await export.status()

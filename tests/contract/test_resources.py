@@ -47,20 +47,20 @@ async def manage_logins(api: Caller) -> None:
 
 async def manage_limits(api: Caller) -> None:
     limits = Limits(api)
-    await limits.override_context(await limits.context())
+    await limits.override_context(await limits.get_context())
     await limits.restore_context()
-    await limits.subject()
+    await limits.get_subject()
     await limits.override_subject(enrollments=1, certificates=0)
     await limits.override_subject(certificates=3)
     await limits.restore_subject()
-    await limits.rates()
+    await limits.get_rates()
     await limits.override_rates(PRODUCTION_LIMITS)
     await limits.use_production_rates()
     await limits.restore_rates()
 
 
 async def find_providers(api: Caller) -> None:
-    assert [provider.id async for provider in Peppol(api).providers()] == ["PPL000001"]
+    assert [provider.id async for provider in Peppol(api).list_providers()] == ["PPL000001"]
 
 
 async def group_invoices(api: Caller, nip: str) -> None:
@@ -74,11 +74,11 @@ async def group_invoices(api: Caller, nip: str) -> None:
     now = api.now()
     wanted = CollectiveIdentifierFilter(date_created_from=now - timedelta(days=1), date_created_to=now + timedelta(1))
     assert [each.collective_identifier_number async for each in groups.list(wanted)] == [group]
-    assert {each.ksef_number: each.payment async for each in groups.invoices(group)} == {
+    assert {each.ksef_number: each.payment async for each in groups.list_invoices(group)} == {
         numbers[0]: payment,
         numbers[1]: None,
     }
-    assert [each.collective_identifier_number async for each in groups.of_invoice(numbers[0])] == [group]
+    assert [each.collective_identifier_number async for each in groups.list_of_invoice(numbers[0])] == [group]
 
 
 OPERATIONS = {

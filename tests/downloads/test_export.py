@@ -390,7 +390,7 @@ async def test_metadata_is_read_exactly(sandbox: Sandbox, buyer: KsefClient) -> 
     (invoice,) = [each async for each in export.invoices(AT_ONCE)]
 
     assert str(invoice.metadata.gross_amount) == "9999999999999999.99"
-    listed = [each async for each in buyer.invoices.query_metadata(everything(sandbox))]
+    listed = [each async for each in buyer.invoices.list(everything(sandbox))]
     assert listed == [invoice.metadata]
 
 

@@ -66,7 +66,7 @@ async def enrolled(client: KsefClient, name: str = "Certyfikat 1", key: Any = No
 
 
 async def retrieved(client: KsefClient, number: str) -> bytes:
-    (found,) = await client.certificates.retrieve([number])
+    (found,) = await client.certificates.get([number])
     return found.certificate
 
 
@@ -80,7 +80,7 @@ async def test_enrolled_certificate_logs_in(sandbox: Sandbox, client: KsefClient
     credentials = CertificateCredentials.from_bytes(der, key_bytes(key), nip=NIP, verify_certificate_chain=True)
     async with client_of(sandbox, credentials) as enrolled_client:
         await enrolled_client.log_in()
-        (row,) = [row async for row in enrolled_client.certificates.query()]
+        (row,) = [row async for row in enrolled_client.certificates.list()]
 
     login = next(reversed(sandbox.world.logins.values()))
     assert (login.method.name, login.subject) == ("InternalCertificate", Subject("Nip", NIP))
@@ -98,7 +98,7 @@ async def test_certificate_says_what_it_is_for(
     client: KsefClient, kind: CertificateType, ending: str, usage: str
 ) -> None:
     der = await retrieved(client, await enrolled(client, certificate_type=kind))
-    (row,) = [row async for row in client.certificates.query()]
+    (row,) = [row async for row in client.certificates.list()]
 
     extension = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.KeyUsage)
     value = extension.value
@@ -144,7 +144,7 @@ async def test_person_revokes_by_pesel_what_was_issued_by_nip(sandbox: Sandbox) 
                 await person.certificates.revoke(number)
             await owner.testdata.create_person(NIP, pesel, "Sole trader")
             await person.certificates.revoke(number)
-            (row,) = [row async for row in person.certificates.query()]
+            (row,) = [row async for row in person.certificates.list()]
 
     assert unknown.value.code == ErrorCode.UNKNOWN_CERTIFICATE
     assert (row.certificate_serial_number, row.status) == (number, CertificateStatus.BLOCKED)
@@ -183,7 +183,7 @@ async def test_certificate_that_is_not_active_does_not_log_in(
             await client.certificates.set_validity(number, sandbox.clock.now() - timedelta(seconds=1))
         if given == "Revoked":
             sandbox.clock.advance(1)
-        (row,) = [row async for row in client.certificates.query()]
+        (row,) = [row async for row in client.certificates.list()]
         assert row.status == (given if given in {*CertificateStatus} else "Active")
     # With the dates of another, for the client itself would not sign with what has not begun or has expired.
     readable = self_signed_seal(NIP, key).readable
@@ -202,7 +202,7 @@ async def test_application_is_found_again_by_its_number(still_sandbox: Sandbox) 
         handle = await client.certificates.enroll("Certyfikat", new_private_key())
         with pytest.raises(WaitTimeoutError):
             await handle.wait(Cadence(interval=0.01, deadline=0.05))
-        assert [row async for row in client.certificates.query()] == []
+        assert [row async for row in client.certificates.list()] == []
         still_sandbox.clock.advance(1)
 
         again = client.certificates.enrollment(handle.reference_number)
@@ -214,7 +214,7 @@ async def test_application_is_found_again_by_its_number(still_sandbox: Sandbox) 
 
 
 async def test_subject_of_the_login_is_what_is_enrolled(client: KsefClient) -> None:
-    assert await client.certificates.enrollment_data() == EnrollmentData(
+    assert await client.certificates.get_enrollment_data() == EnrollmentData(
         common_name="Firma Kowalski Sp. z o.o.",
         country_name="PL",
         organization_name="Firma Kowalski Sp. z o.o.",
@@ -223,11 +223,11 @@ async def test_subject_of_the_login_is_what_is_enrolled(client: KsefClient) -> N
 
 
 async def test_limits_count_what_was_enrolled(client: KsefClient, sandbox: Sandbox) -> None:
-    before = await client.certificates.limits()
+    before = await client.certificates.get_limits()
     number = await enrolled(client)
-    between = await client.certificates.limits()
+    between = await client.certificates.get_limits()
     await client.certificates.revoke(number)
-    after = await client.certificates.limits()
+    after = await client.certificates.get_limits()
 
     assert (before.enrollment.limit, before.certificate.limit, before.can_request) == (300, 100, True)
     assert (between.enrollment.remaining, between.certificate.remaining) == (299, 99)
@@ -252,7 +252,7 @@ async def test_limit_that_is_reached_is_told(
         await client.certificates.enroll("Certyfikat 2", new_private_key())
 
     assert caught.value.code == code
-    assert not (await client.certificates.limits()).can_request
+    assert not (await client.certificates.get_limits()).can_request
 
 
 def _csr(subject: dict[str, str], key: Any, algorithm: Any, **options: Any) -> bytes:
@@ -334,8 +334,8 @@ async def test_strangers_see_nothing(sandbox: Sandbox, client: KsefClient) -> No
     other = CertificateCredentials(certificate=self_signed_seal(other_nip, RSA_KEY), key=RSA_KEY, nip=other_nip)
 
     async with client_of(sandbox, other) as stranger:
-        assert await stranger.certificates.retrieve([number]) == ()
-        assert [row async for row in stranger.certificates.query()] == []
+        assert await stranger.certificates.get([number]) == ()
+        assert [row async for row in stranger.certificates.list()] == []
         with pytest.raises(BadRequestError) as unknown:
             await stranger.certificates.enrollment(handle.reference_number).status()
         with pytest.raises(BadRequestError) as revoking:
@@ -362,7 +362,7 @@ async def test_revoking_twice_does_no_harm(client: KsefClient, sandbox: Sandbox)
 
 async def test_validity_only_gets_shorter(client: KsefClient) -> None:
     number = await enrolled(client)
-    (row,) = [row async for row in client.certificates.query()]
+    (row,) = [row async for row in client.certificates.list()]
 
     assert row.valid_to is not None
     with pytest.raises(BadRequestError) as caught:
@@ -374,14 +374,14 @@ async def test_validity_only_gets_shorter(client: KsefClient) -> None:
 async def test_token_has_no_certificates(sandbox: Sandbox) -> None:
     async with connected(sandbox) as client:
         for call in (
-            client.certificates.enrollment_data(),
+            client.certificates.get_enrollment_data(),
             client.certificates.enroll_csr("Certyfikat", build_csr(SEAL.subject, EC_KEY)),
             client.certificates.revoke("0" * 16),
         ):
             with pytest.raises(ForbiddenError) as caught:
                 await call
             assert caught.value.reason == "auth-method-not-allowed"
-        assert not (await client.certificates.limits()).can_request
+        assert not (await client.certificates.get_limits()).can_request
 
 
 async def test_login_without_a_whole_subject_gets_none(sandbox: Sandbox) -> None:
@@ -389,7 +389,7 @@ async def test_login_without_a_whole_subject_gets_none(sandbox: Sandbox) -> None
 
     async with client_of(sandbox, CertificateCredentials(certificate=bare, key=EC_KEY, nip=NIP)) as client:
         with pytest.raises(BadRequestError) as data:
-            await client.certificates.enrollment_data()
+            await client.certificates.get_enrollment_data()
         with pytest.raises(BadRequestError) as enrolling:
             await client.certificates.enroll_csr("Certyfikat", build_csr(SEAL.subject, EC_KEY))
 
@@ -411,14 +411,14 @@ async def test_serial_number_that_is_none_is_refused(client: KsefClient, sandbox
     with pytest.raises(InvalidFieldError):
         CertificateFilter(certificate_serial_number=number)
     with pytest.raises(InvalidFieldError):
-        await client.certificates.retrieve([number])
+        await client.certificates.get([number])
 
 
 async def test_one_to_ten_certificates_are_fetched_at_a_time(client: KsefClient) -> None:
     for count in (0, 11):
         with pytest.raises(InvalidFieldError):
-            await client.certificates.retrieve(["0" * 16] * count)
-    assert await client.certificates.retrieve(["0" * 16] * 10) == ()
+            await client.certificates.get(["0" * 16] * count)
+    assert await client.certificates.get(["0" * 16] * 10) == ()
 
 
 @pytest.mark.parametrize("name", ["abcd", "x" * 101, "Certyfikat!", "Certyfikat\n"])
@@ -433,7 +433,7 @@ async def test_certificates_are_listed_page_by_page_and_by_what_they_are(client:
     await client.certificates.revoke(numbers[0])
 
     async def listed(**wanted: Any) -> list[str | None]:
-        return [row.name async for row in client.certificates.query(CertificateFilter(**wanted))]
+        return [row.name async for row in client.certificates.list(CertificateFilter(**wanted))]
 
     assert (await listed())[:2] == ["Do faktur", "Certyfikat 10"]
     assert len(await listed()) == 12
@@ -449,9 +449,9 @@ async def test_persons_have_smaller_limits(sandbox: Sandbox) -> None:
     sandbox.world.permissions_of = lambda login: ("InvoiceRead",)  # type: ignore[method-assign]  # as granted by somebody
 
     async with client_of(sandbox, CertificateCredentials(certificate=person, key=EC_KEY, nip=NIP)) as client:
-        limits = await client.certificates.limits()
+        limits = await client.certificates.get_limits()
         number = await enrolled(client)
-        (row,) = [row async for row in client.certificates.query()]
+        (row,) = [row async for row in client.certificates.list()]
 
     assert (limits.enrollment.limit, limits.certificate.limit) == (12, 6)
     assert row.certificate_serial_number == number

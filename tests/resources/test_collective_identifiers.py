@@ -49,4 +49,4 @@ def test_query_spans_at_most_100_days(days: int) -> None:
 @pytest.mark.parametrize("count", [0, 11])
 async def test_query_names_one_to_ten_groups(client: KsefClient, count: int) -> None:
     with pytest.raises(InvalidFieldError, match="between 1 and 10"):
-        client.collective_identifiers.invoices(*["x"] * count)
+        client.collective_identifiers.list_invoices(*["x"] * count)

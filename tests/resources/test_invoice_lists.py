@@ -36,7 +36,7 @@ def each_page_becomes(sandbox: Sandbox, change: Callable[[Page], Page]) -> None:
 
 
 async def listed(buyer: KsefClient, filters: InvoiceFilters) -> list[str]:
-    return [each.ksef_number async for each in buyer.invoices.query_metadata(filters, page_size=10)]
+    return [each.ksef_number async for each in buyer.invoices.list(filters, page_size=10)]
 
 
 def the_first_again() -> Callable[[Page], Page]:
@@ -66,7 +66,7 @@ async def test_list_that_never_ends_is_given_up(sandbox: Sandbox, buyer: KsefCli
     found: list[str] = []
 
     with pytest.raises(RemoteProtocolError if "cut off" not in kind else (RemoteProtocolError, LocalProtocolError)):
-        async for each in buyer.invoices.query_metadata(everything(sandbox), page_size=10):
+        async for each in buyer.invoices.list(everything(sandbox), page_size=10):
             found.append(each.ksef_number)  # noqa: PERF401  # what came before the error counts
 
     assert found == numbers[: len(found)]
@@ -117,7 +117,7 @@ BORDERS: dict[str, tuple[DateType, SortOrder, datetime | None, timedelta | type[
 async def test_list_goes_on_within_the_range_or_not_at_all(sandbox: Sandbox, buyer: KsefClient, kind: str) -> None:
     feed_samples(sandbox, 1)
     settle(sandbox)
-    (row,) = [each async for each in buyer.invoices.query_metadata(everything(sandbox))]
+    (row,) = [each async for each in buyer.invoices.list(everything(sandbox))]
     date_type, order, moment, expected = BORDERS[kind]
     last = _dated(row, moment)
     dates = DateRange(date_type, NOON, NOON + timedelta(days=2))

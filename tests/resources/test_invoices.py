@@ -51,7 +51,7 @@ async def buyer(sandbox: Sandbox) -> AsyncIterator[KsefClient]:
 
 
 async def found_by(client: KsefClient, filters: InvoiceFilters, **options: Any) -> list[str]:
-    return [each.ksef_number async for each in client.invoices.query_metadata(filters, **options)]
+    return [each.ksef_number async for each in client.invoices.list(filters, **options)]
 
 
 # --- fetching ------------------------------------------------------------------------------------------------
@@ -62,9 +62,9 @@ async def test_both_parties_fetch_the_document_as_it_was_sent(sandbox: Sandbox, 
     (number,) = feed(sandbox, [document])
     settle(sandbox)
 
-    assert await buyer.invoices.fetch(number) == document
+    assert await buyer.invoices.get(number) == document
     async with connected(sandbox) as seller:
-        assert await seller.invoices.fetch(number) == document
+        assert await seller.invoices.get(number) == document
 
 
 async def test_to_a_stranger_an_invoice_does_not_exist(sandbox: Sandbox, buyer: KsefClient) -> None:
@@ -72,7 +72,7 @@ async def test_to_a_stranger_an_invoice_does_not_exist(sandbox: Sandbox, buyer: 
     settle(sandbox)
 
     with pytest.raises(BadRequestError) as caught:
-        await buyer.invoices.fetch(number)
+        await buyer.invoices.get(number)
 
     assert caught.value.code == 21164
 
@@ -83,21 +83,21 @@ async def test_invoice_that_is_not_stored_yet_is_waited_for_when_asked_to(sandbo
     sandbox.clock.advance(1)
 
     with pytest.raises(BadRequestError) as caught:
-        await buyer.invoices.fetch(number)
+        await buyer.invoices.get(number)
     assert caught.value.code == 21165
     with pytest.raises(WaitTimeoutError) as late:
-        await buyer.invoices.fetch(number, wait=Cadence(interval=0.01, deadline=0.1))
+        await buyer.invoices.get(number, wait=Cadence(interval=0.01, deadline=0.1))
     assert late.value.last_status is not None
     assert late.value.last_status.code == 21165
     sandbox.clock.advance(30)
 
-    assert await buyer.invoices.fetch(number, wait=AT_ONCE)
+    assert await buyer.invoices.get(number, wait=AT_ONCE)
 
 
 @pytest.mark.parametrize("number", ["", "..", "5265877635", "5265877635-20251326-0100001AF629-AF"])
 async def test_what_is_no_ksef_number_is_not_asked_for(buyer: KsefClient, number: str) -> None:
     with pytest.raises(InvalidFieldError) as caught:
-        await buyer.invoices.fetch(number)
+        await buyer.invoices.get(number)
 
     assert caught.value.field == "ksef_number"
 
@@ -126,7 +126,7 @@ async def test_list_that_is_cut_off_within_one_date_says_so(sandbox: Sandbox, bu
 
     found = []
     with pytest.raises(LocalProtocolError, match="narrow the query"):
-        async for each in buyer.invoices.query_metadata(everything(sandbox, date_type=DateType.ISSUE), page_size=10):
+        async for each in buyer.invoices.list(everything(sandbox, date_type=DateType.ISSUE), page_size=10):
             found.append(each.ksef_number)  # noqa: PERF401  # what came before the error counts
 
     assert len(found) == len(set(found)) == 20
@@ -137,8 +137,8 @@ async def test_one_page_at_a_time(sandbox: Sandbox, buyer: KsefClient) -> None:
     settle(sandbox)
     query = everything(sandbox)
 
-    pages = [len(page) async for page in buyer.invoices.query_metadata(query, page_size=10).pages()]
-    third = await buyer.invoices.query_metadata_page(query, page_offset=2, page_size=10)
+    pages = [len(page) async for page in buyer.invoices.list(query, page_size=10).pages()]
+    third = await buyer.invoices.list_page(query, page_offset=2, page_size=10)
 
     assert pages == [10, 10, 5]
     assert [each.ksef_number for each in third.invoices] == numbers[20:]
@@ -150,12 +150,12 @@ async def test_high_water_mark_is_the_same_for_all_pages(sandbox: Sandbox, buyer
     settle(sandbox)
     query = everything(sandbox)
 
-    first = await buyer.invoices.query_metadata_page(query, page_size=10)
+    first = await buyer.invoices.list_page(query, page_size=10)
     sandbox.clock.advance(60)
     feed_samples(sandbox, 5, start=30)
     settle(sandbox)
-    others = [await buyer.invoices.query_metadata_page(query, page_offset=page, page_size=10) for page in (1, 2)]
-    anew = await buyer.invoices.query_metadata_page(query, page_size=10)
+    others = [await buyer.invoices.list_page(query, page_offset=page, page_size=10) for page in (1, 2)]
+    anew = await buyer.invoices.list_page(query, page_size=10)
 
     assert first.permanent_storage_hwm_date is not None
     assert {page.permanent_storage_hwm_date for page in others} == {first.permanent_storage_hwm_date}
@@ -170,7 +170,7 @@ async def test_range_beyond_the_high_water_mark_is_refused_when_restricted_to_it
     dates = DateRange(DateType.PERMANENT_STORAGE, sandbox.clock.now(), restrict_to_permanent_storage_hwm_date=True)
 
     with pytest.raises(BadRequestError) as caught:
-        await buyer.invoices.query_metadata_page(InvoiceFilters(subject_type=InvoiceSubject.BUYER, date_range=dates))
+        await buyer.invoices.list_page(InvoiceFilters(subject_type=InvoiceSubject.BUYER, date_range=dates))
 
     assert caught.value.code == 21183
 
@@ -275,7 +275,7 @@ async def test_range_that_ksef_would_refuse_is_not_sent(
     start = sandbox.clock.now() - timedelta(days=200)
 
     with pytest.raises(InvalidFieldError) as caught:
-        buyer.invoices.query_metadata(everything(sandbox, start=start, end=start + changes["end"]))
+        buyer.invoices.list(everything(sandbox, start=start, end=start + changes["end"]))
 
     assert caught.value.field == field
 
@@ -296,9 +296,7 @@ async def test_value_that_ksef_would_refuse_is_not_sent(
 ) -> None:
     query = everything(sandbox)
     with pytest.raises(InvalidFieldError) as caught:
-        buyer.invoices.query_metadata(
-            InvoiceFilters(subject_type=query.subject_type, date_range=query.date_range, **values)
-        )
+        buyer.invoices.list(InvoiceFilters(subject_type=query.subject_type, date_range=query.date_range, **values))
 
     assert caught.value.field == field
 
@@ -306,9 +304,9 @@ async def test_value_that_ksef_would_refuse_is_not_sent(
 @pytest.mark.parametrize("size", [9, 251])
 async def test_page_sizes_are_bounded(sandbox: Sandbox, buyer: KsefClient, size: int) -> None:
     with pytest.raises(InvalidFieldError, match="page_size"):
-        buyer.invoices.query_metadata(everything(sandbox), page_size=size)
+        buyer.invoices.list(everything(sandbox), page_size=size)
     with pytest.raises(InvalidFieldError, match="page_offset"):
-        await buyer.invoices.query_metadata_page(everything(sandbox), page_offset=-1)
+        await buyer.invoices.list_page(everything(sandbox), page_offset=-1)
 
 
 async def test_list_asks_for_no_more_pages_than_are_wanted(sandbox: Sandbox) -> None:
@@ -316,7 +314,7 @@ async def test_list_asks_for_no_more_pages_than_are_wanted(sandbox: Sandbox) -> 
     settle(sandbox)
     traffic = Traffic()
     async with connected(sandbox, hook=traffic) as seller:
-        async for _ in seller.invoices.query_metadata(everything(sandbox, InvoiceSubject.SELLER), page_size=10):
+        async for _ in seller.invoices.list(everything(sandbox, InvoiceSubject.SELLER), page_size=10):
             break
 
     assert traffic.of("query_invoice_metadata") == 1

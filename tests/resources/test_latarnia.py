@@ -83,7 +83,7 @@ async def test_messages_tell_of_the_past_and_of_the_future(client: KsefClient, s
     sandbox.clock.advance(3600)
     sandbox.latarnia.end(event)
 
-    total, planned = outages_of(await client.latarnia.messages())
+    total, planned = outages_of(await client.latarnia.get_messages())
 
     assert (total.kind, total.start) == (OutageKind.TOTAL_FAILURE, now)
     assert total.end is not None
@@ -113,7 +113,7 @@ async def test_worst_of_several_outages_is_told(client: KsefClient, sandbox: San
 async def test_answer_is_asked_for_once_a_minute(client: KsefClient, asked: Asked) -> None:
     latarnia = client.latarnia
     for pause in (25, 34.5, 1, 0):
-        await asyncio.gather(*(latarnia.status() for _ in range(5)), *(latarnia.messages() for _ in range(5)))
+        await asyncio.gather(*(latarnia.status() for _ in range(5)), *(latarnia.get_messages() for _ in range(5)))
         await anyio.sleep(pause)
     assert (asked.counts[STATUS], asked.counts[MESSAGES]) == (2, 2)
 
@@ -159,7 +159,7 @@ async def test_interval_of_nothing_is_refused(client: KsefClient) -> None:
     for interval in (0, -1.0, float("nan")):
         with pytest.raises(LocalProtocolError, match="above 0"):
             client.latarnia.changes(interval=interval)
-    assert await anext(aiter(client.latarnia.changes(interval=0.5)))
+    assert (await anext(aiter(client.latarnia.changes(interval=0.5)))).status
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ async def test_availability_joins_what_is_announced_with_what_our_calls_saw(
     sandbox.faults.add("get_rate_limits", Fault.html(503), times=4)
     sandbox.faults.add("get_rate_limits", Fault.drop_before(), times=1)
     with pytest.raises(KsefError):
-        await client.limits.rates()
+        await client.limits.get_rates()
     seen = await client.availability()
     assert (seen.state, seen.failures) == (AvailabilityState.DOWN, 5)
 
@@ -265,13 +265,13 @@ async def test_availability_joins_what_is_announced_with_what_our_calls_saw(
     await anyio.sleep(61)
     seen = await client.availability()
     assert (seen.state, seen.announced_mode) == (AvailabilityState.DOWN, OfflineMode.EMERGENCY)
-    await client.limits.rates()
+    await client.limits.get_rates()
     assert (await client.availability()).state is AvailabilityState.UP
 
 
 async def test_refusal_is_an_answer(client: KsefClient) -> None:
     with pytest.raises(KsefError):
-        await client.certificates.enrollment_data()
+        await client.certificates.get_enrollment_data()
 
     seen = await client.availability()
 

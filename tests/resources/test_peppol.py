@@ -15,7 +15,9 @@ async def test_providers_come_newest_first_in_numbered_pages(sandbox: Sandbox, c
         provider = PeppolProvider(id=f"PPL{number:06}", name=f"Provider {number}", date_created=day)
         sandbox.world.peppol_providers[provider.id] = provider
 
-    pages = [page async for page in client.peppol.providers().pages()]
+    pages = [page async for page in client.peppol.list_providers().pages()]
 
     assert [len(page) for page in pages] == [100, 2]
-    assert [provider.id async for provider in client.peppol.providers()] == [f"PPL{number:06}" for number in range(102)]
+    assert [provider.id async for provider in client.peppol.list_providers()] == [
+        f"PPL{number:06}" for number in range(102)
+    ]

@@ -50,8 +50,8 @@ async def test_office_sends_for_a_company_until_its_permission_is_revoked(sandbo
     async with client_of(sandbox, office, sandbox.nip) as bookkeeper:
         assert (await send(bookkeeper, sample_invoice(sandbox.nip, "FV/1"))).startswith(sandbox.nip)
         with pytest.raises(ForbiddenError) as lacking:
-            await bookkeeper.permissions.attachment_status()
-        (row,) = [row async for row in client.permissions.of_persons()]
+            await bookkeeper.permissions.get_attachment_status()
+        (row,) = [row async for row in client.permissions.list_of_persons()]
         assert (row.authorized_identifier, row.permission_scope) == (company(OFFICE), "InvoiceWrite")
 
         await done(await client.permissions.revoke(row.id))
@@ -67,15 +67,18 @@ async def test_office_sends_for_a_company_until_its_permission_is_revoked(sandbo
         "requiredAnyOfPermissions": ["InvoiceWrite", "PefInvoiceWrite", "EnforcementOperations"],
         "presentPermissions": [],
     }
-    assert [row async for row in client.permissions.of_persons()] == []
+    assert [row async for row in client.permissions.list_of_persons()] == []
 
 
 async def test_person_may_do_what_was_granted_and_nothing_else(sandbox: Sandbox, client: KsefClient) -> None:
     await done(await client.permissions.grant_to_person(PESEL, ["InvoiceRead", "CredentialsRead"], "Reading", ADAM))
 
     async with client_of(sandbox, Subject("Pesel", PESEL), sandbox.nip) as reader:
-        assert {row.permission_scope async for row in reader.permissions.own()} == {"InvoiceRead", "CredentialsRead"}
-        assert not (await reader.permissions.attachment_status()).is_attachment_allowed
+        assert {row.permission_scope async for row in reader.permissions.list_own()} == {
+            "InvoiceRead",
+            "CredentialsRead",
+        }
+        assert not (await reader.permissions.get_attachment_status()).is_attachment_allowed
         with pytest.raises(ForbiddenError):
             await reader.permissions.grant_to_person(person(), ["InvoiceWrite"], "For myself", ADAM)
         with pytest.raises(ForbiddenError):
@@ -94,16 +97,16 @@ async def test_employee_of_an_office_acts_while_its_client_lets_the_office_pass_
         await done(grant)
         async with client_of(sandbox, employee, sandbox.nip) as bookkeeper:
             assert await send(bookkeeper, sample_invoice(sandbox.nip))
-            (received,) = [row async for row in office.permissions.received()]
+            (received,) = [row async for row in office.permissions.list_received()]
             assert received.context_identifier == UnitIdentifier(UnitType.NIP, sandbox.nip)
             assert received.can_delegate
 
-            (granted,) = [row async for row in client.permissions.of_persons()]
+            (granted,) = [row async for row in client.permissions.list_of_persons()]
             await done(await client.permissions.revoke(granted.id))
             sandbox.clock.advance(ACCESS_TOKEN_ENDS)
             with pytest.raises(ForbiddenError):
                 await bookkeeper.sessions.open_online(FormCode.FA3)
-        (passed_on,) = [row async for row in office.permissions.of_persons()]
+        (passed_on,) = [row async for row in office.permissions.list_of_persons()]
 
     assert passed_on.permission_state is PermissionState.INACTIVE
     assert passed_on.target_identifier == target
@@ -119,7 +122,7 @@ async def test_buyer_issues_invoices_for_the_seller_that_authorized_it(sandbox: 
 
         assert (await send(buyer, invoice)).startswith(sandbox.nip)
 
-        (row,) = [row async for row in client.permissions.authorizations()]
+        (row,) = [row async for row in client.permissions.list_authorizations()]
         await done(await client.permissions.revoke_authorization(row.id))
         with pytest.raises(InvoiceRejectedError):
             await send(buyer, invoice.replace(b"FV/1", b"FV/2"))
@@ -134,14 +137,14 @@ async def test_administrator_of_a_unit_manages_it_but_not_the_company(sandbox: S
     context = Context(ContextType.INTERNAL_ID, unit)
     async with client_of(sandbox, Subject("Pesel", PESEL), context) as administrator:
         await done(await administrator.permissions.grant_to_person(company(OTHER), ["InvoiceRead"], "Reading", ADAM))
-        assert [row.authorized_identifier async for row in administrator.permissions.of_persons()] == [
+        assert [row.authorized_identifier async for row in administrator.permissions.list_of_persons()] == [
             company(OTHER),
             person(),
         ]
     async with client_of(sandbox, Subject("Pesel", PESEL), sandbox.nip) as administrator:
         with pytest.raises(LoginFailedError):
             await administrator.log_in()
-    (row,) = [row async for row in client.permissions.of_subunit_administrators(unit)]
+    (row,) = [row async for row in client.permissions.list_of_subunit_administrators(unit)]
     assert (row.subunit_name, row.subunit_identifier, row.permission_scope) == (
         "Oddział 1",
         UnitIdentifier(UnitType.INTERNAL_ID, unit),
@@ -161,16 +164,16 @@ async def test_eu_entity_has_an_administrator_who_appoints_representatives(
     async with client_of(sandbox, Subject("Fingerprint", FINGERPRINT), context) as administrator:
         other = "A" * 64
         await done(await administrator.permissions.grant_eu_representative(other, ["InvoiceRead"], "Reading", EVE))
-        rows = [row async for row in administrator.permissions.of_eu_entities()]
+        rows = [row async for row in administrator.permissions.list_of_eu_entities()]
         wanted = EuPermissionFilter(authorized_fingerprint_identifier="aaaa", vat_ue_identifier="DE123456789")
-        (representative,) = [row async for row in administrator.permissions.of_eu_entities(wanted)]
+        (representative,) = [row async for row in administrator.permissions.list_of_eu_entities(wanted)]
         with pytest.raises(ForbiddenError):
             await administrator.permissions.grant_to_entity(OTHER, ["InvoiceRead"], "Reading", "Inna S.A.")
 
     assert len(rows) == 5
     assert (representative.permission_scope, representative.eu_entity_details) == ("InvoiceRead", entity)
     # In the company's own context only the administrators show.
-    assert {row.permission_scope async for row in client.permissions.of_eu_entities()} == {
+    assert {row.permission_scope async for row in client.permissions.list_of_eu_entities()} == {
         "VatUeManage",
         "InvoiceWrite",
         "InvoiceRead",
@@ -199,7 +202,7 @@ async def test_eu_entity_is_told_in_full_however_long_its_address_is(
         )
     )
 
-    row, *_ = [row async for row in client.permissions.of_eu_entities()]
+    row, *_ = [row async for row in client.permissions.list_of_eu_entities()]
     assert (row.eu_entity_name, row.eu_entity_details) == (listed, details)
 
 
@@ -212,14 +215,14 @@ async def test_grant_still_in_progress_is_found_again_by_its_reference_number() 
         handle = await client.permissions.grant_to_entity(OFFICE, ["InvoiceRead"], "Bookkeeping", "Biuro sp. z o.o.")
         with pytest.raises(WaitTimeoutError) as late:
             await handle.wait(Cadence(interval=0.01, deadline=0.05))
-        assert [row async for row in client.permissions.of_persons()] == []
+        assert [row async for row in client.permissions.list_of_persons()] == []
 
         sandbox.clock.advance(timedelta(hours=1))
         found = client.permissions.operation(handle.reference_number)
 
         assert (await found.wait()).status.code == 200
         assert "200 Operacja zakończona sukcesem" in repr(found)
-        assert len([row async for row in client.permissions.of_persons()]) == 1
+        assert len([row async for row in client.permissions.list_of_persons()]) == 1
     assert late.value.last_status is not None
     assert late.value.last_status.code == 100
 
@@ -253,14 +256,14 @@ async def test_lists_are_read_page_by_page_newest_first(sandbox: Sandbox, client
     for one in people:
         await done(await client.permissions.grant_to_person(one, ["InvoiceRead"], "Reading", ADAM))
 
-    pages = [page async for page in client.permissions.of_persons(page_size=10).pages()]
+    pages = [page async for page in client.permissions.list_of_persons(page_size=10).pages()]
 
     assert [len(page) for page in pages] == [10, 2]
     assert [row.authorized_identifier for page in pages for row in page] == people[::-1]
 
 
 async def test_owner_sees_what_it_owns_without_having_been_granted_it(client: KsefClient) -> None:
-    page = await client.permissions.own_page()
+    page = await client.permissions.list_own_page()
 
     assert page.permissions == ()
     assert Permission.CREDENTIALS_MANAGE in page.owner_permissions
@@ -272,10 +275,10 @@ async def test_granted_are_those_of_the_caller_itself(sandbox: Sandbox, client: 
     async with client_of(sandbox, Subject("Pesel", PESEL), sandbox.nip) as administrator:
         await done(await administrator.permissions.grant_to_person(company(OTHER), ["InvoiceRead"], "Reading", ADAM))
         wanted = PersonPermissionFilter(scope=Scope.GRANTED)
-        granted = [row async for row in administrator.permissions.of_persons(wanted)]
+        granted = [row async for row in administrator.permissions.list_of_persons(wanted)]
 
     assert [row.authorized_identifier for row in granted] == [company(OTHER)]
-    assert len([row async for row in client.permissions.of_persons()]) == 2
+    assert len([row async for row in client.permissions.list_of_persons()]) == 2
 
 
 # --- what is refused before it is sent -------------------------------------------------------------------
@@ -350,14 +353,14 @@ REFUSED: dict[str, tuple[Attempt, str]] = {
     ),
     "permission identifier": (lambda c: c.permissions.revoke("abc"), "permissionId"),
     "EU VAT number": (lambda c: _first(c, EuPermissionFilter(vat_ue_identifier="DE12")), "vatUeIdentifier"),
-    "small page": (lambda c: c.permissions.own_page(page_size=9), "pageSize"),
-    "large page": (lambda c: c.permissions.own_page(page_size=101), "pageSize"),
-    "page before the first": (lambda c: c.permissions.own_page(page_offset=-1), "pageOffset"),
+    "small page": (lambda c: c.permissions.list_own_page(page_size=9), "pageSize"),
+    "large page": (lambda c: c.permissions.list_own_page(page_size=101), "pageSize"),
+    "page before the first": (lambda c: c.permissions.list_own_page(page_offset=-1), "pageOffset"),
 }
 
 
 async def _first(client: KsefClient, wanted: EuPermissionFilter) -> None:
-    async for _ in client.permissions.of_eu_entities(wanted):
+    async for _ in client.permissions.list_of_eu_entities(wanted):
         break
 
 

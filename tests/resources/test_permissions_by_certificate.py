@@ -44,7 +44,7 @@ async def test_office_logs_in_with_its_seal_until_its_permission_is_revoked(
     async with client_with(sandbox, SEAL, nip=sandbox.nip) as office:
         async with await office.sessions.open_online(FormCode.FA3) as session:
             await (await session.send(sample_invoice(sandbox.nip))).outcome()
-        (row,) = [row async for row in office.permissions.own()]
+        (row,) = [row async for row in office.permissions.list_own()]
         await done(await client.permissions.revoke(row.id))
         sandbox.clock.advance(16 * 60)
         with pytest.raises(ForbiddenError):
@@ -70,7 +70,7 @@ async def test_person_is_known_by_pesel_or_by_fingerprint(
     await done(await client.permissions.grant_to_person(subject, ["CredentialsRead"], "Reading", details))
 
     async with client_with(sandbox, certificate, nip=sandbox.nip, subject_by=subject_by) as clerk:
-        assert not (await clerk.permissions.attachment_status()).is_attachment_allowed
+        assert not (await clerk.permissions.get_attachment_status()).is_attachment_allowed
 
 
 async def test_administrator_of_an_eu_entity_logs_in_to_it(sandbox: Sandbox, client: KsefClient) -> None:
@@ -87,6 +87,6 @@ async def test_administrator_of_an_eu_entity_logs_in_to_it(sandbox: Sandbox, cli
     async with client_with(
         sandbox, certificate, context=context, subject_by=SubjectBy.CERTIFICATE_FINGERPRINT
     ) as administrator:
-        rows = [row async for row in administrator.permissions.of_eu_entities()]
+        rows = [row async for row in administrator.permissions.list_of_eu_entities()]
 
     assert len(rows) == 4

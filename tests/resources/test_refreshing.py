@@ -59,7 +59,7 @@ async def test_permission_that_is_still_missing_is_told_after_one_refresh(
     employee: KsefClient, traffic: Traffic
 ) -> None:
     with pytest.raises(ForbiddenError) as refused:
-        await employee.permissions.attachment_status()
+        await employee.permissions.get_attachment_status()
 
     assert refused.value.reason == "missing-permissions"
     assert traffic.answers["get_attachment_consent", 403] == 2
@@ -73,7 +73,7 @@ async def test_twenty_calls_at_once_share_one_refresh(
 
     async with anyio.create_task_group() as tasks:
         for _ in range(20):
-            tasks.start_soon(employee.permissions.attachment_status)
+            tasks.start_soon(employee.permissions.get_attachment_status)
 
     assert traffic.answers["get_attachment_consent", 200] == 20
     assert traffic.of("refresh_access_token") == 1
@@ -99,7 +99,7 @@ async def test_refusal_without_a_reason_may_be_for_want_of_a_permission(
     await give(client, "CredentialsRead")
     sandbox.faults.add("get_attachment_consent", Fault.forbidden())
 
-    await employee.permissions.attachment_status()
+    await employee.permissions.get_attachment_status()
 
     assert traffic.answers["get_attachment_consent", 403] == 1
     assert traffic.of("refresh_access_token") == 1
@@ -130,7 +130,7 @@ async def test_refresh_makes_new_permissions_count_at_once(
     await give(client, "CredentialsRead")
 
     await employee.refresh()
-    await employee.permissions.attachment_status()
+    await employee.permissions.get_attachment_status()
 
     assert traffic.of("refresh_access_token") == 1
     assert traffic.answers["get_attachment_consent", 403] == 0
@@ -147,4 +147,4 @@ async def test_refreshes_asked_for_together_are_one(employee: KsefClient, traffi
 async def test_refresh_of_a_client_that_is_not_logged_in_logs_in(client: KsefClient) -> None:
     await client.refresh()
 
-    assert (await client.limits.rates()).other.per_second == -1
+    assert (await client.limits.get_rates()).other.per_second == -1

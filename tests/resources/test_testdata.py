@@ -25,15 +25,15 @@ async def test_person_owns_the_company_it_is_linked_to(sandbox: Sandbox, client:
     await client.testdata.create_person(OTHER, PESEL, "Sole trader", is_bailiff=True)
 
     async with client_of(sandbox, me, OTHER) as owner:
-        page = await owner.permissions.own_page()
+        page = await owner.permissions.list_own_page()
         assert "EnforcementOperations" in page.owner_permissions
-        assert [row.role async for row in owner.permissions.roles()] == ["CourtBailiff"]
+        assert [row.role async for row in owner.permissions.list_roles()] == ["CourtBailiff"]
         await done(await owner.permissions.grant_to_person(company(OFFICE), ["EnforcementOperations"], "Clerk", ADAM))
 
         await client.testdata.remove_person(OTHER)
         sandbox.clock.advance(ACCESS_TOKEN_ENDS)
         with pytest.raises(ForbiddenError):
-            await owner.permissions.attachment_status()
+            await owner.permissions.get_attachment_status()
 
 
 async def test_dead_cannot_log_in(sandbox: Sandbox, client: KsefClient) -> None:
@@ -54,7 +54,7 @@ async def test_those_who_die_get_no_other_token(sandbox: Sandbox, client: KsefCl
 
         # The refresh is refused (21308), and so is the login that is tried in its place.
         with pytest.raises(LoginFailedError) as refused:
-            await owner.permissions.attachment_status()
+            await owner.permissions.get_attachment_status()
 
     assert refused.value.code == 470
 
@@ -77,7 +77,7 @@ async def test_permissions_are_granted_and_revoked_at_once(sandbox: Sandbox, cli
     async with client_of(sandbox, me, sandbox.nip) as clerk:
         async with await clerk.sessions.open_online(FormCode.FA3):
             pass
-        rows = [row async for row in client.permissions.of_persons()]
+        rows = [row async for row in client.permissions.list_of_persons()]
         await client.testdata.revoke_permissions(sandbox.nip, PESEL)
         sandbox.clock.advance(ACCESS_TOKEN_ENDS)
         with pytest.raises(ForbiddenError):
@@ -90,15 +90,15 @@ async def test_members_of_a_vat_group_are_below_it(sandbox: Sandbox, client: Kse
     members = [Subunit(OFFICE, "First member"), Subunit(OTHER, "Second member")]
     await client.testdata.create_subject(sandbox.nip, CompanyKind.VAT_GROUP, "The group", subunits=members)
 
-    assert [row.role async for row in client.permissions.roles()] == ["VatGroupUnit"]
-    assert {row.subordinate_entity_identifier.value async for row in client.permissions.subordinates()} == {
+    assert [row.role async for row in client.permissions.list_roles()] == ["VatGroupUnit"]
+    assert {row.subordinate_entity_identifier.value async for row in client.permissions.list_subordinates()} == {
         OFFICE,
         OTHER,
     }
-    (row,) = [row async for row in client.permissions.subordinates(OTHER)]
+    (row,) = [row async for row in client.permissions.list_subordinates(OTHER)]
     assert (row.role, row.description) == ("VatGroupSubUnit", "Second member")
     async with owner_of(sandbox, OTHER) as member:
-        (own,) = [row async for row in member.permissions.roles()]
+        (own,) = [row async for row in member.permissions.list_roles()]
     assert own.parent_entity_identifier is not None
     assert own.parent_entity_identifier.value == sandbox.nip
 
@@ -106,17 +106,17 @@ async def test_members_of_a_vat_group_are_below_it(sandbox: Sandbox, client: Kse
         await client.testdata.create_subject(OTHER, "EnforcementAuthority", "Again")
     assert exists.value.code == 30001
     await client.testdata.remove_subject(sandbox.nip)
-    assert [row async for row in client.permissions.subordinates()] == []
+    assert [row async for row in client.permissions.list_subordinates()] == []
 
 
 async def test_consent_to_attachments_is_given_and_withdrawn(sandbox: Sandbox, client: KsefClient) -> None:
     await client.testdata.allow_attachments(sandbox.nip)
-    given = await client.permissions.attachment_status()
+    given = await client.permissions.get_attachment_status()
     later = (sandbox.clock.now() + timedelta(days=2)).date()
     await client.testdata.disallow_attachments(sandbox.nip, from_date=later)
-    ending = await client.permissions.attachment_status()
+    ending = await client.permissions.get_attachment_status()
     await client.testdata.disallow_attachments(sandbox.nip)
-    withdrawn = await client.permissions.attachment_status()
+    withdrawn = await client.permissions.get_attachment_status()
 
     assert (given.is_attachment_allowed, given.revoked_date) == (True, None)
     assert ending.is_attachment_allowed
@@ -133,7 +133,7 @@ async def test_consent_ends_on_the_day_that_was_given_in_utc(still_sandbox: Sand
     async with connected(still_sandbox) as client:
         await client.testdata.allow_attachments(still_sandbox.nip)
         await client.testdata.disallow_attachments(still_sandbox.nip, from_date=day)
-        ends = (await client.permissions.attachment_status()).revoked_date
+        ends = (await client.permissions.get_attachment_status()).revoked_date
 
     assert ends is not None
     assert (ends.utcoffset(), ends.date()) == (timedelta(), day)

@@ -72,10 +72,10 @@ async def test_invoice_is_found_only_once_the_index_has_caught_up(sandbox: Sandb
     numbers = feed_samples(sandbox, 1)
     settle(sandbox)
 
-    before = [each async for each in client.invoices.query_metadata(everything(sandbox))]
-    document = await client.invoices.fetch(numbers[0])
+    before = [each async for each in client.invoices.list(everything(sandbox))]
+    document = await client.invoices.get(numbers[0])
     sandbox.clock.advance(timedelta(minutes=10))
-    after = [each.ksef_number async for each in client.invoices.query_metadata(everything(sandbox))]
+    after = [each.ksef_number async for each in client.invoices.list(everything(sandbox))]
 
     assert (before, after) == ([], numbers)
     assert document

@@ -175,9 +175,9 @@ async def test_one_invoice_is_indexed_late(sandbox: Sandbox, client: KsefClient)
     dates = DateRange(DateType.PERMANENT_STORAGE, sandbox.clock.now() - timedelta(hours=1))
     filters = InvoiceFilters(subject_type=InvoiceSubject.SELLER, date_range=dates)
 
-    before = [each.ksef_number async for each in client.invoices.query_metadata(filters)]
+    before = [each.ksef_number async for each in client.invoices.list(filters)]
     sandbox.clock.advance(600)
-    after = [each.ksef_number async for each in client.invoices.query_metadata(filters)]
+    after = [each.ksef_number async for each in client.invoices.list(filters)]
 
     assert (before, after) == ([prompt.ksef_number], [late.ksef_number, prompt.ksef_number])
 

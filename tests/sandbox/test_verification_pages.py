@@ -57,7 +57,7 @@ async def enrolled(
     handle = await client.certificates.enroll("Offline 1", key, certificate_type=kind)
     number = (await handle.wait(SOON)).certificate_serial_number
     assert number is not None
-    (found,) = await client.certificates.retrieve([number])
+    (found,) = await client.certificates.get([number])
     return number, found.certificate
 
 

@@ -112,7 +112,7 @@ async def certificates(files: tuple[str, str]) -> None:
     async with KsefClient(Environment.TEST, credentials) as client:
         handle = await client.certificates.enroll("Faktury", new_private_key())
         assert_type(await handle.wait(), Enrollment)
-        async for row in client.certificates.query():
+        async for row in client.certificates.list():
             assert_type(row, CertificateRow)
 
 
@@ -140,7 +140,7 @@ async def issued_offline(xml: bytes, certificate: bytes) -> None:
 
 async def outages(client: KsefClient) -> None:
     assert_type(await client.latarnia.status(), LatarniaReport)
-    assert_type(outages_of(await client.latarnia.messages()), tuple[Outage, ...])
+    assert_type(outages_of(await client.latarnia.get_messages()), tuple[Outage, ...])
     async for report in client.latarnia.changes(interval=30):
         assert_type(report, LatarniaReport)
     assert_type((await client.availability()).state, AvailabilityState)
@@ -298,14 +298,14 @@ async def resources(client: KsefClient) -> None:
     await client.refresh()
     async for login in client.auth_sessions.list():
         assert_type(login, AuthSession)
-    assert_type(await client.limits.context(), ContextLimits)
-    assert_type(await client.limits.subject(), SubjectLimits)
-    assert_type(await client.limits.rates(), RateLimits)
-    async for providers in client.peppol.providers().pages():
+    assert_type(await client.limits.get_context(), ContextLimits)
+    assert_type(await client.limits.get_subject(), SubjectLimits)
+    assert_type(await client.limits.get_rates(), RateLimits)
+    async for providers in client.peppol.list_providers().pages():
         assert_type(providers, tuple[PeppolProvider, ...])
     group = await client.collective_identifiers.create(["number", InvoiceToGroup("number")])
     assert_type(group, str)
-    async for invoice in client.collective_identifiers.invoices(group):
+    async for invoice in client.collective_identifiers.list_invoices(group):
         assert_type(invoice, CollectiveIdentifierInvoice)
 
 
@@ -314,21 +314,21 @@ async def permissions(client: KsefClient) -> None:
     assert_type(handle, OperationHandle[OperationStatus])
     assert_type(await handle.wait(), OperationStatus)
     assert_type(client.permissions.operation(handle.reference_number), OperationHandle[OperationStatus])
-    async for row in client.permissions.of_persons():
+    async for row in client.permissions.list_of_persons():
         assert_type(row, PersonPermissionRow)
-    async for page in client.permissions.received().pages():
+    async for page in client.permissions.list_received().pages():
         assert_type(page, tuple[EntityPermissionRow, ...])
-    assert_type(await client.permissions.attachment_status(), AttachmentConsent)
+    assert_type(await client.permissions.get_attachment_status(), AttachmentConsent)
     await client.testdata.create_person("7762811692", "15062788702", "Sole trader")
 
 
 async def receiving(client: KsefClient, filters: InvoiceFilters, since: datetime) -> None:
-    assert_type(await client.invoices.fetch("number"), bytes)
-    async for metadata in client.invoices.query_metadata(filters):
+    assert_type(await client.invoices.get("number"), bytes)
+    async for metadata in client.invoices.list(filters):
         assert_type(metadata, InvoiceMetadata)
-    async for page in client.invoices.query_metadata(filters).pages():
+    async for page in client.invoices.list(filters).pages():
         assert_type(page, tuple[InvoiceMetadata, ...])
-    assert_type(await client.invoices.query_metadata_page(filters), InvoiceMetadataPage)
+    assert_type(await client.invoices.list_page(filters), InvoiceMetadataPage)
     export = await client.downloads.export(filters)
     assert_type(export, Export)
     assert_type(await export.wait(), ExportStatus)
