@@ -206,7 +206,10 @@ class Cursor:
         if told is not None and (last is None or window.start < told < last):
             last = told
         assert last is not None  # noqa: S101  # one of the two is there
-        return last if last <= window.limit else _written(window.limit)
+        # Our clock may be behind KSeF's, which tells whole seconds only: what was stored just now lies beyond the time
+        # at which we believe to have asked, and is still the last of the package.
+        latest = window.limit if window.end is not None else window.limit + _CLOCKS_DIFFER
+        return last if last <= latest else _written(window.limit)
 
     def _move_to(self, moment: ServerTime) -> None:
         self._cursor = max(self._cursor, moment)

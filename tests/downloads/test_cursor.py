@@ -255,3 +255,23 @@ def test_range_is_no_longer_than_ksef_allows(days: int, has_end: bool) -> None:
 
     assert (beginning.end is not None) == has_end
     assert attrs.evolve(beginning, end=None).limit == NOON
+
+
+@pytest.mark.parametrize(
+    ("ahead", "next_range"),
+    [
+        pytest.param(0.9, 0.9, id="our clock is behind"),
+        pytest.param(61, 0, id="a date that is not true"),
+    ],
+)
+def test_package_may_end_a_little_after_the_time_at_which_it_was_asked_for(ahead: float, next_range: float) -> None:
+    # KSeF's time is known from headers, which have whole seconds.
+    seconds = 1 / 3600
+    cursor, asked = begun(0), window(0, asked_at=1)
+    info = package(mark=0.5, is_truncated=True)
+    last = invoice("a", 1 + ahead * seconds)
+
+    cursor.begin(asked, info, [last], at(1))
+    cursor.take(last)
+
+    assert cursor.finish(asked, info) == at(1 + next_range * seconds)
