@@ -134,7 +134,7 @@ async def test_same_document_is_one_submission_and_another_is_refused(
     [
         pytest.param(b"", 400, id="empty"),
         pytest.param(b"\xef\xbb\xbf<Faktura/>", 400, id="byte order mark"),
-        pytest.param(b"no invoice", 400, id="no XML"),
+        pytest.param(b"no invoice", 422, id="no XML"),
         pytest.param(b"<Zalacznik/>" + b" " * 3_000_000, 413, id="too large"),
     ],
 )

@@ -102,12 +102,12 @@ async def test_options_of_any_kind_are_refused(
 async def test_body_of_any_kind_is_refused(sandbox: Sandbox, http: httpx.AsyncClient, body: bytes) -> None:
     answer = await http.post(f"/ksef/{sandbox.nip}/invoices", content=body)
 
-    assert answer.status_code == 400
+    assert answer.status_code in (400, 422)
 
 
 async def test_number_and_key_of_one_company_are_free_for_another(sandbox: Sandbox, http: httpx.AsyncClient) -> None:
     headers = {"Idempotency-Key": "order 7"}
-    document = sample_invoice(sandbox.nip, "FV/77")
+    document = sample_invoice(sandbox.nip, "FV/77", buyer_nip=OTHER_NIP)
 
     # Another company hands my invoice in first, under my key.
     theirs = await http.post(f"/ksef/{OTHER_NIP}/invoices", content=document, headers=headers)
@@ -137,3 +137,17 @@ async def test_addresses_are_those_that_were_published() -> None:
         "/{nip}/invoices/{submission_id}/upo",
         "/{nip}/invoices/{submission_id}/events",
     }
+
+
+async def test_document_that_ksef_would_refuse_is_answered_with_the_report(
+    sandbox: Sandbox, http: httpx.AsyncClient
+) -> None:
+    broken = sample_invoice(sandbox.nip, "FV/9").replace(b"<P_15>1230.00", b"<P_15>1,23")
+
+    answer = await http.post(f"/ksef/{sandbox.nip}/invoices", content=broken)
+
+    assert answer.status_code == 422
+    (problem,) = answer.json()["report"]["problems"]
+    assert (problem["code"], problem["path"], problem["line"]) == ("number_comma", "/Faktura/Fa/P_15", 2)
+    assert problem["message_pl"] in str(problem)
+    assert "1234.56" in answer.json()["detail"]

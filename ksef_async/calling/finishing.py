@@ -78,7 +78,7 @@ Arguments = TypeVarTuple("Arguments")
 _LARGE: Final = 64_000
 
 
-async def offload(size: int, function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
+async def offload(size: float, function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
     """What ``function`` returns for ``arguments``, called in a thread if the data has more than 64,000 bytes.
 
     Args:

@@ -5,8 +5,21 @@ Nothing of this is loaded until it is used, and nothing of it needs the Ministry
 
 from __future__ import annotations
 
-from .checking import check
+from typing import TYPE_CHECKING
+
 from .report import DocumentError, Problem, Report, Severity
 from .sentences import SENTENCES
 
+if TYPE_CHECKING:
+    from .checking import check
+
 __all__ = ["SENTENCES", "DocumentError", "Problem", "Report", "Severity", "check"]
+
+
+def __getattr__(name: str) -> object:
+    # Who only reads or only catches errors does without what checks.
+    if name == "check":
+        from .checking import check
+
+        return check
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

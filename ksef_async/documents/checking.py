@@ -15,7 +15,7 @@ from .source import Places, parse_document, place_of, shown
 from .validation import Finding, find_problems
 from .values import shown_value
 
-__all__ = ["check", "form_of"]
+__all__ = ["check", "form_of", "load"]
 
 #: The namespaces of forms that only KSeF 1.0 took.
 _OLD: Final = {"http://crd.gov.pl/wzor/2021/11/29/11089/": "FA(1)"}
@@ -50,37 +50,44 @@ def check(
     try:
         root = parse_document(xml)
     except DocumentError as error:
-        return Report(problems=error.problems)
+        return error.report
     problems: list[Problem] = []
     if len(xml) > (limit := size_limit(xml)) or len(xml) > MAX_SIZE_WITH_ATTACHMENT:
         problems.append(make_problem("too_large", size=len(xml), limit=limit))
     warnings = [*_discouraged(xml)]
     form = form_of(root)
     findings: list[Finding]
-    contradictions: list[Finding] = []
+    doubts: list[Finding] = []
     if form is not None:
-        findings = find_problems(form, root)
+        findings, doubts = find_problems(form, root)
         if not findings:
-            findings, contradictions = find_contradictions(
+            findings, more_doubts = find_contradictions(
                 form,
                 root,
                 context_nip=context_nip,
                 now=datetime.now(UTC) if now is None else now,
                 check_identifiers=check_identifiers,
             )
+            doubts += more_doubts
     elif root.tag.startswith("{" + _UBL):
         findings = []
         warnings.append(make_problem("not_checked", severity=Severity.WARNING))
     else:
         findings = [_wrong_root(root)]
-    places = Places(xml, root, [finding.element for finding in (*findings, *contradictions)])
+    places = Places(xml, root, [finding.element for finding in (*findings, *doubts)])
     problems += _placed(findings, places, Severity.PROBLEM)
-    warnings += _placed(contradictions, places, Severity.WARNING)
+    warnings += _placed(doubts, places, Severity.WARNING)
     return Report(
         problems=tuple(problems),
         warnings=tuple(sorted(warnings, key=lambda it: it.offset or 0)),
         form=None if form is None else load_shape(form).system_code,
     )
+
+
+def load() -> None:
+    """Read all shapes from their files, so that no check does."""
+    for form in FORMS:
+        load_shape(form)
 
 
 def form_of(root: ET.Element) -> str | None:

@@ -71,6 +71,11 @@ class Checker:
         quick = _quick(simple)
         return self._is_value if quick is None else re.compile(quick, re.DOTALL).fullmatch
 
+    @property
+    def is_number(self) -> bool:
+        """Whether the values are numbers."""
+        return self.simple.base in {"decimal", "integer"}
+
     def _is_value(self, text: str) -> bool:
         return self.fault(text) is None
 
@@ -122,7 +127,7 @@ class Checker:
         return all(fullmatch(text) for fullmatch in self._patterns)
 
     def _unlike(self, text: str) -> UnfitError:
-        if self.simple.base in {"decimal", "integer"}:
+        if self.is_number:
             return UnfitError("number_written")
         fallback = " | ".join(self.simple.patterns)
         rule, rule_pl = _RULES.get(self.simple.name) or (fallback, fallback)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ..protocol.xml import ET
 from .models import SCHEMA_LOCATION, TEXT, Element, Models, load_models
-from .report import DocumentError, make_problem
+from .report import DocumentError, Report, make_problem
 from .shape import Complex, load_shape, snake
 from .source import BLANKS, Places, parse_document, shown
 from .values import READERS, WRITERS, UnfitError, shown_value
@@ -56,7 +56,7 @@ def read_document(form: str, xml: bytes) -> Element:
         path = places.path(wrong.element) + (f"/@{wrong.attribute}" if wrong.attribute else "")
         values: dict[str, Any] = {"name": shown(wrong.element.tag), "attribute": wrong.attribute, **wrong.values}
         place = places.place(wrong.element)
-        raise DocumentError((make_problem(wrong.code, path=path, place=place, **values),)) from None
+        raise DocumentError(Report(problems=(make_problem(wrong.code, path=path, place=place, **values),))) from None
 
 
 def _wrong_root(root: ET.Element, form: str) -> _WrongError:

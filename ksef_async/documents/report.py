@@ -69,7 +69,7 @@ class Report:
             DocumentError: The report has a problem.
         """
         if self.problems:
-            raise DocumentError(self.problems)
+            raise DocumentError(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON."""
@@ -79,12 +79,17 @@ class Report:
 class DocumentError(LocalProtocolError):
     """A document that KSeF would refuse, or that cannot be read or written; nothing was sent."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        first, *others = problems
+    def __init__(self, report: Report) -> None:
+        first, *others = report.problems
         more = f" (and {len(others)} more)" if others else ""
         super().__init__(f"{first}{more}")
-        #: At least one, in the order of the document.
-        self.problems = problems
+        #: What is wrong: at least one problem.
+        self.report = report
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """The report's problems, at least one."""
+        return self.report.problems
 
 
 def make_problem(

@@ -11,7 +11,7 @@ from ..protocol.polish_calendar import polish_day
 from ..protocol.xml import ET
 from .source import BLANKS
 from .sums import find_wrong_sums
-from .validation import Finding, make_finding
+from .validation import MOST_FINDINGS, Finding, make_finding
 from .values import shown_value
 
 __all__ = ["find_contradictions"]
@@ -46,11 +46,11 @@ def find_contradictions(
 
 
 def _wrong_identifiers(root: ET.Element, namespace: str) -> list[Finding]:
-    found = []
+    found: list[Finding] = []
     for name, is_valid in _IDENTIFIERS.items():
         for element in root.iter(namespace + name):
             text = (element.text or "").strip(BLANKS)
-            if not is_valid(text):
+            if len(found) < MOST_FINDINGS and not is_valid(text):
                 found.append(make_finding("check_digit", element, value=shown_value(text)))
     return found
 

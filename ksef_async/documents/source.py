@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 from xml.parsers import expat
 
 from ..errors import quote
-from ..protocol.xml import ET
-from .report import DocumentError, Problem, make_problem
+from ..protocol.xml import ET, find_forbidden
+from .report import DocumentError, Problem, Report, make_problem
 
 __all__ = [
     "BLANKS",
@@ -68,12 +69,12 @@ def parse_document(data: bytes) -> ET.Element:
     """
     problem = find_refused(data)
     if problem is not None:
-        raise DocumentError((problem,))
+        raise DocumentError(Report(problems=(problem,)))
     try:
         # Without a DTD there are no entities, which is what S314 warns of.
         return ET.fromstring(data)
     except ET.ParseError as error:
-        raise DocumentError((_not_well_formed(data, error),)) from None
+        raise DocumentError(Report(problems=(_not_well_formed(data, error),))) from None
 
 
 def find_refused(data: bytes) -> Problem | None:
@@ -103,37 +104,15 @@ def find_refused(data: bytes) -> Problem | None:
     # An element has at least 10 bytes in every form; each of the others takes memory.
     if data.count(b"<") > 2 * MOST_ELEMENTS and _has_more_elements(data):
         return make_problem("too_many_elements", limit=MOST_ELEMENTS)
-    # Neither is looked for where there is nothing that looks like one: this takes longer than parsing.
-    if b"<!DOCTYPE" in data or data.count(b"<?") > data.startswith((b"<?xml ", b"<?xml\n", b"<?xml\t", b"<?xml\r")):
-        return _forbidden(data)
-    return None
+    forbidden = find_forbidden(data)
+    if forbidden is None:
+        return None
+    code = "dtd" if forbidden.is_dtd else "processing_instruction"
+    return make_problem(code, place=place_of(data, forbidden.offset), target=quote(forbidden.target, 40))
 
 
-class _FoundError(Exception):
-    """Ends the search."""
-
-
-def _forbidden(data: bytes) -> Problem | None:
-    found: list[Problem] = []
-    parser = expat.ParserCreate()
-
-    def doctype(*_: object) -> None:
-        # Expat tells of it late, behind its name.
-        found.append(
-            make_problem("dtd", place=place_of(data, data.rfind(b"<!DOCTYPE", 0, parser.CurrentByteIndex + 9)))
-        )
-        raise _FoundError
-
-    def instruction(target: str, _: str) -> None:
-        found.append(make_problem("processing_instruction", place=_position(parser), target=quote(target, 40)))
-        raise _FoundError
-
-    parser.StartDoctypeDeclHandler = doctype
-    parser.ProcessingInstructionHandler = instruction
-    # What is not well-formed is said by who parses it.
-    with contextlib.suppress(_FoundError, expat.ExpatError):
-        parser.Parse(data, True)
-    return found[0] if found else None
+class _EnoughError(Exception):
+    """Ends the count."""
 
 
 def _has_more_elements(data: bytes) -> bool:
@@ -144,10 +123,10 @@ def _has_more_elements(data: bytes) -> bool:
         nonlocal count
         count += 1
         if count > MOST_ELEMENTS:
-            raise _FoundError
+            raise _EnoughError
 
     parser.StartElementHandler = start
-    with contextlib.suppress(_FoundError, expat.ExpatError):
+    with contextlib.suppress(_EnoughError, expat.ExpatError):
         parser.Parse(data, True)
     return count > MOST_ELEMENTS
 
@@ -195,6 +174,7 @@ class Places:
         numbers = {number: id(element) for number, element in enumerate(root.iter()) if id(element) in ids}
         self._parents = {id(child): parent for parent in root.iter() for child in parent} if ids else {}
         self._places: dict[int, Place] = {}
+        self._numbers: dict[int, dict[int, int]] = {}
         if ids:
             self._find(data, numbers)
 
@@ -222,13 +202,23 @@ class Places:
         while current is not None:
             parent = self._parents.get(id(current))
             name = shown(current.tag)
-            if parent is not None:
-                same = [child for child in parent if child.tag == current.tag]
-                if len(same) > 1:
-                    name += f"[{next(n for n, child in enumerate(same, 1) if child is current)}]"
+            if parent is not None and (number := self._number(current, parent)) is not None:
+                name += f"[{number}]"
             steps.append(name)
             current = parent
         return "/" + "/".join(reversed(steps))
+
+    def _number(self, element: ET.Element, parent: ET.Element) -> int | None:
+        """Return which of its siblings of the same name an element is; None where it is the only one."""
+        if id(parent) not in self._numbers:
+            counts = Counter(child.tag for child in parent)
+            seen: Counter[str] = Counter()
+            numbers = self._numbers[id(parent)] = {}
+            for child in parent:
+                seen[child.tag] += 1
+                if counts[child.tag] > 1:
+                    numbers[id(child)] = seen[child.tag]
+        return self._numbers[id(parent)].get(id(element))
 
 
 def shown(tag: str) -> str:

@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
 from ..protocol.xml import ET
-from .validation import Finding, make_finding
+from .validation import MOST_FINDINGS, Finding, make_finding
 
 __all__ = ["GROUPS", "PERCENT", "find_wrong_sums"]
 
@@ -68,7 +68,7 @@ class _Sums:
         return Decimal(text) if text else None
 
     def add(self, code: str, element: ET.Element | None, **values: Any) -> None:
-        if element is not None:
+        if element is not None and len(self.found) < MOST_FINDINGS:
             self.found.append(make_finding(code, element, **values))
 
     def compare(

@@ -46,6 +46,10 @@ class _EnoughError(Exception):
 
 
 class _Findings(list[Finding]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.doubts: list[Finding] = []
+
     def add(self, code: str, element: ET.Element, attribute: str | None = None, **values: Any) -> None:
         values = {"name": shown(element.tag), "attribute": attribute, **values}
         self.append(Finding(code, element, attribute, values))
@@ -53,8 +57,8 @@ class _Findings(list[Finding]):
             raise _EnoughError
 
 
-def find_problems(form: str, root: ET.Element) -> list[Finding]:
-    """Return what is wrong with the shape of a document, `MOST_FINDINGS` at most.
+def find_problems(form: str, root: ET.Element) -> tuple[list[Finding], list[Finding]]:
+    """Return what is wrong with the shape of a document, and what is right but odd; `MOST_FINDINGS` at most of each.
 
     Args:
         form: One of `ksef_async.documents.shape.FORMS`.
@@ -63,7 +67,7 @@ def find_problems(form: str, root: ET.Element) -> list[Finding]:
     findings = _Findings()
     with contextlib.suppress(_EnoughError):
         _check(root, load_content(form, load_shape(form).root), findings)
-    return findings
+    return findings, findings.doubts
 
 
 def _check(element: ET.Element, content: Content, findings: _Findings) -> None:
@@ -133,6 +137,8 @@ def _check_value(element: ET.Element, checker: Checker, findings: _Findings) -> 
     fault = checker.fault(text)
     if fault is not None:
         findings.add(fault.code, element, **explain(fault, text))
+    elif checker.is_number and text != text.strip(BLANKS) and len(findings.doubts) < MOST_FINDINGS:
+        findings.doubts.append(make_finding("number_around", element))
 
 
 def _misplaced(

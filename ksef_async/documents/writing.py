@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from .models import SCHEMA_LOCATION, TEXT, Element, Models, load_models
-from .report import DocumentError, make_problem
+from .report import DocumentError, Report, make_problem
 from .shape import Complex, Simple, snake
 from .values import WRITERS, UnfitError, escape, shown_value
 
@@ -52,7 +52,7 @@ def write_document(form: str, document: Element) -> bytes:
         _writer(form, shape.root)(document, out)
     except _UnwritableError as wrong:
         path = "/" + "/".join([shape.root, *reversed(wrong.steps)])
-        raise DocumentError((make_problem(wrong.code, path=path, **wrong.values),)) from None
+        raise DocumentError(Report(problems=(make_problem(wrong.code, path=path, **wrong.values),))) from None
     return "".join(out).encode()
 
 

@@ -8,8 +8,10 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 
+from ..documents import DocumentError
 from ..errors import LocalProtocolError
 from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT
 from ..protocol.numbers import file_name
@@ -96,7 +98,7 @@ _REFUSED: Final[dict[int | str, dict[str, Any]]] = {
     404: {"description": "There is no such company"},
     409: {"description": "Another document of the company has its seller, kind and number, or its key"},
     413: {"description": "Too large"},
-    422: {"description": "A parameter cannot be understood"},
+    422: {"description": "KSeF would refuse the document (``report`` says why), or a parameter cannot be understood"},
 }
 
 
@@ -123,6 +125,8 @@ async def submit_invoice(request: Request) -> Response:
         )
     except IdentityTakenError as error:
         raise HTTPException(409, str(error)) from error
+    except DocumentError as error:
+        return JSONResponse({"detail": str(error), "report": error.report.to_dict()}, 422)
     except LocalProtocolError as error:
         raise HTTPException(400, str(error)) from error
     return _told(submission, 202, {"Location": f"{quote(request.scope['path'])}/{submission.id}"})

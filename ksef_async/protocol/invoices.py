@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import re
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
@@ -11,7 +12,8 @@ import attrs
 
 from ..api.common import CURRENCIES
 from ..api.invoices import DateType, InvoiceFilters, InvoiceMetadata, SortOrder
-from ..errors import InvalidFieldError, LocalProtocolError, RemoteProtocolError
+from ..errors import InvalidFieldError, LocalProtocolError, RemoteProtocolError, quote
+from .xml import find_forbidden
 
 __all__ = [
     "LONGEST_RANGE",
@@ -29,7 +31,7 @@ MAX_SIZE: Final = 1_000_000
 """KSeF's megabyte is 1,000,000 bytes."""
 MAX_SIZE_WITH_ATTACHMENT: Final = 3_000_000
 
-
+_DECLARED: Final = re.compile(rb"<\?xml[^>]*?\sencoding\s*=\s*[\"']([^\"']*)[\"']")
 _PIECE: Final = 16_000
 
 
@@ -42,7 +44,8 @@ def check_invoice_file(invoice: bytes) -> None:
     """Refuse what KSeF is known to reject, sparing the budget of sends.
 
     Raises:
-        LocalProtocolError: Not bytes, empty, too large, with a byte order mark, or not UTF-8.
+        LocalProtocolError: Not bytes, empty, too large, with a byte order mark, in or declared as another encoding than
+            UTF-8, or with a DTD or a processing instruction.
     """
     if not isinstance(invoice, bytes):
         raise LocalProtocolError(f"An invoice is sent as bytes, not {type(invoice).__name__}: KSeF hashes the file.")
@@ -52,6 +55,18 @@ def check_invoice_file(invoice: bytes) -> None:
         raise LocalProtocolError(f"The invoice has {len(invoice):,} bytes; KSeF takes at most {limit:,}.")
     if invoice.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise LocalProtocolError("The invoice starts with a byte order mark; KSeF takes UTF-8 without one.")
+    declared = _DECLARED.match(invoice)
+    if (declared and declared[1].lower() != b"utf-8") or invoice.startswith((b"<\0", b"\0<")):
+        name = declared[1].decode("ascii", "replace") if declared else "UTF-16"
+        raise LocalProtocolError(f"The invoice is in {quote(name, 40)}; KSeF takes UTF-8 only.")
+    _check_utf8(invoice)
+    forbidden = find_forbidden(invoice)
+    if forbidden is not None:
+        what = "a DTD" if forbidden.is_dtd else f"the processing instruction <?{quote(forbidden.target, 40)}?>"
+        raise LocalProtocolError(f"The invoice has {what} at byte {forbidden.offset}; KSeF takes none.")
+
+
+def _check_utf8(invoice: bytes) -> None:
     if invoice.isascii():
         return  # without the copy that decoding makes
     # Piece by piece: what is decoded takes two or four times as many bytes, and is thrown away.

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from xml.etree import ElementTree as ET
+from xml.parsers import expat
+
+import attrs
 
 from ..api.auth import AuthorizationPolicy, SubjectBy
 from ..api.common import Context
@@ -13,7 +17,16 @@ from ..api.common import Context
 if TYPE_CHECKING:
     from lxml import etree
 
-__all__ = ["ET", "NAMESPACE", "auth_token_request", "collapsed", "local_name", "parse_xml"]
+__all__ = [
+    "ET",
+    "NAMESPACE",
+    "Forbidden",
+    "auth_token_request",
+    "collapsed",
+    "find_forbidden",
+    "local_name",
+    "parse_xml",
+]
 
 # What XML calls white space; Python's is much more.
 _BLANKS: Final = re.compile("[ \t\r\n]+")
@@ -75,11 +88,56 @@ def parse_xml(data: bytes, take: Callable[[ET.Element, ET.Element], bool] | None
         raise ValueError(f"not well-formed XML: {error}") from error
 
 
+@attrs.frozen
+class Forbidden:
+    """A DTD or a processing instruction in a document."""
+
+    is_dtd: bool
+    offset: int
+    """The byte it begins at."""
+    target: str
+    """Of a processing instruction: its name; of a DTD: the document's."""
+
+
+def find_forbidden(data: bytes) -> Forbidden | None:
+    """Return the first DTD or processing instruction of a document; None where there is none.
+
+    Whether the document is well-formed is for who parses it.
+    """
+    if not _has_suspects(data):
+        return None
+    found: list[Forbidden] = []
+    parser = expat.ParserCreate()
+
+    def doctype(name: str, *_: object) -> None:
+        # Expat tells of it late, behind its name.
+        start = data.rfind(b"<!DOCTYPE", 0, parser.CurrentByteIndex + len(b"<!DOCTYPE"))
+        found.append(Forbidden(True, start, name))
+        raise _FoundError
+
+    def instruction(target: str, _: str) -> None:
+        found.append(Forbidden(False, parser.CurrentByteIndex, target))
+        raise _FoundError
+
+    parser.StartDoctypeDeclHandler = doctype
+    parser.ProcessingInstructionHandler = instruction
+    with contextlib.suppress(_FoundError, expat.ExpatError):
+        parser.Parse(data, True)
+    return found[0] if found else None
+
+
+class _FoundError(Exception):
+    """Ends a search."""
+
+
+def _has_suspects(data: bytes) -> bool:
+    # These bytes mean the same in every encoding that expat takes but UTF-16, which has zeros in it.
+    return b"<!DOCTYPE" in data or data.count(b"<?") > data.startswith(b"<?xml ") or b"\0" in data
+
+
 def _builder(data: bytes) -> ET.TreeBuilder:
     # ElementTree's own takes a quarter less time than one derived from it, and does where there is nothing to refuse.
-    # These bytes mean the same in every encoding that expat takes but UTF-16, which has zeros in it.
-    is_harmless = not (b"<!DOCTYPE" in data or data.count(b"<?") > data.startswith(b"<?xml ") or b"\0" in data)
-    return ET.TreeBuilder() if is_harmless else _StrictBuilder()
+    return ET.TreeBuilder() if not _has_suspects(data) else _StrictBuilder()
 
 
 def local_name(element: ET.Element) -> str:

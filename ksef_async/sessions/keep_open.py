@@ -20,6 +20,7 @@ from ..calling.polling import Cadence
 from ..errors import InvoiceRejectedError, KsefError, LocalProtocolError, SessionFailedError
 from ..protocol.delivery import SEND_AGAIN_LIMIT, SESSIONS_LIMIT, Asked, DocumentFate, Step, judge
 from .book import Outgoing
+from .checking import check_document
 from .keeper import Keeper, KeptSession, decisions
 from .memory import Impatience, KeptInvoice, MemoryBook
 from .online import OnlineSession
@@ -124,7 +125,13 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
     # --- sending ------------------------------------------------------------------------------------------
 
     async def send(
-        self, invoice: bytes, *, offline: bool = False, corrects: bytes | None = None, again: bool = False
+        self,
+        invoice: bytes,
+        *,
+        offline: bool = False,
+        corrects: bytes | None = None,
+        again: bool = False,
+        check: bool = False,
     ) -> SentInvoice:
         """Send one invoice, exactly once, in whichever session is open; see `OnlineSession.send`.
 
@@ -137,6 +144,9 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
         """
         if not self._entered or self._left:
             raise _outside()
+        if check:
+            # Before a session is opened for it.
+            await check_document(invoice)
         outgoing = Outgoing(xml=invoice, offline=offline, corrects=corrects)
         async with self._alone.with_(outgoing.sha256):
             if not again and (kept := self._book.kept.get(outgoing.sha256)) is not None:
@@ -188,10 +198,15 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
         return session
 
     def send_many(
-        self, invoices: Iterable[bytes] | AsyncIterable[bytes], *, offline: bool = False, concurrency: int = 16
+        self,
+        invoices: Iterable[bytes] | AsyncIterable[bytes],
+        *,
+        offline: bool = False,
+        concurrency: int = 16,
+        check: bool = False,
     ) -> AsyncIterator[SentInvoice]:
         """Send many invoices, over as many sessions as it takes; see `OnlineSession.send_many`."""
-        return send_many(partial(self.send, offline=offline), invoices, concurrency)
+        return send_many(partial(self.send, offline=offline, check=check), invoices, concurrency)
 
     async def _send_again(self, kept: KeptInvoice, failed: InvoiceRejectedError) -> bool:
         """Send what KSeF failed on once more; False when it was sent as often as it may be."""

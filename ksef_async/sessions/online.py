@@ -26,6 +26,7 @@ from ..protocol.delivery import Asked, Step, judge
 from ..protocol.error_codes import ErrorCode
 from ..protocol.invoices import check_correction, check_invoice_file
 from ..protocol.lifecycle import ONLINE_SESSION
+from .checking import check_document
 from .outcomes import Outcome
 from .sending import Sender, encrypt_invoice, send_many
 from .session import Session
@@ -234,7 +235,13 @@ class OnlineSession(Session):
         )
 
     async def send(
-        self, invoice: bytes, *, offline: bool = False, corrects: bytes | None = None, again: bool = False
+        self,
+        invoice: bytes,
+        *,
+        offline: bool = False,
+        corrects: bytes | None = None,
+        again: bool = False,
+        check: bool = False,
     ) -> SentInvoice:
         """Encrypt one invoice and hand it to KSeF, exactly once; returns once KSeF has taken it in.
 
@@ -246,6 +253,7 @@ class OnlineSession(Session):
             offline: True for an invoice issued in an offline mode.
             corrects: For a technical correction: SHA-256 (32 bytes) of the rejected offline invoice.
             again: Send even what this session has taken in before, e.g. after KSeF cancelled its processing (550).
+            check: Check the document first, see `ksef_async.documents.check`, and send it only if there is no problem.
 
         Returns:
             The reference number to follow, and the SHA-256 of ``invoice`` (32 bytes).
@@ -253,6 +261,7 @@ class OnlineSession(Session):
         Raises:
             LocalProtocolError: The session is not open, or its key is not known here; the file is not fit to be
                 sent; ``corrects`` without ``offline``.
+            DocumentError: With ``check``: the document has a problem; nothing was sent, ``report`` has them all.
             SessionFailedError: The session has died, e.g. because KSeF could not decrypt its key (415).
             RateLimitedError: The ``invoiceSend`` budget is spent; ``retry_after`` is in seconds.
             TransportError, ServerError: No answer came, again and again.
@@ -262,6 +271,8 @@ class OnlineSession(Session):
         Source: POST /sessions/online/{referenceNumber}/invoices; sesja-interaktywna.md, section 2.
         """
         cipher = self._check_can_send(invoice, offline=offline, corrects=corrects)
+        if check:
+            await check_document(invoice)
         request = await offload(len(invoice), encrypt_invoice, cipher, invoice, offline, corrects)
         try:
             reference_number = await self._sender.hand_over(request, again=again)
@@ -297,7 +308,12 @@ class OnlineSession(Session):
         return self._sent_invoice(reference_number, invoice_hash) if reference_number else None
 
     def send_many(
-        self, invoices: Iterable[bytes] | AsyncIterable[bytes], *, offline: bool = False, concurrency: int = 16
+        self,
+        invoices: Iterable[bytes] | AsyncIterable[bytes],
+        *,
+        offline: bool = False,
+        concurrency: int = 16,
+        check: bool = False,
     ) -> AsyncIterator[SentInvoice]:
         """Send many invoices, ``concurrency`` at a time; yields them in order as they are taken in.
 
@@ -305,12 +321,13 @@ class OnlineSession(Session):
             invoices: Each as for `send`; taken from as they are needed, so a generator keeps memory flat.
             offline: True for invoices issued in an offline mode.
             concurrency: How many are under way at once; the rate limits hold however many these are.
+            check: True to check each first, as for `send`.
 
         Raises:
             KsefError: As `send`, for the first that failed; those of the same lot that were taken in are yielded
                 before, and a note tells which one it was. Sending all of them once more is safe.
         """
-        return send_many(partial(self.send, offline=offline), invoices, concurrency)
+        return send_many(partial(self.send, offline=offline, check=check), invoices, concurrency)
 
     def _check_can_send(self, invoice: bytes, *, offline: bool, corrects: bytes | None) -> SessionCipher:
         check_invoice_file(invoice)

@@ -73,6 +73,11 @@ class Settings:
     tries: int = 6
     """How often one document may fail by itself, while others succeed, before it is rejected."""
 
+    check: bool = True
+    """Whether `Submissions.submit` checks documents (see `ksef_async.documents.check`), and refuses those with a
+    problem.
+    """
+
     def pause(self, failures: int) -> float:
         """Seconds to pause after the ``failures``-th failure in a row (from 1)."""
         return growing_pause(failures, first=self.first_pause, longest=self.longest_pause)

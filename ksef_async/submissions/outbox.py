@@ -163,10 +163,19 @@ class Submissions(anyio.AsyncContextManagerMixin):
         Raises:
             LocalProtocolError: The file is not fit to be sent; or seller, kind or number cannot be read in it;
                 ``corrects`` without ``offline``.
+            DocumentError: KSeF would refuse the document (unless ``Settings(check=False)``); ``report`` says why.
             IdentityTakenError: The context has another document of the same seller, kind and number (not rejected,
                 not cancelled), or with the same key. What another context has is nothing to it.
         """
-        document = Document(xml=xml, key=key, nip=nip, priority=int(priority), offline=offline, corrects=corrects)
+        document = Document(
+            xml=xml,
+            key=key,
+            nip=nip,
+            priority=int(priority),
+            offline=offline,
+            corrects=corrects,
+            check=self._settings.check,
+        )
         if tx is not None:
             # Its commit is seen at the next look: nobody tells us of it.
             return answered((await hand_in(self._vault, tx, [document]))[0])

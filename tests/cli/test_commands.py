@@ -61,13 +61,16 @@ async def test_people_read_a_table(sandbox: Sandbox, shell: Shell) -> None:
 async def test_what_is_not_taken_is_told_with_its_reason(sandbox: Sandbox, shell: Shell) -> None:
     shell.invoices(sandbox.nip, 1)
     (shell.folder / "broken.xml").write_bytes(b"no invoice")
-    (shell.folder / "stranger.xml").write_bytes(sample_invoice("5265877635", "FV/9"))
+    (shell.folder / "foreign.xml").write_bytes(sample_invoice("5265877635", "FV/8"))
+    # Sold to the company, so that only KSeF knows that it must not issue it.
+    (shell.folder / "stranger.xml").write_bytes(sample_invoice("5265877635", "FV/9", buyer_nip=sandbox.nip))
 
     result = await shell.run("send", shell.folder, "--json")
 
-    assert (result.code, result.states) == (3, {"accepted": 1, "refused": 1, "rejected": 1})
+    assert (result.code, result.states) == (3, {"accepted": 1, "refused": 2, "rejected": 1})
     by_file = {Path(invoice["file"]).name: invoice for invoice in result.json["invoices"]}
     assert by_file["broken.xml"]["reason"]["text"]
+    assert "none of the parties" in by_file["foreign.xml"]["reason"]["text"]
     assert by_file["stranger.xml"]["reason"]["code"] == 410
 
 

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import pickle
 import string
+import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -243,6 +245,47 @@ def test_100_000_rows_are_too_many() -> None:
     assert ("element_too_many", f"{ROW}[10001]") in found(checked(changed((row, rows))))
 
 
+#: Up to three million bytes, which a mark of an attachment allows.
+MOST = 2_990_000
+ATTACHED = ("</Fa>", "</Fa><!--Zalacznik-->")
+HOSTILE = [
+    ("rows", ("<FaWiersz>", "<FaWiersz/>" * 200_000 + "<FaWiersz>")),
+    ("unknown elements", ("<P_15>", "<a/>" * 290_000 + "<P_15>")),
+    ("deep elements", ("<P_15>", "<a>" * 290_000 + "</a>" * 290_000 + "<P_15>")),
+    ("digits", ("<P_15>", "<P_15>" + "9" * MOST)),
+    ("commas", ("<P_15>", "<P_15>" + "1," * (MOST // 2))),
+    ("text", ("<P_7>", "<P_7>" + "x" * MOST)),
+    ("blanks", ("<P_7>", "<P_7>" + " " * MOST)),
+    ("e-mail", ("<JST>", f"<DaneKontaktowe><Email>{'@' * MOST}</Email></DaneKontaktowe><JST>")),
+    ("link", ("</FaWiersz>", f"</FaWiersz><Platnosc><LinkDoPlatnosci>http://{'a.' * 250}</LinkDoPlatnosci></Platnosc>")),
+    ("attributes", ("<P_15>", "<P_15 " + " ".join(f'a{number}="b"' for number in range(200_000)) + ">")),
+    ("attribute", ("<P_15>", f'<P_15 a="{"b" * MOST}">')),
+    ("namespaces", ("<P_15>", "<P_15 " + " ".join(f'xmlns:a{number}="b"' for number in range(100_000)) + ">")),
+    ("comments", ("<P_15>", "<!---->" * 400_000 + "<P_15>")),
+    ("CDATA", ("<P_7>", "<P_7>" + "<![CDATA[<]]>" * 200_000)),
+    ("lines", ("<P_15>", "\n" * MOST + "<P_15>")),
+    ("long name", ("<P_15>", f"<{'a' * MOST}/><P_15>")),
+    ("order", ("<P_15>", "<P_1>2026-01-01</P_1><P_2>x</P_2>" * 70_000 + "<P_15>")),
+    ("choices", ("<P_19N>1</P_19N>", "<P_19A>a</P_19A><P_19N>1</P_19N>" * 60_000)),
+    ("instructions", ("<P_15>", "<?a b?>" * 300_000 + "<P_15>")),
+]  # fmt: skip
+
+
+def test_hostile_documents_take_bounded_time_and_sentences() -> None:
+    def check_one(case: tuple[str, tuple[str, str]]) -> None:
+        _, change = case
+        xml = changed(ATTACHED, change)
+        began = time.process_time()
+        report = check(xml, now=NOW)
+        assert time.process_time() - began < 4  # 0.7 s at most on a machine of 2026 that is idle
+        assert len(report.problems) + len(report.warnings) <= 100
+        for problem in report.problems:
+            assert len(problem.message) + len(problem.message_pl) < 600
+            assert len(problem.path or "") < 200
+
+    check_every(HOSTILE, check_one, named=lambda case: case[0])
+
+
 def test_no_more_than_a_hundred_problems_are_told() -> None:
     assert len(checked(changed(("<P_15>", "<x/>" * 10_000 + "<P_15>"))).problems) == 100
 
@@ -328,6 +371,16 @@ def test_sums_that_do_not_add_up_are_warnings() -> None:
     check_every(list(enumerate(SUMS)), lambda case: check_one(case[1]), named=lambda case: f"{case[0]} {case[1][0]}")
 
 
+def test_blanks_around_a_number_are_a_warning() -> None:
+    report = checked(changed(("<P_15>1230.00", "<P_15> 1230.00 "), ("<P_16>2", "<P_16>\n2")))
+
+    assert report.ok
+    assert [(it.code, it.path) for it in report.warnings] == [
+        ("number_around", "/Faktura/Fa/P_15"),
+        ("number_around", "/Faktura/Fa/Adnotacje/P_16"),
+    ]
+
+
 def test_pef_is_not_looked_into() -> None:
     report = checked(b'<Invoice xmlns="urn:oasis:names:specification:ubl:schema:xsd:Invoice-2"/>')
 
@@ -343,6 +396,7 @@ def test_report_is_json_and_raises() -> None:
     assert data["problems"][0]["path"] == "/Faktura/Fa/P_15"
     with pytest.raises(DocumentError, match=r"P_15 is \"abc\".* \(and 1 more\)") as caught:
         report.raise_for_problems()
-    assert caught.value.problems == report.problems
+    assert (caught.value.report, caught.value.problems) == (report, report.problems)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     assert isinstance(caught.value, KsefError)
     checked(SAMPLE.encode()).raise_for_problems()

@@ -18,6 +18,8 @@ ATTACHMENT = b"<Zalacznik/>"
         pytest.param("<Faktura>Zażółć</Faktura>".encode(), id="small"),
         pytest.param(b"x" * MAX_SIZE, id="largest"),
         pytest.param(ATTACHMENT.ljust(MAX_SIZE_WITH_ATTACHMENT), id="largest with attachment"),
+        pytest.param(b'<?xml version="1.0" encoding="utf-8"?><a/>', id="declared in small letters"),
+        pytest.param(b"<a><!-- <!DOCTYPE a> <?b?> --><![CDATA[<?c?>]]></a>", id="what only looks forbidden"),
     ],
 )
 def test_invoice_file_that_ksef_takes(invoice: bytes) -> None:
@@ -37,6 +39,11 @@ def test_invoice_file_that_ksef_takes(invoice: bytes) -> None:
         pytest.param(codecs.BOM_UTF8 + b"<Faktura/>", "byte order mark", id="utf-8 mark"),
         pytest.param("<Faktura/>".encode("utf-16"), "byte order mark", id="utf-16"),
         pytest.param("<Faktura>ż</Faktura>".encode("iso-8859-2"), "not UTF-8: .* at byte 9", id="iso-8859-2"),
+        pytest.param(b'<?xml version="1.0" encoding="ISO-8859-2"?><a/>', "is in ISO-8859-2", id="declared as another"),
+        pytest.param("<Faktura/>".encode("utf-16-le"), "is in UTF-16", id="utf-16 without a mark"),
+        pytest.param(b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "a DTD at byte 0", id="dtd"),
+        pytest.param(b"<a><?php x?></a>", r"<\?php\?> at byte 3", id="processing instruction"),
+        pytest.param(b"<?xml version='1.0'?><?xml-stylesheet x?><a/>", "at byte 21", id="stylesheet"),
         pytest.param("<Faktura>ż".encode()[:-1], "not UTF-8: unexpected end of data at byte 9", id="cut short"),
     ],
 )

@@ -14,6 +14,7 @@ from ksef_async import (
     InvoiceRejectedError,
     InvoicingMode,
     KsefClient,
+    LocalProtocolError,
     SessionFilter,
     SessionOutcome,
     SessionType,
@@ -47,8 +48,6 @@ async def test_official_sample_invoice_is_accepted(number: int) -> None:
     [
         pytest.param(lambda xml: xml[:-9], 450, id="not well-formed"),
         pytest.param(lambda xml: xml.replace(b"FA (3)", b"FA (2)"), 450, id="another form"),
-        pytest.param(lambda xml: xml.replace(b"<Faktura", b"<?php x?><Faktura"), 450, id="processing instruction"),
-        pytest.param(lambda xml: xml.replace(b"UTF-8", b"ISO-8859-2"), 450, id="declared as iso-8859-2"),
         pytest.param(lambda _: sample_invoice("1111111111"), 410, id="another seller"),
         pytest.param(
             lambda xml: xml.replace(TODAY.isoformat().encode(), (TODAY + timedelta(days=3)).isoformat().encode()),
@@ -72,6 +71,24 @@ async def test_rejected_invoice_carries_what_ksef_said(
     assert error.status.description in str(error)
     assert error.invoice_hash == hashlib.sha256(invoice).digest()
     assert error.session_reference_number == session.reference_number
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param((b"<Faktura", b"<?php x?><Faktura"), id="processing instruction"),
+        pytest.param((b"<Faktura", b"<!DOCTYPE a><Faktura"), id="DTD"),
+        pytest.param((b"UTF-8", b"ISO-8859-2"), id="declared as iso-8859-2"),
+    ],
+)
+async def test_file_that_every_ksef_refuses_is_not_sent(
+    client: KsefClient, sandbox: Sandbox, change: tuple[bytes, bytes]
+) -> None:
+    async with await client.sessions.open_online(FormCode.FA3) as session:
+        with pytest.raises(LocalProtocolError, match="KSeF takes"):
+            await session.send(sample_invoice(sandbox.nip).replace(*change))
+
+    assert not list(sandbox.world.invoices())
 
 
 async def test_session_of_rejected_invoices_only_ends_with_445(client: KsefClient) -> None:

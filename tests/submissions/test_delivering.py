@@ -69,7 +69,7 @@ async def test_watching_ends_with_the_upo(submissions: Submissions, sandbox: San
 
 
 async def test_poisoned_documents_do_not_block_the_others(submissions: Submissions, sandbox: Sandbox) -> None:
-    foreign = await submissions.submit(sample_invoice("1111111111", "FV/1"), nip=sandbox.nip)
+    foreign = await submissions.submit(sample_invoice("1111111111", "FV/1", buyer_nip=sandbox.nip), nip=sandbox.nip)
     sandbox.faults.add("send_invoice", Fault.refuse(21405, "nie"), times=1)
     refused = await submissions.submit(sample_invoice(sandbox.nip, "FV/2"), priority=Priority.URGENT)
     good = await submissions.submit(sample_invoice(sandbox.nip, "FV/3"))

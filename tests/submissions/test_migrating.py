@@ -19,7 +19,7 @@ from .conftest import QUICK_SETTINGS
 
 HERE = Path(__file__).parent
 NIP, OTHER_NIP = "5265877635", "7010002137"
-DOCUMENTS = [sample_invoice(NIP, f"FV/{number}") for number in range(3)]
+DOCUMENTS = [sample_invoice(NIP, f"FV/{number}", buyer_nip=OTHER_NIP) for number in range(3)]
 
 
 def rows() -> list[tuple[object, ...]]:
@@ -69,11 +69,11 @@ async def test_journal_of_version_4_keeps_what_is_in_it(old_journal: str) -> Non
         assert await submissions.submit(DOCUMENTS[1]) == await submissions.get(2)
         assert await submissions.document(2) == DOCUMENTS[1]
         with pytest.raises(IdentityTakenError, match="FV/1"):
-            await submissions.submit(sample_invoice(NIP, "FV/1", buyer_nip=OTHER_NIP))
+            await submissions.submit(sample_invoice(NIP, "FV/1"))
         with pytest.raises(IdentityTakenError, match="order 2"):
             await submissions.submit(sample_invoice(NIP, "FV/9"), key="order 2")
         # The number of what was taken back is free.
-        await submissions.submit(sample_invoice(NIP, "FV/2", buyer_nip=OTHER_NIP))
+        await submissions.submit(sample_invoice(NIP, "FV/2"))
 
         async with submissions.running():
             await submissions.settled()

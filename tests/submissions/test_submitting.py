@@ -7,6 +7,7 @@ from typing import Any
 
 import aiosqlite
 import asyncpg
+import attrs
 import psycopg
 import psycopg.rows
 import pytest
@@ -15,6 +16,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from ksef_async import CryptoError, FormCode, KsefClient, LocalProtocolError
+from ksef_async.documents import DocumentError
 from ksef_async.sandbox import Sandbox, sample_invoice
 from ksef_async.submissions import IdentityTakenError, Submissions, SubmissionState, UnknownSubmissionError
 
@@ -244,3 +246,39 @@ async def test_submissions_are_found_by_what_people_have_at_hand(journal_url: st
         assert await found("FV/5") == []
         assert await found(has_upo=False, after=ids[1], limit=2) == [2, 3]
         assert await found(has_upo=True) == []
+
+
+# --- checking -------------------------------------------------------------------------------------------------
+
+
+async def test_document_that_ksef_would_refuse_is_refused_in_the_callers_transaction(submissions: Submissions) -> None:
+    broken = sample_invoice(NIP, "FV/1").replace(b"<P_15>1230.00", b"<P_15>1,23")
+
+    with pytest.raises(DocumentError, match="write the number with a point") as refused:
+        async with submissions.begin() as connection:
+            await submissions.submit(sample_invoice(NIP, "FV/2"), tx=connection)
+            await submissions.submit(broken, tx=connection)
+
+    assert [problem.path for problem in refused.value.problems] == ["/Faktura/Fa/P_15"]
+    assert await submissions.list() == ()
+
+
+async def test_document_of_other_companies_is_refused(submissions: Submissions) -> None:
+    with pytest.raises(DocumentError, match="none of the parties"):
+        await submissions.submit(sample_invoice(NIP, "FV/1"), nip="7010002137")
+
+
+async def test_warnings_refuse_nothing(submissions: Submissions) -> None:
+    odd = sample_invoice(NIP, "FV/1").replace(b"<P_15>1230.00", b"<P_15>99.00")
+
+    await submissions.submit(odd)
+
+
+async def test_checking_can_be_switched_off(tmp_path: Path) -> None:
+    broken = sample_invoice(NIP, "FV/1").replace(b"<P_15>1230.00", b"<P_15>1,23")
+    settings = attrs.evolve(QUICK_SETTINGS, check=False)
+
+    async with Submissions(f"sqlite+aiosqlite:///{tmp_path / 'journal.db'}", settings=settings) as submissions:
+        await submissions.submit(broken)
+        with pytest.raises(LocalProtocolError, match="DTD"):
+            await submissions.submit(broken.replace(b"<Faktura", b"<!DOCTYPE a><Faktura"))
