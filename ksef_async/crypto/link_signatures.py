@@ -71,7 +71,7 @@ def is_link_signature(signature: bytes, public_key: PublicKey, data: bytes) -> b
             public_key.verify(signature, data, _PSS, _HASH)
         else:
             public_key.verify(_as_der(signature), data, _ECDSA)
-    except (InvalidSignature, ValueError):
+    except InvalidSignature:
         return False
     return True
 

@@ -143,6 +143,24 @@ async def test_hook_signs_whether_it_has_to_be_waited_for_or_not(key: PrivateKey
         assert len(signature) == (64 if key is EC_KEY else 256)
 
 
+async def test_hook_may_give_both_halves_of_an_ecdsa_signature_as_they_are() -> None:
+    def raw(data: bytes, _: str) -> bytes:
+        r, s = utils.decode_dss_signature(EC_KEY.sign(data, ec.ECDSA(hashes.SHA256())))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+    signature = await OfflineSigner.from_hook(pem(issued(EC_KEY)), raw).sign(b"text", now=NOW)
+
+    assert len(signature) == 64
+    assert is_link_signature(signature, EC_KEY.public_key(), b"text")
+
+
+@KEYS
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 70, 255, 256, 257, 2000])
+@pytest.mark.parametrize("byte", [b"\0", b"\x30", b"\xff"])
+def test_bytes_of_any_length_are_no_signature(key: PrivateKey, size: int, byte: bytes) -> None:
+    assert not is_link_signature(byte * size, key.public_key(), b"text")
+
+
 async def test_failure_of_the_hook_comes_out_as_it_is() -> None:
     async def locked(_: bytes, __: str) -> bytes:
         raise PermissionError("wrong PIN")
