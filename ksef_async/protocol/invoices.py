@@ -11,7 +11,7 @@ from typing import Final
 import attrs
 
 from ..api.common import CURRENCIES
-from ..api.invoices import DateType, InvoiceFilters, InvoiceMetadata, SortOrder
+from ..api.invoices import DateRange, DateType, InvoiceFilters, InvoiceMetadata, SortOrder
 from ..errors import InvalidFieldError, LocalProtocolError, RemoteProtocolError, quote
 from .xml import find_forbidden
 
@@ -152,9 +152,7 @@ def narrowed(filters: InvoiceFilters, last: InvoiceMetadata | None, order: SortO
     if border is None:
         raise _lost("KSeF has cut the list off without telling a {} date to go on from.", dates.date_type)
     if dates.date_type == DateType.ISSUE:
-        # Days, while the range has times: its first and last day may begin before it.
-        border = max(border, dates.from_date)
-        border = border if dates.to_date is None else min(border, dates.to_date)
+        border = _border_of_day(border, dates, order)
     elif border < dates.from_date or (dates.to_date is not None and border > dates.to_date):
         raise _lost("KSeF has cut the list off at a {} date that was not asked for.", dates.date_type)
     if border == (dates.to_date if order == SortOrder.DESCENDING else dates.from_date):
@@ -167,6 +165,25 @@ def narrowed(filters: InvoiceFilters, last: InvoiceMetadata | None, order: SortO
     else:
         renewed = attrs.evolve(dates, from_date=border)
     return attrs.evolve(filters, date_range=renewed)
+
+
+def _border_of_day(border: datetime, dates: DateRange, order: SortOrder) -> datetime:
+    """Return where a list by date of issue goes on; ``border`` is the day of its last row, at midnight UTC.
+
+    Both ends of the range count as days of Poland (ksef-api#507), which begin an hour or two before those of UTC: in
+    the evening, midnight UTC is still to come, and KSeF refuses a range that begins in the future.
+    """
+    # Loads the time zones, and lists are seldom cut off.
+    from .polish_calendar import start_of_day
+
+    if order == SortOrder.ASCENDING:
+        try:
+            border = start_of_day(border.date())
+        except LocalProtocolError as error:
+            raise _lost("KSeF has cut the list off at a {} date that was not asked for.", dates.date_type) from error
+    # The range has times, so its first and last day may begin before it.
+    border = max(border, dates.from_date)
+    return border if dates.to_date is None else min(border, dates.to_date)
 
 
 def _lost(problem: str, date_type: DateType) -> RemoteProtocolError:

@@ -21,7 +21,7 @@ from typing import Final
 import attrs
 
 from ..errors import LocalProtocolError
-from .polish_calendar import WARSAW, end_of_day, polish_day, working_day_after
+from .polish_calendar import end_of_day, polish_day, start_of_day, working_day_after
 
 __all__ = ["Deadline", "OfflineMode", "Outage", "OutageKind", "offline_deadline"]
 
@@ -119,7 +119,7 @@ def offline_deadline(
     if mode is OfflineMode.TOTAL_FAILURE:
         return Deadline(is_lifted=True)
     day_ends = end_of_day(issued_on)
-    first, last = _start_of_day(issued_on), day_ends - _MOMENT
+    first, last = start_of_day(issued_on), day_ends - _MOMENT
     if issued_at is not None:
         if polish_day(issued_at) != issued_on:
             raise LocalProtocolError(f"{issued_at} is not on {issued_on} in Poland.")
@@ -164,7 +164,3 @@ def _moved(day: date | None, since: datetime, outages: Iterable[Outage]) -> Dead
 
 def _day_after(end: datetime, count: int) -> date:
     return working_day_after(polish_day(end - _MOMENT), count)
-
-
-def _start_of_day(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=WARSAW).astimezone(UTC)

@@ -20,6 +20,7 @@ __all__ = [
     "is_working_day",
     "next_midnight",
     "polish_day",
+    "start_of_day",
     "working_day_after",
 ]
 
@@ -47,14 +48,23 @@ def polish_day(moment: datetime) -> date:
     return moment.astimezone(WARSAW).date()
 
 
+def start_of_day(day: date) -> datetime:
+    """Return the moment at which ``day`` begins in Poland (UTC).
+
+    Raises:
+        LocalProtocolError: The year is not between 1900 and 2999.
+    """
+    day = _checked(day)
+    return datetime(day.year, day.month, day.day, tzinfo=WARSAW).astimezone(UTC)
+
+
 def end_of_day(day: date) -> datetime:
     """Return the moment at which ``day`` is over in Poland (UTC): the first moment of the next day.
 
     Raises:
         LocalProtocolError: The year is not between 1900 and 2999.
     """
-    after = _checked(day) + _DAY
-    return datetime(after.year, after.month, after.day, tzinfo=WARSAW).astimezone(UTC)
+    return start_of_day(_checked(day) + _DAY)
 
 
 def next_midnight(moment: datetime) -> datetime:

@@ -107,7 +107,10 @@ BORDERS: dict[str, tuple[DateType, SortOrder, datetime | None, timedelta | type[
         RemoteProtocolError,
     ),
     "without a date": (DateType.INVOICING, SortOrder.ASCENDING, None, RemoteProtocolError),
-    "day of issue": (DateType.ISSUE, SortOrder.ASCENDING, NOON + timedelta(days=1), timedelta(hours=12)),
+    # Poland's day begins at 22:00 UTC in summer.
+    "day of issue": (DateType.ISSUE, SortOrder.ASCENDING, NOON + timedelta(days=1), timedelta(hours=10)),
+    "descending, day of issue": (DateType.ISSUE, SortOrder.DESCENDING, NOON + timedelta(days=1), timedelta(hours=12)),
+    "day of issue, year 1": (DateType.ISSUE, SortOrder.ASCENDING, datetime(1, 1, 1, tzinfo=UTC), RemoteProtocolError),
     "day that the range begins in": (DateType.ISSUE, SortOrder.ASCENDING, NOON, LocalProtocolError),
     "descending, day that the range begins in": (DateType.ISSUE, SortOrder.DESCENDING, NOON, timedelta()),
 }
