@@ -21,7 +21,7 @@ from .output import CREDENTIALS, EXIT_CODES, Exit, ReportedError, UsageError, de
 
 __all__ = ["main"]
 
-_NAMES: Final = ("send", "check", "status", "upo", "export", "plan", "qr", "latarnia", "sandbox", "demo")
+_NAMES: Final = ("send", "check", "show", "status", "upo", "export", "plan", "qr", "latarnia", "sandbox", "demo")
 _PROGRAM: Final = "ksef-async"
 _ABOUT: Final = "Invoices to KSeF 2.0 and back: sent exactly once, resumed when interrupted."
 

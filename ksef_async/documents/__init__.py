@@ -12,8 +12,9 @@ from .sentences import SENTENCES
 
 if TYPE_CHECKING:
     from .checking import check
+    from .page import html
 
-__all__ = ["SENTENCES", "DocumentError", "Problem", "Report", "Severity", "check"]
+__all__ = ["SENTENCES", "DocumentError", "Problem", "Report", "Severity", "check", "html"]
 
 
 def __getattr__(name: str) -> object:
@@ -22,4 +23,8 @@ def __getattr__(name: str) -> object:
         from .checking import check
 
         return check
+    if name == "html":
+        from .page import html
+
+        return html
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
