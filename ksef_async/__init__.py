@@ -15,6 +15,8 @@ The map of the house; a room imports rooms on lines above it:
     submissions             a journal of invoices to deliver, whatever dies in between
 
 The sandbox is not imported here: ``from ksef_async.sandbox import Sandbox``.
+
+Durations are seconds (``float``) in every call; points in time are `datetime` objects with a time zone.
 """
 
 from __future__ import annotations

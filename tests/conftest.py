@@ -6,7 +6,6 @@ import asyncio
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
 
 import official
 import pytest
@@ -68,7 +67,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 @pytest.fixture
 async def still_sandbox() -> AsyncIterator[Sandbox]:
     """A sandbox without rate limits whose clock stands still until a test advances it."""
-    timings = Timings(login_delay=timedelta())
+    timings = Timings(login_delay=0)
     async with Sandbox(clock=Clock(ticking=False), timings=timings, rate_limits=None) as sandbox:
         yield sandbox
 

@@ -80,7 +80,7 @@ def feed(sandbox: Sandbox, documents: Iterable[bytes], *, nip: str | None = None
             offline=False,
         )
         assert verdict.ksef_number is not None
-        processing_at = now + world.timings.invoice_queue_delay
+        processing_at = now + timedelta(seconds=world.timings.invoice_queue_delay)
         invoice = Invoice(
             reference_number=new_reference_number("EE", now),
             ordinal_number=len(session.invoices) + 1,
@@ -89,7 +89,7 @@ def feed(sandbox: Sandbox, documents: Iterable[bytes], *, nip: str | None = None
             received_at=now,
             verdict=verdict,
         )
-        invoice.schedule(now, processing_at, processing_at + world.timings.invoice_processing_delay)
+        invoice.schedule(now, processing_at, processing_at + timedelta(seconds=world.timings.invoice_processing_delay))
         session.invoices[invoice.reference_number] = invoice
         file_invoice(world, invoice, session)
         numbers.append(verdict.ksef_number)

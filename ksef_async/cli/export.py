@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final, Self
@@ -125,7 +125,7 @@ async def export(folder: Path, *, since: datetime, part: str, overlap: float, ac
     count, subjects = 0, (_PARTS[part],)
     with json_list({"folder": str(folder)}, "saved", shown=access.json) as add:
         async with settled.client() as client, kept:
-            sync = client.downloads.sync(since, subjects, checkpoint=checkpoint, overlap=timedelta(hours=overlap))
+            sync = client.downloads.sync(since, subjects, checkpoint=checkpoint, overlap=overlap * 3600)
             async for invoice in sync:
                 # The document first: what is noted as fetched is there.
                 await (target / f"{file_name(invoice.metadata.ksef_number)}.xml").write_bytes(invoice.xml)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -55,7 +55,7 @@ async def plan(
     sizes = [size] * count if count is not None else await anyio.to_thread.run_sync(_sizes, files)
     if not sizes:
         raise UsageError("There are no invoices in what was named.")
-    deadline = timedelta(minutes=within) if within is not None else None
+    deadline = within * 60 if within is not None else None
     settled = await access.settle()
     rates, limits, granted_to = PRODUCTION_LIMITS, None, None
     if settled.has_credentials and not offline:
@@ -73,9 +73,9 @@ async def plan(
                 "bytes": sum(sizes),
                 "route": chosen.route.value,
                 "batches": chosen.batches,
-                "seconds": chosen.duration.total_seconds(),
-                "seconds_online": chosen.online.total_seconds(),
-                "seconds_batch": chosen.batch.total_seconds(),
+                "seconds": chosen.seconds,
+                "seconds_online": chosen.seconds_online,
+                "seconds_batch": chosen.seconds_batch,
                 "bound_by": chosen.bound_by,
                 "meets_deadline": chosen.meets_deadline,
                 "online": chosen.online_invoices,
@@ -87,10 +87,11 @@ async def plan(
         how = "online" if not chosen.batches else f"in {chosen.batches:,} batch session(s)"
         if chosen.route is Route.BOTH:
             how = f"{chosen.online_invoices:,} online, the others {how}"
+        ways = f"Online {_words(chosen.seconds_online)}, in batches {_words(chosen.seconds_batch)}"
         lines = [
-            f"{len(sizes):,} invoices, {sum(sizes):,} bytes: {how}, about {_words(chosen.duration)}.",
+            f"{len(sizes):,} invoices, {sum(sizes):,} bytes: {how}, about {_words(chosen.seconds)}.",
             f"By what KSeF grants {granted_to}." if granted_to else "By what production grants; KSeF was not asked.",
-            f"Online {_words(chosen.online)}, in batches {_words(chosen.batch)}; bound by {chosen.bound_by}.",
+            f"{ways}; bound by {chosen.bound_by}.",
         ]
         if chosen.meets_deadline is False:
             lines.append("No way meets the time given.")
@@ -110,8 +111,8 @@ def _sizes(paths: Sequence[Path]) -> list[int]:
     return [path.stat().st_size for path in find_files(paths)]
 
 
-def _words(duration: timedelta) -> str:
-    minutes = duration.total_seconds() / 60
+def _words(seconds: float) -> str:
+    minutes = seconds / 60
     if minutes < 1:
-        return f"{duration.total_seconds():.0f} s"
+        return f"{seconds:.0f} s"
     return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"

@@ -30,7 +30,7 @@ __all__ = [
 KeyKind: TypeAlias = Literal["ec", "rsa"]
 """P-256 and RSA with 2048 bits: what KSeF certifies."""
 
-LIFETIME: Final = timedelta(days=730)
+LIFETIME: Final = 730 * 24 * 3600.0
 """As long as KSeF's own certificates last."""
 
 
@@ -60,7 +60,7 @@ def self_signed(
     key: PrivateKey,
     *,
     valid_from: datetime | None = None,
-    lifetime: timedelta = LIFETIME,
+    lifetime: float = LIFETIME,
 ) -> Certificate:
     """A certificate that vouches for itself, from an hour ago unless ``valid_from`` says otherwise."""
     name = build_name(subject)
@@ -72,7 +72,7 @@ def self_signed(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
-        .not_valid_after(start + lifetime)
+        .not_valid_after(start + timedelta(seconds=lifetime))
         .sign(key, hashes.SHA256())
     )
     return load_certificate(certificate.public_bytes(serialization.Encoding.DER))
@@ -84,7 +84,7 @@ def self_signed_seal(
     *,
     name: str = "Test",
     valid_from: datetime | None = None,
-    lifetime: timedelta = LIFETIME,
+    lifetime: float = LIFETIME,
 ) -> Certificate:
     """A company's seal for TEST: its NIP is in the organization identifier."""
     subject = {
@@ -104,7 +104,7 @@ def self_signed_person(
     given_name: str = "Jan",
     surname: str = "Test",
     valid_from: datetime | None = None,
-    lifetime: timedelta = LIFETIME,
+    lifetime: float = LIFETIME,
 ) -> Certificate:
     """A person's certificate for TEST: the PESEL or the NIP is in the subject's serial number.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from ..api.invoices import EXPORT_INVOICES, ExportInvoicesRequest, InvoiceFilters, InvoiceSubject
 from ..api.keys import EncryptionInfo, PublicKeyUsage
@@ -103,8 +103,8 @@ class Downloads:
         *,
         checkpoint: Checkpoint | None = None,
         follow: bool = False,
-        interval: timedelta = SYNC_INTERVAL,
-        overlap: timedelta = timedelta(),
+        interval: float = SYNC_INTERVAL,
+        overlap: float = 0.0,
     ) -> Sync:
         """Every invoice stored at KSeF since then, each once, as an async iterator that can be gone on with.
 
@@ -117,8 +117,8 @@ class Downloads:
             checkpoint: Where to go on; from there ``since`` has no say for the subject types in it.
             follow: Go on for ever: look again for each subject type when ``interval`` has passed. Otherwise stop
                 at what is there now.
-            interval: Between two looks at one subject type; the Ministry advises 15 minutes and more.
-            overlap: How far each look goes back below what was taken, up to 90 days. KSeF's index lags behind its
+            interval: Seconds between two looks at one subject type; the Ministry advises 15 minutes and more.
+            overlap: Seconds each look goes back below what was taken, up to 90 days. KSeF's index lags behind its
                 storage, and invoices have turned up below a mark up to which KSeF had said that all is there
                 (CIRFMF/ksef-docs#557, #711). What was taken within the overlap is remembered in the checkpoint (up
                 to 10,000 invoices for each subject type), so nothing comes twice. A checkpoint without an overlap

@@ -45,8 +45,8 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 P = TypeVar("P")
 
-SYNC_INTERVAL: Final = timedelta(minutes=15)
-"""Between two looks at one subject type, as the Ministry advises."""
+SYNC_INTERVAL: Final = 15 * 60.0
+"""Seconds between two looks at one subject type, as the Ministry advises."""
 
 # How many exports in a row may fail, hang or be damaged.
 _ATTEMPTS: Final = 3
@@ -116,23 +116,24 @@ class Sync:
         *,
         checkpoint: Checkpoint,
         follow: bool,
-        interval: timedelta,
-        overlap: timedelta,
+        interval: float,
+        overlap: float,
         report: Callable[[Event], None],
     ) -> None:
         if since.tzinfo is None:
             raise InvalidFieldError("since", f"must have a time zone; it is {since.isoformat()}")
         if not subject_types:
             raise InvalidFieldError("subject_types", "must name at least one")
-        if not timedelta() <= overlap <= LONGEST_OVERLAP:
-            raise InvalidFieldError("overlap", f"must be between 0 and {LONGEST_OVERLAP.days} days; it is {overlap}")
+        if not 0 <= overlap <= LONGEST_OVERLAP.total_seconds():
+            longest = f"{LONGEST_OVERLAP.total_seconds():.0f} seconds ({LONGEST_OVERLAP.days} days)"
+            raise InvalidFieldError("overlap", f"must be between 0 and {longest}; it is {overlap}")
         self._exporter = exporter
         self._now = now
         self._since = since
         self._subject_types = tuple(dict.fromkeys(subject_types))
         self._follow = follow
         self._interval = interval
-        self._overlap = overlap
+        self._overlap = timedelta(seconds=overlap)
         self._report = report
         self._is_running = False
         self._is_cut_short = False
@@ -156,7 +157,7 @@ class Sync:
                             yield invoice
                 if not self._follow:
                     return
-                await anyio.sleep_until(started + self._interval.total_seconds())
+                await anyio.sleep_until(started + self._interval)
         finally:
             self._is_running = False
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -93,21 +93,22 @@ class Route(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """How to send, and what that takes. Every duration is an estimate, from the start until the last is in KSeF."""
+    """A way to send invoices, and its duration: estimated seconds from the start until the last one is in KSeF."""
 
     route: Route
     batches: int
     """Batch sessions to open; 0 online."""
     batch_invoices: int
     """Invoices in the largest of them."""
-    duration: timedelta
+    seconds: float
     bound_by: str
     """What keeps it from being sooner: ``"invoiceSend: 180 an hour"``."""
     meets_deadline: bool | None
     """None without a deadline."""
-    online: timedelta
-    """What each way would take."""
-    batch: timedelta
+    seconds_online: float
+    """With all invoices sent one by one."""
+    seconds_batch: float
+    """With all invoices in batches."""
     online_invoices: int
     """How many invoices to send one by one, the first of them first; the next ones go into batches."""
     open_by: datetime | None = None
@@ -121,7 +122,7 @@ def plan(
     sizes: int | Sequence[int],
     *,
     rates: RateLimits,
-    deadline: timedelta | None = None,
+    deadline: float | None = None,
     limits: ContextLimits | None = None,
     upload_rate: float = 2_000_000,
     now: datetime | None = None,
@@ -139,7 +140,7 @@ def plan(
         count: How many invoices.
         sizes: Bytes of each: one number for all, or one for each of them.
         rates: How many calls the context is granted.
-        deadline: Within which time the last has to be in KSeF.
+        deadline: Seconds within which the last has to be in KSeF.
         limits: What a session of the context takes; by default what KSeF grants to all.
         upload_rate: Bytes a second that the line carries. Archives are taken to be as large as what is in them, so
             this is on the safe side.
@@ -156,8 +157,7 @@ def plan(
     most = MAX_INVOICES if granted is None else granted.max_invoices
     way = _Ways(rates, most, upload_rate)
     online, batch = way.online(count), way.batch(each)
-    limit = deadline.total_seconds() if deadline is not None else None
-    is_soon_enough = limit is not None and online.seconds <= limit
+    is_soon_enough = deadline is not None and online.seconds <= deadline
     route = Route.ONLINE if is_soon_enough or online.seconds <= batch.seconds else Route.BATCH
     one_by_one, late, open_by = count if route is Route.ONLINE else 0, 0, None
     if now is not None:
@@ -174,11 +174,11 @@ def plan(
         route=route,
         batches=len(batches),
         batch_invoices=max(batches, default=0),
-        duration=timedelta(seconds=slowest.seconds),
+        seconds=slowest.seconds,
         bound_by=slowest.bound_by,
-        meets_deadline=None if limit is None else slowest.seconds <= limit,
-        online=timedelta(seconds=online.seconds),
-        batch=timedelta(seconds=batch.seconds),
+        meets_deadline=None if deadline is None else slowest.seconds <= deadline,
+        seconds_online=online.seconds,
+        seconds_batch=batch.seconds,
         online_invoices=one_by_one,
         open_by=open_by,
         late=late,

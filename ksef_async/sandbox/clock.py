@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import attrs
 
 from ..protocol.wire import format_datetime
 
-__all__ = ["Clock", "Timings", "seven_digits"]
+__all__ = ["Clock", "Timings", "seconds", "seven_digits"]
 
 
 class Clock:
@@ -47,16 +48,15 @@ class Clock:
         """Return the time (UTC)."""
         return self._now + timedelta(seconds=self._monotonic() - self._started) if self._ticking else self._now
 
-    def advance(self, duration: timedelta | float) -> None:
-        """Move forward by ``duration`` (a number is seconds).
+    def advance(self, seconds: float) -> None:
+        """Move forward by ``seconds``.
 
         Raises:
-            ValueError: ``duration`` is negative: what has happened cannot be undone.
+            ValueError: ``seconds`` is negative: what has happened cannot be undone.
         """
-        step = duration if isinstance(duration, timedelta) else timedelta(seconds=duration)
-        if step < timedelta():
+        if seconds < 0:
             raise ValueError("The sandbox's clock only moves forward.")
-        self._now += step
+        self._now += timedelta(seconds=seconds)
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
@@ -74,58 +74,64 @@ def seven_digits(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S.%f}7+00:00" if moment.microsecond else format_datetime(moment)
 
 
-def _ms(milliseconds: float) -> timedelta:
-    return timedelta(milliseconds=milliseconds)
+def seconds(duration: float) -> timedelta:
+    """Return a duration of `Timings` as what is added to a time."""
+    return timedelta(seconds=duration)
+
+
+_MINUTE: Final = 60.0
+_HOUR: Final = 60 * _MINUTE
+_DAY: Final = 24 * _HOUR
 
 
 @attrs.frozen(kw_only=True)
 class Timings:
-    """The durations in the sandbox; shorter than at KSeF where nothing depends on them."""
+    """The durations in the sandbox, in seconds; shorter than at KSeF where nothing depends on them."""
 
-    challenge_lifetime: timedelta = timedelta(minutes=10)
-    login_delay: timedelta = _ms(20)
+    challenge_lifetime: float = 10 * _MINUTE
+    login_delay: float = 0.02
     """From the login call to its decision."""
-    login_token_lifetime: timedelta = timedelta(minutes=45)
-    access_token_lifetime: timedelta = timedelta(minutes=15)
-    refresh_token_lifetime: timedelta = timedelta(days=7)
-    login_retention: timedelta = timedelta(days=7)
+    login_token_lifetime: float = 45 * _MINUTE
+    access_token_lifetime: float = 15 * _MINUTE
+    refresh_token_lifetime: float = 7 * _DAY
+    login_retention: float = 7 * _DAY
     """How long a login can be asked about."""
-    session_lifetime: timedelta = timedelta(hours=12)
-    expiry_lag: timedelta = timedelta()
+    session_lifetime: float = 12 * _HOUR
+    expiry_lag: float = 0.0
     """KSeF closes expired sessions in sweeps, half an hour late and more."""
-    key_check_delay: timedelta = _ms(50)
+    key_check_delay: float = 0.05
     """From the opening until a session with a bad key turns 415."""
-    invoice_queue_delay: timedelta = _ms(20)
+    invoice_queue_delay: float = 0.02
     """From sending until the invoice is being processed (150), and from there to its verdict."""
-    invoice_processing_delay: timedelta = _ms(50)
-    storage_lag: timedelta = _ms(100)
+    invoice_processing_delay: float = 0.05
+    storage_lag: float = 0.1
     """From acceptance to permanent storage; less than zero where KSeF's clocks disagree (ksef-api#459)."""
-    session_closing_delay: timedelta = _ms(50)
+    session_closing_delay: float = 0.05
     """From the close, or the last verdict, until the session is final."""
-    link_lifetime: timedelta = timedelta(days=3)
-    permission_delay: timedelta = _ms(50)
+    link_lifetime: float = 3 * _DAY
+    permission_delay: float = 0.05
     """From granting or revoking a permission until it is done, and how long that can be asked about."""
-    permission_operation_retention: timedelta = timedelta(days=30)
-    index_lag: timedelta = timedelta()
+    permission_operation_retention: float = 30 * _DAY
+    index_lag: float = 0.0
     """From permanent storage until lists and exports find an invoice; where this is longer than the lag of the
     high-water mark, invoices turn up below a mark that was answered before (CIRFMF/ksef-docs#557, #711).
     """
-    hwm_lag: timedelta = _ms(200)
+    hwm_lag: float = 0.2
     """How far the high-water mark of permanent storage lies behind."""
-    export_delay: timedelta = _ms(50)
+    export_delay: float = 0.05
     """From asking for a package until it is ready."""
-    package_lifetime: timedelta = timedelta(days=7)
+    package_lifetime: float = 7 * _DAY
     """How long a package can be fetched, a link to a part of it works, and its export can be asked about."""
-    part_link_lifetime: timedelta = timedelta(hours=1)
-    export_retention: timedelta = timedelta(days=7)
-    token_delay: timedelta = _ms(50)
+    part_link_lifetime: float = _HOUR
+    export_retention: float = 7 * _DAY
+    token_delay: float = 0.05
     """From generating a token until it is active, and from revoking it until it is gone."""
-    batch_visibility_lag: timedelta = timedelta()
+    batch_visibility_lag: float = 0.0
     """Before it is over, KSeF does not know a batch session yet (21173)."""
-    upload_window: timedelta = timedelta(minutes=20)
+    upload_window: float = 20 * _MINUTE
     """For each part of a package; all parts have the sum."""
-    enrollment_delay: timedelta = _ms(50)
+    enrollment_delay: float = 0.05
     """From an application for a certificate to its decision, and from revoking a certificate until it is revoked."""
-    revocation_delay: timedelta = _ms(50)
-    enrollment_retention: timedelta = timedelta(days=30)
+    revocation_delay: float = 0.05
+    enrollment_retention: float = 30 * _DAY
     """How long an application can be asked about."""

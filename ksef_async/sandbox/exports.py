@@ -25,7 +25,7 @@ from ..api.invoices import DateType, InvoiceFilters, InvoiceMetadata
 from ..api.packages import CompressionType
 from ..crypto.envelope import SessionCipher
 from ..protocol.lifecycle import EXPORT, ExportStatusCode
-from .clock import Timings
+from .clock import Timings, seconds
 from .repository import ArchivedInvoice
 from .timeline import Step, Timeline
 
@@ -104,8 +104,8 @@ class RequestedExport:
     )
 
     def __attrs_post_init__(self) -> None:
-        self.ready_at = self.started_at + (_STUCK if self.is_stuck else self.timings.export_delay)
-        self.expires_at = self.ready_at + self.timings.package_lifetime
+        self.ready_at = self.started_at + (_STUCK if self.is_stuck else seconds(self.timings.export_delay))
+        self.expires_at = self.ready_at + seconds(self.timings.package_lifetime)
         end = Step(self.ready_at, self.code if self.cipher else ExportStatusCode.DECRYPTION_ERROR)
         # It can be fetched during the whole of its last moment.
         expiry = Step(self.expires_at + datetime.resolution, ExportStatusCode.EXPIRED)

@@ -93,7 +93,7 @@ class SandboxLatarnia:
         category: LatarniaCategory | LatarniaStatus | str,
         *,
         start: datetime | None = None,
-        end: datetime | timedelta | None = None,
+        end: datetime | float | None = None,
         text: str = "Komunikat symulatora, bez skutków prawnych.",
     ) -> int:
         """Announce an outage.
@@ -101,7 +101,7 @@ class SandboxLatarnia:
         Args:
             category: ``MAINTENANCE``, ``FAILURE`` or ``TOTAL_FAILURE``.
             start: When it starts; now by default.
-            end: When it ends, or after how long; by default it lasts until `SandboxLatarnia.end`.
+            end: When it ends, or after how many seconds; by default it lasts until `SandboxLatarnia.end`.
             text: What is said of it.
 
         Returns:
@@ -112,7 +112,7 @@ class SandboxLatarnia:
         """
         now = self._clock.now()
         begins = start or now
-        over = begins + end if isinstance(end, timedelta) else end
+        over = end if end is None or isinstance(end, datetime) else begins + timedelta(seconds=end)
         kind = LatarniaCategory(str(category))
         if not kind.is_known:
             raise ValueError(f"{category} is no outage; announce MAINTENANCE, FAILURE or TOTAL_FAILURE")

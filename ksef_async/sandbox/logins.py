@@ -11,6 +11,7 @@ from ..api.peppol import PeppolProvider
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import LoginStatusCode
 from ..protocol.wire import camel
+from .clock import seconds
 from .logged_in import PEPPOL_SIGNATURE
 from .refusals import Refusal
 from .router import Call, admit
@@ -39,7 +40,7 @@ def start_login(call: Call, code: LoginStatusCode, details: tuple[str, ...], **l
         code = admit(call.world, login)
     if code is LoginStatusCode.SUCCEEDED:
         _register_provider(call, login)
-    login.decide(call.now + call.world.timings.login_delay, code, details)
+    login.decide(call.now + seconds(call.world.timings.login_delay), code, details)
     call.world.logins[login.reference_number] = login
     return LoginStarted(login.reference_number, issue_token(call, login, Bearer.LOGIN))
 
@@ -55,7 +56,7 @@ def _register_provider(call: Call, login: Login) -> None:
 def take_challenge(call: Call, challenge: str) -> int:
     """Consume a challenge and return when it was issued, in milliseconds."""
     issued = call.world.challenges.pop(challenge, None)
-    if issued is None or call.now > issued[1] + call.world.timings.challenge_lifetime:
+    if issued is None or call.now > issued[1] + seconds(call.world.timings.challenge_lifetime):
         raise Refusal(ErrorCode.INVALID_CHALLENGE)
     return issued[0]
 
@@ -64,9 +65,9 @@ def issue_token(call: Call, login: Login, kind: Bearer) -> TokenInfo:
     """Return a JWT of a login, with KSeF's claims."""
     timings = call.world.timings
     lifetime = {
-        Bearer.LOGIN: timings.login_token_lifetime,
-        Bearer.ACCESS: timings.access_token_lifetime,
-        Bearer.REFRESH: timings.refresh_token_lifetime,
+        Bearer.LOGIN: seconds(timings.login_token_lifetime),
+        Bearer.ACCESS: seconds(timings.access_token_lifetime),
+        Bearer.REFRESH: seconds(timings.refresh_token_lifetime),
     }[kind]
     subject = login.subject or Subject("Nip", login.context.value)
     claims: dict[str, Any] = {

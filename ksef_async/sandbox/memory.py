@@ -18,7 +18,7 @@ import attrs
 from ..api.collective_identifiers import InvoiceToGroup
 from ..api.common import Context
 from ..api.invoices import InvoiceFilters
-from .clock import Timings
+from .clock import Timings, seconds
 
 __all__ = ["Background", "Group", "QueryMoments", "Recent", "SeenRequest"]
 
@@ -154,7 +154,7 @@ class QueryMoments:
 
     def hwm(self, now: datetime) -> datetime:
         """Return the high-water mark: no invoice will be stored with an earlier date."""
-        return now - self._timings.hwm_lag
+        return now - seconds(self._timings.hwm_lag)
 
     def moments(
         self, context: Context, filters: InvoiceFilters, now: datetime, *, is_first: bool

@@ -56,7 +56,7 @@ def make_key_pair(usage: PublicKeyUsage, key: rsa.RSAPrivateKey, now: datetime) 
         certificate_id=_b64_sha256(der),
         public_key_id=_b64_sha256(spki),
         valid_from=start,
-        valid_to=start + LIFETIME,
+        valid_to=start + timedelta(seconds=LIFETIME),
         usage=(usage,),
     )
     return KeyPair(key, published)

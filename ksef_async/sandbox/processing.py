@@ -25,6 +25,7 @@ from ..api.sessions import InvoiceStatusCode, StatusCode
 from ..crypto.envelope import SessionCipher
 from ..errors import CryptoError
 from .archives import ArchiveError, DecryptedParts, EmptyArchiveError, Entry, TooManyEntriesError, unpack
+from .clock import seconds
 from .document_file import StoredDocument
 from .intake import CheckedInvoice, Rejected, examine
 from .sessions import BatchSession, Result
@@ -61,8 +62,8 @@ async def process(world: World, session: BatchSession) -> None:
     timings = world.timings
     # The delays count from the close, or from the end of the work when that has taken longer.
     now = world.clock.now()
-    listed_at = max(now, (session.closed_at or session.opened_at) + timings.invoice_queue_delay)
-    decided_at = listed_at + timings.invoice_processing_delay
+    listed_at = max(now, (session.closed_at or session.opened_at) + seconds(timings.invoice_queue_delay))
+    decided_at = listed_at + seconds(timings.invoice_processing_delay)
     for invoice in invoices:
         invoice.schedule(now, listed_at, decided_at)
     session.invoices = {invoice.reference_number: invoice for invoice in invoices}
@@ -70,7 +71,7 @@ async def process(world: World, session: BatchSession) -> None:
         file_invoice(world, invoice, session)
         if number % _SLICE == 0:
             await anyio.lowlevel.checkpoint()
-    final_at = (decided_at if invoices else listed_at) + timings.session_closing_delay
+    final_at = (decided_at if invoices else listed_at) + seconds(timings.session_closing_delay)
     session.finish(now, Result(code=code, details=details, listed_at=listed_at, final_at=final_at))
 
 
@@ -256,7 +257,7 @@ def file_invoice(
         received_at=invoice.received_at,
         final_at=invoice.final_at,
         # Not before now, however long the work took: the high-water mark has passed by what is before.
-        stored_at=max(invoice.final_at + world.timings.storage_lag, world.clock.now()),
-        index_lag=world.timings.index_lag if index_lag is None else index_lag,
+        stored_at=max(invoice.final_at + seconds(world.timings.storage_lag), world.clock.now()),
+        index_lag=seconds(world.timings.index_lag) if index_lag is None else index_lag,
         corrected_hash=corrected_hash,
     )

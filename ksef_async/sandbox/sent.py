@@ -20,7 +20,7 @@ from ..api.sessions import (
 )
 from ..crypto.envelope import SessionCipher
 from ..protocol.lifecycle import INVOICE, Lifecycle, session_outcome
-from .clock import Timings
+from .clock import Timings, seconds
 from .document_file import StoredDocument
 from .intake import CheckedInvoice
 from .logged_in import Login
@@ -131,7 +131,7 @@ class Session(abc.ABC):
     @property
     def expires_at(self) -> datetime:
         """Return when KSeF closes it, unless somebody has closed it before."""
-        return self.valid_until + self.timings.expiry_lag
+        return self.valid_until + seconds(self.timings.expiry_lag)
 
     def code_at(self, now: datetime) -> StatusCode:
         """Return its status code."""

@@ -11,6 +11,7 @@ import attrs
 from ..api.packages import CompressionType
 from ..api.sessions import SessionType, StatusCode
 from ..protocol.lifecycle import BATCH_SESSION, ONLINE_SESSION
+from .clock import seconds
 from .sent import Session
 from .timeline import Step
 
@@ -32,7 +33,7 @@ class OnlineSession(Session):
     @property
     def key_fails_at(self) -> datetime:
         """Return when a key that cannot be decrypted shows."""
-        return self.opened_at + self.timings.key_check_delay
+        return self.opened_at + seconds(self.timings.key_check_delay)
 
     def schedule(self, now: datetime) -> None:
         """Plan its further states, as they are if KSeF closes it after 12 hours."""
@@ -62,7 +63,7 @@ class OnlineSession(Session):
         accepted = any(invoice.is_accepted for invoice in self.invoices.values())
         final_at = max(closed_at, *(invoice.final_at for invoice in self.invoices.values()))
         code = StatusCode.PROCESSED_OK if accepted else StatusCode.VALIDATION_ERROR
-        return [closed, Step(final_at + self.timings.session_closing_delay, code)]
+        return [closed, Step(final_at + seconds(self.timings.session_closing_delay), code)]
 
 
 @attrs.define(kw_only=True)
@@ -117,7 +118,7 @@ class BatchSession(Session):
 
     def is_visible_at(self, now: datetime) -> bool:
         """Return whether KSeF knows it already."""
-        return now >= self.opened_at + self.timings.batch_visibility_lag
+        return now >= self.opened_at + seconds(self.timings.batch_visibility_lag)
 
     def lists_at(self, now: datetime) -> bool:
         """Return whether its invoices are listed already: not at once after the close."""

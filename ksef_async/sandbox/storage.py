@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 from aiohttp import web
 
+from .clock import seconds
 from .exports import ExportPart
 from .faults import DOWNLOAD_PART, DOWNLOAD_UPO, Faults
 from .refusals import Refusal, StorageRefusal
@@ -42,12 +43,12 @@ def invoice_upo_link(world: World, session: Session, invoice: Invoice, now: date
 def export_part_link(world: World, reference_number: str, name: str, now: datetime) -> tuple[str, datetime]:
     """Return a signed link to an encrypted part of a package, and until when it works."""
     path = f"{world.exports.folder.format(reference=reference_number.lower())}/{name}"
-    signed, end = world.ministry.sign_link(path, now, world.timings.part_link_lifetime)
+    signed, end = world.ministry.sign_link(path, now, seconds(world.timings.part_link_lifetime))
     return world.public_url + signed, end
 
 
 def _link(world: World, path: str, now: datetime) -> tuple[str, datetime]:
-    signed, end = world.ministry.sign_link(f"/storage/01/{path}", now, world.timings.link_lifetime)
+    signed, end = world.ministry.sign_link(f"/storage/01/{path}", now, seconds(world.timings.link_lifetime))
     return world.public_url + signed, end
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, overload
 from weakref import WeakValueDictionary
@@ -459,7 +459,7 @@ class SessionManager:
         count: int,
         sizes: int | Sequence[int],
         *,
-        deadline: timedelta | None = None,
+        deadline: float | None = None,
         limits: ContextLimits | None = None,
     ) -> Plan:
         """Whether to send ``count`` invoices online or in how many batches, how long that takes, and what binds.
@@ -470,7 +470,7 @@ class SessionManager:
         Args:
             count: How many invoices.
             sizes: Bytes of each: one number for all, or one for each of them.
-            deadline: Within which time the last has to be in KSeF.
+            deadline: Seconds within which the last has to be in KSeF.
             limits: What a session of the context takes, from `KsefClient.limits`; by default what KSeF grants to all.
 
         Raises:

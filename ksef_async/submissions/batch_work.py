@@ -15,7 +15,6 @@ import logging
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -62,7 +61,7 @@ def choose_route(client: KsefClient, form_code: FormCode, count: int, size_bytes
     """
     if form_code.form == "PEF" or count < _SMALLEST:
         return Route.ONLINE
-    within = timedelta(seconds=settings.online_within)
+    within = settings.online_within
     return client.sessions.plan(count, max(1, min(size_bytes // count, MAX_SIZE)), deadline=within).route
 
 

@@ -122,7 +122,7 @@ async def test_call_that_never_went_out_because_the_login_failed_is_not_counted(
 
 
 async def test_login_is_waited_for_as_long_as_the_client_was_told() -> None:
-    timings = Timings(login_delay=timedelta(hours=1))
+    timings = Timings(login_delay=3600)
     async with Sandbox(timings=timings, rate_limits=None) as sandbox:
         parts = take_apart(sandbox, cadence=Cadence(interval=0.01, deadline=0.05))
 
@@ -145,11 +145,11 @@ async def test_many_tasks_share_one_login(sandbox: Sandbox) -> None:
 async def test_token_is_refreshed_before_it_ends_once_for_all_tasks(skew: timedelta) -> None:
     # Whatever the local clock says: KSeF's is believed, as its answers tell it.
     clock = Clock(datetime.now(UTC) + skew, ticking=False)
-    async with Sandbox(clock=clock, timings=Timings(login_delay=timedelta())) as sandbox:
+    async with Sandbox(clock=clock, timings=Timings(login_delay=0)) as sandbox:
         parts = take_apart(sandbox)
         session = await SessionManager(parts.api).open_online(FormCode.FA3)
         first = session.access_token
-        sandbox.clock.advance(timedelta(minutes=14, seconds=30))
+        sandbox.clock.advance(14 * 60 + 30)
         await session.status()
         assert parts.transport.calls["refresh_access_token"] == 0
         parts.transport.calls.clear()
@@ -167,7 +167,7 @@ async def test_expired_token_is_replaced_once_and_the_call_repeated(still_sandbo
     sessions = SessionManager(parts.api)
     session = await sessions.open_online(FormCode.FA3)
     before = session.access_token
-    still_sandbox.clock.advance(timedelta(minutes=20))
+    still_sandbox.clock.advance(20 * 60)
     parts.transport.calls.clear()
 
     async with session:
@@ -182,7 +182,7 @@ async def test_expired_token_is_replaced_once_and_the_call_repeated(still_sandbo
 async def test_dead_refresh_token_leads_to_a_new_login(still_sandbox: Sandbox) -> None:
     parts = take_apart(still_sandbox)
     await parts.tokens.get()
-    still_sandbox.clock.advance(timedelta(days=8))
+    still_sandbox.clock.advance(8 * 86400)
 
     session = await SessionManager(parts.api).open_online(FormCode.FA3)
 
@@ -217,7 +217,7 @@ async def test_own_access_token_is_used_as_it_is_and_never_replaced(still_sandbo
     sessions = SessionManager(parts.caller)
     encryption = await sessions.new_encryption()
     session = await sessions.open_online(FormCode.FA3, encryption=encryption, access_token=jwt)
-    still_sandbox.clock.advance(timedelta(minutes=20))
+    still_sandbox.clock.advance(20 * 60)
 
     with pytest.raises(UnauthorizedError):
         await session.terminate()

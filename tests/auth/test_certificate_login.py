@@ -217,12 +217,12 @@ async def test_chain_is_verified_when_it_is_asked_for(sandbox: Sandbox) -> None:
 async def test_signature_is_dated_by_the_clock_of_ksef() -> None:
     """And a certificate is held to it: this machine's clock may be wrong."""
     then = datetime(2031, 1, 1, tzinfo=UTC)
-    ending = self_signed_seal(NIP, EC_KEY, valid_from=then - timedelta(days=9), lifetime=timedelta(days=10))
+    ending = self_signed_seal(NIP, EC_KEY, valid_from=then - timedelta(days=9), lifetime=10 * 86400)
     credentials = CertificateCredentials(certificate=ending, key=EC_KEY, nip=NIP)
-    timings = Timings(login_delay=timedelta())
+    timings = Timings(login_delay=0)
     async with Sandbox(clock=Clock(then, ticking=False), timings=timings, rate_limits=None) as sandbox:
         assert (await log_in(sandbox, credentials)).is_redeemed
-        sandbox.clock.advance(timedelta(days=2))
+        sandbox.clock.advance(2 * 86400)
         with pytest.raises(CryptoError, match="expired on 2031-01-02"):
             await log_in(sandbox, credentials)
     too_early = Clock(then - timedelta(days=20), ticking=False)
@@ -233,7 +233,7 @@ async def test_signature_is_dated_by_the_clock_of_ksef() -> None:
 
 async def test_patience_is_longer_than_for_a_token() -> None:
     """KSeF asks the certificate's issuer, and half an hour was seen."""
-    timings = Timings(login_delay=timedelta(minutes=30))
+    timings = Timings(login_delay=30 * 60)
     credentials = CertificateCredentials(certificate=EC_SEAL, key=EC_KEY, nip=NIP)
     async with Sandbox(timings=timings, rate_limits=None) as sandbox:
         looked = 0
@@ -242,7 +242,7 @@ async def test_patience_is_longer_than_for_a_token() -> None:
             nonlocal looked
             if getattr(event, "operation", "") == GET_LOGIN_STATUS.name and type(event).__name__ == "RequestAnswered":
                 looked += 1
-                sandbox.clock.advance(timedelta(minutes=31) if looked == 3 else timedelta())
+                sandbox.clock.advance(31 * 60 if looked == 3 else 0)
 
         assert (await log_in(sandbox, credentials, hook=advance)).is_redeemed
         assert looked >= 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -93,7 +92,7 @@ async def test_refused_refresh_leads_to_a_new_login(sandbox: Sandbox, fault: Fau
     traffic = Traffic()
     async with connected(sandbox, hook=traffic) as client:
         await client.limits.get_context()
-        sandbox.clock.advance(timedelta(minutes=16))
+        sandbox.clock.advance(16 * 60)
         sandbox.faults.add("refresh_access_token", fault, times=5)
 
         await client.limits.get_context()

@@ -114,7 +114,7 @@ async def test_certificate_without_nip_and_pesel_is_known_by_its_fingerprint(
 
 def expired(nip: str) -> Certificate:
     then = datetime.now(UTC) - timedelta(days=3)
-    return self_signed_seal(nip, EC_KEY, valid_from=then, lifetime=timedelta(days=1))
+    return self_signed_seal(nip, EC_KEY, valid_from=then, lifetime=86400)
 
 
 def _public_key_file(folder: Path, values: dict[str, str | None]) -> None:

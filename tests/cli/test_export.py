@@ -215,7 +215,7 @@ async def test_invoices_that_are_listed_late_are_found_by_looking_back(sandbox: 
     command = ("export", "in", "--since", since, "--overlap", "0.5", "--json")
 
     before = await buyer.run(*command)
-    sandbox.clock.advance(timedelta(minutes=5))
+    sandbox.clock.advance(5 * 60)
     after = await buyer.run(*command)
 
     assert (before.json["saved"], after.json["saved"]) == (first, late)

@@ -64,7 +64,7 @@ async def test_what_cannot_be_drawn_is_told(sandbox: Sandbox, anonymous: Shell) 
 
 async def test_announcements_are_shown(sandbox: Sandbox, anonymous: Shell) -> None:
     calm = await anonymous.run("latarnia")
-    sandbox.latarnia.announce("FAILURE", end=timedelta(hours=2))
+    sandbox.latarnia.announce("FAILURE", end=2 * 3600)
 
     shown, told = await anonymous.run("latarnia"), await anonymous.run("latarnia", "--json")
 

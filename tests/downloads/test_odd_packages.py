@@ -210,7 +210,7 @@ async def test_links_that_have_expired_are_asked_for_anew_once_for_all_parts(
         nonlocal looks
         looks += 1
         if looks == 1:
-            sandbox.clock.advance(timedelta(hours=2))
+            sandbox.clock.advance(2 * 3600)
         return body
 
     sandbox.faults.add("get_export_status", Fault.answer_becomes(body=late), times=1_000)

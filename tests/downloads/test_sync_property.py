@@ -23,7 +23,7 @@ from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
 
 EXAMPLES = int(os.environ.get("KSEF_SYNC_EXAMPLES", "30"))
 #: No invoice is indexed later than this after it was stored.
-OVERLAP = timedelta(minutes=10)
+OVERLAP = 10 * 60.0
 #: Fewer invoices than this share a moment, or they could not be told apart by dates.
 SMALLEST_PACKAGE = 4
 
@@ -44,14 +44,14 @@ class Arrival:
     """Invoices that are stored at one moment."""
 
     count: int
-    index_lag: timedelta
+    index_lag: float
 
 
 @attrs.frozen
 class Passing:
     """Time goes by."""
 
-    duration: timedelta
+    duration: float
 
 
 @attrs.frozen
@@ -68,9 +68,9 @@ STEPS = st.lists(
         st.builds(
             Arrival,
             st.integers(1, SMALLEST_PACKAGE - 1),
-            st.sampled_from([timedelta(), timedelta(seconds=30), OVERLAP - timedelta(seconds=1)]),
+            st.sampled_from([0.0, 30.0, OVERLAP - 1]),
         ),
-        st.builds(Passing, st.sampled_from([timedelta(seconds=1), timedelta(minutes=7), timedelta(days=60)])),
+        st.builds(Passing, st.sampled_from([1.0, 7 * 60.0, 60 * 86400.0])),
         st.builds(Look, st.sampled_from(sorted(MARKS)), st.integers(SMALLEST_PACKAGE, 9), st.integers(0, 12)),
     ),
     max_size=14,
@@ -80,15 +80,15 @@ STEPS = st.lists(
 @given(STEPS, st.booleans())
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 async def test_every_invoice_is_told_once_and_the_cursor_never_goes_back(steps: list[object], is_late: bool) -> None:
-    none = timedelta()
-    timings = Timings(login_delay=none, export_delay=none, access_token_lifetime=timedelta(days=9_000))
+    none = 0.0
+    timings = Timings(login_delay=none, export_delay=none, access_token_lifetime=9_000 * 86400)
     clock = Clock(ticking=False)
     async with Sandbox(clock=clock, timings=timings, rate_limits=None) as sandbox:
         since, fed = clock.now(), list[str]()
         told, cursors, checkpoint = list[str](), [since], Checkpoint()
         credentials = KsefToken(nip=BUYER, token=sandbox.issue_token(BUYER))
         async with KsefClient(sandbox.environment, credentials, pacer=Pacer.unlimited(), retry=QUICK) as client:
-            for step in [*steps, Passing(timedelta(days=2)), Look("honest", 9, 1_000), Look("honest", 9, 1_000)]:
+            for step in [*steps, Passing(2 * 86400.0), Look("honest", 9, 1_000), Look("honest", 9, 1_000)]:
                 if isinstance(step, Arrival):
                     object.__setattr__(timings, "index_lag", step.index_lag if is_late else none)
                     first = len(fed)

@@ -135,7 +135,7 @@ def test_what_cannot_go_online_before_midnight_goes_into_batches(
 
 
 def test_without_now_midnight_is_nothing_special() -> None:
-    result = plan(2000, 10_000, rates=PRODUCTION_LIMITS, deadline=timedelta(days=7))
+    result = plan(2000, 10_000, rates=PRODUCTION_LIMITS, deadline=7 * 86400)
 
     assert (result.route, result.online_invoices, result.late, result.open_by) == (Route.ONLINE, 2000, 0, None)
 
@@ -146,7 +146,7 @@ def test_invoices_that_are_not_late_all_leave_before_midnight(
 ) -> None:
     today = data.draw(st.integers(0, count))
     midnight = at("2026-03-04T00:00:00+01:00")
-    deadline = None if in_haste else timedelta(days=90)
+    deadline = None if in_haste else 90 * 86400
     now = midnight - timedelta(seconds=seconds_left)
     result = plan(count, 1000, rates=PRODUCTION_LIMITS, deadline=deadline, now=now, dated_today=today)
     pacer = Pacer(PRODUCTION_LIMITS)

@@ -208,7 +208,7 @@ async def test_application_is_found_again_by_its_number(still_sandbox: Sandbox) 
         again = client.certificates.enrollment(handle.reference_number)
         done = await again.wait(SOON)
         assert done.certificate_serial_number is not None
-        still_sandbox.clock.advance(timedelta(days=30))
+        still_sandbox.clock.advance(30 * 86400)
         with pytest.raises(GoneError):
             await again.status()
 

@@ -13,7 +13,7 @@ from ksef_async.errors import InvalidFieldError
 from ksef_async.sandbox import Sandbox
 from ksef_async.sandbox.subjects import Subject
 
-ACCESS_TOKEN_ENDS = timedelta(minutes=16)
+ACCESS_TOKEN_ENDS = 16 * 60
 
 
 async def test_person_owns_the_company_it_is_linked_to(sandbox: Sandbox, client: KsefClient) -> None:

@@ -85,7 +85,7 @@ async def test_token_that_cannot_be_activated_is_an_error(generous: Sandbox, cli
 
 
 async def test_waiting_for_a_token_ends_at_its_deadline() -> None:
-    async with Sandbox(timings=Timings(token_delay=timedelta(hours=1)), rate_limits=None) as sandbox:
+    async with Sandbox(timings=Timings(token_delay=3600), rate_limits=None) as sandbox:
         sandbox.world.tokens_generate_tokens = True
         async with connected(sandbox) as client:
             generated = await client.tokens.generate(["InvoiceRead"], "For reading")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -41,7 +40,7 @@ class Paced(Traffic):
 async def test_each_of_many_grants_is_looked_at_once_and_the_pause_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     await mind_threads()
     loop, traffic = asyncio.get_running_loop(), Paced()
-    timings = Timings(permission_delay=timedelta(seconds=0.4))
+    timings = Timings(permission_delay=0.4)
     patient = RetryPolicy(patience=float("inf"), deadline=float("inf"))
     async with Sandbox(clock=Clock(monotonic=loop.time), timings=timings) as sandbox:
         async with connected(sandbox, pacer=Pacer(), retry=patient, hook=traffic, answer_timeout=1e6) as client:

@@ -32,7 +32,7 @@ async def test_export_that_hangs_counts_among_those_that_run(sandbox: Sandbox, c
     sandbox.faults.add("export_invoices", Fault.stuck())
 
     export = await client.downloads.export(everything(sandbox))
-    sandbox.clock.advance(timedelta(days=3))
+    sandbox.clock.advance(3 * 86400)
 
     assert (await export.status()).status.code == 100
     with pytest.raises(BadRequestError) as caught:
@@ -74,7 +74,7 @@ async def test_invoice_is_found_only_once_the_index_has_caught_up(sandbox: Sandb
 
     before = [each async for each in client.invoices.list(everything(sandbox))]
     document = await client.invoices.get(numbers[0])
-    sandbox.clock.advance(timedelta(minutes=10))
+    sandbox.clock.advance(10 * 60)
     after = [each.ksef_number async for each in client.invoices.list(everything(sandbox))]
 
     assert (before, after) == ([], numbers)
@@ -104,7 +104,7 @@ async def test_storage_fails(sandbox: Sandbox, client: KsefClient, fault: Fault,
 
 @pytest.mark.parametrize("operation", [DOWNLOAD_PART, DOWNLOAD_UPO])
 async def test_answer_of_the_storage_changes_on_the_way(sandbox: Sandbox, client: KsefClient, operation: str) -> None:
-    sandbox.clock.advance(timedelta(days=400))
+    sandbox.clock.advance(400 * 86400)
     numbers = feed_samples(sandbox, 1)
     settle(sandbox)
     if operation == DOWNLOAD_PART:

@@ -23,7 +23,7 @@ CONTEXT = Context(ContextType.NIP, "5265877635")
 
 def still(**limits: RateLimit) -> Sandbox:
     rates = attrs.evolve(PRODUCTION_LIMITS, **limits)
-    return Sandbox(clock=Clock(ticking=False), timings=Timings(login_delay=timedelta()), rate_limits=rates)
+    return Sandbox(clock=Clock(ticking=False), timings=Timings(login_delay=0), rate_limits=rates)
 
 
 class Counted:

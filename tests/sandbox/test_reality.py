@@ -225,7 +225,7 @@ async def test_production_makes_up_no_test_data() -> None:
 
 
 async def test_storage_may_come_before_acquisition() -> None:
-    timings = attrs.evolve(SECOND_BY_SECOND, storage_lag=timedelta(seconds=-1))
+    timings = attrs.evolve(SECOND_BY_SECOND, storage_lag=-1)
     async with connected(timings=timings) as wire:
         session = await wire.open((await wire.tokens()).access)
         await session.send(wire.invoice())

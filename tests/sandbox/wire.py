@@ -11,7 +11,7 @@ import secrets
 from base64 import b64decode, b64encode
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from io import BytesIO
 from json import dumps
 from typing import Any
@@ -34,14 +34,14 @@ OAEP = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
 START = datetime(2026, 7, 1, 10, 0, 0, 123_456, UTC)
 #: Every stage takes a second, so that a test can stop at each.
 SECOND_BY_SECOND = Timings(
-    login_delay=timedelta(seconds=1),
-    key_check_delay=timedelta(seconds=1),
-    invoice_queue_delay=timedelta(seconds=1),
-    invoice_processing_delay=timedelta(seconds=1),
-    storage_lag=timedelta(seconds=1),
-    session_closing_delay=timedelta(seconds=1),
-    permission_delay=timedelta(seconds=1),
-    token_delay=timedelta(seconds=1),
+    login_delay=1,
+    key_check_delay=1,
+    invoice_queue_delay=1,
+    invoice_processing_delay=1,
+    storage_lag=1,
+    session_closing_delay=1,
+    permission_delay=1,
+    token_delay=1,
 )
 #: From sending to the verdict.
 VERDICT = 2
@@ -160,8 +160,8 @@ class Wire:
         self.sandbox = sandbox
         self._http = http
 
-    def advance(self, duration: timedelta | float) -> None:
-        self.sandbox.clock.advance(duration)
+    def advance(self, seconds: float) -> None:
+        self.sandbox.clock.advance(seconds)
 
     def invoice(self, number: str = "FV/1", **changes: Any) -> bytes:
         """An invoice of the first company, issued on the day the test starts."""

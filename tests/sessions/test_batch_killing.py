@@ -5,7 +5,6 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import anyio
@@ -48,7 +47,7 @@ def written_down(folder: Path) -> set[tuple[str, int]]:
 async def test_process_killed_at_every_stage_sends_each_invoice_once(tmp_path: Path) -> None:
     key = Fernet.generate_key().decode()
     chance = random.Random(SEED)
-    timings = Timings(invoice_processing_delay=timedelta(seconds=2))
+    timings = Timings(invoice_processing_delay=2)
     first, second = sorted(chance.sample(range(1, 12), 2))
 
     async with Sandbox(rate_limits=None, timings=timings) as sandbox:

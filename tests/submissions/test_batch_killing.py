@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ Part = tuple[str, int]
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
     """One whose batches take their time: long enough to be killed at each stage."""
-    async with Sandbox(rate_limits=None, timings=Timings(invoice_processing_delay=timedelta(seconds=1))) as sandbox:
+    async with Sandbox(rate_limits=None, timings=Timings(invoice_processing_delay=1)) as sandbox:
         slow_down(sandbox)
         yield sandbox
 

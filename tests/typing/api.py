@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import assert_type
@@ -340,7 +340,7 @@ async def receiving(client: KsefClient, filters: InvoiceFilters, since: datetime
     assert_type(await export.save("folder"), tuple[Path, ...])
     assert_type(client.downloads.resume(b"snapshot", "key"), Export)
     sync = client.downloads.sync(since, [InvoiceSubject.BUYER], checkpoint=Checkpoint.from_json("{}"))
-    client.downloads.sync(since, [InvoiceSubject.BUYER], overlap=timedelta(hours=1))
+    client.downloads.sync(since, [InvoiceSubject.BUYER], overlap=3600)
     async for synced in sync:
         assert_type(synced, SyncedInvoice)
         assert_type(synced.checkpoint.to_json(), str)
@@ -376,7 +376,7 @@ async def sandboxes() -> None:
 
 
 async def packing_and_planning(client: KsefClient, rows: AsyncIterator[tuple[str, bytes, int]]) -> None:
-    assert_type(client.sessions.plan(2000, 10_000, deadline=timedelta(hours=1)), Plan)
+    assert_type(client.sessions.plan(2000, 10_000, deadline=3600), Plan)
     async with pack(rows, compression="TarGz", part_size=10_000_000) as package:
         assert_type(package, Package)
         assert_type(package.by_file_name("a.xml"), PackedInvoice | None)

@@ -35,6 +35,7 @@ from ...errors import CryptoError
 from ...protocol.error_codes import ErrorCode
 from ...protocol.lifecycle import LoginStatusCode
 from ..authority import IssuedCertificate
+from ..clock import seconds
 from ..handling import is_callers, login_fields, page_of
 from ..logged_in import KSEF_CERTIFICATE, PEPPOL_SIGNATURE, QUALIFIED_SEAL, QUALIFIED_SIGNATURE, LoginMethod
 from ..logins import issue_token, start_login, take_challenge
@@ -270,7 +271,7 @@ async def get_login_status(call: Call) -> LoginStatus:
     login = call.world.logins.get(reference_number)
     if login is None or login is not call.caller:
         raise _unknown_login(reference_number)
-    if call.now > login.started_at + call.world.timings.login_retention:
+    if call.now > login.started_at + seconds(call.world.timings.login_retention):
         raise Gone
     return LoginStatus(**login_fields(login, call.now))
 
@@ -293,7 +294,7 @@ async def redeem_tokens(call: Call) -> TokenPair:
         raise Refusal(ErrorCode.NOT_AUTHORIZED, detail)
     check_alive(call.world, login)
     login.is_redeemed = True
-    login.refresh_until = call.now + call.world.timings.refresh_token_lifetime
+    login.refresh_until = call.now + seconds(call.world.timings.refresh_token_lifetime)
     return TokenPair(issue_token(call, login, Bearer.ACCESS), issue_token(call, login, Bearer.REFRESH))
 
 

@@ -10,6 +10,7 @@ from ...api.packages import CompressionType
 from ...api.sessions import Feature, StatusCode
 from ...crypto.envelope import encrypted_size
 from ...protocol.error_codes import ErrorCode
+from ..clock import seconds
 from ..handling import check_form_code, find_session_of, goes_wrong, unwrap_key
 from ..processing import process
 from ..refusals import InvalidInput, Refusal
@@ -41,7 +42,7 @@ async def open_batch_session(call: Call) -> OpenBatchSessionResponse:
         cipher=cipher,
         check_identifiers=Feature.SUBJECT_IDENTIFIER_VALIDATION in call.features,
         opened_at=call.now,
-        valid_until=call.now + call.world.timings.session_lifetime,
+        valid_until=call.now + seconds(call.world.timings.session_lifetime),
         timings=call.world.timings,
         is_stuck=goes_wrong(call, "stuck"),
         offline_mode=request.offline_mode,
@@ -57,7 +58,7 @@ async def open_batch_session(call: Call) -> OpenBatchSessionResponse:
             )
             for part in declared.file_parts
         },
-        upload_until=call.now + call.world.timings.upload_window * len(declared.file_parts),
+        upload_until=call.now + seconds(call.world.timings.upload_window) * len(declared.file_parts),
         forced_end=call.fault.session_end if call.fault is not None else None,
     )
     call.world.sessions[reference_number] = session

@@ -37,6 +37,7 @@ from ...crypto.certificates import SUBJECT_NAMES, PublicKey
 from ...protocol.error_codes import ErrorCode
 from ...protocol.wire import camel
 from ..authority import CertificateApplication, IssuedCertificate, without_ending
+from ..clock import seconds
 from ..handling import numbered_page_of
 from ..logged_in import PEPPOL_SIGNATURE
 from ..refusals import Forbidden, Gone, InvalidInput, Refusal
@@ -87,7 +88,7 @@ async def enroll_certificate(call: Call) -> EnrollmentStarted:
         raise Refusal(ErrorCode.ENROLLMENT_LIMIT)
     if not certificate.remaining:
         raise Refusal(ErrorCode.CERTIFICATE_LIMIT)
-    decided_at = call.now + call.world.timings.enrollment_delay
+    decided_at = call.now + seconds(call.world.timings.enrollment_delay)
     before = call.world.authority.certified(key)
     is_taken = before is not None and before.owner not in _names(call)
     started = CertificateApplication(
@@ -107,7 +108,7 @@ async def get_enrollment(call: Call) -> Enrollment:
     found = call.world.authority.enrollments.get(call.path["reference_number"])
     if found is None or found.owner not in _names(call):
         raise Refusal(ErrorCode.UNKNOWN_ENROLLMENT)
-    if call.now > found.requested_at + call.world.timings.enrollment_retention:
+    if call.now > found.requested_at + seconds(call.world.timings.enrollment_retention):
         raise Gone
     issued = found.issued if call.now >= found.decided_at else None
     return Enrollment(
@@ -144,7 +145,7 @@ async def revoke_certificate(call: Call) -> None:
     issued = _find(call, "certificate_serial_number")
     if issued.status_at(call.now) is not CertificateStatus.ACTIVE:
         raise Refusal(ErrorCode.CERTIFICATE_NOT_REVOCABLE)
-    revoked_at = call.now + call.world.timings.revocation_delay
+    revoked_at = call.now + seconds(call.world.timings.revocation_delay)
     issued.revoke(call.now, revoked_at, request.revocation_reason or RevocationReason.UNSPECIFIED)
 
 

@@ -25,7 +25,7 @@ from ...api.invoices import (
 from ...api.packages import CompressionType
 from ...protocol.error_codes import ErrorCode
 from ...protocol.lifecycle import ExportStatusCode
-from ..clock import seven_digits
+from ..clock import seconds, seven_digits
 from ..exports import ExportPart, RequestedExport, build_parts
 from ..faults import Fault
 from ..handling import goes_wrong, unwrap_key
@@ -182,7 +182,7 @@ async def get_export_status(call: Call) -> ExportStatus:
     login = call.caller
     if (export.context, export.subject) != (login.context, login.subject):
         raise Forbidden("insufficient-resource-access", "Brak dostępu do wskazanego zasobu.")
-    if call.now > export.started_at + call.world.timings.export_retention:
+    if call.now > export.started_at + seconds(call.world.timings.export_retention):
         raise Gone
     is_ready = export.timeline.is_success_at(call.now)
     is_done = export.timeline.is_terminal_at(call.now)

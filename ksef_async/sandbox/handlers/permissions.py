@@ -38,6 +38,7 @@ from ...api.subjects import (
     UnitType,
 )
 from ...protocol.lifecycle import PermissionOperationCode
+from ..clock import seconds
 from ..grants import Grant, GrantKind, PermissionOperation
 from ..handling import checked_body
 from ..refusals import Gone, InvalidInput
@@ -245,7 +246,7 @@ async def get_permission_operation(call: Call) -> OperationStatus:
     if operation is None or operation.context != _context(call):
         # [INF]: this operation has no code of its own for what it does not find.
         raise InvalidInput(f"Operacja o numerze referencyjnym {wanted} nie została znaleziona.")
-    if call.now > operation.started_at + call.world.timings.permission_operation_retention:
+    if call.now > operation.started_at + seconds(call.world.timings.permission_operation_retention):
         raise Gone
     return OperationStatus(operation.status_at(call.now))
 
@@ -265,7 +266,7 @@ def _context(call: Call) -> Context:
 
 
 def _done_at(call: Call) -> datetime:
-    return call.now + call.world.timings.permission_delay
+    return call.now + seconds(call.world.timings.permission_delay)
 
 
 def _start(

@@ -39,6 +39,7 @@ from ...crypto.envelope import SessionCipher
 from ...errors import CryptoError
 from ...protocol.error_codes import ErrorCode
 from ...protocol.wire import WireError
+from ..clock import seconds
 from ..document_file import StoredDocument
 from ..handling import (
     check_form_code,
@@ -94,7 +95,7 @@ async def open_online_session(call: Call) -> OpenOnlineSessionResponse:
         cipher=cipher,
         check_identifiers=Feature.SUBJECT_IDENTIFIER_VALIDATION in call.features,
         opened_at=call.now,
-        valid_until=call.now + call.world.timings.session_lifetime,
+        valid_until=call.now + seconds(call.world.timings.session_lifetime),
         timings=call.world.timings,
         is_stuck=goes_wrong(call, "stuck"),
     )
@@ -123,8 +124,9 @@ async def _take_in(call: Call, session: OnlineSession, request: SendInvoiceReque
         raise Refusal(ErrorCode.SESSION_FULL, detail)
     _check_correction(call, request)
     verdict, stored = await _judge(call, session, request)
-    processing_at = call.now + world.timings.invoice_queue_delay
-    final_at = processing_at + (_STUCK if goes_wrong(call, "stuck") else world.timings.invoice_processing_delay)
+    processing_at = call.now + seconds(world.timings.invoice_queue_delay)
+    takes = _STUCK if goes_wrong(call, "stuck") else seconds(world.timings.invoice_processing_delay)
+    final_at = processing_at + takes
     invoice = Invoice(
         reference_number=new_reference_number("EE", call.now),
         ordinal_number=len(session.invoices) + 1,

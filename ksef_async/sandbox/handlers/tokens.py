@@ -10,6 +10,7 @@ from ...api.permission_grants import Permission
 from ...api.tokens import GenerateTokenRequest, GenerateTokenResponse, IssuedToken, TokenFilter, TokenPage, TokenStatus
 from ...protocol.error_codes import ErrorCode
 from ...protocol.wire import WireError
+from ..clock import seconds
 from ..handling import checked, is_callers, page_of
 from ..refusals import Forbidden, InvalidInput, Refusal
 from ..router import WIRE, Call, status_of_token
@@ -49,7 +50,7 @@ async def generate_token(call: Call) -> GenerateTokenResponse:
         permissions=tuple(dict.fromkeys(permission.value for permission in request.permissions)),
         description=request.description,
         created_at=call.now,
-        active_at=call.now + call.world.timings.token_delay,
+        active_at=call.now + seconds(call.world.timings.token_delay),
     )
     return GenerateTokenResponse(reference_number, secret)
 
@@ -90,7 +91,7 @@ async def revoke_token(call: Call) -> None:
     if status not in (TokenStatus.ACTIVE, TokenStatus.PENDING):
         # [INF]: KSeF speaks of active tokens here, and has no code of its own for others.
         raise InvalidInput(f"Status tokena ({status}) uniemożliwia jego unieważnienie.")
-    token.revoke(call.now, gone_at=call.now + call.world.timings.token_delay)
+    token.revoke(call.now, gone_at=call.now + seconds(call.world.timings.token_delay))
 
 
 def _find(call: Call, *permissions: str, by_token: bool = False) -> StoredToken:
