@@ -17,7 +17,7 @@ from ..protocol.verification_codes import VerificationCode
 from ..protocol.xml import ET
 from .checking import check, form_of
 from .labels import GROUPS, KINDS, LABELS, RR_LABELS, TEXTS, VALUES, Pair
-from .report import DocumentError
+from .report import DocumentError, Report
 from .shape import load_shape
 from .source import parse_document
 from .sums import GROUPS as RATE_GROUPS
@@ -79,7 +79,7 @@ def html(
     form = form_of(root)
     if form is None:
         report = check(xml)
-        raise DocumentError(report.problems or report.warnings)
+        raise DocumentError(report if report.problems else Report(problems=report.warnings))
     return _Page(form, root, language).write(ksef_number, codes)
 
 
