@@ -94,7 +94,7 @@ def test_calls_within_are_those_that_the_pacer_lets_start(limit: RateLimit, seco
 
 def planned(count: int, now: str, **options: Any) -> Plan:
     moment = datetime.fromisoformat(now).replace(tzinfo=WARSAW)
-    return plan(count, 10_000, **{"rates": PRODUCTION_LIMITS, "now": moment, "deadline": timedelta(days=7), **options})
+    return plan(count, 10_000, **{"rates": PRODUCTION_LIMITS, "now": moment, "deadline": 7 * 86_400, **options})
 
 
 @pytest.mark.parametrize(
