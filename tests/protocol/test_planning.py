@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -23,8 +22,8 @@ from ksef_async.errors import LocalProtocolError
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.protocol.planning import Plan, Route, plan, time_of_call
 
-HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
+HOUR = 3_600.0
+DAY = 24 * HOUR
 GENEROUS = attrs.evolve(PRODUCTION_LIMITS, invoice_send=RateLimit(100, 300, 1800))
 SMALL = ContextLimits(
     online_session=SessionLimits(max_invoice_size_mb=1, max_invoice_with_attachment_size_mb=1, max_invoices=1000),
@@ -83,7 +82,7 @@ def planned(count: int, sizes: int | list[int] = 10_000, **options: Any) -> Plan
         ),
         pytest.param(
             10_000,
-            {"deadline": timedelta(minutes=5)},
+            {"deadline": 300.0},
             Route.BATCH,
             1,
             "processing: about 8 invoices a second in a batch",
