@@ -111,7 +111,7 @@ async def test_delivery_moves_along_the_table_only(sqlite_url: str, sandbox: San
         sandbox.faults.add("send_invoice", Fault.refuse(21405, "nie"), times=1)
         for number in range(3):
             await submissions.submit(sample_invoice(sandbox.nip, f"FV/U/{number}"), priority=Priority.URGENT)
-        await submissions.submit(sample_invoice("1111111111", "FV/foreign"), nip=sandbox.nip)
+        await submissions.submit(sample_invoice("1111111111", "FV/foreign", buyer_nip=sandbox.nip), nip=sandbox.nip)
         await deliver(submissions)
         count = await submissions.count()
         await submissions.retry(cancelled.id)
