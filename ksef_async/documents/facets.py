@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Final
@@ -46,8 +46,6 @@ _MOST_SHOWN: Final = 20
 _REPLACED: Final = str.maketrans("\t\r\n", "   ")
 _RUNS: Final = re.compile(" +")
 _MOMENT: Final = re.compile(r"(.{19})(?:\.([0-9]+))?(Z|[+-][0-9]{2}:[0-9]{2})?")
-#: The furthest that a time zone is from UTC: what a moment without one may mean.
-_FURTHEST: Final = timedelta(hours=14)
 
 
 class Checker:
@@ -206,13 +204,12 @@ def _moment_fault(simple: Simple, text: str) -> UnfitError | None:
         return UnfitError("date", rule="2026-02-28T12:30:00Z", rule_pl="2026-02-28T12:30:00Z")
     moment = _seconds(f"{day_and_time}{zone or ''}")
     rest = Decimal(f"0.{fraction or 0}")
-    # Without a time zone it may be any, and must lie between the limits in all of them.
-    around = timedelta() if zone else _FURTHEST
-    least = _seconds(simple.min) if simple.min else None
-    most = _seconds(simple.max) if simple.max else None
-    if (least and moment - around < least) or (most and (moment + around, rest) > (most, Decimal())):
-        return UnfitError("date_range", least=simple.min, most=simple.max)
-    return None
+    least = (_seconds(simple.min), Decimal()) if simple.min else None
+    most = (_seconds(simple.max), Decimal()) if simple.max else None
+    given = moment, rest
+    # libxml2 takes a moment without a time zone as one in UTC, but not as equal to a limit that has one.
+    is_outside = (least and given < least) or (most and given > most) or (not zone and given in (least, most))
+    return UnfitError("date_range", least=simple.min, most=simple.max) if is_outside else None
 
 
 def _seconds(text: str) -> datetime:
