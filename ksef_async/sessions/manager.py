@@ -461,8 +461,9 @@ class SessionManager:
         *,
         deadline: float | None = None,
         limits: ContextLimits | None = None,
+        dated_today: int = 0,
     ) -> Plan:
-        """Whether to send ``count`` invoices online or in how many batches, how long that takes, and what binds.
+        """Return whether to send ``count`` invoices online or in how many batches, how long it takes, and what binds.
 
         Reckons with the rate limits this client keeps to (see `Pacing.adopt_limits`) and an untouched budget; the
         same with other limits is `ksef_async.protocol.planning.plan`.
@@ -472,13 +473,24 @@ class SessionManager:
             sizes: Bytes of each: one number for all, or one for each of them.
             deadline: Seconds within which the last has to be in KSeF.
             limits: What a session of the context takes, from `KsefClient.limits`; by default what KSeF grants to all.
+            dated_today: How many of them, which then come first, are dated today in Poland. None of these is left for
+                after midnight, when it would be an offline invoice: `Plan.online_invoices` go online, the others into
+                batches opened before `Plan.open_by`.
 
         Raises:
             LocalProtocolError: No invoices, sizes that do not fit their number, or an invoice larger than KSeF takes.
         """
         from ..protocol.planning import plan
 
-        return plan(count, sizes, rates=self._api.pacer.limits, deadline=deadline, limits=limits)
+        return plan(
+            count,
+            sizes,
+            rates=self._api.pacer.limits,
+            deadline=deadline,
+            limits=limits,
+            now=self.now() if dated_today else None,
+            dated_today=dated_today or None,
+        )
 
     async def status(self, reference_number: str) -> SessionStatus:
         """Ask KSeF how far a session of either kind is; see `Session.status`."""
