@@ -83,6 +83,14 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session(python="3.12")
+def limits(session: nox.Session) -> None:
+    """10,000 invoices online within production's limits, in virtual time."""
+    session.install("-e", ".", *group("test"))
+    environment = {"LIMITS_INVOICES": "10000"}
+    session.run("pytest", "-s", "tests/sessions/test_rate_limits.py", *session.posargs, env=environment)
+
+
+@nox.session(python="3.12")
 def fuzz(session: nox.Session) -> None:
     """100,000 changed answers under whole flows, with a new seed each time; it is printed. Takes half an hour."""
     session.install("-e", ".", *group("test"))
@@ -115,8 +123,13 @@ def mutants(session: nox.Session) -> None:
 def durable(session: nox.Session) -> None:
     """2,000 invoices, ten kills, on SQLite and PostgreSQL; then 1,000 companies in one process."""
     session.install("-e", ".", *group("test"))
-    environment = {"DURABLE_INVOICES": "2000", "DURABLE_KILLS": "10", "DURABLE_COMPANIES": "1000"}
-    files = ("tests/submissions/test_killing.py", "tests/submissions/test_companies.py")
+    environment = {
+        "DURABLE_INVOICES": "2000",
+        "DURABLE_KILLS": "10",
+        "DURABLE_COMPANIES": "1000",
+        "CANCELLATION_TIMES": "100",
+    }
+    files = tuple(f"tests/submissions/test_{name}.py" for name in ("killing", "companies", "cancellation"))
     session.run("pytest", "-s", *files, *session.posargs, env=environment)
 
 

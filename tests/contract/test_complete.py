@@ -42,7 +42,8 @@ def called() -> set[str]:
         }
         for local, (source, name) in imported.items():
             row = getattr(getattr(ksef_async.api, source.rpartition(".")[2], None), name, None)
-            if local in names and isinstance(row, Operation):
+            # Latarnia's rows are none of KSeF's API.
+            if local in names and isinstance(row, Operation) and id(row) in constants:
                 used.add(constants[id(row)])
     return used
 

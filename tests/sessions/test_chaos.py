@@ -22,7 +22,7 @@ from ksef_async.protocol.retry import RetryPolicy
 from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
 from ksef_async.sessions.keep_open import SessionKeeper
 
-INVOICES = int(os.environ.get("CHAOS_INVOICES", "2000"))
+INVOICES = int(os.environ.get("CHAOS_INVOICES", "600"))
 SEED = int(os.environ.get("CHAOS_SEED", "20261124"))
 TASKS = 16
 STUBBORN = RetryPolicy(attempts=12, patience=float("inf"), deadline=float("inf"))

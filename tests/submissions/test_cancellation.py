@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import random
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -22,7 +23,7 @@ from ksef_async.submissions.database import Database
 
 from .conftest import QUICK_SETTINGS
 
-TIMES = 24
+TIMES = int(os.environ.get("CANCELLATION_TIMES", "8"))
 SEED = 20261124
 
 
