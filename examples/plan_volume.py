@@ -23,6 +23,6 @@ if __name__ == "__main__":
     asyncio.run(main())
 
 #     25 invoices: online             2 s; invoiceSend: 10 a second
-#    150 invoices: online           243 s; invoiceSend: 30 a minute
+#    150 invoices: online           244 s; invoiceSend: 30 a minute
 #   2000 invoices: in 1 batch(es)   260 s; processing: about 8 invoices a second in a batch
 #  25000 invoices: in 3 batch(es)  1335 s; processing: about 8 invoices a second in a batch

@@ -209,7 +209,7 @@ async def test_wrong_part_is_refused(buyer: Shell) -> None:
 async def test_invoices_that_are_listed_late_are_found_by_looking_back(sandbox: Sandbox, buyer: Shell) -> None:
     since = start_of(sandbox)
     first = feed_samples(sandbox, 1)
-    object.__setattr__(sandbox.world.timings, "index_lag", timedelta(minutes=5))
+    object.__setattr__(sandbox.world.timings, "index_lag", 300.0)
     late = feed_samples(sandbox, 1, start=1)
     settle(sandbox)
     command = ("export", "in", "--since", since, "--overlap", "0.5", "--json")

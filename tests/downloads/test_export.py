@@ -271,7 +271,7 @@ async def test_old_export_is_gone(sandbox: Sandbox, buyer: KsefClient) -> None:
 async def test_ten_exports_run_at_once(sandbox: Sandbox, buyer: KsefClient) -> None:
     sandbox.world.exports.limits.max_running = 2
     sandbox.faults.clear()
-    object.__setattr__(sandbox.world.timings, "export_delay", timedelta(minutes=1))
+    object.__setattr__(sandbox.world.timings, "export_delay", 60.0)
     for _ in range(2):
         await buyer.downloads.export(everything(sandbox))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 from contextlib import aclosing
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -88,7 +87,7 @@ async def test_checkpoint_moves_only_when_the_next_invoice_is_asked_for(sandbox:
 
 
 async def test_invoices_above_the_high_water_mark_wait(sandbox: Sandbox, buyer: KsefClient) -> None:
-    object.__setattr__(sandbox.world.timings, "hwm_lag", timedelta(hours=1))
+    object.__setattr__(sandbox.world.timings, "hwm_lag", 3600.0)
     since = sandbox.clock.now()
     fed = feed_samples(sandbox, 4)
     settle(sandbox)

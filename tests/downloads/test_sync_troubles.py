@@ -272,9 +272,9 @@ async def test_invoices_that_turn_up_below_the_mark_are_found_by_looking_back(
 ) -> None:
     since = sandbox.clock.now()
     first = feed_samples(sandbox, 2)
-    object.__setattr__(sandbox.world.timings, "index_lag", timedelta(minutes=5))
+    object.__setattr__(sandbox.world.timings, "index_lag", 300.0)
     late = feed_samples(sandbox, 2, start=2)
-    object.__setattr__(sandbox.world.timings, "index_lag", timedelta())
+    object.__setattr__(sandbox.world.timings, "index_lag", 0.0)
     last = feed_samples(sandbox, 2, start=4)
     settle(sandbox)
     await buyer.log_in()

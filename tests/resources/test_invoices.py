@@ -78,7 +78,7 @@ async def test_to_a_stranger_an_invoice_does_not_exist(sandbox: Sandbox, buyer: 
 
 
 async def test_invoice_that_is_not_stored_yet_is_waited_for_when_asked_to(sandbox: Sandbox, buyer: KsefClient) -> None:
-    object.__setattr__(sandbox.world.timings, "storage_lag", timedelta(seconds=30))
+    object.__setattr__(sandbox.world.timings, "storage_lag", 30.0)
     (number,) = feed(sandbox, [sample_invoice(sandbox.nip, buyer_nip=BUYER)])
     sandbox.clock.advance(1)
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 from clients import connected
 
@@ -72,7 +70,7 @@ async def test_unknown_token_is_not_taken_for_a_revoked_one(client: KsefClient) 
 
 
 async def test_token_that_cannot_be_activated_is_an_error(generous: Sandbox, client: KsefClient) -> None:
-    object.__setattr__(generous.world.timings, "token_delay", timedelta(minutes=1))
+    object.__setattr__(generous.world.timings, "token_delay", 60.0)
     generated = await client.tokens.generate(["InvoiceRead"], "For reading")
     generous.world.tokens[generated.token].fail(generous.clock.now(), "Brak uprawnień autora")
     generous.clock.advance(60)

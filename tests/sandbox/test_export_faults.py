@@ -68,7 +68,7 @@ async def test_export_tells_another_mark(
 
 
 async def test_invoice_is_found_only_once_the_index_has_caught_up(sandbox: Sandbox, client: KsefClient) -> None:
-    object.__setattr__(sandbox.world.timings, "index_lag", timedelta(minutes=10))
+    object.__setattr__(sandbox.world.timings, "index_lag", 600.0)
     numbers = feed_samples(sandbox, 1)
     settle(sandbox)
 
