@@ -19,7 +19,7 @@ async def main() -> None:
             invoice = await sent.outcome()
             print(f"accepted as {invoice.ksef_number}")
         upo = await session.upo()
-        print(f"UPO with {len(upo.pages[0].xml)} bytes confirms {[entry.ksef_number for entry in upo.entries]}")
+        print(f"UPO with {len(upo.documents[0].xml)} bytes confirms {[entry.ksef_number for entry in upo.entries]}")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ async def main(folder: Path) -> None:
                 except LocalProtocolError as error:
                     keep(file, {"rejected": str(error)})
             async with submissions.running():
-                await submissions.settled()
+                await submissions.wait_until_settled()
             for number, file in files.items():
                 result = await submissions.get(number)
                 if result.has_upo:

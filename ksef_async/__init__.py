@@ -131,18 +131,30 @@ if TYPE_CHECKING:
         SessionChanged,
         SystemWarning,
     )
+    from .calling.paging import Pages
     from .downloads.archives import UnpackLimits
     from .downloads.checkpoint import Checkpoint
     from .downloads.export import Export
+    from .downloads.manager import Downloads
     from .downloads.package import DownloadedPackage, ExportedInvoice
-    from .downloads.sync import SyncedInvoice
+    from .downloads.sync import Sync, SyncedInvoice
     from .packing import Package, PackedInvoice, pack
     from .protocol.availability import Availability, AvailabilityState, outages_of
     from .protocol.offline import Deadline, OfflineMode, Outage, OutageKind, offline_deadline
-    from .protocol.planning import Plan, Route
+    from .protocol.planning import Route, SendingPlan
     from .protocol.verification_codes import VerificationCode
     from .protocol.verification_links import InvoiceFingerprint, verification_link
+    from .resources.auth_sessions import AuthSessions
+    from .resources.certificates import Certificates
+    from .resources.collective_identifiers import CollectiveIdentifiers
     from .resources.handles import OperationHandle
+    from .resources.invoices import InvoiceList, Invoices
+    from .resources.latarnia import Latarnia
+    from .resources.limits import Limits
+    from .resources.peppol import Peppol
+    from .resources.permissions import Permissions
+    from .resources.testdata import TestData
+    from .resources.tokens import GeneratedToken, Tokens
     from .sessions.batch import BatchOutcome, BatchSession
     from .sessions.keep_open import SessionKeeper
 
@@ -160,6 +172,7 @@ __all__ = [
     "AnswerIncomplete",
     "AnswerTimeoutError",
     "ApiError",
+    "AuthSessions",
     "Authorization",
     "AuthorizationPolicy",
     "Availability",
@@ -176,8 +189,10 @@ __all__ = [
     "CertificateFilter",
     "CertificateStatus",
     "CertificateType",
+    "Certificates",
     "Checkpoint",
     "CollectiveIdentifierFilter",
+    "CollectiveIdentifiers",
     "CompressionType",
     "ConnectError",
     "Context",
@@ -188,6 +203,7 @@ __all__ = [
     "DateType",
     "Deadline",
     "DownloadedPackage",
+    "Downloads",
     "DuplicateInvoiceError",
     "EncryptionInfo",
     "EntityPermission",
@@ -201,6 +217,7 @@ __all__ = [
     "FileBody",
     "ForbiddenError",
     "FormCode",
+    "GeneratedToken",
     "GoneError",
     "Hook",
     "IdDocument",
@@ -208,21 +225,25 @@ __all__ = [
     "InvalidFieldError",
     "InvoiceFilters",
     "InvoiceFingerprint",
+    "InvoiceList",
     "InvoiceMetadata",
     "InvoicePermission",
     "InvoiceRejectedError",
     "InvoiceStatusCode",
     "InvoiceSubject",
     "InvoiceType",
+    "Invoices",
     "InvoicingMode",
     "KsefClient",
     "KsefError",
     "KsefToken",
+    "Latarnia",
     "LatarniaCategory",
     "LatarniaMessage",
     "LatarniaMessageType",
     "LatarniaReport",
     "LatarniaStatus",
+    "Limits",
     "LimitsUnknown",
     "LocalProtocolError",
     "LoginFailedError",
@@ -239,11 +260,13 @@ __all__ = [
     "PackageProgress",
     "PackageStage",
     "PackedInvoice",
+    "Pages",
+    "Peppol",
     "Permission",
+    "Permissions",
     "PersonDetails",
     "PersonIdentifier",
     "PersonIdentifierType",
-    "Plan",
     "ProcessingError",
     "RateLimit",
     "RateLimitedError",
@@ -259,6 +282,7 @@ __all__ = [
     "RetryPolicy",
     "RevocationReason",
     "Route",
+    "SendingPlan",
     "SentInvoice",
     "ServerError",
     "Session",
@@ -280,10 +304,13 @@ __all__ = [
     "SubjectBy",
     "SubjectIdentifier",
     "SubjectType",
+    "Sync",
     "SyncedInvoice",
     "SystemWarning",
+    "TestData",
     "TokenFilter",
     "TokenStatus",
+    "Tokens",
     "Transition",
     "Transitions",
     "Transport",
@@ -311,6 +338,7 @@ _LATER: Final = {
     "AmountFilter": "api.invoices",
     "AmountType": "api.invoices",
     "AnswerIncomplete": "calling.events",
+    "AuthSessions": "resources.auth_sessions",
     "Authorization": "api.permission_grants",
     "Availability": "protocol.availability",
     "AvailabilityState": "protocol.availability",
@@ -321,33 +349,41 @@ _LATER: Final = {
     "CertificateFilter": "api.certificates",
     "CertificateStatus": "api.certificates",
     "CertificateType": "api.certificates",
+    "Certificates": "resources.certificates",
     "Checkpoint": "downloads.checkpoint",
     "CollectiveIdentifierFilter": "api.collective_identifiers",
+    "CollectiveIdentifiers": "resources.collective_identifiers",
     "CompressionType": "api.packages",
     "ContextLimits": "api.limits",
     "DateRange": "api.invoices",
     "DateType": "api.invoices",
     "Deadline": "protocol.offline",
     "DownloadedPackage": "downloads.package",
+    "Downloads": "downloads.manager",
     "EntityPermission": "api.permission_grants",
     "Event": "calling.events",
     "Export": "downloads.export",
     "ExportReplaced": "calling.events",
     "ExportedInvoice": "downloads.package",
+    "GeneratedToken": "resources.tokens",
     "Hook": "calling.events",
     "IdDocument": "api.subjects",
     "IdentifiedPersonDetails": "api.subjects",
     "InvoiceFilters": "api.invoices",
     "InvoiceFingerprint": "protocol.verification_links",
+    "InvoiceList": "resources.invoices",
     "InvoiceMetadata": "api.invoices",
     "InvoicePermission": "api.permission_grants",
     "InvoiceSubject": "api.invoices",
     "InvoiceType": "api.invoices",
+    "Invoices": "resources.invoices",
+    "Latarnia": "resources.latarnia",
     "LatarniaCategory": "api.latarnia",
     "LatarniaMessage": "api.latarnia",
     "LatarniaMessageType": "api.latarnia",
     "LatarniaReport": "api.latarnia",
     "LatarniaStatus": "api.latarnia",
+    "Limits": "resources.limits",
     "LimitsUnknown": "calling.events",
     "OfflineMode": "protocol.offline",
     "OfflineSigner": "auth.offline_signing",
@@ -359,11 +395,13 @@ _LATER: Final = {
     "PackageProgress": "api.packages",
     "PackageStage": "api.packages",
     "PackedInvoice": "packing",
+    "Pages": "calling.paging",
+    "Peppol": "resources.peppol",
     "Permission": "api.permission_grants",
+    "Permissions": "resources.permissions",
     "PersonDetails": "api.subjects",
     "PersonIdentifier": "api.subjects",
     "PersonIdentifierType": "api.subjects",
-    "Plan": "protocol.planning",
     "RateLimit": "api.limits",
     "RateLimits": "api.limits",
     "RequestAnswered": "calling.events",
@@ -373,14 +411,18 @@ _LATER: Final = {
     "RequestSent": "calling.events",
     "RevocationReason": "api.certificates",
     "Route": "protocol.planning",
+    "SendingPlan": "protocol.planning",
     "SessionChanged": "calling.events",
     "SessionKeeper": "sessions.keep_open",
     "SessionLimits": "api.limits",
     "SortOrder": "api.invoices",
+    "Sync": "downloads.sync",
     "SyncedInvoice": "downloads.sync",
     "SystemWarning": "calling.events",
+    "TestData": "resources.testdata",
     "TokenFilter": "api.tokens",
     "TokenStatus": "api.tokens",
+    "Tokens": "resources.tokens",
     "UndocumentedPersonDetails": "api.subjects",
     "UnpackLimits": "downloads.archives",
     "VerificationCode": "protocol.verification_codes",

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Literal, Protocol, cast
 
 import attrs
 
@@ -328,6 +328,11 @@ class InvoiceRejectedError(ProcessingError):
         """True when the document is not to blame (405, 435, 500, 550): the same one, sent again in another session, may
         well be accepted.
         """
+
+    @property
+    def accepted(self) -> Literal[False]:
+        """Return False: KSeF did not accept the invoice; `AcceptedInvoice.accepted` is True."""
+        return False
 
 
 class DuplicateInvoiceError(InvoiceRejectedError):

@@ -182,7 +182,7 @@ async def journalling(bench: Bench) -> None:
         patience = None if bench.is_honest else 6 * 3600.0
         async with submissions.running():
             with anyio.move_on_after(patience):
-                await submissions.settled()
+                await submissions.wait_until_settled()
         for one, invoice in zip(written, invoices, strict=True):
             end = await submissions.get(one.id)
             if end.state is SubmissionState.ACCEPTED:

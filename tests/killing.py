@@ -54,7 +54,7 @@ async def check(sandbox: Sandbox, submissions: Submissions, documents: list[byte
     assert all(invoice.is_accepted for invoice in sandbox.world.invoices())
     counts = await submissions.count()
     assert {state for state, count in counts.items() if count} == {SubmissionState.ACCEPTED}
-    stored = await submissions.list(limit=len(documents) + 1)
+    stored = await submissions.list_page(limit=len(documents) + 1)
     assert [submission.ksef_number for submission in stored] == [numbers[s.invoice_hash] for s in stored]
     confirmed: set[tuple[str, bytes]] = set()
     sessions = {submission.session_reference_number: submission.id for submission in stored}

@@ -315,7 +315,7 @@ async def test_service_that_stops_while_sending_loses_nothing(sandbox: Sandbox, 
 
     service = service_for(sandbox, journal)
     async with serving(service) as http:
-        await service.submissions.settled()
+        await service.submissions.wait_until_settled()
         submissions = (await http.get(f"/ksef/{sandbox.nip}/invoices")).json()
 
     assert sent < count

@@ -141,7 +141,7 @@ async def test_journal_delivers(
         submitted = [await journal.submit(sample_invoice(old.nip, f"FV/{number}")) for number in range(count)]
         async with journal.running():
             with anyio.fail_after(20):
-                await journal.settled()
+                await journal.wait_until_settled()
         states = {(await journal.get(each.id)).state for each in submitted}
 
     assert states == {SubmissionState.ACCEPTED}

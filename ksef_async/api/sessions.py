@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from http import HTTPMethod
@@ -65,7 +66,8 @@ __all__ = [
 class FormCode(enum.Enum):
     """The document forms KSeF takes; one session takes one of them.
 
-    ``FormCode("FA (3)")`` finds one by its system code; the blank before the parenthesis is KSeF's.
+    ``FormCode("FA (3)")`` finds one by its system code, in which the blank is KSeF's; ``FormCode("FA(3)")`` and
+    ``FormCode("FA3")`` find the same.
     """
 
     FA2 = "FA (2)"
@@ -78,6 +80,13 @@ class FormCode(enum.Enum):
     """The Peppol correction; online sessions only."""
     FA_RR1 = "FA_RR (1)"
     """The flat-rate farmer's invoice."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> FormCode | None:
+        if not isinstance(value, str):
+            return None
+        found = [form for form in cls if value in {form.value.replace(" ", ""), re.sub("[ ()]", "", form.value)}]
+        return found[0] if len(found) == 1 else None
 
     @property
     def system_code(self) -> str:
@@ -252,11 +261,17 @@ class UPO:
     pages: Annotated[tuple[UPOPage, ...], EVERY_ITEM]
 
 
+def _with_known_code(status: StatusInfo) -> StatusInfo:
+    known = StatusCode.__members__.values()
+    return attrs.evolve(status, code=StatusCode(status.code)) if status.code in known else status
+
+
 @attrs.frozen(kw_only=True)
 class SessionStatus:
     """How far a session is."""
 
-    status: StatusInfo
+    status: StatusInfo = attrs.field(converter=_with_known_code)
+    """Its ``code`` is a `StatusCode` where it is a known one, and a plain int otherwise."""
     date_created: datetime | None = None
     date_updated: datetime | None = None
     valid_until: datetime | None = None
@@ -289,7 +304,8 @@ class SessionSummary:
     """A session in a list."""
 
     reference_number: Identifier
-    status: StatusInfo
+    status: StatusInfo = attrs.field(converter=_with_known_code)
+    """Its ``code`` is a `StatusCode` where it is a known one, and a plain int otherwise."""
     date_created: datetime | None = None
     date_updated: datetime | None = None
     valid_until: datetime | None = None

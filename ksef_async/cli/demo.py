@@ -129,7 +129,7 @@ async def demo(invoices: Sequence[Path] = ()) -> int:
             say("status", f"{transition}")
         upo = await session.upo()
         check_receipt(upo, accepted)
-        for page in upo.pages:
+        for page in upo.documents:
             say("UPO", f"page {page.page} of {page.page_count}: {len(page.xml):,} bytes, issued by {page.issuer}")
         say("verified", f"SHA-256 of the UPO, and of each of its {len(accepted)} invoice(s), match what was sent")
     return Exit.OK

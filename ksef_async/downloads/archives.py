@@ -17,7 +17,7 @@ from ..api.common import KSEF_NUMBER
 from ..errors import RemoteProtocolError
 from ..protocol.archives import Bounds, Flaw, Member, TarGzArchive, UnsafeArchiveError, ZipArchive
 
-__all__ = ["Archive", "UnpackLimits", "open_archive"]
+__all__ = ["PackageArchive", "UnpackLimits", "open_archive"]
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +44,7 @@ _INVOICE: Final = re.compile(rf"({KSEF_NUMBER})\.xml", re.ASCII)
 _METADATA: Final = re.compile(r"_metadata[\w-]*\.json", re.ASCII)
 
 
-class Archive:
+class PackageArchive:
     """A package, opened. Not for the event loop: everything reads and unpacks.
 
     Args:
@@ -118,7 +118,7 @@ class Archive:
             raise _refused(_problem(error, self._limits)) from error
 
 
-def open_archive(file: IO[bytes], limits: UnpackLimits) -> Archive:
+def open_archive(file: IO[bytes], limits: UnpackLimits) -> PackageArchive:
     """Open a package; its first bytes tell what kind of archive it is, for not every version of KSeF does.
 
     Raises:
@@ -128,11 +128,11 @@ def open_archive(file: IO[bytes], limits: UnpackLimits) -> Archive:
     file.seek(0)
     start = file.read(2)
     if start == b"\x1f\x8b":
-        return Archive(TarGzArchive(file, bounds), limits)
+        return PackageArchive(TarGzArchive(file, bounds), limits)
     if start != b"PK":
         raise _refused("is neither a zip nor a tar.gz")
     try:
-        return Archive(ZipArchive(file, bounds), limits)
+        return PackageArchive(ZipArchive(file, bounds), limits)
     except UnsafeArchiveError as error:
         raise _refused(_problem(error, limits)) from error
 

@@ -15,7 +15,7 @@ from ..api.invoices import InvoiceMetadata, InvoicePackage
 from ..calling.events import AnswerIncomplete, Event
 from ..errors import RemoteProtocolError
 from ..protocol.numbers import file_name
-from .archives import Archive, UnpackLimits, open_archive
+from .archives import PackageArchive, UnpackLimits, open_archive
 from .metadata import Row, read_metadata
 from .parts import close_spool
 
@@ -48,7 +48,7 @@ class DownloadedPackage:
         self,
         info: InvoicePackage,
         spool: IO[bytes] | None,
-        archive: Archive | None,
+        archive: PackageArchive | None,
         metadata: dict[str, InvoiceMetadata],
         unread_rows: int,
         limits: UnpackLimits,
@@ -159,7 +159,7 @@ class DownloadedPackage:
         if spool is not None:
             await close_spool(spool)
 
-    def _checked(self, archive: Archive) -> Iterator[ExportedInvoice]:
+    def _checked(self, archive: PackageArchive) -> Iterator[ExportedInvoice]:
         missing, unknown = dict(self._metadata), self.unread_rows
         for number, xml in archive.documents(tuple(self._metadata)):
             told = missing.pop(number, None)
@@ -181,7 +181,7 @@ class DownloadedPackage:
 class _Contents:
     """What is told of the invoices in a package."""
 
-    archive: Archive | None = None
+    archive: PackageArchive | None = None
     metadata: dict[str, InvoiceMetadata] = attrs.field(factory=dict)
     unread_rows: int = 0
     unread: list[tuple[str, str]] = attrs.field(factory=list)
@@ -202,7 +202,7 @@ def _read(info: InvoicePackage, spool: IO[bytes], limits: UnpackLimits) -> _Cont
     return contents
 
 
-def _rows(archive: Archive | None, limits: UnpackLimits) -> Iterator[Row]:
+def _rows(archive: PackageArchive | None, limits: UnpackLimits) -> Iterator[Row]:
     if archive is not None:
         for pieces in archive.metadata():
             yield from read_metadata(pieces, limits)
@@ -242,7 +242,7 @@ def _write(folder: Path, name: str, pieces: Iterable[bytes]) -> Path:
     return new.replace(target)
 
 
-def _joined(archive: Archive, limits: UnpackLimits) -> Iterator[bytes]:
+def _joined(archive: PackageArchive, limits: UnpackLimits) -> Iterator[bytes]:
     """What is told of the invoices, as one file."""
     before = b'{"invoices":['
     for row in _rows(archive, limits):

@@ -150,7 +150,7 @@ async def list_invoices(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[SubmissionView]:
     """The company's submissions by their ids, from ``after`` (exclusive)."""
-    found = await journal_of(request, nip).list(nip=nip, states=state or (), after=after, limit=limit)
+    found = await journal_of(request, nip).list_page(nip=nip, states=state or (), after=after, limit=limit)
     return [SubmissionView.of(submission) for submission in found]
 
 

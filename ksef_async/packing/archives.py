@@ -23,7 +23,7 @@ from .package import PackedInvoice
 from .parts import Sink
 from .sources import Invoice
 
-__all__ = ["Archive", "Lot", "TarGzArchive", "ZipArchive", "ZipEntry", "new_archive", "tar_header"]
+__all__ = ["ArchiveWriter", "Lot", "TarGzArchive", "ZipArchive", "ZipEntry", "new_archive", "tar_header"]
 
 _TAR_MODE: Final = 0o600
 _SIZE: Final = slice(124, 135)
@@ -82,7 +82,7 @@ class Lot:
         return sum(invoice.size for invoice in self.packed)
 
 
-class Archive(Protocol):
+class ArchiveWriter(Protocol):
     """An archive in the making."""
 
     def prepare(self, invoices: list[Invoice]) -> Lot:
@@ -182,7 +182,7 @@ class ZipArchive:
         return Lot(invoices)
 
     def compress(self, lot: Lot) -> None:
-        """Make an entry of each invoice; see `Archive.compress`."""
+        """Make an entry of each invoice; see `ArchiveWriter.compress`."""
         for invoice in lot.invoices:
             # Read only now, so that no more than one is held.
             data = invoice.read()
@@ -206,7 +206,7 @@ class ZipArchive:
             lot.pieces = [b"".join(lot.pieces)]
 
     def write(self, lot: Lot) -> None:
-        """Write the entries; see `Archive.write`."""
+        """Write the entries; see `ArchiveWriter.write`."""
         offset = self._sink.tell()
         for piece in lot.pieces:
             self._sink.write(piece)
@@ -216,7 +216,7 @@ class ZipArchive:
         self._count += len(lot.entries)
 
     def finish(self) -> None:
-        """Write the directory; see `Archive.finish`."""
+        """Write the directory; see `ArchiveWriter.finish`."""
         start, size, count = self._sink.tell(), len(self._directory), self._count
         self._sink.write(self._directory)
         if count >= _MAX_16 or start >= _MAX_32:
@@ -242,7 +242,7 @@ class TarGzArchive:
         self._size = 0
 
     def prepare(self, invoices: list[Invoice]) -> Lot:
-        """Put headers before the invoices; see `Archive.prepare`."""
+        """Put headers before the invoices; see `ArchiveWriter.prepare`."""
         read = [invoice._replace(content=invoice.read()) for invoice in invoices]
         pieces = []
         for invoice in read:
@@ -253,13 +253,13 @@ class TarGzArchive:
         return lot
 
     def compress(self, lot: Lot) -> None:
-        """Compress the lot; see `Archive.compress`."""
+        """Compress the lot; see `ArchiveWriter.compress`."""
         lot.packed = [_checked(invoice, invoice.read()) for invoice in lot.invoices]
         lot.pieces = self._deflate.stream(lot.pieces, dictionary=lot.dictionary, is_end=False)
         lot.invoices.clear()
 
     def write(self, lot: Lot) -> None:
-        """Write the lot; see `Archive.write`."""
+        """Write the lot; see `ArchiveWriter.write`."""
         if not self._sink.tell():
             # Magic number, deflate; neither flags nor a date; "unknown" as operating system. Source: RFC 1952.
             self._sink.write(b"\x1f\x8b\x08\0\0\0\0\0\0\xff")
@@ -267,7 +267,7 @@ class TarGzArchive:
             self._sink.write(chunk)
 
     def finish(self) -> None:
-        """End the tar archive, then the gzip stream; see `Archive.finish`."""
+        """End the tar archive, then the gzip stream; see `ArchiveWriter.finish`."""
         # Two empty blocks, filled up to a whole record; their size is that of all before, so they come last.
         end = bytes(RECORDSIZE - self._size % RECORDSIZE)
         if len(end) < 2 * BLOCKSIZE:
@@ -284,7 +284,7 @@ class TarGzArchive:
         self._dictionary = _end([self._dictionary, *pieces])
 
 
-def new_archive(compression: CompressionType, sink: Sink, deflate: Deflate) -> Archive:
+def new_archive(compression: CompressionType, sink: Sink, deflate: Deflate) -> ArchiveWriter:
     """An archive of the format ``compression``.
 
     Raises:

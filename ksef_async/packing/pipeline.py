@@ -20,7 +20,7 @@ import anyio.to_thread
 
 from ..calling.finishing import ended, finish
 from ..errors import KsefError, LocalProtocolError
-from .archives import Archive, Lot
+from .archives import ArchiveWriter, Lot
 from .package import PackedInvoice
 from .sources import AsyncInvoiceSource, InvoiceSource
 
@@ -34,7 +34,7 @@ class _Pipeline:
     def __init__(
         self,
         source: InvoiceSource | AsyncInvoiceSource,
-        archive: Archive,
+        archive: ArchiveWriter,
         workers: int,
         report: Callable[[int], None],
     ) -> None:
@@ -165,7 +165,7 @@ class _Pipeline:
 
 
 async def run_pipeline(
-    source: InvoiceSource | AsyncInvoiceSource, archive: Archive, *, workers: int, report: Callable[[int], None]
+    source: InvoiceSource | AsyncInvoiceSource, archive: ArchiveWriter, *, workers: int, report: Callable[[int], None]
 ) -> list[PackedInvoice]:
     """Put everything from ``source`` into ``archive``.
 

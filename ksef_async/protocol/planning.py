@@ -31,8 +31,8 @@ __all__ = [
     "MAX_PARTS",
     "MAX_PART_SIZE",
     "PROCESSING_RATE",
-    "Plan",
     "Route",
+    "SendingPlan",
     "calls_within",
     "check_file_name",
     "plan",
@@ -92,7 +92,7 @@ class Route(StrEnum):
 
 
 @attrs.frozen(kw_only=True)
-class Plan:
+class SendingPlan:
     """A way to send invoices, and its duration: estimated seconds from the start until the last one is in KSeF."""
 
     route: Route
@@ -127,7 +127,7 @@ def plan(
     upload_rate: float = 2_000_000,
     now: datetime | None = None,
     dated_today: int | None = None,
-) -> Plan:
+) -> SendingPlan:
     """Choose between an online session and batches.
 
     Online when that is soon enough, since every invoice then has its number within seconds; without a deadline, and
@@ -170,7 +170,7 @@ def plan(
     taken = [way.online(one_by_one)] if one_by_one else []
     taken += [way.batch(each[one_by_one:])] if batches else []
     slowest = max(taken, key=lambda each: each.seconds)
-    return Plan(
+    return SendingPlan(
         route=route,
         batches=len(batches),
         batch_invoices=max(batches, default=0),

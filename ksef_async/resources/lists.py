@@ -10,13 +10,13 @@ from ..calling.caller import Caller
 from ..calling.paging import OffsetPages, TokenPages
 from ..protocol.requests import CONTINUATION_HEADER
 
-__all__ = ["NumberedPage", "TokenPage", "list_by_offset", "list_by_token"]
+__all__ = ["ContinuedPage", "NumberedPage", "list_by_offset", "list_by_token"]
 
 RequestT = TypeVar("RequestT")
 RowT = TypeVar("RowT")
 
 
-class TokenPage(Protocol):
+class ContinuedPage(Protocol):
     """A page that knows how to ask for the next."""
 
     @property
@@ -34,14 +34,14 @@ class NumberedPage(Protocol):
         ...
 
 
-TokenPageT = TypeVar("TokenPageT", bound=TokenPage)
+ContinuedPageT = TypeVar("ContinuedPageT", bound=ContinuedPage)
 NumberedPageT = TypeVar("NumberedPageT", bound=NumberedPage)
 
 
 def list_by_token(
     api: Caller,
-    operation: Operation[RequestT, TokenPageT],
-    rows: Callable[[TokenPageT], tuple[RowT, ...]],
+    operation: Operation[RequestT, ContinuedPageT],
+    rows: Callable[[ContinuedPageT], tuple[RowT, ...]],
     *,
     page_size: int,
     body: RequestT | None = None,

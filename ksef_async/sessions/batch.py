@@ -69,6 +69,11 @@ class BatchOutcome:
     outcome: Outcome
     """Accepted, or the error that tells why not."""
 
+    @property
+    def accepted(self) -> bool:
+        """Return whether KSeF accepted the invoice."""
+        return self.outcome.accepted
+
 
 class BatchSession(Session):
     """A batch session; get one from `SessionManager.open_batch`.

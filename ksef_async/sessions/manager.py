@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ..api.limits import ContextLimits
     from ..api.packages import ProgressHook
     from ..packing import Package
-    from ..protocol.planning import Plan
+    from ..protocol.planning import SendingPlan
     from .batch import BatchSession
     from .keep_open import SessionKeeper
     from .uploads import UploadLedger
@@ -462,7 +462,7 @@ class SessionManager:
         deadline: float | None = None,
         limits: ContextLimits | None = None,
         dated_today: int = 0,
-    ) -> Plan:
+    ) -> SendingPlan:
         """Return whether to send ``count`` invoices online or in how many batches, how long it takes, and what binds.
 
         Reckons with the rate limits this client keeps to (see `Pacing.adopt_limits`) and an untouched budget; the
@@ -474,8 +474,8 @@ class SessionManager:
             deadline: Seconds within which the last has to be in KSeF.
             limits: What a session of the context takes, from `KsefClient.limits`; by default what KSeF grants to all.
             dated_today: How many of them, which then come first, are dated today in Poland. None of these is left for
-                after midnight, when it would be an offline invoice: `Plan.online_invoices` go online, the others into
-                batches opened before `Plan.open_by`.
+                after midnight, when it would be an offline invoice: `SendingPlan.online_invoices` go online, the others
+                into batches opened before `SendingPlan.open_by`.
 
         Raises:
             LocalProtocolError: No invoices, sizes that do not fit their number, or an invoice larger than KSeF takes.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import attrs
 
@@ -42,6 +42,11 @@ class AcceptedInvoice:
     """True when KSeF called what was sent a duplicate (440) of this very document, accepted before: number, session and
     dates are those of the first.
     """
+
+    @property
+    def accepted(self) -> Literal[True]:
+        """Return True: KSeF accepted the invoice."""
+        return True
 
 
 Outcome: TypeAlias = AcceptedInvoice | InvoiceRejectedError

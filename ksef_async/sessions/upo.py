@@ -42,13 +42,13 @@ class SessionUPO:
     """The verified receipt of a session."""
 
     session_reference_number: str
-    pages: tuple[UPODocument, ...]
-    """In order; what an archive must keep is each page's ``xml``."""
+    documents: tuple[UPODocument, ...]
+    """One a page of `UPO.pages`, in order; an archive must keep the ``xml`` of each."""
 
     @property
     def entries(self) -> Iterator[UPOEntry]:
         """Every accepted invoice, page by page."""
-        return (entry for page in self.pages for entry in page.entries)
+        return (entry for document in self.documents for entry in document.entries)
 
 
 async def verify_upo(xml: bytes, *, session_reference_number: str) -> UPODocument:

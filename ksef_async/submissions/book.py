@@ -12,7 +12,7 @@ from ..sessions.online import OnlineSession
 from ..sessions.outcomes import AcceptedInvoice, Outcome
 from ..sessions.session import Session
 from ..sessions.tracking import SentInvoice
-from .context_store import SPLIT, ContextStore, Receipt, Verdict
+from .context_store import SPLIT, ContextStore, DocumentVerdict, Receipt
 from .models import Reason, SubmissionState
 
 __all__ = ["JournalBook"]
@@ -39,7 +39,7 @@ class JournalBook:
 
     def __init__(self, store: ContextStore) -> None:
         self._store = store
-        self._waiting: list[Verdict] = []
+        self._waiting: list[DocumentVerdict] = []
         self._news = anyio.Event()
         self._is_urgent = anyio.Event()
         self._done = anyio.Condition()
@@ -69,7 +69,7 @@ class JournalBook:
     def found(self, session_reference_number: str, invoice_hash: bytes, reference_number: str) -> None:
         """Write that KSeF has a document, as its list says."""
         self._add(
-            Verdict(
+            DocumentVerdict(
                 session_reference_number=session_reference_number,
                 invoice_hash=invoice_hash,
                 state=SubmissionState.TAKEN_IN,
@@ -83,7 +83,7 @@ class JournalBook:
             return
         is_refused = result.fate is DocumentFate.REFUSED
         self._add(
-            Verdict(
+            DocumentVerdict(
                 session_reference_number=session.reference_number,
                 invoice_hash=outgoing.sha256,
                 state=SubmissionState.REJECTED if is_refused else SubmissionState.QUEUED,
@@ -98,7 +98,7 @@ class JournalBook:
             session: The session.
             outcome: What became of the document.
             fate: What that means.
-            loss: Of a batch that came to nothing; see `Verdict.loss`.
+            loss: Of a batch that came to nothing; see `DocumentVerdict.loss`.
 
         Raises:
             KsefError: The receipt of a duplicate could not be fetched.
@@ -106,7 +106,7 @@ class JournalBook:
         if isinstance(outcome, AcceptedInvoice):
             acquired = outcome.acquisition_date
             self._add(
-                Verdict(
+                DocumentVerdict(
                     session_reference_number=session.reference_number,
                     invoice_hash=outcome.invoice_hash,
                     state=SubmissionState.ACCEPTED,
@@ -123,7 +123,7 @@ class JournalBook:
         elif fate is DocumentFate.SEND_AGAIN:
             state, has_failed = SubmissionState.QUEUED, is_failure_on_document(outcome.code)
         self._add(
-            Verdict(
+            DocumentVerdict(
                 session_reference_number=session.reference_number,
                 invoice_hash=outcome.invoice_hash,
                 state=state,
@@ -136,7 +136,7 @@ class JournalBook:
 
     # --- group commit -------------------------------------------------------------------------------------
 
-    def _add(self, verdict: Verdict) -> None:
+    def _add(self, verdict: DocumentVerdict) -> None:
         self._waiting.append(verdict)
         self._given += 1
         self._news.set()

@@ -35,10 +35,10 @@ __all__ = [
     "SPLIT",
     "Claim",
     "ContextStore",
+    "DocumentVerdict",
     "OpenSession",
     "Queue",
     "Receipt",
-    "Verdict",
     "largest_lot",
 ]
 
@@ -110,7 +110,7 @@ class Receipt:
 
 
 @attrs.frozen(kw_only=True)
-class Verdict:
+class DocumentVerdict:
     """The fate of a document in a session, as it is to be written."""
 
     session_reference_number: str
@@ -259,7 +259,7 @@ class ContextStore:
         async with self._database.read() as connection:
             return tuple(bytes(digest) for (digest,) in await connection.execute(found))
 
-    async def record(self, verdicts: Sequence[Verdict]) -> None:
+    async def record(self, verdicts: Sequence[DocumentVerdict]) -> None:
         """Write what has become of submissions, all in one transaction; to write it again changes nothing."""
         stored = {v.receipt: await self.vault.lock(v.receipt.document.xml) for v in verdicts if v.receipt is not None}
         async with self._write() as connection:
@@ -277,7 +277,7 @@ class ContextStore:
         self,
         connection: AsyncConnection,
         state: SubmissionState,
-        verdicts: Sequence[Verdict],
+        verdicts: Sequence[DocumentVerdict],
         upos: Mapping[Receipt, int],
     ) -> None:
         if not verdicts:
@@ -384,7 +384,7 @@ class ContextStore:
         Args:
             session: Its reference number; or the name of a batch that has no session.
             reason: Why, for people.
-            loss: For a batch: see `Verdict.loss`.
+            loss: For a batch: see `DocumentVerdict.loss`.
         """
         why = None if reason is None else Reason(None, reason)
         async with self._write() as connection:
@@ -446,7 +446,7 @@ def _told(reason: Reason | None) -> dict[str, Any]:
     return {"reason_code": reason.code if reason else None, "reason": (reason.text or None) if reason else None}
 
 
-def _values(state: SubmissionState, verdict: Verdict, upos: Mapping[Receipt, int]) -> dict[str, Any]:
+def _values(state: SubmissionState, verdict: DocumentVerdict, upos: Mapping[Receipt, int]) -> dict[str, Any]:
     """Return what is written of a verdict besides the state."""
     if state is _S.TAKEN_IN:
         return {"reference_number": verdict.reference_number}

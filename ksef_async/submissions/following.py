@@ -141,7 +141,7 @@ class Following:
 
     @property
     def _loss(self) -> int:
-        """The loss to count for the documents of a batch that KSeF does not have; see `Verdict.loss`."""
+        """The loss to count for the documents of a batch that KSeF does not have; see `DocumentVerdict.loss`."""
         if self._end is None:
             return 0
         step = judge_session(self._end.status.code).step
@@ -193,7 +193,7 @@ class Following:
         await self._book.flush()
         code, pages = int(StatusCode.PROCESSED_OK), tuple[UPODocument, ...]()
         try:
-            pages = (await self.session.upo()).pages
+            pages = (await self.session.upo()).documents
         except SessionFailedError as error:
             code = error.code
         if left := await self._store.under_way(self.reference_number, SubmissionState.TAKEN_IN):

@@ -25,7 +25,7 @@ from .store import add, find_rivals, identity_text
 from .transactions import Transaction
 from .vault import Vault
 
-__all__ = ["Document", "hand_in", "read_identity"]
+__all__ = ["NewDocument", "hand_in", "read_identity"]
 
 # A row that was in the way can be gone when it is looked for: rejected or cancelled meanwhile.
 _TRIES: Final = 3
@@ -43,7 +43,7 @@ _Scoped: TypeAlias = tuple[str, str]
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class Document:
+class NewDocument:
     """A document as it is handed over, not yet read.
 
     Raises:
@@ -76,7 +76,7 @@ class Document:
 class _Entry:
     """A document that was read and encrypted, ready to be compared with the journal."""
 
-    document: Document
+    document: NewDocument
     identity: Identity
     digest: bytes
     """SHA-256 of the document (32 bytes)."""
@@ -112,7 +112,7 @@ class _Entry:
         }
 
 
-async def hand_in(vault: Vault, tx: Transaction, documents: Sequence[Document]) -> list[Submission | Exception]:
+async def hand_in(vault: Vault, tx: Transaction, documents: Sequence[NewDocument]) -> list[Submission | Exception]:
     """Insert what is not in the journal yet; return for each its submission or its error, as if one came after another.
 
     The errors are: IdentityTakenError: another document has its identity, or its key. DocumentError: KSeF would refuse
@@ -151,7 +151,7 @@ async def hand_in(vault: Vault, tx: Transaction, documents: Sequence[Document]) 
     return [answers[number] for number in range(len(documents))]
 
 
-async def _read(vault: Vault, document: Document) -> _Entry:
+async def _read(vault: Vault, document: NewDocument) -> _Entry:
     """Return a document checked, read and encrypted: all that needs no database."""
     if document.check:
         await check_document(document.xml, context_nip=document.nip)
@@ -267,11 +267,11 @@ def read_identity(xml: bytes) -> Identity:
         )
     header = _find(root, _FORM)
     system_code = header.get("kodSystemowy") if header is not None else None
-    try:
-        form = FormCode(system_code)
-    except ValueError:
-        known = ", ".join(code.system_code for code in FormCode)
-        raise LocalProtocolError(f"The document's form is {system_code}; KSeF takes {known}.") from None
+    # To the letter, unlike `FormCode(...)`: KSeF compares it so.
+    forms = {form.system_code: form for form in FormCode}
+    if system_code not in forms:
+        raise LocalProtocolError(f"The document's form is {system_code}; KSeF takes {', '.join(forms)}.")
+    form = forms[system_code]
     body, number = ("FakturaRR", "P_4C") if form is FormCode.FA_RR1 else ("Fa", "P_2")
     return Identity(
         seller_nip=_required(root, _SELLER),

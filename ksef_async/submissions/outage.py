@@ -17,7 +17,7 @@ import anyio
 from .models import Settings
 from .trouble import gist
 
-__all__ = ["Outage", "is_final"]
+__all__ = ["Unreachable", "is_final"]
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ _REFUSED: Final = re.compile(
 )
 
 
-class Outage:
+class Unreachable:
     """Something that cannot be reached, or works again.
 
     Args:

@@ -15,7 +15,7 @@ from ..calling.finishing import finish
 from ..errors import LocalProtocolError
 from .database import Database
 from .grouping import Grouped, answered
-from .intake import Document, hand_in
+from .intake import NewDocument, hand_in
 from .models import Settings, Submission, SubmissionState, UnknownSubmissionError
 from .store import Position, Store, look_up
 from .transactions import Transaction
@@ -26,6 +26,8 @@ __all__ = ["Submissions"]
 
 # Seconds that sending lets those go first who submit: they wait for an answer, and have it sooner so.
 _PATIENCE: Final = 0.1
+# Submissions read at once while they are iterated over.
+_PAGE: Final = 500
 
 
 class Submissions(anyio.AsyncContextManagerMixin):
@@ -167,7 +169,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
             IdentityTakenError: The context has another document of the same seller, kind and number (not rejected,
                 not cancelled), or with the same key. What another context has is nothing to it.
         """
-        document = Document(
+        document = NewDocument(
             xml=xml,
             key=key,
             nip=nip,
@@ -209,9 +211,31 @@ class Submissions(anyio.AsyncContextManagerMixin):
         return found[0]
 
     async def list(
+        self, *, nip: str | None = None, states: Collection[SubmissionState] = ()
+    ) -> AsyncIterator[Submission]:
+        """Iterate over all submissions in the order of their ids; they are read page by page.
+
+        Args:
+            nip: Only those of this context; by default those of all.
+            states: Only those in one of these states; by default in any.
+        """
+        after = 0
+        while page := await self._store.list(nip, states, after, _PAGE):
+            for submission in page:
+                yield submission
+            after = page[-1].id
+
+    async def list_page(
         self, *, nip: str | None = None, states: Collection[SubmissionState] = (), after: int = 0, limit: int = 100
     ) -> tuple[Submission, ...]:
-        """Return a page of submissions in the order of their ids, those after the id ``after``."""
+        """Return a page of submissions in the order of their ids.
+
+        Args:
+            nip: Only those of this context; by default those of all.
+            states: Only those in one of these states; by default in any.
+            after: The last id of the page before.
+            limit: The most submissions to return.
+        """
         return await self._store.list(nip, states, after, limit)
 
     async def find(
@@ -338,7 +362,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
         now = await self.get(submission_id)
         return LocalProtocolError(f"Submission {submission_id} is {now.state.value} and {what}.")
 
-    async def settled(self, *, nip: str | None = None) -> None:
+    async def wait_until_settled(self, *, nip: str | None = None) -> None:
         """Wait until every submission is terminal, and every session closed and its UPO in the journal."""
         # Other processes deliver, too: there is nothing to wait for but the journal.
         while await self._store.has_work(nip):  # noqa: ASYNC110

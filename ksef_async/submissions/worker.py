@@ -25,7 +25,7 @@ from .database import Database
 from .drain import Drain
 from .leases import Lease, Leases, exclusive
 from .models import LeaseLostError, Settings
-from .outage import Outage
+from .outage import Unreachable
 from .trouble import gist
 from .vault import Vault
 
@@ -113,7 +113,7 @@ class Worker:
         self._yield_to_others = yield_to_others
         self._leases = Leases(database, f"{os.getpid()}-{uuid.uuid4().hex}", settings.lease_duration)
         self._drains: dict[str, Drain | None] = {}
-        self._journal = Outage("the journal", settings)
+        self._journal = Unreachable("the journal", settings)
         # When a context that failed may be tried again, and how often it has failed in a row.
         self._paused: dict[str, tuple[float, int]] = {}
         # The gist of what each has failed with since it was last delivered.
@@ -166,7 +166,7 @@ class Worker:
 
     async def _work(self, engine: Engine) -> None:
         """Be the engine's worker; anew, whenever it has lost what it stands on."""
-        outage = Outage("the engine's store", self._settings)
+        outage = Unreachable("the engine's store", self._settings)
         while True:
             began = anyio.current_time()
             error: Exception = RuntimeError("the worker has stopped")
@@ -180,7 +180,7 @@ class Worker:
 
     async def _relay(self, engine: Engine) -> None:
         """Ask the engine for whatever has work and no worker: new, lost, committed elsewhere, or its worker died."""
-        outage = Outage("the engine", self._settings)
+        outage = Unreachable("the engine", self._settings)
         while True:
             waiting = await self._waiting()
             try:

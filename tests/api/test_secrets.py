@@ -103,7 +103,7 @@ NOT_SECRET = {
     "base_url": "the address of an environment",
     "continuation_token": "a place in a list",
     "Proxy.url": "host and port: user and password of a proxy are kept apart",
-    "Document.key": "what the caller knows the invoice by, e.g. the number of an order",
+    "NewDocument.key": "what the caller knows the invoice by, e.g. the number of an order",
     "Submission.key": "the same",
 }
 

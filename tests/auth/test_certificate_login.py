@@ -168,7 +168,7 @@ async def test_invoice_is_sent_after_a_login_by_certificate(sandbox: Sandbox) ->
         receipt = await session.upo()
 
     assert outcome.ksef_number.startswith(NIP)
-    assert b"SkrotDokumentuUwierzytelniajacego" in receipt.pages[0].xml
+    assert b"SkrotDokumentuUwierzytelniajacego" in receipt.documents[0].xml
 
 
 async def test_peppol_provider_and_others_log_in_to_their_contexts(sandbox: Sandbox) -> None:

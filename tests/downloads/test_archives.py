@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ksef_async.downloads.archives import Archive, UnpackLimits, open_archive
+from ksef_async.downloads.archives import PackageArchive, UnpackLimits, open_archive
 from ksef_async.downloads.metadata import read_metadata
 from ksef_async.errors import RemoteProtocolError
 
@@ -78,7 +78,7 @@ def longer_than_it_says() -> bytes:
     return bytes(archive)
 
 
-def told_by(archive: Archive) -> list[bytes]:
+def told_by(archive: PackageArchive) -> list[bytes]:
     return [b"".join(pieces) for pieces in archive.metadata()]
 
 

@@ -16,7 +16,7 @@ from ksef_async.api.sessions import SEND_INVOICE, InvoicingMode
 from ksef_async.errors import LocalProtocolError
 from ksef_async.protocol.midnight import mode_of, online_until
 from ksef_async.protocol.pacing import Pacer
-from ksef_async.protocol.planning import Plan, Route, calls_within, plan, time_of_call
+from ksef_async.protocol.planning import Route, SendingPlan, calls_within, plan, time_of_call
 from ksef_async.protocol.polish_calendar import end_of_day, next_midnight, polish_day
 
 WARSAW = ZoneInfo("Europe/Warsaw")
@@ -92,7 +92,7 @@ def test_calls_within_are_those_that_the_pacer_lets_start(limit: RateLimit, seco
     assert found == most or time_of_call(found, limit) >= seconds
 
 
-def planned(count: int, now: str, **options: Any) -> Plan:
+def planned(count: int, now: str, **options: Any) -> SendingPlan:
     moment = datetime.fromisoformat(now).replace(tzinfo=WARSAW)
     return plan(count, 10_000, **{"rates": PRODUCTION_LIMITS, "now": moment, "deadline": 7 * 86_400, **options})
 

@@ -20,7 +20,7 @@ from ksef_async.api.limits import (
 from ksef_async.api.sessions import SEND_INVOICE
 from ksef_async.errors import LocalProtocolError
 from ksef_async.protocol.pacing import Pacer
-from ksef_async.protocol.planning import Plan, Route, plan, time_of_call
+from ksef_async.protocol.planning import Route, SendingPlan, plan, time_of_call
 
 HOUR = 3_600.0
 DAY = 24 * HOUR
@@ -34,7 +34,7 @@ SMALL = ContextLimits(
 calls = st.integers(1, 40) | st.just(UNLIMITED)
 
 
-def planned(count: int, sizes: int | list[int] = 10_000, **options: Any) -> Plan:
+def planned(count: int, sizes: int | list[int] = 10_000, **options: Any) -> SendingPlan:
     return plan(count, sizes, **{"rates": PRODUCTION_LIMITS, **options})
 
 

@@ -107,6 +107,7 @@ async def test_outcomes_come_once_each_good_or_bad(client: KsefClient, sandbox: 
         outcomes = [outcome async for outcome in session.outcomes()]
         again = [outcome async for outcome in session.outcomes()]
 
+    assert [outcome.accepted for outcome in outcomes] == [type(each) is AcceptedInvoice for each in outcomes]
     assert [type(outcome) for outcome in outcomes] == [
         *[AcceptedInvoice] * 3,
         InvoiceRejectedError,

@@ -245,7 +245,7 @@ async def test_terminating_what_another_has_closed_is_success(client: KsefClient
         await session.send(sample_invoice(sandbox.nip))
         await (await other.sessions.attach(session.reference_number)).terminate()
 
-    assert (await session.upo()).pages
+    assert (await session.upo()).documents
 
 
 async def test_sending_in_a_session_another_has_closed_is_refused_by_ksef(client: KsefClient, sandbox: Sandbox) -> None:

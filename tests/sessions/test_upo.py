@@ -140,7 +140,7 @@ async def test_page_is_fetched_by_its_reference_number(sandbox: Sandbox, client:
 
     page = await session.upo_page(status.upo.pages[0].reference_number)
 
-    assert page == receipt.pages[0]
+    assert page == receipt.documents[0]
     with pytest.raises(BadRequestError) as caught:
         await session.upo_page("20250625-EU-2C3E6C8000-B675CF5D68-07")
     assert caught.value.code == 21178
@@ -216,4 +216,4 @@ async def test_receipt_that_is_named_a_moment_after_the_session_is_processed_is_
 
     sandbox.faults.add("get_session_status", Fault.answer_becomes(body=without_pages), times=2)
 
-    assert len((await session.upo()).pages) == 1
+    assert len((await session.upo()).documents) == 1

@@ -26,7 +26,7 @@ async def receipts(client: KsefClient, sandbox: Sandbox) -> list[UPODocument]:
     path = {"reference_number": session.reference_number, "invoice_reference_number": sent.reference_number}
     of_invoice = [await client.call(GET_INVOICE_UPO, path=path) for _ in range(2)]
     assert of_invoice[0] == of_invoice[1]
-    return [upo.pages[0], await verify_upo(of_invoice[0], session_reference_number=session.reference_number)]
+    return [upo.documents[0], await verify_upo(of_invoice[0], session_reference_number=session.reference_number)]
 
 
 async def test_receipts_are_signed_by_the_seal_of_the_sandbox(client: KsefClient, sandbox: Sandbox) -> None:

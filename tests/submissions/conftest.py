@@ -26,7 +26,7 @@ async def deliver(submissions: Submissions, seconds: float = 20) -> None:
     """Run a worker until nothing is left to do."""
     async with submissions.running():
         with anyio.fail_after(seconds):
-            await submissions.settled()
+            await submissions.wait_until_settled()
 
 
 async def run_until(submissions: Submissions, is_so: Callable[[], Awaitable[Any]], seconds: float = 20) -> None:

@@ -40,9 +40,9 @@ async def deliver(sandbox: Sandbox, url: str, count: int = INVOICES) -> Calls:
         for number in range(count):
             await submissions.submit(sample_invoice(sandbox.nip, f"FV/{number}"))
         async with submissions.running():
-            await submissions.settled()
+            await submissions.wait_until_settled()
         assert (await submissions.count())[SubmissionState.ACCEPTED] == count
-        assert not any(one.is_duplicate for one in await submissions.list())
+        assert not any(one.is_duplicate for one in await submissions.list_page())
         assert await submissions.troubles() == {}
     return calls
 
@@ -106,7 +106,7 @@ async def test_firewall_that_answers_a_third_of_all_calls_loses_and_doubles_noth
             await submissions.submit(sample_invoice(sandbox.nip, f"FV/{number}"))
         async with submissions.running():
             with anyio.fail_after(40):
-                await submissions.settled()
+                await submissions.wait_until_settled()
 
         assert (await submissions.count())[SubmissionState.ACCEPTED] == INVOICES
     assert sum(1 for _ in sandbox.world.invoices()) == INVOICES
@@ -123,10 +123,13 @@ async def test_document_that_a_gateway_finds_too_large_is_rejected_by_itself(sql
         for number in range(2):
             await submissions.submit(sample_invoice(sandbox.nip, f"FV/{number}"))
         async with submissions.running():
-            await submissions.settled()
+            await submissions.wait_until_settled()
 
-        assert {one.state for one in await submissions.list()} == {SubmissionState.ACCEPTED, SubmissionState.REJECTED}
-        (reason,) = [one.reason for one in await submissions.list() if one.reason is not None]
+        assert {one.state for one in await submissions.list_page()} == {
+            SubmissionState.ACCEPTED,
+            SubmissionState.REJECTED,
+        }
+        (reason,) = [one.reason for one in await submissions.list_page() if one.reason is not None]
     assert "HTTP 413" in reason.text
     # Nothing of it is in doubt: it is neither sent again nor looked for.
     assert calls.count("send_invoice") == 2

@@ -61,11 +61,11 @@ class Delivered:
             started = loop.time()
             async with submissions.running():
                 with anyio.fail_after(4 * 3600):
-                    await submissions.settled()
+                    await submissions.wait_until_settled()
             self.seconds = loop.time() - started
 
             assert (await submissions.count())[SubmissionState.ACCEPTED] == BACKLOG
-            assert not [one for one in await submissions.list(limit=BACKLOG) if not one.has_upo]
+            assert not [one for one in await submissions.list_page(limit=BACKLOG) if not one.has_upo]
             assert await submissions.troubles() == {}
         numbers = [i.verdict.invoice_number for i in sandbox.world.invoices() if i.is_accepted]
         assert len(numbers) == len({*numbers}) == BACKLOG

@@ -139,7 +139,7 @@ async def deliver_and_kill(sandbox: Sandbox, url: str, spool: Path, *, standing_
             known = {part: uploads[part] for part in await written_down(submissions)} | known
             workers.append(await start(told))
         with anyio.fail_after(60):
-            await submissions.settled()
+            await submissions.wait_until_settled()
         for worker in workers:
             await worker.kill()
 

@@ -39,7 +39,7 @@ async def sizes_of_batches(sandbox: Sandbox, url: str) -> list[int]:
                 await submissions.submit(sample_invoice(sandbox.nip, f"FV/{number}"), tx=transaction)
         async with submissions.running():
             with anyio.fail_after(3600):
-                await submissions.settled()
+                await submissions.wait_until_settled()
 
         assert (await submissions.count())[SubmissionState.ACCEPTED] == BACKLOG
     return [len(session.invoices) for number, session in sandbox.world.sessions.items() if "-SB-" in number]

@@ -217,7 +217,7 @@ async def test_spool_that_cannot_be_written_is_a_trouble_that_passes(
                     await anyio.sleep(0.01)
             spool.mkdir()
             with anyio.fail_after(40):
-                await submissions.settled()
+                await submissions.wait_until_settled()
 
         await check_delivered(submissions, sandbox)
     assert "FileNotFoundError" in troubles[sandbox.nip]
@@ -243,7 +243,7 @@ async def test_batch_of_a_worker_that_lost_its_lease_is_taken_over_and_closed_on
             async with second.begin() as connection:
                 await connection.exec_driver_sql("UPDATE ksef_contexts SET owner = 'somebody', expires_at = 0")
             with anyio.fail_after(40):
-                await second.settled()
+                await second.wait_until_settled()
 
         await check_delivered(second, sandbox)
     (batch,) = batches(sandbox)

@@ -35,7 +35,7 @@ async def check_delivered(submissions: Submissions, sandbox: Sandbox, count: int
     assert len(accepted) == count
     assert set(accepted.values()) == {1}
     assert (await submissions.count())[SubmissionState.ACCEPTED] == count
-    assert all(submission.has_upo for submission in await submissions.list(limit=count))
+    assert all(submission.has_upo for submission in await submissions.list_page(limit=count))
 
 
 def kinds(sandbox: Sandbox) -> Counter[str]:
@@ -48,7 +48,7 @@ async def test_backlog_goes_in_a_batch_and_what_is_urgent_online(submissions: Su
 
     async with submissions.running():
         with anyio.fail_after(40):
-            await submissions.settled()
+            await submissions.wait_until_settled()
 
     await check_delivered(submissions, sandbox, BACKLOG + 1)
     assert kinds(sandbox) == {"SB": 1, "SO": 1}
@@ -65,7 +65,7 @@ async def test_stopping_while_a_batch_is_on_its_way_loses_nothing(
 
     async with submissions.running():
         with anyio.fail_after(40):
-            await submissions.settled()
+            await submissions.wait_until_settled()
 
     await check_delivered(submissions, sandbox)
 
@@ -76,7 +76,7 @@ async def test_lost_answer_to_the_close_of_a_batch_doubles_nothing(submissions: 
 
     async with submissions.running():
         with anyio.fail_after(40):
-            await submissions.settled()
+            await submissions.wait_until_settled()
 
     await check_delivered(submissions, sandbox)
     assert kinds(sandbox)["SB"] == 1

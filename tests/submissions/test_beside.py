@@ -34,7 +34,7 @@ async def test_block_may_be_left_by_another_task(submissions: Submissions, sandb
     running = submissions.running()
     await asyncio.create_task(running.__aenter__())
     await submissions.submit(sample_invoice(sandbox.nip))
-    await submissions.settled()
+    await submissions.wait_until_settled()
     before = asyncio.all_tasks()
 
     await asyncio.create_task(running.__aexit__(None, None, None))

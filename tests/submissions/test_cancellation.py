@@ -65,7 +65,7 @@ async def test_transaction_of_a_cancelled_task_is_rolled_back_at_once(
             await cancelled(submit(number), chance.random() * 0.02, times)
             await check_nothing_left(submissions, f"AFTER/{number}", sandbox.nip)
 
-        lots = [submission.identity.number for submission in await submissions.list(limit=10 * TIMES)]
+        lots = [submission.identity.number for submission in await submissions.list_page(limit=10 * TIMES)]
         # Whole or not at all.
         assert all(sum(lot.startswith(f"FV/{number}/") for lot in lots) in (0, 3) for number in range(TIMES))
         assert sum(lot.startswith("AFTER/") for lot in lots) == TIMES
@@ -93,7 +93,7 @@ async def test_cancelled_delivery_leaves_no_transaction_open(
     async with Submissions(journal_url, client=client, settings=QUICK_SETTINGS) as submissions:
         async with submissions.running():
             with anyio.fail_after(20):
-                await submissions.settled()
+                await submissions.wait_until_settled()
         assert (await submissions.count())[SubmissionState.ACCEPTED] == TIMES // 4 * 2
 
 

@@ -67,7 +67,7 @@ async def test_every_company_is_delivered_within_its_limits(sqlite_url: str) -> 
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         started, virtual = time.perf_counter(), loop.time()
         async with submissions.running():
-            await submissions.settled()
+            await submissions.wait_until_settled()
         seconds, virtual = time.perf_counter() - started, loop.time() - virtual
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 
@@ -78,7 +78,7 @@ async def test_every_company_is_delivered_within_its_limits(sqlite_url: str) -> 
             f"{before / 1024:.0f} MB before, sandbox included"
         )
         assert counts[SubmissionState.ACCEPTED] == COMPANIES * INVOICES
-        stored = await submissions.list(limit=COMPANIES * INVOICES)
+        stored = await submissions.list_page(limit=COMPANIES * INVOICES)
         assert all(submission.has_upo for submission in stored)
     assert traffic.refused == 0
     assert sum(invoice.is_accepted for invoice in sandbox.world.invoices()) == COMPANIES * INVOICES

@@ -18,13 +18,13 @@ async def test_rejected_offline_invoice_is_replaced_by_its_technical_correction(
     sandbox.faults.add("send_invoice", Fault.invoice_ends(450))
     async with submissions.running():
         rejected = await submissions.submit(sample_invoice(sandbox.nip), offline=True)
-        await submissions.settled()
+        await submissions.wait_until_settled()
         assert (await submissions.get(rejected.id)).state is SubmissionState.REJECTED
 
         correction = await submissions.submit(
             sample_invoice(sandbox.nip, buyer_nip="7010002137"), offline=True, corrects=rejected.invoice_hash
         )
-        await submissions.settled()
+        await submissions.wait_until_settled()
 
     accepted = await submissions.get(correction.id)
     assert accepted.state is SubmissionState.ACCEPTED
@@ -42,7 +42,7 @@ async def test_what_cannot_be_a_technical_correction_is_refused(
     with pytest.raises(LocalProtocolError, match="correct"):
         await submissions.submit(sample_invoice(NIP), offline=offline, corrects=corrects)
 
-    assert await submissions.list() == ()
+    assert await submissions.list_page() == ()
 
 
 async def test_journal_of_the_first_version_is_brought_up_to_date(journal_url: str) -> None:

@@ -160,7 +160,7 @@ async def test_document_in_doubt_is_not_rejected_while_the_list_cannot_be_read(
                         await anyio.sleep(0.01)
                     state = (await submissions.get(submission.id)).state
                     sandbox.faults.clear()
-                    await submissions.settled()
+                    await submissions.wait_until_settled()
 
             assert (await submissions.count())[SubmissionState.ACCEPTED] == 41
     assert state is SubmissionState.SENDING
@@ -275,7 +275,7 @@ async def test_session_under_maintenance_is_left_for_another_at_once(
                 await anyio.sleep(0.01)
         sandbox.faults.clear()
         with anyio.fail_after(20):
-            await submissions.settled()
+            await submissions.wait_until_settled()
 
     assert len(sandbox.world.sessions) == 2
     assert taken_in(sandbox) == ["FV/1"]
@@ -408,7 +408,7 @@ async def test_stopping_while_sending_loses_nothing(
         await deliver(submissions)
 
         assert (await submissions.count())[SubmissionState.ACCEPTED] == 80
-        stored = await submissions.list()
+        stored = await submissions.list_page()
         assert all(submission.has_upo for submission in stored)
     assert sorted(taken_in(sandbox)) == sorted({*taken_in(sandbox)})
     # A session is gone on with only where its key could be stored.
@@ -424,7 +424,7 @@ async def test_unknown_company_is_a_trouble_that_passes(sqlite_url: str, client:
                 await anyio.sleep(0.01)
             clients[sandbox.nip] = client
             with anyio.fail_after(10):
-                await submissions.settled()
+                await submissions.wait_until_settled()
 
         assert "no client" in troubles[sandbox.nip]
         assert await submissions.troubles() == {}
@@ -448,7 +448,7 @@ async def test_lost_context_is_taken_over_by_another_worker_and_fenced(
             async with second.begin() as connection:
                 await connection.exec_driver_sql("UPDATE ksef_contexts SET owner = 'somebody', expires_at = 0")
             with anyio.fail_after(20):
-                await second.settled()
+                await second.wait_until_settled()
 
         assert (await second.count())[SubmissionState.ACCEPTED] == 30
     accepted = [invoice for invoice in sandbox.world.invoices() if invoice.is_accepted]

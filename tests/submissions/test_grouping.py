@@ -99,7 +99,7 @@ def test_calls_at_once_are_told_the_same_as_one_after_another(journal_url: str) 
                 assert submissions.commits - commits <= (1 if is_sqlite else 2)
             else:
                 now = [await attempt(call, submissions, name) for call in together]
-            listed = await submissions.list(after=0, limit=1_000_000)
+            listed = await submissions.list_page(after=0, limit=1_000_000)
             mine = [one for one in listed if one.identity.number.startswith(name)]
             outcomes[way] = told([*before, *now], name), told(mine, name), [one.state for one in mine]
         assert outcomes["at once"] == outcomes["one after another"]
@@ -163,7 +163,7 @@ async def test_processes_that_submit_the_same_at_once_agree(journal_url: str) ->
         )
 
         assert first == second[::-1]
-        assert len(await one.list()) == 40
+        assert len(await one.list_page()) == 40
 
 
 @pytest.mark.parametrize("driver", ["postgresql+asyncpg", "postgresql+psycopg"])
@@ -188,19 +188,19 @@ async def test_group_that_is_broken_off_for_a_deadlock_is_written_one_by_one(
             assert (await submissions.submit(first, tx=transaction)).identity.number == "FV/1"
 
         assert (await group)[1] == mine
-        assert len(await submissions.list()) == 2
+        assert len(await submissions.list_page()) == 2
 
 
 async def test_reading_a_journal_in_memory_takes_nothing_back() -> None:
     async with Submissions("sqlite+aiosqlite://") as submissions:
         async with submissions.begin() as transaction:
             await submissions.submit(sample_invoice(NIP, "FV/1"), tx=transaction)
-            reading = asyncio.create_task(submissions.list())
+            reading = asyncio.create_task(submissions.list_page())
             await submissions.submit(sample_invoice(NIP, "FV/2"), tx=transaction)
 
         # There is one connection; what was read meanwhile would have ended with its transaction rolled back.
         assert len(await reading) == 2
-        assert len(await submissions.list()) == 2
+        assert len(await submissions.list_page()) == 2
 
 
 # --- one caller does not hurt the others --------------------------------------------------------------------------
@@ -224,7 +224,7 @@ async def test_caller_that_is_cancelled_does_not_hurt_the_others(journal_url: st
             assert await submissions.get(outcome.id) == outcome
         # Whatever became of it, its caller can ask again.
         await submissions.submit(documents[chosen])
-        assert len(await submissions.list()) == 6
+        assert len(await submissions.list_page()) == 6
 
 
 async def test_block_that_ends_waits_for_what_was_begun(sqlite_url: str) -> None:
@@ -235,7 +235,7 @@ async def test_block_that_ends_waits_for_what_was_begun(sqlite_url: str) -> None
     assert not any(task.done() and task.exception() for task in tasks)
 
     async with Submissions(sqlite_url) as submissions:
-        assert len(await submissions.list()) == 5
+        assert len(await submissions.list_page()) == 5
     await asyncio.gather(*tasks)
 
 
@@ -263,7 +263,7 @@ async def test_what_the_database_cannot_store_fails_alone(
 
         assert [isinstance(outcome, Submission) for outcome in outcomes] == [True, True, False, True]
         assert isinstance(outcomes[2], DBAPIError)
-        assert len(await submissions.list()) == 3
+        assert len(await submissions.list_page()) == 3
 
 
 async def test_missing_submissions_are_missed_by_those_who_asked_for_them(submissions: Submissions) -> None:
@@ -315,7 +315,7 @@ async def test_statement_that_fails_fails_every_caller(journal_url: str) -> None
 
         async with submissions.begin() as connection:
             await connection.exec_driver_sql("ALTER TABLE away RENAME TO ksef_submissions")
-        assert await submissions.list() == ()
+        assert await submissions.list_page() == ()
 
 
 # --- groups themselves --------------------------------------------------------------------------------------------

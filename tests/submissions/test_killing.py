@@ -56,7 +56,7 @@ async def deliver_and_kill(sandbox: Sandbox, url: str, *, workers: int, engine: 
             # One of several never comes back.
             if number or workers == 1:
                 running.append(await start(told))
-        await submissions.settled()
+        await submissions.wait_until_settled()
         seconds = time.perf_counter() - started
         for worker in running:
             await worker.kill()

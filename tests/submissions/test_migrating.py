@@ -76,9 +76,9 @@ async def test_journal_of_version_4_keeps_what_is_in_it(old_journal: str) -> Non
         await submissions.submit(sample_invoice(NIP, "FV/2"))
 
         async with submissions.running():
-            await submissions.settled()
+            await submissions.wait_until_settled()
 
-        states = [submission.state for submission in await submissions.list()]
+        states = [submission.state for submission in await submissions.list_page()]
         assert states == [
             SubmissionState.ACCEPTED, SubmissionState.ACCEPTED, SubmissionState.CANCELLED, SubmissionState.ACCEPTED,
         ]  # fmt: skip

@@ -54,7 +54,7 @@ def left_open(sandbox: Sandbox) -> list[str]:
 async def deliver(submissions: Submissions, sandbox: Sandbox, count: int = 1) -> None:
     async with submissions.running():
         with anyio.fail_after(20):
-            await submissions.settled()
+            await submissions.wait_until_settled()
     assert (await submissions.count())[SubmissionState.ACCEPTED] == count
     assert sum(invoice.is_accepted for invoice in sandbox.world.invoices()) == count
     assert left_open(sandbox) == []
@@ -137,7 +137,7 @@ async def test_session_that_ksef_forgets_at_once_is_given_up(submissions: Submis
 
     async with submissions.running():
         with anyio.fail_after(20):
-            await submissions.settled()
+            await submissions.wait_until_settled()
 
     assert (await submissions.count())[SubmissionState.ACCEPTED] == 1
 

@@ -63,7 +63,7 @@ async def settled(submissions: Submissions) -> None:
     """Wait for the end; who looks while the server is gone is told so."""
     while True:
         try:
-            await submissions.settled()
+            await submissions.wait_until_settled()
         except (DBAPIError, OSError):
             await anyio.sleep(0.05)
         else:
@@ -122,7 +122,7 @@ async def test_connections_that_a_restart_has_closed_are_replaced(server: Postgr
             await anyio.to_thread.run_sync(server.start)
             await use()
 
-        assert len(await submissions.list()) == 10
+        assert len(await submissions.list_page()) == 10
 
 
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])

@@ -39,7 +39,7 @@ async def test_context_that_is_done_gives_its_place_to_the_next(sqlite_url: str,
 
         async with submissions.running():
             with anyio.fail_after(20):
-                await submissions.settled()
+                await submissions.wait_until_settled()
 
         assert (await submissions.count())[SubmissionState.ACCEPTED] == 3
 

@@ -67,7 +67,7 @@ async def test_journal_and_what_lies_beside_it_are_their_owners_alone(
         async with Submissions(sqlite_url, client=client, settings=QUICK_SETTINGS) as submissions:
             await submissions.submit(sample_invoice(sandbox.nip))
             async with submissions.running():
-                await submissions.settled()
+                await submissions.wait_until_settled()
             now = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
 
     assert now == dict.fromkeys(["journal.db", "journal.db-wal", "journal.db-shm", "journal.db.lock"], 0o600)

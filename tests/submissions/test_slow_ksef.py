@@ -51,9 +51,9 @@ async def test_slow_ksef_is_waited_for_without_a_word(
         started = loop.time()
         async with submissions.running():
             with anyio.fail_after(4 * SLOW):
-                await submissions.settled()
+                await submissions.wait_until_settled()
         seconds = loop.time() - started
-        rows = await submissions.list()
+        rows = await submissions.list_page()
 
         assert [(row.state, row.has_upo) for row in rows] == [(SubmissionState.ACCEPTED, True)] * 2
         assert await submissions.troubles() == {}
@@ -79,10 +79,10 @@ async def test_ksef_that_decides_nothing_for_an_hour_is_told_of(sqlite_url: str)
             early = await submissions.troubles()
             await asyncio.sleep(13 * 60)
             late = await submissions.troubles()
-            await submissions.settled()
+            await submissions.wait_until_settled()
 
         assert early == {}
         assert "still in progress" in late[sandbox.nip]
         assert await submissions.troubles() == {}
-        (row,) = await submissions.list()
+        (row,) = await submissions.list_page()
         assert row.state is SubmissionState.ACCEPTED

@@ -15,7 +15,7 @@ from ksef_async import KsefClient
 from ksef_async.api.sessions import FormCode
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.submissions import Priority, Submissions, SubmissionState
-from ksef_async.submissions.context_store import ContextStore, Verdict
+from ksef_async.submissions.context_store import ContextStore, DocumentVerdict
 from ksef_async.submissions.database import Database
 from ksef_async.submissions.leases import Leases
 from ksef_async.submissions.models import NEW, TRANSITIONS
@@ -69,7 +69,7 @@ async def test_verdict_that_skips_a_state_is_not_written(journal_url: str) -> No
         one = await submissions.submit(sample_invoice(NIP))
         async with context_store(journal_url) as store:
             (claim,) = await store.claim(FormCode.FA3, "session", 1)
-            verdict = Verdict(
+            verdict = DocumentVerdict(
                 session_reference_number="session", invoice_hash=one.invoice_hash, state=S.ACCEPTED, ksef_number="K"
             )
             # KSeF is not known to have it: no reference number.

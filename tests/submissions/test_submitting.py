@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ async def test_same_document_is_the_same_submission(submissions: Submissions) ->
     first = await submissions.submit(sample_invoice(NIP, "FV/1"))
 
     assert await submissions.submit(sample_invoice(NIP, "FV/1")) == first
-    assert len(await submissions.list()) == 1
+    assert len(await submissions.list_page()) == 1
 
 
 async def test_identity_is_read_from_the_document(submissions: Submissions) -> None:
@@ -88,7 +89,7 @@ async def test_what_cannot_be_an_invoice_is_refused(submissions: Submissions, do
     with pytest.raises(LocalProtocolError):
         await submissions.submit(document)
 
-    assert await submissions.list() == ()
+    assert await submissions.list_page() == ()
 
 
 async def test_what_is_not_there_is_said_to_be_missing(submissions: Submissions) -> None:
@@ -102,17 +103,25 @@ async def test_transaction_that_is_nothing_of_the_kind_is_refused(submissions: S
         await submissions.submit(sample_invoice(NIP), tx="postgresql://")
 
 
+async def test_all_submissions_are_listed_beyond_a_page(submissions: Submissions) -> None:
+    documents = [sample_invoice(NIP, f"FV/{number}") for number in range(501)]
+    handed_in = await asyncio.gather(*map(submissions.submit, documents))
+
+    assert [each async for each in submissions.list()] == sorted(handed_in, key=lambda each: each.id)
+    assert [each async for each in submissions.list(states=[SubmissionState.ACCEPTED])] == []
+
+
 # --- the caller's own transaction -------------------------------------------------------------------------
 
 
 async def in_journal(submissions: Submissions) -> list[str]:
-    return [submission.identity.number for submission in await submissions.list()]
+    return [submission.identity.number for submission in await submissions.list_page()]
 
 
 async def delivered(submissions: Submissions, sandbox: Sandbox) -> list[str]:
     """Deliver, and tell what the sandbox has got."""
     async with submissions.running():
-        await submissions.settled()
+        await submissions.wait_until_settled()
     return sorted(i.verdict.invoice_number or "" for i in sandbox.world.invoices() if i.is_accepted)
 
 
@@ -202,7 +211,7 @@ async def test_documents_and_upo_are_encrypted_at_rest(
     async with Submissions(sqlite_url, client=client, keys=[old], settings=QUICK_SETTINGS) as submissions:
         first = await submissions.submit(invoice)
         async with submissions.running():
-            await submissions.settled()
+            await submissions.wait_until_settled()
 
     stored = b"".join(file.read_bytes() for file in tmp_path.glob("journal.db*"))
     assert "Usługa przykładowa".encode() not in stored
@@ -260,7 +269,7 @@ async def test_document_that_ksef_would_refuse_is_refused_in_the_callers_transac
             await submissions.submit(broken, tx=connection)
 
     assert [problem.path for problem in refused.value.problems] == ["/Faktura/Fa/P_15"]
-    assert await submissions.list() == ()
+    assert await submissions.list_page() == ()
 
 
 async def test_document_of_other_companies_is_refused(submissions: Submissions) -> None:

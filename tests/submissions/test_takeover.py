@@ -38,7 +38,7 @@ async def test_what_ksef_has_is_taken_in_while_ksef_is_still_at_it(
     await leave_a_session(sqlite_url, client, sandbox)
 
     async with Submissions(sqlite_url) as submissions:
-        (submission,) = await submissions.list()
+        (submission,) = await submissions.list_page()
 
     assert submission.state is SubmissionState.TAKEN_IN
     assert submission.reference_number in next(iter(sandbox.world.sessions.values())).invoices
@@ -157,11 +157,11 @@ async def test_session_whose_upo_leaves_out_an_accepted_invoice_is_not_finished(
             return "leaves out 1 accepted invoices" in (await submissions.troubles()).get(sandbox.nip, "")
 
         await run_until(submissions, is_told)
-        assert sorted(one.has_upo for one in await submissions.list()) == [False, True]
+        assert sorted(one.has_upo for one in await submissions.list_page()) == [False, True]
         session.upo_pages = ()
 
         await deliver(submissions)
-        assert all(one.has_upo for one in await submissions.list())
+        assert all(one.has_upo for one in await submissions.list_page())
 
 
 @pytest.mark.parametrize("keys", [[KEY], []], ids=["with a key", "without a key"])
@@ -181,7 +181,7 @@ async def test_invoice_that_takes_ksef_longer_than_anybody_waits_is_followed_on(
             assert await in_state(submissions, SubmissionState.TAKEN_IN)
             sandbox.clock.advance(366 * 86400)
             with anyio.fail_after(30):
-                await submissions.settled()
+                await submissions.wait_until_settled()
 
         assert await in_state(submissions, SubmissionState.ACCEPTED, 2)
-        assert all(one.has_upo for one in await submissions.list())
+        assert all(one.has_upo for one in await submissions.list_page())

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import assert_type
+from typing import Literal, assert_type
 
 import aiohttp
 
@@ -15,19 +15,23 @@ from ksef_async import (
     AcceptedInvoice,
     AiohttpTransport,
     AnswerIncomplete,
+    AuthSessions,
     AvailabilityState,
     BatchOutcome,
     BatchSession,
     Cadence,
     Caller,
     CertificateCredentials,
+    Certificates,
     Checkpoint,
+    CollectiveIdentifiers,
     CompressionType,
     Context,
     ContextLimits,
     ContextType,
     Deadline,
     DownloadedPackage,
+    Downloads,
     EncryptionInfo,
     Environment,
     Event,
@@ -40,11 +44,14 @@ from ksef_async import (
     InvoiceFingerprint,
     InvoiceMetadata,
     InvoiceRejectedError,
+    Invoices,
     InvoiceSubject,
     KsefClient,
     KsefError,
     KsefToken,
+    Latarnia,
     LatarniaReport,
+    Limits,
     LimitsUnknown,
     OfflineMode,
     OfflineSigner,
@@ -54,12 +61,14 @@ from ksef_async import (
     OutageKind,
     Package,
     PackedInvoice,
+    Peppol,
     Permission,
-    Plan,
+    Permissions,
     RateLimit,
     RateLimits,
     RawRequest,
     RawResponse,
+    SendingPlan,
     SentInvoice,
     Session,
     SessionFailedError,
@@ -71,8 +80,11 @@ from ksef_async import (
     SessionSummary,
     SessionType,
     SessionUPO,
+    Sync,
     SyncedInvoice,
+    TestData,
     TokenFilter,
+    Tokens,
     TokenStatus,
     Transition,
     Transport,
@@ -226,12 +238,14 @@ async def client_and_session() -> None:
             accepted = await sent.outcome()
             assert_type(accepted, AcceptedInvoice)
             assert_type(accepted.ksef_number, str)
+            assert_type(accepted.accepted, Literal[True])
             assert_type(await sent.status(), SessionInvoice)
             assert_type(await sent.upo(), UPODocument)
             async for each in session.send_many([b"<Faktura/>"]):
                 assert_type(each, SentInvoice)
             async for outcome in session.outcomes():
                 assert_type(outcome, AcceptedInvoice | InvoiceRejectedError)
+                assert_type(outcome.accepted, bool)
             async for invoice in session.invoices():
                 assert_type(invoice, SessionInvoice)
             async for page in session.failed_invoices().pages():
@@ -241,6 +255,7 @@ async def client_and_session() -> None:
             assert_type(transition, Transition)
         upo = await session.upo()
         assert_type(upo, SessionUPO)
+        assert_type(upo.documents, tuple[UPODocument, ...])
         for entry in upo.entries:
             assert_type(entry, UPOEntry)
         assert_type(session.valid_until, datetime | None)
@@ -267,6 +282,7 @@ async def manager(client: KsefClient, caller: Caller, encryption: EncryptionInfo
             assert_type(entered_batch, BatchSession)
         async for result in batch.outcomes():
             assert_type(result, BatchOutcome)
+            assert_type(result.accepted, bool)
             assert_type(result.outcome, AcceptedInvoice | InvoiceRejectedError)
         assert_type(await batch.wait_until_processed(Cadence(interval=1.0, first_look=0.5)), SessionStatus)
         assert_type(await batch.upo(), SessionUPO)
@@ -344,6 +360,7 @@ async def receiving(client: KsefClient, filters: InvoiceFilters, since: datetime
     async for synced in sync:
         assert_type(synced, SyncedInvoice)
         assert_type(synced.checkpoint.to_json(), str)
+    assert_type(sync, Sync)
     assert_type(sync.checkpoint, Checkpoint)
 
 
@@ -353,6 +370,24 @@ async def journals(client: KsefClient) -> None:
         assert_type(submission, Submission)
         assert_type(await submissions.get(submission.id), Submission)
         assert_type(await submissions.get(key="order 1", nip="5265877635"), Submission)
+        async for each in submissions.list():
+            assert_type(each, Submission)
+        assert_type(await submissions.list_page(after=each.id, limit=10), tuple[Submission, ...])
+        await submissions.wait_until_settled()
+
+
+def annotated(client: KsefClient) -> None:
+    assert_type(client.auth_sessions, AuthSessions)
+    assert_type(client.certificates, Certificates)
+    assert_type(client.collective_identifiers, CollectiveIdentifiers)
+    assert_type(client.downloads, Downloads)
+    assert_type(client.invoices, Invoices)
+    assert_type(client.latarnia, Latarnia)
+    assert_type(client.limits, Limits)
+    assert_type(client.peppol, Peppol)
+    assert_type(client.permissions, Permissions)
+    assert_type(client.testdata, TestData)
+    assert_type(client.tokens, Tokens)
 
 
 def documents(xml: bytes) -> None:
@@ -376,7 +411,7 @@ async def sandboxes() -> None:
 
 
 async def packing_and_planning(client: KsefClient, rows: AsyncIterator[tuple[str, bytes, int]]) -> None:
-    assert_type(client.sessions.plan(2000, 10_000, deadline=3600), Plan)
+    assert_type(client.sessions.plan(2000, 10_000, deadline=3600), SendingPlan)
     async with pack(rows, compression="TarGz", part_size=10_000_000) as package:
         assert_type(package, Package)
         assert_type(package.by_file_name("a.xml"), PackedInvoice | None)
