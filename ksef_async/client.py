@@ -56,7 +56,7 @@ REVOKE_TIMEOUT: Final = 5.0
 
 
 class Pacing:
-    """What is left of KSeF's rate limits for this client.
+    """The rest of KSeF's rate limits for this client.
 
     A client counts its own calls. KSeF counts all that come from its address on behalf of its context: another
     process beside it shows only as an answer of 429.
@@ -67,7 +67,7 @@ class Pacing:
         self._api = api
 
     def remaining(self, group: RateGroup | str) -> RateLimit:
-        """How many more calls of ``group``, e.g. ``"invoiceSend"``, fit into each window; -1 for any number.
+        """Return the number of calls of ``group``, e.g. ``"invoiceSend"``, left in each window; -1 for any number.
 
         Raises:
             LocalProtocolError: There is no such group.
@@ -75,7 +75,7 @@ class Pacing:
         return self._pacer.remaining(_rate_group(group), anyio.current_time())
 
     def history(self) -> dict[str, list[float]]:
-        """The calls that count, in seconds before now, by group: for `remember` in another process."""
+        """Return the calls that count, in seconds before now, by group: for `remember` in another process."""
         return self._pacer.history(anyio.current_time())
 
     def remember(self, history: Mapping[str, Iterable[float]]) -> None:
@@ -140,7 +140,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
             second.
         retry: How hard to try, and how long to wait for a rate limit before `RateLimitedError` is raised.
         pacer: Keeps the calls within KSeF's rate limits; those of production by default.
-        hook: Is told of every request and every change of a session; see `calling.events`.
+        hook: Called with an event for every request and every change of a session; see `calling.events`.
         login_cadence: How often to look at a login, and for how long; by default longer for a certificate, whose
             issuer KSeF asks.
         revoke_on_exit: End the login at KSeF when the client is left; otherwise it lives on for up to 7 days,
@@ -209,6 +209,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        """Open the client; at the end of the block, close its connections."""
         if self._entered:
             raise LocalProtocolError("This KsefClient was entered before; make a new one.")
         self._entered = True
@@ -271,7 +272,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
 
     @cached_property
     def limits(self) -> Limits:
-        """What KSeF grants: reading, and overriding on TEST."""
+        """The limits that KSeF grants: read them, and override them on TEST."""
         from .resources.limits import Limits
 
         return Limits(self._api)
@@ -306,7 +307,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
 
     @cached_property
     def latarnia(self) -> Latarnia:
-        """What the Ministry announces of KSeF's availability."""
+        """The Ministry's announcements of KSeF's availability."""
         from .resources.latarnia import Latarnia
 
         return Latarnia(self.environment, self._transport, hook=self._hook)
@@ -346,7 +347,10 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         Raises:
             LoginFailedError: KSeF refused; ``code`` and ``details`` say why.
             WaitTimeoutError: KSeF has not decided yet.
-            CryptoError, TransportError, ApiError, RemoteProtocolError: A call failed.
+            CryptoError: A key or certificate cannot be used.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         await self._tokens.get()
 
@@ -381,6 +385,9 @@ class KsefClient(anyio.AsyncContextManagerMixin):
 
         Raises:
             LoginFailedError: KSeF refused a login that the call needed.
-            LocalProtocolError, TransportError, ApiError, RemoteProtocolError: As `Caller.call`.
+            LocalProtocolError: As `Caller.call`.
+            TransportError: As `Caller.call`.
+            ApiError: As `Caller.call`.
+            RemoteProtocolError: As `Caller.call`.
         """
         return await self._api.call(operation, body, path=path, query=query, headers=headers)

@@ -96,7 +96,7 @@ def quote_data(value: object, depth: int = 0) -> object:
 
 
 class Status(Protocol):
-    """What every KSeF status has: `StatusInfo` and `InvoiceStatusInfo` of `api` both fit."""
+    """The attributes of every KSeF status: `StatusInfo` and `InvoiceStatusInfo` of `api` both fit."""
 
     @property
     def code(self) -> int:
@@ -366,7 +366,7 @@ class CryptoError(KsefError):
 
 
 def describe(status: Status) -> str:
-    """One line for people: ``440 Sesja anulowana (Nie przesłano faktur)``; what KSeF says is quoted."""
+    """Return one line for people: ``440 Sesja anulowana (Nie przesłano faktur)``; what KSeF says is quoted."""
     details = f" ({'; '.join(map(quote, status.details[:10]))})" if status.details else ""
     return f"{status.code} {quote(status.description)}{details}"
 

@@ -21,7 +21,7 @@ __all__ = ["ksef_client", "ksef_client_options", "ksef_sandbox", "ksef_sandbox_o
 
 @pytest.fixture
 def ksef_sandbox_options() -> dict[str, Any]:
-    """What the sandbox is started with: the arguments of `ksef_async.sandbox.Sandbox`. Override it to change them.
+    """Arguments of `ksef_async.sandbox.Sandbox` with which the sandbox is started. Override it to change them.
 
     Without rate limits by default; ``{"clock": Clock(ticking=False)}`` lets time stand still until a test advances it.
     """
@@ -45,7 +45,7 @@ def ksef_sandbox(ksef_sandbox_options: dict[str, Any]) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def ksef_client_options() -> dict[str, Any]:
-    """What the client is made with: the keyword arguments of `ksef_async.KsefClient`. Override it to change them.
+    """Keyword arguments of `ksef_async.KsefClient` with which the client is made. Override it to change them.
 
     By default it does not pace its calls, as the sandbox does not count them.
     """

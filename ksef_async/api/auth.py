@@ -53,7 +53,7 @@ __all__ = [
 
 @attrs.frozen(kw_only=True)
 class Challenge:
-    """What a login has to answer, within 10 minutes."""
+    """A challenge that a login has to answer within 10 minutes."""
 
     challenge: ChallengeText
     timestamp: datetime | None = None
@@ -87,7 +87,7 @@ class AuthorizationPolicy:
 
 
 class SubjectBy(enum.StrEnum):
-    """How KSeF finds out who signed a login."""
+    """The way KSeF identifies who signed a login."""
 
     CERTIFICATE_SUBJECT = "certificateSubject"
     """By the NIP or PESEL in the certificate's subject."""
@@ -125,7 +125,7 @@ class LoginStarted:
 
 
 class AuthenticationMethodCategory(OpenStrEnum):
-    """How the login was proved."""
+    """The kind of proof with which somebody logged in."""
 
     XADES_SIGNATURE = "XadesSignature"
     NATIONAL_NODE = "NationalNode"
@@ -135,7 +135,7 @@ class AuthenticationMethodCategory(OpenStrEnum):
 
 @attrs.frozen
 class AuthenticationMethodInfo:
-    """How the login was proved, in detail."""
+    """The proof with which somebody logged in, in detail."""
 
     category: AuthenticationMethodCategory | None = None
     code: str | None = None
@@ -144,7 +144,7 @@ class AuthenticationMethodInfo:
 
 @attrs.frozen(kw_only=True)
 class LoginStatus:
-    """How far a login is."""
+    """The status of a login."""
 
     start_date: datetime | None = None
     """None when KSeF does not tell."""
@@ -159,7 +159,7 @@ class LoginStatus:
 
 @attrs.frozen
 class TokenPair:
-    """What a successful login is redeemed for, once."""
+    """The two tokens for which a successful login is redeemed, once."""
 
     access_token: TokenInfo
     refresh_token: TokenInfo
@@ -167,7 +167,7 @@ class TokenPair:
 
 @attrs.frozen
 class AccessTokenResponse:
-    """What a refresh gives; the refresh token stays as it was."""
+    """The answer to a refresh: a new access token; the refresh token stays as it was."""
 
     access_token: TokenInfo
 

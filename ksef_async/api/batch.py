@@ -65,7 +65,7 @@ class OpenBatchSessionRequest:
 
 @attrs.frozen(kw_only=True)
 class PartUploadRequest:
-    """How to upload one part: method, address and headers are used exactly as they stand, and no token is added."""
+    """The request that uploads one part: method, address and headers are used exactly as given, without a token."""
 
     ordinal_number: int
     method: Method

@@ -42,7 +42,7 @@ _SERIAL_NUMBER = "[0-9A-F]{16}"
 
 
 class CertificateType(OpenStrEnum):
-    """What a KSeF certificate is for."""
+    """The purpose of a KSeF certificate."""
 
     AUTHENTICATION = "Authentication"
     """Logging in."""
@@ -51,7 +51,7 @@ class CertificateType(OpenStrEnum):
 
 
 class CertificateStatus(OpenStrEnum):
-    """How a KSeF certificate stands; only an active one can be used."""
+    """The status of a KSeF certificate; only an active one can be used."""
 
     ACTIVE = "Active"
     BLOCKED = "Blocked"
@@ -70,7 +70,7 @@ class RevocationReason(OpenStrEnum):
 
 @attrs.frozen
 class CertificateLimit:
-    """How many there may be, and how many more."""
+    """The most there may be, and how many more."""
 
     remaining: int | None = None
     limit: int | None = None
@@ -78,7 +78,7 @@ class CertificateLimit:
 
 @attrs.frozen(kw_only=True)
 class CertificateLimits:
-    """What is left to whoever logged in."""
+    """The applications and certificates that are left to whoever logged in."""
 
     can_request: bool | None = None
     """Whether an application would be taken now."""
@@ -125,7 +125,7 @@ class EnrollmentStarted:
 
 @attrs.frozen(kw_only=True)
 class Enrollment:
-    """How far an application is."""
+    """The status of an application."""
 
     request_date: datetime | None = None
     status: StatusInfo

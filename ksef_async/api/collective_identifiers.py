@@ -40,7 +40,7 @@ _LONGEST_RANGE = timedelta(days=100)
 
 @attrs.frozen
 class InvoicePayment:
-    """What is paid for an invoice."""
+    """The payment for an invoice."""
 
     amount: Decimal
     currency: str = attrs.field(validator=check_currency)

@@ -133,18 +133,18 @@ def text(least: int | None = None, most: int | None = None, pattern: str | None 
 
 
 def number(least: int | None = None, most: int | None = None) -> Bounds:
-    """A number from ``least`` to ``most``."""
+    """Return a rule for a number from ``least`` to ``most``."""
     return Bounds(kind="number", least=least, most=most)
 
 
 def items(least: int | None = None, most: int | None = None, pattern: str | None = None) -> Bounds:
-    """How many a sequence has, and how each is written."""
+    """Return a rule for the length of a sequence, and for each of its items."""
     return Bounds(kind="items", least=least, most=most, pattern=pattern)
 
 
 @attrs.frozen(eq=False)
 class Rule:
-    """What a value has to be; stands in the annotation of a field."""
+    """A condition on a value; stands in the annotation of a field."""
 
     what: str
     """For messages: ``"a reference number"``."""
@@ -273,7 +273,7 @@ class StatusInfo:
 
 
 class ContextType(OpenStrEnum):
-    """What kind of identifier names the context."""
+    """The kind of identifier that names a context."""
 
     NIP = "Nip"
     INTERNAL_ID = "InternalId"
@@ -293,7 +293,7 @@ class Context:
 
 
 class SubjectType(OpenStrEnum):
-    """What names a person or company."""
+    """The kind of identifier that names a person or company."""
 
     NIP = "Nip"
     PESEL = "Pesel"

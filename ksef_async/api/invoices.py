@@ -68,7 +68,7 @@ _NIP = r"[1-9]((\d[1-9])|([1-9]\d))\d{7}"
 
 
 class InvoiceType(OpenStrEnum):
-    """What kind of document it is."""
+    """The kind of an invoice."""
 
     VAT = "Vat"
     ADVANCE = "Zal"
@@ -85,7 +85,7 @@ class InvoiceType(OpenStrEnum):
 
 
 class BuyerIdentifierType(OpenStrEnum):
-    """What names a buyer."""
+    """The kind of identifier that names a buyer."""
 
     NIP = "Nip"
     VAT_UE = "VatUe"
@@ -94,7 +94,7 @@ class BuyerIdentifierType(OpenStrEnum):
 
 
 class ThirdSubjectIdentifierType(OpenStrEnum):
-    """What names a third party."""
+    """The kind of identifier that names a third party."""
 
     NIP = "Nip"
     INTERNAL_ID = "InternalId"
@@ -113,7 +113,7 @@ class Seller:
 
 @attrs.frozen
 class BuyerIdentifier:
-    """What a buyer is named by; also a filter."""
+    """The identifier of a buyer; also a filter."""
 
     type: BuyerIdentifierType
     value: str | None = attrs.field(default=None, validator=text(most=50))
@@ -130,7 +130,7 @@ class Buyer:
 
 @attrs.frozen
 class ThirdSubjectIdentifier:
-    """What a third party is named by."""
+    """The identifier of a third party."""
 
     type: ThirdSubjectIdentifierType
     value: str | None = None
@@ -159,7 +159,7 @@ class AuthorizedSubject:
 
 @attrs.frozen(kw_only=True)
 class InvoiceMetadata:
-    """What KSeF tells of an invoice without its document; None stands for what it does not tell."""
+    """An invoice's metadata at KSeF, without its document; None stands for what KSeF does not give."""
 
     ksef_number: Identifier
     invoice_number: str | None = None
@@ -358,7 +358,7 @@ class InvoicePackage:
 
 @attrs.frozen(kw_only=True)
 class ExportStatus:
-    """How far an export is."""
+    """The status of an export."""
 
     status: StatusInfo
     completed_date: datetime | None = None

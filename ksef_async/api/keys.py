@@ -14,7 +14,7 @@ __all__ = ["LIST_PUBLIC_KEYS", "EncryptionInfo", "PublicKeyCertificate", "Public
 
 
 class PublicKeyUsage(OpenStrEnum):
-    """What a public key is for."""
+    """The purpose of a public key."""
 
     KSEF_TOKEN_ENCRYPTION = "KsefTokenEncryption"
     SYMMETRIC_KEY_ENCRYPTION = "SymmetricKeyEncryption"

@@ -29,7 +29,7 @@ _LARGEST: Final = 1_000_000
 
 
 class LatarniaStatus(OpenStrEnum):
-    """How KSeF is, by what the Ministry announced."""
+    """The state of KSeF, by what the Ministry announced."""
 
     AVAILABLE = "AVAILABLE"
     MAINTENANCE = "MAINTENANCE"
@@ -38,7 +38,7 @@ class LatarniaStatus(OpenStrEnum):
 
 
 class LatarniaCategory(OpenStrEnum):
-    """What a message is about."""
+    """The subject of a message."""
 
     MAINTENANCE = "MAINTENANCE"
     FAILURE = "FAILURE"
@@ -46,7 +46,7 @@ class LatarniaCategory(OpenStrEnum):
 
 
 class LatarniaMessageType(OpenStrEnum):
-    """What a message announces."""
+    """The kind of a message."""
 
     MAINTENANCE_ANNOUNCEMENT = "MAINTENANCE_ANNOUNCEMENT"
     FAILURE_START = "FAILURE_START"
@@ -76,7 +76,7 @@ class LatarniaMessage:
 
 @attrs.frozen
 class LatarniaReport:
-    """What Latarnia says of KSeF right now."""
+    """Latarnia's report on KSeF at present."""
 
     status: LatarniaStatus
     messages: tuple[LatarniaMessage, ...] = ()

@@ -55,7 +55,7 @@ Calls: TypeAlias = Annotated[int, Rule("a number of calls, or -1 for any number"
 
 @attrs.frozen
 class RateLimit:
-    """How many calls fit in each window, which ends now and is not aligned to the clock; -1 for any number."""
+    """The calls that fit into each window, which ends now and is not aligned to the clock; -1 for any number."""
 
     per_second: Calls
     per_minute: Calls
@@ -76,7 +76,7 @@ def _granted(per_second: int, per_minute: int, per_hour: int, name: str | None =
 
 @attrs.frozen(kw_only=True)
 class RateLimits:
-    """What a context is granted from one address, by groups of operations; by default what production grants."""
+    """The rate limits of a context from one address, by groups of operations; by default those of production."""
 
     online_session: RateLimit = _granted(10, 30, 120)
     online_session_close: RateLimit = _granted(20, 60, 240)
@@ -140,7 +140,7 @@ class SetRateLimitsRequest:
 
 @attrs.frozen(kw_only=True)
 class SessionLimits:
-    """What a session takes; KSeF's megabyte is 1,000,000 bytes."""
+    """The limits of a session; KSeF's megabyte is 1,000,000 bytes."""
 
     max_invoice_size_mb: Limit = attrs.field(metadata=wire_name("maxInvoiceSizeInMB"))
     max_invoice_with_attachment_size_mb: Limit = attrs.field(metadata=wire_name("maxInvoiceWithAttachmentSizeInMB"))
@@ -149,7 +149,7 @@ class SessionLimits:
 
 @attrs.frozen
 class CollectiveIdentifierLimits:
-    """What a collective identifier takes."""
+    """The limits of a collective identifier."""
 
     max_invoices: Limit
 
@@ -160,7 +160,7 @@ _BY_DEFAULT: Final = SessionLimits(max_invoice_size_mb=1, max_invoice_with_attac
 
 @attrs.frozen(kw_only=True)
 class ContextLimits:
-    """What is granted to a context; by default what KSeF grants to all."""
+    """The limits of a context; by default those that KSeF grants to all."""
 
     online_session: SessionLimits = attrs.field(default=_BY_DEFAULT, metadata=_ASSUMED)
     batch_session: SessionLimits = attrs.field(default=_BY_DEFAULT, metadata=_ASSUMED)
@@ -172,21 +172,21 @@ class ContextLimits:
 
 @attrs.frozen
 class EnrollmentQuota:
-    """How often a subject may apply for a certificate."""
+    """The number of times a subject may apply for a certificate."""
 
     max_enrollments: int | None = None
 
 
 @attrs.frozen
 class CertificateQuota:
-    """How many active certificates a subject may have."""
+    """The number of active certificates a subject may have."""
 
     max_certificates: int | None = None
 
 
 @attrs.frozen(kw_only=True)
 class SubjectLimits:
-    """What is granted to a subject: whoever logged in, in whatever context."""
+    """The limits of a subject: whoever logged in, in whatever context."""
 
     enrollment: EnrollmentQuota | None = None
     certificate: CertificateQuota | None = None

@@ -14,7 +14,7 @@ __all__ = ["CompressionType", "PackageProgress", "PackageStage", "ProgressHook"]
 
 
 class CompressionType(OpenStrEnum):
-    """How the invoices are put together. Source: OpenAPI 2.9.0, ``compressionType``."""
+    """The format of a package's archive. Source: OpenAPI 2.9.0, ``compressionType``."""
 
     ZIP = "Zip"
     """Each invoice compressed by itself."""
@@ -23,7 +23,7 @@ class CompressionType(OpenStrEnum):
 
 
 class PackageStage(StrEnum):
-    """What is being done with a package."""
+    """A stage in the making and sending of a package."""
 
     MEASURING = "measuring"
     """A first pass that only finds out how large the archive will be."""
@@ -36,7 +36,7 @@ class PackageStage(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class PackageProgress:
-    """How far a stage is."""
+    """The progress of a stage."""
 
     stage: PackageStage
     done: int

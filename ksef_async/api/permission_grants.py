@@ -45,7 +45,7 @@ __all__ = [
 
 
 class Permission(OpenStrEnum):
-    """What a person, or a token, may do in a context."""
+    """A permission of a person, or a token, in a context."""
 
     CREDENTIALS_MANAGE = "CredentialsManage"
     CREDENTIALS_READ = "CredentialsRead"
@@ -60,7 +60,7 @@ class Permission(OpenStrEnum):
 
 
 class InvoicePermission(OpenStrEnum):
-    """What another company may do in a context; the one kind that can be passed on."""
+    """A permission of another company in a context; the one kind that can be passed on."""
 
     INVOICE_WRITE = "InvoiceWrite"
     INVOICE_READ = "InvoiceRead"
@@ -68,14 +68,14 @@ class InvoicePermission(OpenStrEnum):
 
 
 class EuInvoicePermission(OpenStrEnum):
-    """What a representative of an EU entity may do."""
+    """A permission of a representative of an EU entity."""
 
     INVOICE_WRITE = "InvoiceWrite"
     INVOICE_READ = "InvoiceRead"
 
 
 class Authorization(OpenStrEnum):
-    """What another company may do in the place of the one that authorizes it."""
+    """A permission of another company to act in the place of the one that authorizes it."""
 
     SELF_INVOICING = "SelfInvoicing"
     """Issue, as the buyer, the invoices of the seller."""
@@ -103,7 +103,7 @@ class PersonGrantRequest:
 
 @attrs.frozen
 class EntityPermission:
-    """What another company may do, and whether it may pass that on."""
+    """A permission of another company, with whether it may pass that on."""
 
     type: InvoicePermission
     can_delegate: bool = False
@@ -186,14 +186,14 @@ class OperationStarted:
 
 @attrs.frozen
 class OperationStatus:
-    """How far a grant or a revocation is."""
+    """The status of a grant or a revocation."""
 
     status: StatusInfo
 
 
 @attrs.frozen
 class AttachmentConsent:
-    """Whether the context may send invoices with attachments."""
+    """The consent to invoices with attachments, of a context."""
 
     is_attachment_allowed: bool = False
     revoked_date: datetime | None = None

@@ -95,7 +95,7 @@ __all__ = [
 
 
 class HeldPermission(OpenStrEnum):
-    """What whoever is logged in may do: all of `Permission`, and managing an EU entity."""
+    """A permission of whoever is logged in: all of `Permission`, and managing an EU entity."""
 
     CREDENTIALS_MANAGE = "CredentialsManage"
     CREDENTIALS_READ = "CredentialsRead"
@@ -109,7 +109,7 @@ class HeldPermission(OpenStrEnum):
 
 
 class EuPermission(OpenStrEnum):
-    """What somebody may do for an EU entity."""
+    """A permission for an EU entity."""
 
     VAT_UE_MANAGE = "VatUeManage"
     INVOICE_WRITE = "InvoiceWrite"
@@ -118,7 +118,7 @@ class EuPermission(OpenStrEnum):
 
 
 class PermissionState(OpenStrEnum):
-    """Whether a permission has an effect: one that was passed on has none while its client allows nothing."""
+    """The effect of a permission: one that was passed on has none while its client allows nothing."""
 
     ACTIVE = "Active"
     INACTIVE = "Inactive"
@@ -141,7 +141,7 @@ class Direction(OpenStrEnum):
 
 
 class AuthorType(OpenStrEnum):
-    """What names the author of a permission."""
+    """The kind of identifier that names the author of a permission."""
 
     NIP = "Nip"
     PESEL = "Pesel"
@@ -193,7 +193,7 @@ class SubunitFilter:
 
 @attrs.frozen
 class EntityPermissionFilter:
-    """What which company granted; all of them by default."""
+    """A filter by the company that granted; all of them by default."""
 
     context_identifier: UnitIdentifier | None = None
 
@@ -229,13 +229,13 @@ class EuPermissionFilter:
 
 
 class AdministratorPermission(OpenStrEnum):
-    """What the administrator of a unit may do."""
+    """A permission of the administrator of a unit."""
 
     CREDENTIALS_MANAGE = "CredentialsManage"
 
 
 class EntityRole(OpenStrEnum):
-    """What a company is to the tax administration."""
+    """The role of a company for the tax administration."""
 
     COURT_BAILIFF = "CourtBailiff"
     ENFORCEMENT_AUTHORITY = "EnforcementAuthority"
@@ -246,7 +246,7 @@ class EntityRole(OpenStrEnum):
 
 
 class SubordinateRole(OpenStrEnum):
-    """What a subordinate company is to the one above it."""
+    """The role of a subordinate company for the one above it."""
 
     LOCAL_GOVERNMENT_SUB_UNIT = "LocalGovernmentSubUnit"
     VAT_GROUP_SUB_UNIT = "VatGroupSubUnit"
@@ -265,7 +265,7 @@ class PersonDescription:
 
 
 class EntityDescriptionType(OpenStrEnum):
-    """What a company is known by."""
+    """The kind of description of a company."""
 
     ENTITY_BY_IDENTIFIER = "EntityByIdentifier"
     ENTITY_BY_FINGERPRINT = "EntityByFingerprint"

@@ -90,12 +90,12 @@ class FormCode(enum.Enum):
 
     @property
     def system_code(self) -> str:
-        """What stands in the document as ``kodSystemowy``, e.g. ``"FA (3)"``."""
+        """The form's ``kodSystemowy`` in the document, e.g. ``"FA (3)"``."""
         return self.value
 
     @property
     def schema_version(self) -> str:
-        """What stands in the document as ``wersjaSchemy``, e.g. ``"1-0E"``."""
+        """The form's ``wersjaSchemy`` in the document, e.g. ``"1-0E"``."""
         return _FORMS[self][0]
 
     @property
@@ -114,14 +114,14 @@ _FORMS: Final[Mapping[FormCode, tuple[str, str]]] = {
 
 
 class Feature(enum.StrEnum):
-    """What can be asked for when a session is opened (header ``X-KSeF-Feature``)."""
+    """A feature that can be requested when a session is opened (header ``X-KSeF-Feature``)."""
 
     SUBJECT_IDENTIFIER_VALIDATION = "subject-identifier-validation"
     """Check the NIP and internal identifiers named in the invoices, which production always does."""
 
 
 class SessionType(OpenStrEnum):
-    """How invoices are handed over."""
+    """The kind of a session."""
 
     ONLINE = "Online"
     BATCH = "Batch"
@@ -181,7 +181,7 @@ class InvoiceStatusCode(enum.IntEnum):
 
 
 class InvoicingMode(OpenStrEnum):
-    """How KSeF regards the invoice as issued."""
+    """The mode in which KSeF regards an invoice as issued."""
 
     ONLINE = "Online"
     OFFLINE = "Offline"
@@ -268,7 +268,7 @@ def _with_known_code(status: StatusInfo) -> StatusInfo:
 
 @attrs.frozen(kw_only=True)
 class SessionStatus:
-    """How far a session is."""
+    """The status of a session."""
 
     status: StatusInfo = attrs.field(converter=_with_known_code)
     """Its ``code`` is a `StatusCode` where it is a known one, and a plain int otherwise."""
@@ -338,7 +338,7 @@ class InvoiceStatusInfo:
 
 @attrs.frozen(kw_only=True)
 class SessionInvoice:
-    """How far an invoice is."""
+    """The status of an invoice in a session."""
 
     ordinal_number: int | None = None
     """From 1, in the order KSeF took them in."""

@@ -53,7 +53,7 @@ class NipIdentifier:
 
 
 class EntityType(OpenStrEnum):
-    """What names a company or a Peppol provider."""
+    """The kind of identifier that names a company or a Peppol provider."""
 
     NIP = "Nip"
     PEPPOL_ID = "PeppolId"
@@ -68,7 +68,7 @@ class EntityIdentifier:
 
 
 class UnitType(OpenStrEnum):
-    """What names a company or a unit of one."""
+    """The kind of identifier that names a company or a unit of one."""
 
     NIP = "Nip"
     INTERNAL_ID = "InternalId"
@@ -130,7 +130,7 @@ class NipVatUeIdentifier:
 
 
 class PersonIdentifierType(OpenStrEnum):
-    """What names a person."""
+    """The kind of identifier that names a person."""
 
     PESEL = "Pesel"
     NIP = "Nip"

@@ -44,7 +44,7 @@ PESEL: Final = r"\d{2}(?:0[1-9]|1[0-2]|2[1-9]|3[0-2]|4[1-9]|5[0-2]|6[1-9]|7[0-2]
 
 
 class CompanyKind(OpenStrEnum):
-    """What a made-up company is."""
+    """The kind of a made-up company."""
 
     ENFORCEMENT_AUTHORITY = "EnforcementAuthority"
     VAT_GROUP = "VatGroup"

@@ -36,7 +36,7 @@ __all__ = [
 
 
 class TokenStatus(OpenStrEnum):
-    """How far a token is; only an active one can be logged in with."""
+    """The status of a token; only an active one can be logged in with."""
 
     PENDING = "Pending"
     ACTIVE = "Active"
@@ -66,7 +66,7 @@ class GenerateTokenResponse:
 
 @attrs.frozen(kw_only=True)
 class IssuedToken:
-    """What KSeF tells of a token; never its secret."""
+    """A token as KSeF lists it; never with its secret."""
 
     reference_number: Identifier
     author: SubjectIdentifier | None = attrs.field(default=None, metadata=wire_name("authorIdentifier"))

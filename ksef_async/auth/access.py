@@ -54,7 +54,7 @@ class AccessTokens:
         return self._tokens.access_token.token if self._tokens else None
 
     async def get(self) -> str:
-        """An access token that is good for a while; logs in or refreshes where needed.
+        """Return an access token that is good for a while; logs in or refreshes where needed.
 
         Raises:
             KsefError: As `log_in`.
@@ -97,7 +97,8 @@ class AccessTokens:
         """End the login at KSeF: its refresh token dies at once, its access token when its time is up.
 
         Raises:
-            TransportError, ApiError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
 
         Source: DELETE /auth/sessions/current.
         """

@@ -86,7 +86,7 @@ class KsefToken:
 
 
 class CertificateOptions(TypedDict, total=False):
-    """What every way to make `CertificateCredentials` takes; its docstring describes them."""
+    """The arguments of every way to make `CertificateCredentials`, whose docstring describes them."""
 
     nip: str | None
     context: Context
@@ -204,7 +204,8 @@ class CertificateCredentials:
 
         Raises:
             OSError: A file cannot be read.
-            CryptoError, LocalProtocolError: As `from_bytes` and `from_pkcs12`.
+            CryptoError: As `from_bytes` and `from_pkcs12`.
+            LocalProtocolError: As `from_bytes` and `from_pkcs12`.
         """
 
         data = await anyio.Path(certificate).read_bytes()

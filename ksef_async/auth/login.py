@@ -52,7 +52,9 @@ async def log_in(
         WaitTimeoutError: KSeF had not decided when ``cadence.deadline`` passed.
         CryptoError: KSeF offers no usable key; the certificate has expired, or its key does not fit.
         LocalProtocolError: The certificate needs the extra ``xades``.
-        TransportError, ApiError, RemoteProtocolError: A call failed.
+        TransportError: No answer came.
+        ApiError: KSeF refused the call, or failed.
+        RemoteProtocolError: The answer is not what KSeF's API describes.
 
     Source: POST /auth/challenge, /auth/ksef-token, /auth/xades-signature, /auth/token/redeem,
     GET /auth/{referenceNumber}.

@@ -18,7 +18,7 @@ __all__ = ["sign_login"]
 
 
 async def sign_login(credentials: CertificateCredentials, challenge: str, now: datetime) -> bytes:
-    """The signed AuthTokenRequest that answers ``challenge``; the work is done in worker threads.
+    """Return the signed AuthTokenRequest that answers ``challenge``; the work is done in worker threads.
 
     Args:
         credentials: Who logs in.

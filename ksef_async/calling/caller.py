@@ -193,7 +193,7 @@ class Caller:
 
     @property
     def has_bearer(self) -> bool:
-        """Whether it has a token to call with, or where to get one."""
+        """Return whether it has a token to call with, or a source of one."""
         return self._bearer is not None
 
     @property
@@ -335,11 +335,11 @@ class Caller:
             await attempts.pause()
 
     def now(self) -> datetime:
-        """What time it is at KSeF (UTC), to a second or so."""
+        """Return the time at KSeF (UTC), to a second or so."""
         return self._clock.now(_now())
 
     def report(self, event: Event) -> None:
-        """Tell log and hook what happened."""
+        """Log what happened and call the hook."""
         _log.log(log_level(event), "%s", event, extra={"ksef_event": event})
         if self._hook is not None:
             try:

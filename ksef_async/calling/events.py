@@ -162,7 +162,7 @@ Event: TypeAlias = (
 
 
 class Hook(Protocol):
-    """What is told of each event; any function of one event will do."""
+    """A function that is called with each event."""
 
     def __call__(self, event: Event, /) -> None:
         """Take an event on the event loop, so it must be quick; what it raises is logged, and goes no further."""

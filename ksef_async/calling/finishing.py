@@ -79,7 +79,7 @@ _LARGE: Final = 64_000
 
 
 async def offload(size: float, function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
-    """What ``function`` returns for ``arguments``, called in a thread if the data has more than 64,000 bytes.
+    """Return the result of ``function``, called in a thread if the data has more than 64,000 bytes.
 
     Args:
         size: Bytes of the data.

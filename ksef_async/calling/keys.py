@@ -40,7 +40,7 @@ class PublicKey:
 def choose_certificate(
     certificates: Sequence[PublicKeyCertificate], usage: PublicKeyUsage, now: datetime
 ) -> PublicKeyCertificate:
-    """The certificate to encrypt with: right usage, valid now, newest ``valid_from``.
+    """Return the certificate to encrypt with: right usage, valid now, newest ``valid_from``.
 
     Raises:
         CryptoError: There is none.
@@ -67,11 +67,13 @@ class PublicKeys:
         self._fetched_at: datetime | None = None
 
     async def get(self, usage: PublicKeyUsage) -> PublicKey:
-        """The key to encrypt with for ``usage``.
+        """Return the key to encrypt with for ``usage``.
 
         Raises:
             CryptoError: KSeF offers no usable key.
-            TransportError, ApiError, RemoteProtocolError: The keys could not be fetched.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         async with self._lock:
             now = self._api.now()
@@ -108,7 +110,7 @@ class PublicKeys:
 
 
 def wrap_new_key(public_key: PublicKey) -> EncryptionInfo:
-    """A fresh session key (AES-256, 32 bytes; vector 16 bytes), wrapped for the Ministry."""
+    """Return a fresh session key (AES-256, 32 bytes; vector 16 bytes), wrapped for the Ministry."""
     key, iv = new_key()
     return EncryptionInfo(
         encrypted_symmetric_key=rsa_encrypt(public_key.key, key),

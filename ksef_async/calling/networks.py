@@ -130,7 +130,7 @@ def _variable(environ: Mapping[str, str], name: str) -> str:
 
 
 def _is_meant(entry: str, host: str, port: int) -> bool:
-    """Tell whether an entry of NO_PROXY means a host: ``*``, a domain with all below it, an address, or a network."""
+    """Return whether an entry of NO_PROXY means a host: ``*``, a domain with all below it, an address, or a network."""
     entry = entry.lower()
     if entry == "*":
         return True

@@ -32,7 +32,7 @@ class Pages(Generic[T]):
     """
 
     def pages(self) -> AsyncIterator[tuple[T, ...]]:
-        """One page at a time; a page may be short, or even empty, though more follow."""
+        """Iterate over the pages; one may be short, or even empty, though more follow."""
         raise NotImplementedError
 
     async def __aiter__(self) -> AsyncIterator[T]:
@@ -52,7 +52,7 @@ class TokenPages(Pages[T]):
         self._fetch = fetch
 
     async def pages(self) -> AsyncIterator[tuple[T, ...]]:
-        """One page at a time; a page may be short, or even empty, though more follow."""
+        """Iterate over the pages; one may be short, or even empty, though more follow."""
         token: str | None = None
         used: set[str | None] = set()
         while True:
@@ -77,7 +77,7 @@ class OffsetPages(Pages[T]):
         self._fetch = fetch
 
     async def pages(self) -> AsyncIterator[tuple[T, ...]]:
-        """One page at a time; a page may be short, or even empty, though more follow."""
+        """Iterate over the pages; one may be short, or even empty, though more follow."""
         number, fruitless, has_more = 0, 0, True
         while has_more:
             items, has_more = await self._fetch(number)

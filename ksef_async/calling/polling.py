@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True)
 class Cadence:
-    """How often to look, and for how long; all in seconds."""
+    """The intervals at which to poll, and the time limit; all in seconds."""
 
     first_look: float = 0.0
     """Pause before the first look at one thing that is never done at once."""

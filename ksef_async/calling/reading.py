@@ -92,7 +92,7 @@ async def read_body(
 
 
 def _is_small(response: aiohttp.ClientResponse, largest: int) -> bool:
-    """Tell whether an answer says of itself that it is plain, within its bound, and comes in one or two pieces."""
+    """Return whether an answer says of itself that it is plain, within its bound, and comes in one or two pieces."""
     size, headers = response.content_length, response.headers
     return (
         size is not None

@@ -214,7 +214,7 @@ class AiohttpTransport:
 
 
 def _is_plain(text: str) -> bool:
-    """Tell whether it is nothing but printable ASCII, in a fraction of the time that a regular expression takes."""
+    """Return whether it is nothing but printable ASCII, in a fraction of the time that a regular expression takes."""
     return text.isascii() and not text.encode("ascii").translate(None, _PRINTABLE)
 
 

@@ -54,12 +54,12 @@ CREDENTIAL_NAMES: Final = (_TOKEN, *_OF_CERTIFICATE)
 
 
 def has_credentials(values: Mapping[str, str]) -> bool:
-    """Whether a token or a certificate is named, usable or not."""
+    """Return whether a token or a certificate is named, usable or not."""
     return any(values.get(name) for name in CREDENTIAL_NAMES)
 
 
 async def load_credentials(values: Mapping[str, str], nip: str) -> Credentials:
-    """The token, or the certificate with its key, that ``values`` name.
+    """Return the token, or the certificate with its key, that ``values`` name.
 
     Raises:
         UsageError: Neither or both are named; a file cannot be read, or others can read what is secret; the password
@@ -123,7 +123,7 @@ def _password(values: Mapping[str, str]) -> bytes | None:
 
 
 def read_values(path: Path, names: Collection[str]) -> dict[str, str]:
-    """The lines ``NAME=value`` of a private file; ``export`` before them, quotes around values and comments may be.
+    """Return the lines ``NAME=value`` of a private file; ``export``, quotes around values and comments are allowed.
 
     Raises:
         UsageError: It cannot be read, or others can read it; or a line is another.
@@ -187,7 +187,7 @@ def read_environment(name: str) -> Environment:
 
 @attrs.frozen(kw_only=True)
 class Settled:
-    """What environment and credentials file come to."""
+    """The settings that environment and credentials file result in."""
 
     values: Mapping[str, str] = attrs.field(repr=False)
 
@@ -224,7 +224,7 @@ class Settled:
 
     @property
     def has_credentials(self) -> bool:
-        """Whether somebody is named who can log in."""
+        """Return whether somebody is named who can log in."""
         return has_credentials(self.values)
 
     @asynccontextmanager
@@ -287,7 +287,7 @@ class Settled:
 
 @attrs.frozen(kw_only=True)
 class Access:
-    """What all commands share that have to do with KSeF or the journal."""
+    """The options that all commands share which have to do with KSeF or the journal."""
 
     credentials: Path | None = None
     journal: Path | None = None

@@ -34,7 +34,7 @@ __all__ = ["COMMAND", "check_receipt", "company", "connect", "demo"]
 
 @asynccontextmanager
 async def company(nip: str | None = None) -> AsyncIterator[tuple[Environment, KsefToken]]:
-    """Where KSeF is, and who logs in.
+    """Return the environment, and the credentials to log in with.
 
     Args:
         nip: Which company the sandbox is to know; made up by default. A real environment takes KSEF_NIP.

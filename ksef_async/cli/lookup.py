@@ -21,7 +21,7 @@ PAGE: Final = 500
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
-    """The files given, and the ``*.xml`` of the folders given, without UPO; in order, each once.
+    """Return the files given, and the ``*.xml`` of the folders given, without UPO; in order, each once.
 
     Raises:
         UsageError: There is no such file.
@@ -38,7 +38,7 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
 
 
 async def every(submissions: Submissions, *, has_upo: bool | None = None, after: int = 0) -> AsyncIterator[Submission]:
-    """Every submission (with or without its UPO, if told which), by its id; a page at a time."""
+    """Return every submission (with or without its UPO, if given), by its id; a page at a time."""
     while page := await submissions.find(has_upo=has_upo, after=after, limit=PAGE):
         for submission in page:
             yield submission
@@ -48,7 +48,7 @@ async def every(submissions: Submissions, *, has_upo: bool | None = None, after:
 async def chosen(
     submissions: Submissions, names: Sequence[str], *, has_upo: bool | None = None
 ) -> AsyncIterator[Submission]:
-    """The submissions that are named (see `named`); where none is, every one, with or without its UPO."""
+    """Return the submissions that are named (see `named`); where none is, every one, with or without its UPO."""
     if names:
         for submission in await named(submissions, names):
             yield submission
@@ -58,7 +58,7 @@ async def chosen(
 
 
 async def named(submissions: Submissions, names: Sequence[str]) -> list[Submission]:
-    """The submissions that files, ids, invoice numbers or KSeF numbers name, by their ids.
+    """Return the submissions that files, ids, invoice numbers or KSeF numbers name, by their ids.
 
     Raises:
         UsageError: A name is nobody's.

@@ -76,7 +76,7 @@ expired or opened with a wrong password ends a command with 2.
 
 
 class UsageError(Exception):
-    """What was given on the command line, in the environment or in a file cannot be used."""
+    """A value on the command line, in the environment or in a file cannot be used."""
 
 
 class ReportedError(Exception):
@@ -145,7 +145,7 @@ def _json(value: object) -> str:
 
 
 def describe_error(error: Exception) -> Mapping[str, str]:
-    """What failed, for JSON."""
+    """Return an error as a value for JSON."""
     return {"type": type(error).__name__, "message": str(error)}
 
 
@@ -164,14 +164,14 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) ->
 
 
 def state_text(state: str) -> Text:
-    """A state in its colour."""
+    """Return a state in its colour."""
     from rich.text import Text
 
     return Text(state.replace("_", " "), style=_COLOURS.get(state, "cyan"))
 
 
 def describe(submission: Submission) -> Mapping[str, Any]:
-    """A submission, for JSON."""
+    """Return a submission, for JSON."""
     reason = submission.reason
     return {
         "id": submission.id,

@@ -124,7 +124,7 @@ class Certificate:
         return None
 
     def certifies(self, key: PublicKey) -> bool:
-        """Whether this is the key it is about; KSeF need not take keys of its kind."""
+        """Return whether this is the key it is about; KSeF need not take keys of its kind."""
         try:
             return self.readable.public_key() == key
         except (ValueError, UnsupportedAlgorithm):
@@ -145,7 +145,7 @@ class Certificate:
 
 
 def load_certificate(data: bytes) -> Certificate:
-    """A certificate in PEM (the first, where there are several) or DER.
+    """Return a certificate in PEM (the first, where there are several) or DER.
 
     Raises:
         CryptoError: It cannot be read.
@@ -154,7 +154,7 @@ def load_certificate(data: bytes) -> Certificate:
 
 
 def load_certificate_of(data: bytes, key: PublicKey) -> Certificate:
-    """The certificate in PEM or DER that certifies a public key; authorities may stand before it, in any order.
+    """Return the certificate in PEM or DER that certifies a public key; authorities may stand before it, in any order.
 
     Raises:
         CryptoError: There is none, or it cannot be read.
@@ -212,7 +212,7 @@ def _pem_blocks(data: bytes) -> list[bytes]:
 
 
 def load_private_key(data: bytes, password: bytes | None = None) -> PrivateKey:
-    """A private key in PEM or DER; with a password it may take tenths of a second.
+    """Return a private key in PEM or DER; with a password it may take tenths of a second.
 
     Raises:
         CryptoError: The password is wrong, missing or needless; or it is no key that KSeF takes.
@@ -235,7 +235,7 @@ def load_private_key(data: bytes, password: bytes | None = None) -> PrivateKey:
 
 
 def load_pkcs12(data: bytes, password: bytes | None = None) -> tuple[Certificate, PrivateKey]:
-    """The key in a PKCS#12 file (.p12, .pfx) and its certificate; may take tenths of a second.
+    """Return the key in a PKCS#12 file (.p12, .pfx) and its certificate; may take tenths of a second.
 
     Raises:
         CryptoError: The password is wrong, or there is no key with its certificate that KSeF takes.

@@ -19,7 +19,7 @@ _ECDSA: Final = bytes.fromhex("2a8648ce3d04")
 
 
 def items(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Tag, content and whole encoding of each value in ``data``.
+    """Return a rule for the length of a sequence, and for each of its items.
 
     Raises:
         ValueError: Not DER.
@@ -44,7 +44,7 @@ def items(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
 
 
 def wrap(tag: int, content: bytes) -> bytes:
-    """The encoding of ``content``."""
+    """Return the encoding of ``content``."""
     size = len(content)
     if size < 0x80:
         return bytes((tag, size)) + content
@@ -53,7 +53,7 @@ def wrap(tag: int, content: bytes) -> bytes:
 
 
 def without_null_parameters(certificate: bytes) -> bytes:
-    """A copy of a certificate whose ECDSA signature algorithms have no NULL; its own signature no longer fits.
+    """Return a copy of a certificate whose ECDSA signature algorithms have no NULL; its own signature no longer fits.
 
     Raises:
         ValueError: Not DER, or not of a certificate's shape.

@@ -46,7 +46,7 @@ _OAEP = padding.OAEP(mgf=padding.MGF1(algorithm=hashes.SHA256()), algorithm=hash
 
 
 def new_key() -> tuple[bytes, bytes]:
-    """A random AES-256 key (32 bytes) and initialization vector (16 bytes)."""
+    """Return a random AES-256 key (32 bytes) and initialization vector (16 bytes)."""
     return secrets.token_bytes(KEY_SIZE), secrets.token_bytes(IV_SIZE)
 
 
@@ -127,7 +127,7 @@ class SessionCipher:
             yield buffer[:size]
 
     def decrypt_blocks(self, blocks: bytes, previous: bytes | None) -> bytes:
-        """The plain bytes of some blocks out of a ciphertext, padding and all.
+        """Return the plain bytes of some blocks out of a ciphertext, padding and all.
 
         Args:
             blocks: A multiple of 16 bytes.
@@ -194,7 +194,7 @@ def padding_size(last: Buffer) -> int:
 
 
 def load_public_key(certificate: bytes) -> rsa.RSAPublicKey:
-    """The RSA key in a DER certificate.
+    """Return the RSA key in a DER certificate.
 
     Raises:
         CryptoError: Not a certificate, or not of an RSA key.
@@ -224,7 +224,7 @@ def rsa_encrypt(key: rsa.RSAPublicKey, plain: bytes) -> bytes:
 
 
 def rsa_decrypt(key: rsa.RSAPrivateKey, ciphertext: bytes) -> bytes:
-    """The other direction of `rsa_encrypt`.
+    """Decrypt what `rsa_encrypt` encrypted.
 
     Raises:
         CryptoError: Not encrypted for this key, or by another method.

@@ -35,14 +35,14 @@ LIFETIME: Final = 730 * 24 * 3600.0
 
 
 def new_private_key(kind: KeyKind = "ec") -> PrivateKey:
-    """A new key; an RSA one takes tenths of a second."""
+    """Return a new key; an RSA one takes tenths of a second."""
     if kind == "rsa":
         return rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return ec.generate_private_key(ec.SECP256R1())
 
 
 def build_name(parts: Mapping[str, str | None]) -> x509.Name:
-    """A subject; ``parts`` by the names of `certificates.SUBJECT_NAMES`, those that are None left out.
+    """Return a subject; ``parts`` by the names of `certificates.SUBJECT_NAMES`, those that are None left out.
 
     Raises:
         CryptoError: A part cannot be written in a subject.
@@ -62,7 +62,7 @@ def self_signed(
     valid_from: datetime | None = None,
     lifetime: float = LIFETIME,
 ) -> Certificate:
-    """A certificate that vouches for itself, from an hour ago unless ``valid_from`` says otherwise."""
+    """Return a certificate that vouches for itself, from an hour ago unless ``valid_from`` says otherwise."""
     name = build_name(subject)
     start = valid_from or datetime.now(UTC) - timedelta(hours=1)
     certificate = (
@@ -86,7 +86,7 @@ def self_signed_seal(
     valid_from: datetime | None = None,
     lifetime: float = LIFETIME,
 ) -> Certificate:
-    """A company's seal for TEST: its NIP is in the organization identifier."""
+    """Return a company's seal for TEST: its NIP is in the organization identifier."""
     subject = {
         "country_name": "PL",
         "organization_name": name,
@@ -106,7 +106,7 @@ def self_signed_person(
     valid_from: datetime | None = None,
     lifetime: float = LIFETIME,
 ) -> Certificate:
-    """A person's certificate for TEST: the PESEL or the NIP is in the subject's serial number.
+    """Return a person's certificate for TEST: the PESEL or the NIP is in the subject's serial number.
 
     Raises:
         CryptoError: Neither or both of ``pesel`` and ``nip``.
@@ -124,7 +124,7 @@ def self_signed_person(
 
 
 def build_csr(subject: Mapping[str, str | None], key: PrivateKey) -> bytes:
-    """A request for a certificate (PKCS#10, DER).
+    """Return a request for a certificate (PKCS#10, DER).
 
     Args:
         subject: By the names of `certificates.SUBJECT_NAMES`; for KSeF, exactly what its enrolment data say.

@@ -39,7 +39,7 @@ _MOST_ITERATIONS: Final = 10_000_000
 
 
 def read_pkcs12(data: bytes, password: bytes) -> tuple[object, list[bytes]]:
-    """The private key in a file, and its certificates (DER), whatever they look like.
+    """Return the private key in a file, and its certificates (DER), whatever they look like.
 
     The file's own checksum is not looked at: it vouches for nothing that the padding, the key and the certificate,
     which have to fit each other, do not show.

@@ -79,7 +79,7 @@ class SignatureError(ValueError):
 
 @attrs.frozen
 class SignedDocument:
-    """What a good signature vouches for."""
+    """The document that a valid signature covers, and its signer."""
 
     root: etree._Element
     """The document's root element, with the signature still in it when it is enveloped."""
@@ -89,7 +89,7 @@ class SignedDocument:
 
 
 def verify_signed_document(data: bytes, root_name: str) -> SignedDocument:
-    """The document named ``root_name`` in ``data``, and who signed it.
+    """Return the document named ``root_name`` in ``data``, and who signed it.
 
     Args:
         data: UTF-8; the document with its signature in it (enveloped), or a signature with the document in it.

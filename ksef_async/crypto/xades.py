@@ -57,7 +57,7 @@ class UnsignedDocument:
     _root: etree._Element = attrs.field(repr=False)
 
     def complete(self, signature: bytes) -> bytes:
-        """The signed document, UTF-8.
+        """Return the signed document, UTF-8.
 
         Args:
             signature: Of `to_sign`; by an EC key as DER or as ``R||S``.
@@ -88,12 +88,12 @@ class UnsignedDocument:
 
 
 def ds_tag(name: str) -> str:
-    """The tag of an element of XML Signature."""
+    """Return the tag of an element of XML Signature."""
     return f"{{{_DS}}}{name}"
 
 
 def xades_tag(name: str) -> str:
-    """The tag of an element of XAdES."""
+    """Return the tag of an element of XAdES."""
     return f"{{{_XADES}}}{name}"
 
 
@@ -117,7 +117,7 @@ def prepare(root: etree._Element, certificate: Certificate, signing_time: dateti
 
 
 def sign_with_key(key: SigningKey, document: UnsignedDocument) -> bytes:
-    """The signature of ``document.to_sign``, as ``key`` gives it."""
+    """Return the signature of ``document.to_sign``, as ``key`` gives it."""
     digest = _METHODS[document.algorithm][1]
     if document.algorithm.startswith("rsa"):
         signature: bytes = key.sign(document.to_sign, padding=padding.PKCS1v15(), algorithm=digest)

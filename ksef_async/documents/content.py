@@ -33,7 +33,7 @@ class State:
 
     @property
     def steps(self) -> dict[str, Step]:
-        """What may come next, by tag, in the order of the content model."""
+        """The elements that may come next, by tag, in the order of the content model."""
         if self._steps is None:
             self._steps = self._content.steps_behind(self.item)
         return self._steps

@@ -62,7 +62,7 @@ class Checker:
 
     @cached_property
     def accept(self) -> Callable[[str], object]:
-        """What is true of most texts that are values, and of no other; quick."""
+        """Accept most texts that are values, and no others; quick."""
         simple = self.simple
         if simple.enum:
             return frozenset(simple.enum).__contains__
@@ -71,7 +71,7 @@ class Checker:
 
     @property
     def is_number(self) -> bool:
-        """Whether the values are numbers."""
+        """Return whether the values are numbers."""
         return self.simple.base in {"decimal", "integer"}
 
     def _is_value(self, text: str) -> bool:

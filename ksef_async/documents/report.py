@@ -14,7 +14,7 @@ __all__ = ["DocumentError", "Problem", "Report", "Severity", "make_problem"]
 
 
 class Severity(StrEnum):
-    """Whether KSeF refuses the document for it."""
+    """The severity of a finding: whether KSeF refuses the document for it."""
 
     PROBLEM = "problem"
     WARNING = "warning"

@@ -59,7 +59,7 @@ class Simple:
 
     @property
     def is_listed(self) -> bool:
-        """Whether the type is spelled out for type checkers; countries and currencies are too many."""
+        """Return whether the type is spelled out for type checkers; countries and currencies are too many."""
         return self.base != "decimal" and 1 < len(self.enum) <= _MOST_LISTED
 
 
@@ -84,7 +84,7 @@ class Item:
 
     @property
     def many(self) -> bool:
-        """Whether the model has a list of it."""
+        """Return whether the model has a list of it."""
         return self.most != 1
 
 

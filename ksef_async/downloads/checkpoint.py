@@ -58,7 +58,7 @@ class Checkpoint:
         return next((each for each in self.positions if each.subject_type == subject_type), None)
 
     def with_position(self, position: Position) -> Checkpoint:
-        """The checkpoint with ``position`` in place of the one of its subject type."""
+        """Return the checkpoint with ``position`` in place of the one of its subject type."""
         others = (each for each in self.positions if each.subject_type != position.subject_type)
         return Checkpoint((*others, position))
 

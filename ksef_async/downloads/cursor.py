@@ -69,7 +69,7 @@ class Window:
 
     @property
     def is_recent(self) -> bool:
-        """Whether the high-water mark may not have reached its end yet."""
+        """Return whether the high-water mark may not have reached its end yet."""
         return self.end is None or self.asked_at - self.end < _SETTLED
 
 

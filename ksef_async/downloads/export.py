@@ -107,12 +107,14 @@ class Export(OperationHandle[ExportStatus]):
             WaitTimeoutError: It was not ready when ``cadence.deadline`` passed; waiting again is safe. Exports have
                 hung for days (CIRFMF/ksef-docs#307): another one does not.
             GoneError: The export is too old to be asked about.
-            TransportError, ApiError, RemoteProtocolError: A call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         return await super().wait(cadence)
 
     def snapshot(self, key: bytes | str) -> bytes:
-        """What `Downloads.resume` needs to go on with this export, encrypted with ``key``.
+        """Return this export, encrypted with ``key``, for `Downloads.resume` to go on with.
 
         Args:
             key: From ``cryptography.fernet.Fernet.generate_key()``.
@@ -127,7 +129,7 @@ class Export(OperationHandle[ExportStatus]):
 
     @asynccontextmanager
     async def package(self, cadence: Cadence = EXPORT_CADENCE) -> AsyncGenerator[DownloadedPackage]:
-        """The package, fetched and verified: ``async with export.package() as package``.
+        """Fetch and verify the package: ``async with export.package() as package``.
 
         Args:
             cadence: How often to look whether it is ready, and for how long.
@@ -138,7 +140,8 @@ class Export(OperationHandle[ExportStatus]):
             GoneError: The export is too old to be asked about.
             RemoteProtocolError: It is broken, or not what KSeF said of it.
             CryptoError: The key is another.
-            TransportError, ApiError: A call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
             OSError: The temporary file cannot be written: the disk is full.
         """
         info = self._described(await self.wait(cadence))
@@ -154,7 +157,7 @@ class Export(OperationHandle[ExportStatus]):
             await package.aclose()
 
     async def invoices(self, cadence: Cadence = EXPORT_CADENCE) -> AsyncIterator[ExportedInvoice]:
-        """Every invoice of the package; arguments and errors are those of `package`."""
+        """Iterate over every invoice of the package; arguments and errors are those of `package`."""
         async with self.package(cadence) as package:
             async for invoice in package:
                 yield invoice

@@ -56,8 +56,10 @@ class Downloads:
                 ``filters.subject_type`` (21181).
             RateLimitedError: KSeF takes 20 exports an hour; ``retry_after`` is in seconds.
             CryptoError: KSeF offers no usable public key.
-            TransportError, ApiError, RemoteProtocolError: The call failed, after a lost answer several times. Exports
-                that were begun without an answer do no harm, but count among the 20.
+            TransportError: The call failed, after a lost answer several times. Exports that were begun without an
+                answer do no harm, but count among the 20.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: POST /invoices/exports.
         """
@@ -73,7 +75,7 @@ class Downloads:
         return await self._keys.use(PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION, lambda key: start(wrap_new_key(key)))
 
     def attach(self, reference_number: str, encryption: EncryptionInfo, *, only_metadata: bool = False) -> Export:
-        """An export that was begun elsewhere; nothing is asked yet.
+        """Return an export that was begun elsewhere; nothing is asked yet.
 
         Args:
             reference_number: 36 characters, given by KSeF.
@@ -83,7 +85,7 @@ class Downloads:
         return self._handle(reference_number, encryption, only_metadata=only_metadata)
 
     def resume(self, snapshot: bytes, key: bytes | str) -> Export:
-        """An export that was begun in another process; nothing is asked yet.
+        """Return an export that was begun in another process; nothing is asked yet.
 
         Args:
             snapshot: From `Export.snapshot`.
@@ -106,7 +108,7 @@ class Downloads:
         interval: float = SYNC_INTERVAL,
         overlap: float = 0.0,
     ) -> Sync:
-        """Every invoice stored at KSeF since then, each once, as an async iterator that can be gone on with.
+        """Return every invoice stored at KSeF since then, each once, as an async iterator that can be resumed.
 
         Store `SyncedInvoice.checkpoint` together with each invoice (in one transaction, if it must not come twice
         nor be missed), and begin with the last one stored after a restart.

@@ -27,7 +27,7 @@ _LONGEST_HEAD: Final = 2**16
 
 @attrs.frozen
 class Row:
-    """What is told of one invoice."""
+    """The metadata of one invoice."""
 
     text: str = attrs.field(repr=False)
     """As KSeF wrote it."""

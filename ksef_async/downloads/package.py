@@ -85,7 +85,7 @@ class DownloadedPackage:
             spool: The archive, closed with the package; None for an empty result without one.
             limits: The most it may hold.
             only_metadata: Whether the documents were left out.
-            report: Is told of what cannot be read.
+            report: Called with an event for each thing that cannot be read.
 
         Raises:
             RemoteProtocolError: Broken, or not what KSeF said.
@@ -116,7 +116,7 @@ class DownloadedPackage:
 
     @property
     def metadata(self) -> tuple[InvoiceMetadata, ...]:
-        """What is told of every invoice, in the order of the package."""
+        """Return the metadata of every invoice, in the order of the package."""
         return tuple(self._metadata.values())
 
     def sort(self, key: Callable[[InvoiceMetadata], datetime]) -> None:
@@ -139,7 +139,7 @@ class DownloadedPackage:
         What is there under these names is replaced; a symbolic link is replaced too, not followed.
 
         Raises:
-            RemoteProtocolError: A document is missing, or not the one that is told of.
+            RemoteProtocolError: A document is missing, or not the one described.
             OSError: A file cannot be written.
         """
         await anyio.to_thread.run_sync(_make_folder, folder)

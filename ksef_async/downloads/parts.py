@@ -42,7 +42,7 @@ async def fetch_package(
     limits: UnpackLimits,
     renew: Callable[[], Awaitable[InvoicePackage]],
 ) -> IO[bytes]:
-    """The decrypted archive, in memory or in a temporary file without a name, to be closed.
+    """Return the decrypted archive, in memory or in a temporary file without a name, to be closed.
 
     Args:
         api: Downloads without a token.
@@ -54,7 +54,8 @@ async def fetch_package(
     Raises:
         RemoteProtocolError: A part is not what KSeF said of it.
         CryptoError: The key is another.
-        TransportError, ApiError: A part could not be fetched.
+        TransportError: A part could not be fetched.
+        ApiError: KSeF refused the call, or failed.
         OSError: The temporary file cannot be written.
     """
     parts = _checked(package, limits)

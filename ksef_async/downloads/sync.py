@@ -93,9 +93,9 @@ class Sync:
     * An export that hangs: 1,800 seconds. Then another one is begun, as after one that failed or is damaged.
     * Ten exports that run already (21182): 1,800 seconds, since those that run longer hang.
 
-    The hook is told of each of these (`ExportReplaced`, `RequestRetried`), the log as well.
+    The hook is called for each of these (`ExportReplaced`, `RequestRetried`), and each is logged.
 
-    Raises (while iterating):
+    Raises:
         ExportFailedError: KSeF could not make a package, three times in a row.
         WaitTimeoutError: The third export in a row hangs.
         RemoteProtocolError: The third package in a row is broken, or not what KSeF said of it.
@@ -103,8 +103,10 @@ class Sync:
         RateLimitedError: KSeF's limits were reached for two hours.
         LocalProtocolError: It is being iterated already; or more invoices than a package holds share one storage
             date, so that what follows them cannot be reached.
-        LoginFailedError, TransportError, ApiError, CryptoError: A call failed. Iterating again goes on after the
-            last invoice that was taken.
+        LoginFailedError: A call failed. Iterating again goes on after the last invoice that was taken.
+        TransportError: As for LoginFailedError.
+        ApiError: As for LoginFailedError.
+        CryptoError: As for LoginFailedError.
     """
 
     def __init__(

@@ -149,20 +149,20 @@ async def list_invoices(
     after: Annotated[int, Query(ge=0, le=_LARGEST_ID)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[SubmissionView]:
-    """The company's submissions by their ids, from ``after`` (exclusive)."""
+    """Return the company's submissions by their ids, from ``after`` (exclusive)."""
     found = await journal_of(request, nip).list_page(nip=nip, states=state or (), after=after, limit=limit)
     return [SubmissionView.of(submission) for submission in found]
 
 
 @router.get("/{nip}/invoices/{submission_id}", response_model=SubmissionView, openapi_extra=_ONE)
 async def get_invoice(request: Request) -> Response:
-    """How far an invoice is."""
+    """Return an invoice's status."""
     return _told(await _find(request))
 
 
 @router.get("/{nip}/invoices/{submission_id}/upo", response_class=Response, openapi_extra=_ONE)
 async def get_upo(request: Request) -> Response:
-    """The UPO, exactly as KSeF issued it. 404 until it is there: it comes once the session is closed."""
+    """Return the UPO, exactly as KSeF issued it. 404 until it is there: it comes once the session is closed."""
     submission = await _find(request)
     if not submission.has_upo:
         raise HTTPException(404, "There is no UPO yet.")

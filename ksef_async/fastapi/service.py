@@ -100,7 +100,7 @@ class KsefService:
             yield
 
     def client_of(self, nip: str | None) -> KsefClient:
-        """The client of a company, or of the only one.
+        """Return the client of a company, or of the only one.
 
         Raises:
             LookupError: There is none with this NIP, or None of several.
@@ -111,7 +111,7 @@ class KsefService:
 
 
 def service_of(connection: HTTPConnection) -> KsefService:
-    """The service whose lifespan the application runs in.
+    """Return the service whose lifespan the application runs in.
 
     Raises:
         RuntimeError: It runs in none.
@@ -141,7 +141,7 @@ SubmissionsDep = Annotated[Submissions, Depends(_submissions)]
 
 
 def journal_of(connection: HTTPConnection, nip: str) -> Submissions:
-    """The journal, for a company of the service's.
+    """Return the journal, for a company of the service's.
 
     Raises:
         HTTPException: 404, the company is none of them.

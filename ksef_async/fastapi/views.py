@@ -38,7 +38,7 @@ class SubmissionView(BaseModel):
 
     @classmethod
     def of(cls, submission: Submission) -> SubmissionView:
-        """What is told of ``submission``."""
+        """Return the view of ``submission``."""
         reason = submission.reason
         return cls(
             id=submission.id,

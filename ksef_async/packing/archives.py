@@ -31,7 +31,7 @@ _CHECKSUM: Final = slice(148, 155)
 
 
 def tar_header(name: str, size: int) -> bytes:
-    """What stands before a file: one block, or several for a name that is long or not in ASCII.
+    """Return what stands before a file: one block, or several for a name that is long or not in ASCII.
 
     Args:
         name: Of the file, without folders.
@@ -113,7 +113,7 @@ class ArchiveWriter(Protocol):
 
 
 class ZipEntry(NamedTuple):
-    """What the directory of a ZIP archive tells of one file."""
+    """The entry of one file in the directory of a ZIP archive."""
 
     name: bytes
     flags: int
@@ -285,7 +285,7 @@ class TarGzArchive:
 
 
 def new_archive(compression: CompressionType, sink: Sink, deflate: Deflate) -> ArchiveWriter:
-    """An archive of the format ``compression``.
+    """Return an archive of the format ``compression``.
 
     Raises:
         LocalProtocolError: The format is none that can be written.

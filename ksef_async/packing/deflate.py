@@ -34,7 +34,7 @@ class Compressor(Protocol):
         ...
 
     def flush(self, mode: int = ..., /) -> bytes:
-        """The rest."""
+        """Return the rest."""
         ...
 
 
@@ -48,7 +48,7 @@ class Deflate:
     level: int
 
     def crc32(self, data: Buffer, start: int = 0) -> int:
-        """The checksum both archive formats want; ``start`` is that of what stands before ``data``."""
+        """Return the checksum both archive formats want; ``start`` is that of what stands before ``data``."""
         checksum: int = self.module.crc32(data, start)
         return checksum
 
@@ -80,7 +80,7 @@ class Deflate:
 
 
 def find_deflate(name: str | None = None) -> Deflate:
-    """The library called ``name``; by default the fastest that is installed.
+    """Return the library called ``name``; by default the fastest that is installed.
 
     Raises:
         LocalProtocolError: There is no such library, or it is not installed.

@@ -73,11 +73,11 @@ class Package:
         return sum(part.size for part in self.parts)
 
     def by_file_name(self, file_name: str) -> PackedInvoice | None:
-        """The invoice of that name; None when there is none."""
+        """Return the invoice of that name; None when there is none."""
         return self._by_file_name.get(file_name)
 
     def by_sha256(self, sha256: bytes) -> tuple[PackedInvoice, ...]:
-        """The invoices of that hash: several, when the same bytes stand in the package under several names."""
+        """Return the invoices of that hash: several, when the same bytes stand in the package under several names."""
         return tuple(self._by_sha256.get(sha256, ()))
 
     @cached_property
@@ -106,7 +106,7 @@ class Package:
 
     @classmethod
     async def reopen(cls, folder: Path, key: bytes | str) -> Package:
-        """A package that an earlier process packed; the parts' sizes are checked, their hashes not computed again.
+        """Return a package that an earlier process packed; the parts' sizes are checked, their hashes are not.
 
         Args:
             folder: Its `folder`.

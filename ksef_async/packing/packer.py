@@ -23,7 +23,7 @@ from .pipeline import default_workers, run_pipeline
 from .sources import OpenedSource, Source, open_source
 from .spool import Spool
 
-__all__ = ["Tell", "pack"]
+__all__ = ["ProgressReporter", "pack"]
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ async def pack(
         deflate=find_deflate(deflate),
         workers=default_workers() if workers is None else workers,
         max_invoices=max_invoices,
-        tell=Tell(progress),
+        tell=ProgressReporter(progress),
     )
     _check_options(part_size, parts, order.workers)
     key, vector = _key_and_vector(symmetric_key, initialization_vector)
@@ -110,14 +110,14 @@ async def pack(
             await spool.remove()
 
 
-class Tell:
-    """Tells a progress hook; what it raises is logged."""
+class ProgressReporter:
+    """Calls a progress hook, if there is one; an exception that it raises is logged."""
 
     def __init__(self, hook: ProgressHook | None) -> None:
         self._hook = hook
 
     def __call__(self, progress: PackageProgress) -> None:
-        """Tell the hook."""
+        """Call the hook."""
         if self._hook is not None:
             try:
                 self._hook(progress)
@@ -133,7 +133,7 @@ class _Order:
     deflate: Deflate
     workers: int
     max_invoices: int
-    tell: Tell
+    tell: ProgressReporter
 
 
 async def _pack(

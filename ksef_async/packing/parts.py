@@ -24,14 +24,14 @@ _BUFFER: Final = 2**18
 
 
 class Sink(Protocol):
-    """What an archive is written to, from beginning to end."""
+    """A destination to which an archive is written from beginning to end."""
 
     def write(self, data: Buffer, /) -> int:
         """Take all of ``data``."""
         ...
 
     def tell(self) -> int:
-        """How many bytes were written."""
+        """Return how many bytes were written."""
         ...
 
     def close(self) -> None:
@@ -54,7 +54,7 @@ class CountingSink:
         return len(data)
 
     def tell(self) -> int:
-        """How many bytes were written."""
+        """Return how many bytes were written."""
         return self._size
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class SpooledParts:
 
     @property
     def complete_parts(self) -> int:
-        """How many are on the disk for good."""
+        """Return how many are on the disk for good."""
         return len(self.parts)
 
     @property
@@ -124,7 +124,7 @@ class SpooledParts:
         return len(data)
 
     def tell(self) -> int:
-        """How many bytes were written."""
+        """Return how many bytes were written."""
         return self._size
 
     def finish(self) -> None:

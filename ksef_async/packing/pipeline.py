@@ -192,7 +192,7 @@ async def run_pipeline(
 
 
 def default_workers() -> int:
-    """One thread a core that this process may use, up to eight: each holds some megabytes."""
+    """Return one thread a core that this process may use, up to eight: each holds some megabytes."""
     if hasattr(os, "sched_getaffinity"):
         return min(len(os.sched_getaffinity(0)), 8)
     return min(os.cpu_count() or 1, 8)

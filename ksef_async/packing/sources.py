@@ -126,7 +126,7 @@ class _Register:
 
 @attrs.frozen(kw_only=True)
 class OpenedSource:
-    """What is known of a source before its invoices are read."""
+    """A source before its invoices are read."""
 
     items: Iterable[Item] | Iterable[Invoice] | AsyncIterable[Item] = attrs.field(repr=False)
     total: int | None

@@ -35,7 +35,7 @@ _MODES: Final = {
 
 
 class AvailabilityState(enum.StrEnum):
-    """Whether KSeF is there, as far as is known here."""
+    """The state of KSeF, as far as it is known here."""
 
     UP = "up"
     DOWN = "down"
@@ -44,7 +44,7 @@ class AvailabilityState(enum.StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Availability:
-    """What is known of KSeF's availability at a moment."""
+    """The availability of KSeF at a moment, as far as it is known."""
 
     at: datetime
     """When it was put together."""
@@ -63,7 +63,7 @@ class Availability:
 
     @property
     def state(self) -> AvailabilityState:
-        """What our own calls saw in the last five minutes; otherwise what is announced for production."""
+        """Return what our own calls saw in the last five minutes; otherwise what is announced for production."""
         seen_at = self.failed_at if self.failures else self.answered_at
         if seen_at is not None and self.at - seen_at <= FRESH_FOR:
             return AvailabilityState.DOWN if self.failures else AvailabilityState.UP

@@ -128,7 +128,7 @@ PARTS_LIMIT: Final = 3
 
 
 class Asked(enum.Enum):
-    """What an answer belongs to."""
+    """The request that an answer belongs to."""
 
     SEND = "send an invoice"
     LIST = "read the session's list"
@@ -144,7 +144,7 @@ class Asked(enum.Enum):
 
 
 class Answer(enum.Enum):
-    """What came back, where it is no code of KSeF's."""
+    """The kind of an answer without a code of KSeF's."""
 
     SUCCESS = "success"
     """KSeF did it."""
@@ -183,7 +183,7 @@ class Answer(enum.Enum):
 
 
 class DocumentFate(enum.Enum):
-    """What is known of a document."""
+    """The state of a document, as far as it is known."""
 
     UNCHANGED = "unchanged"
     """What was known before: the answer says nothing of the document."""
@@ -204,7 +204,7 @@ class DocumentFate(enum.Enum):
 
 
 class SessionFate(enum.Enum):
-    """What becomes of the session."""
+    """The further use of the session."""
 
     GOES_ON = "goes on"
     REPLACE = "replace"
@@ -219,7 +219,7 @@ class SessionFate(enum.Enum):
 
 
 class Step(enum.Enum):
-    """What to do next."""
+    """The next step."""
 
     GO_ON = "go on"
     """Nothing is wrong."""
@@ -252,7 +252,7 @@ class Step(enum.Enum):
 
 @attrs.frozen(kw_only=True)
 class Judgement:
-    """What follows from an answer."""
+    """The consequences of an answer."""
 
     document: DocumentFate
     session: SessionFate
@@ -505,7 +505,7 @@ def classify(error: KsefError, *, takes_invoices: bool = True) -> Answer:
 
 
 def judge(asked: Asked, error: KsefError, *, takes_invoices: bool = True, is_in_doubt: bool = False) -> Judgement:
-    """Return what follows from the error that a call ended with.
+    """Return the outcome of an invoice whose status is final; a duplicate is not looked up.
 
     Args:
         asked: What was asked.

@@ -36,7 +36,7 @@ _PIECE: Final = 16_000
 
 
 def size_limit(invoice: bytes) -> int:
-    """The most bytes ``invoice`` may have: more with an attachment (the element ``Zalacznik``)."""
+    """Return the most bytes ``invoice`` may have: more with an attachment (the element ``Zalacznik``)."""
     return MAX_SIZE_WITH_ATTACHMENT if b"Zalacznik" in invoice else MAX_SIZE
 
 
@@ -134,7 +134,7 @@ def date_of(invoice: InvoiceMetadata, date_type: DateType) -> datetime | None:
 
 
 def narrowed(filters: InvoiceFilters, last: InvoiceMetadata | None, order: SortOrder) -> InvoiceFilters:
-    """The same query from its last row on, which comes again; after KSeF has cut a list off.
+    """Return the same query from its last row on, which comes again; after KSeF has cut a list off.
 
     Args:
         filters: The query.

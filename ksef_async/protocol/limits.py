@@ -43,7 +43,7 @@ RATE_FACTOR: Final = 10
 
 
 def context_limit_problems(limits: ContextLimits) -> Iterator[tuple[str, str]]:
-    """What KSeF would refuse: the field, in KSeF's names, and the rule it breaks."""
+    """Return what KSeF would refuse: the field, in KSeF's names, and the rule it breaks."""
     for part, bounds in CONTEXT_BOUNDS.items():
         given = getattr(limits, part)
         for name, (least, most) in bounds.items():
@@ -52,7 +52,7 @@ def context_limit_problems(limits: ContextLimits) -> Iterator[tuple[str, str]]:
 
 
 def rate_limit_problems(limits: RateLimitsOverride) -> Iterator[tuple[str, str]]:
-    """What KSeF would refuse: the field, in KSeF's names, and the rule it breaks."""
+    """Return what KSeF would refuse: the field, in KSeF's names, and the rule it breaks."""
     for group in attrs.fields(RateLimitsOverride):
         granted: RateLimit = getattr(PRODUCTION_LIMITS, group.name)
         given: RateLimit = getattr(limits, group.name)
@@ -78,7 +78,7 @@ def _bounded(limit: RateLimit, production: RateLimit) -> RateLimit:
 
 
 def subject_limit_problems(limits: SubjectLimitsOverride) -> Iterator[tuple[str, str]]:
-    """What KSeF would refuse: the field, in KSeF's names, and the rule it breaks."""
+    """Return what KSeF would refuse: the field, in KSeF's names, and the rule it breaks."""
     values: dict[str, Any] = {
         "enrollment.maxEnrollments": limits.enrollment and limits.enrollment.max_enrollments,
         "certificate.maxCertificates": limits.certificate and limits.certificate.max_certificates,

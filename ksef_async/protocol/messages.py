@@ -122,12 +122,12 @@ class AnswerBody:
 
     @property
     def is_compressed(self) -> bool:
-        """Whether the pieces are decompressed."""
+        """Return whether the pieces are decompressed."""
         return self._encoding not in ("", "identity")
 
     @property
     def content(self) -> bytes:
-        """What was collected so far and not taken; after `BodyTooLargeError`, no more than the bound."""
+        """Return what was collected so far and not taken; after `BodyTooLargeError`, no more than the bound."""
         return self._plain.getvalue()
 
     @property

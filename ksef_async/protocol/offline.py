@@ -45,7 +45,7 @@ class OfflineMode(enum.StrEnum):
 
 
 class OutageKind(enum.StrEnum):
-    """What the Ministry announced."""
+    """The kind of outage that the Ministry announced."""
 
     UNAVAILABILITY = "unavailability"
     FAILURE = "failure"

@@ -70,7 +70,7 @@ class _Queue:
 
 
 class AddressBudget:
-    """What KSeF grants an address, whoever calls from it: share one among the pacers of many companies.
+    """The rate limits of an address, whoever calls from it: share one among the pacers of many companies.
 
     Unlike a context's calls these are not first come, first served: one company's call in an hour holds up no other's.
 
@@ -86,7 +86,7 @@ class AddressBudget:
         self._starts: dict[RateGroup, list[float]] = {group: [] for group in self._granted}
 
     def reserve(self, operation: Operation[Any, Any], now: float) -> float:
-        """The time, not before ``now``, at which a call may start; it is taken from then on."""
+        """Return the time, not before ``now``, at which a call may start; it is taken from then on."""
         groups = self._counted(operation.rate_group)
         start = now
         while (later := max(self._free(group, start, now) for group in groups)) > start:
@@ -138,11 +138,11 @@ class Pacer:
 
     @classmethod
     def unlimited(cls) -> Self:
-        """A pacer that lets every call go at once; a server's ``Retry-After`` still holds."""
+        """Return a pacer that lets every call go at once; a server's ``Retry-After`` still holds."""
         return cls(UNLIMITED_RATES)
 
     def reserve(self, operation: Operation[Any, Any], now: float) -> float:
-        """The time, not before ``now``, at which a call may start; it is taken from then on."""
+        """Return the time, not before ``now``, at which a call may start; it is taken from then on."""
         queue = self._queue(_key(operation))
         queue.forget(now)
         start = queue.earliest(now)
@@ -181,11 +181,11 @@ class Pacer:
 
     @property
     def limits(self) -> RateLimits:
-        """What the context is granted, as far as is known here."""
+        """Return what the context is granted, as far as is known here."""
         return self._granted
 
     def remaining(self, group: RateGroup, now: float) -> RateLimit:
-        """How many more calls fit into each window ending ``now``; -1 for any number.
+        """Return how many more calls fit into each window ending ``now``; -1 for any number.
 
         For ``other``, where each operation is counted on its own, the least of them.
         """
@@ -196,7 +196,7 @@ class Pacer:
         return RateLimit(*(min(window) for window in left))
 
     def history(self, now: float) -> dict[str, list[float]]:
-        """How long ago (seconds) the calls of each group started, as far as they still count; for `remember`."""
+        """Return how long ago (seconds) the calls of each group started, as far as they still count; for `remember`."""
         horizon = _SECONDS[-1] + self._margin
         ages = {key: [now - start for start in queue.starts] for key, queue in self._queues.items()}
         return {key: kept for key, each in ages.items() if (kept := [age for age in each if age < horizon])}
@@ -236,6 +236,6 @@ def _key(operation: Operation[Any, Any]) -> str:
 
 
 def limits_by_group(limits: RateLimits) -> dict[RateGroup, RateLimit]:
-    """What is granted to each group."""
+    """Return what is granted to each group."""
     fields = attrs.fields(RateLimits)
     return {RateGroup(f.metadata.get("wire_name") or camel(f.name)): getattr(limits, f.name) for f in fields}

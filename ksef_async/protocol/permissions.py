@@ -85,7 +85,7 @@ _DETAILS: Final = {
 
 
 def subject_identifier(subject: SubjectIdentifier | str) -> SubjectIdentifier:
-    """A person or company by what it is named by: 10 digits are a NIP, 11 a PESEL, all else is a fingerprint."""
+    """Return a person or company by what it is named by: 10 digits are a NIP, 11 a PESEL, all else is a fingerprint."""
     if isinstance(subject, SubjectIdentifier):
         return subject
     kind = {10: SubjectType.NIP, 11: SubjectType.PESEL}.get(len(subject), SubjectType.FINGERPRINT)
@@ -124,7 +124,7 @@ def eu_subject_details(
 
 
 def problems(request: attrs.AttrsInstance) -> Iterator[tuple[str, str]]:
-    """What KSeF would refuse: the field, in KSeF's names, and the rule it breaks."""
+    """Return what KSeF would refuse: the field, in KSeF's names, and the rule it breaks."""
     yield from _walk(request, "")
     if isinstance(request, SubunitGrantRequest):
         unit = request.context_identifier

@@ -74,7 +74,7 @@ def field_name(field: attrs.Attribute[Any]) -> str:
 
 
 def form_code_as_json(code: FormCode) -> dict[str, str]:
-    """A form code as KSeF writes it."""
+    """Return a form code as KSeF writes it."""
     return {"systemCode": code.system_code, "schemaVersion": code.schema_version, "value": code.form}
 
 

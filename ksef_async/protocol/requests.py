@@ -58,7 +58,7 @@ def build_request(
     query: Query | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> RawRequest:
-    """The request that calls ``operation``.
+    """Return the request that calls ``operation``.
 
     Args:
         operation: The row.
@@ -112,7 +112,7 @@ def with_bearer(request: RawRequest, token: str | None) -> RawRequest:
 def build_link_request(
     name: str, url: str, *, largest_answer: int = LARGEST_UPO, into: IO[bytes] | None = None
 ) -> RawRequest:
-    """The request that follows a signed link: the signature is the only credential, so no bearer goes with it."""
+    """Return the request that follows a signed link: the signature is the only credential, so it has no bearer."""
     return RawRequest(
         operation=name, method="GET", url=url, headers=_USER_AGENT, largest_answer=largest_answer, into=into
     )

@@ -78,7 +78,7 @@ class ServerClock:
             self._seen = (moment, monotonic)
 
     def now(self, monotonic: float) -> datetime:
-        """The time at ``monotonic`` (UTC); late by up to a second and the answer's way here."""
+        """Return the time at ``monotonic`` (UTC); late by up to a second and the answer's way here."""
         if self._seen is None:
             return datetime.now(UTC)
         moment, at = self._seen

@@ -36,7 +36,7 @@ of its documentation).
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """How hard to try; all times are in seconds."""
+    """The limits of retrying; all times are in seconds."""
 
     attempts: int = 5
     """How often a call is made in all, not counting answers of 429 that say how long to wait."""

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True)
 class SnapshotFormat(Generic[T]):
-    """How one kind of thing is written down."""
+    """The format of one kind of snapshot."""
 
     kind: str
     """What it is, for people, too: ``"online session"``."""

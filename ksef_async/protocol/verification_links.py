@@ -42,7 +42,7 @@ _UBL_DATE: Final = "{*}IssueDate"
 
 @attrs.frozen(kw_only=True)
 class InvoiceFingerprint:
-    """What a verification code says of an invoice.
+    """The data of an invoice in a verification code.
 
     Args:
         seller_nip: NIP of the seller (10 digits).

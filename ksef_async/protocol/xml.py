@@ -65,7 +65,7 @@ class _TakingBuilder(_StrictBuilder):
 
 
 def parse_xml(data: bytes, take: Callable[[ET.Element, ET.Element], bool] | None = None) -> ET.Element:
-    """The root element of an XML document.
+    """Return the root element of an XML document.
 
     Args:
         data: The document.
@@ -141,7 +141,7 @@ def _builder(data: bytes) -> ET.TreeBuilder:
 
 
 def local_name(element: ET.Element) -> str:
-    """The element's name without its namespace."""
+    """Return the element's name without its namespace."""
     return element.tag.rpartition("}")[2]
 
 
@@ -159,7 +159,7 @@ NAMESPACE: Final = "http://ksef.mf.gov.pl/auth/token/2.1"
 def auth_token_request(
     challenge: str, context: Context, subject_by: SubjectBy, policy: AuthorizationPolicy | None
 ) -> etree._Element:
-    """The document, without its signature; needs lxml (extra ``xades``).
+    """Return the document, without its signature; needs lxml (extra ``xades``).
 
     Args:
         challenge: What KSeF asked.

@@ -17,7 +17,7 @@ class AuthSessions:
         self._api = api
 
     def list(self) -> TokenPages[AuthSession]:
-        """The logins that are active, newest first; one of them is this client's.
+        """Return the logins that are active, newest first; one of them is this client's.
 
         Source: GET /auth/sessions.
         """
@@ -30,7 +30,8 @@ class AuthSessions:
 
         Raises:
             BadRequestError: KSeF does not know it (21405).
-            TransportError, ApiError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
 
         Source: DELETE /auth/sessions/{referenceNumber}.
         """
@@ -42,7 +43,8 @@ class AuthSessions:
         To end it for good, leave a client with ``revoke_on_exit=True``.
 
         Raises:
-            TransportError, ApiError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
 
         Source: DELETE /auth/sessions/current.
         """

@@ -63,22 +63,26 @@ class Certificates:
         self._api = api
 
     async def get_limits(self) -> CertificateLimits:
-        """How many applications and certificates are left.
+        """Return how many applications and certificates are left.
 
         Raises:
-            TransportError, ApiError, RemoteProtocolError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: GET /certificates/limits.
         """
         return await self._api.call(GET_CERTIFICATE_LIMITS)
 
     async def get_enrollment_data(self) -> EnrollmentData:
-        """The subject a request must have: that of the certificate of this login.
+        """Return the subject a request must have: that of the certificate of this login.
 
         Raises:
             BadRequestError: This way of logging in gets no certificate (25001).
             ForbiddenError: The login was made with a token.
-            TransportError, ApiError, RemoteProtocolError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: GET /certificates/enrollments/data.
         """
@@ -108,8 +112,10 @@ class Certificates:
             BadRequestError: This way of logging in gets no certificate (25001, 25002), the key is of another kind
                 (25010), or a limit is reached (25006, 25007).
             ForbiddenError: The login was made with a token.
-            TransportError, ApiError, RemoteProtocolError: A call failed. After an error with
-                ``maybe_delivered`` there may be a certificate; `list` shows it.
+            TransportError: A call failed. After an error with ``maybe_delivered`` there may be a certificate; `list`
+                shows it.
+            ApiError: As for TransportError.
+            RemoteProtocolError: As for TransportError.
 
         Source: GET /certificates/enrollments/data, POST /certificates/enrollments.
         """
@@ -130,7 +136,11 @@ class Certificates:
         Raises:
             BadRequestError: Besides those of `enroll`: its subject is not that of `get_enrollment_data` (25003), it is
                 malformed or badly signed (25004), or signed by another algorithm (25011).
-            InvalidFieldError, ForbiddenError, TransportError, ApiError, RemoteProtocolError: As `enroll`.
+            InvalidFieldError: As `enroll`.
+            ForbiddenError: As `enroll`.
+            TransportError: As `enroll`.
+            ApiError: As `enroll`.
+            RemoteProtocolError: As `enroll`.
 
         Source: POST /certificates/enrollments.
         """
@@ -141,7 +151,7 @@ class Certificates:
         return self.enrollment(started.reference_number)
 
     def enrollment(self, reference_number: str) -> OperationHandle[Enrollment]:
-        """An application made before, by its reference number; KSeF forgets it after 30 days.
+        """Return an application made before, by its reference number; KSeF forgets it after 30 days.
 
         Source: GET /certificates/enrollments/{referenceNumber}.
         """
@@ -158,7 +168,9 @@ class Certificates:
 
         Raises:
             InvalidFieldError: None, or more than ten, or one that is not 16 hex digits in capitals; nothing was sent.
-            TransportError, ApiError, RemoteProtocolError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: POST /certificates/retrieve.
         """
@@ -173,7 +185,9 @@ class Certificates:
         Raises:
             BadRequestError: KSeF does not know it (25008), or it has expired (25009).
             ForbiddenError: The login was made with a token.
-            TransportError, ApiError, RemoteProtocolError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: POST /certificates/{certificateSerialNumber}/revoke.
         """
@@ -189,7 +203,7 @@ class Certificates:
                 raise
 
     def list(self, certificate_filter: CertificateFilter | None = None) -> OffsetPages[CertificateRow]:
-        """The certificates that fit ``certificate_filter``, newest application first.
+        """Return the certificates that fit ``certificate_filter``, newest application first.
 
         Source: POST /certificates/query.
         """
@@ -206,7 +220,9 @@ class Certificates:
 
         Raises:
             BadRequestError: KSeF does not know it (25008), or ``valid_to`` is later than it ends now (21405).
-            TransportError, ApiError, RemoteProtocolError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: PUT /testdata/certificates/{serialNumber}.
         """

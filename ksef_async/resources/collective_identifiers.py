@@ -44,7 +44,9 @@ class CollectiveIdentifiers:
             InvalidFieldError: Fewer than 2 invoices, one of them twice, different sellers, or a field that KSeF would
                 refuse; nothing was sent.
             BadRequestError: KSeF does not know an invoice (71001), or it is in too many groups (71002).
-            TransportError, ApiError, RemoteProtocolError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: POST /collective-identifiers.
         """
@@ -60,7 +62,7 @@ class CollectiveIdentifiers:
         return response.collective_identifier_number
 
     def list(self, identifier_filter: CollectiveIdentifierFilter) -> TokenPages[CollectiveIdentifier]:
-        """The groups made in the context, and those of others in which it is the seller; newest first.
+        """Return the groups made in the context, and those of others in which it is the seller; newest first.
 
         Source: POST /collective-identifiers/query.
         """
@@ -73,7 +75,7 @@ class CollectiveIdentifiers:
         )
 
     def list_invoices(self, *numbers: str) -> TokenPages[CollectiveIdentifierInvoice]:
-        """The invoices in groups.
+        """Return the invoices in groups.
 
         Args:
             numbers: Of 1 to 10 groups.
@@ -92,7 +94,7 @@ class CollectiveIdentifiers:
         )
 
     def list_of_invoice(self, ksef_number: str) -> TokenPages[CollectiveIdentifierOfInvoice]:
-        """The groups an invoice is in, newest first.
+        """Return the groups an invoice is in, newest first.
 
         Source: GET /collective-identifiers/ksef/{ksefNumber}.
         """

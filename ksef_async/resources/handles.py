@@ -61,7 +61,9 @@ class OperationHandle(Generic[SeenT]):
 
         Raises:
             GoneError: It is too old to be asked about.
-            TransportError, ApiError, RemoteProtocolError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         seen = await self._look()
         self._last = self._status(seen)
@@ -80,7 +82,9 @@ class OperationHandle(Generic[SeenT]):
             OperationFailedError: KSeF could not do it; ``code`` and ``details`` say why.
             WaitTimeoutError: It was still in progress when ``cadence.deadline`` passed; waiting again is safe.
             GoneError: It is too old to be asked about.
-            TransportError, ApiError, RemoteProtocolError: A call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         what = f"{self._what} {self.reference_number}"
         seen = await wait_until(

@@ -39,7 +39,7 @@ class Invoices:
         self._api = api
 
     async def get(self, ksef_number: str, *, wait: Cadence | None = None) -> bytes:
-        """An invoice's document, as it was sent; its SHA-256 is checked against the one KSeF vouches for.
+        """Return an invoice's document, as it was sent; its SHA-256 is checked against the one KSeF vouches for.
 
         Args:
             ksef_number: 35 characters, or 36 for one of KSeF 1.0.
@@ -55,7 +55,8 @@ class Invoices:
                 stored yet (21165).
             WaitTimeoutError: It was still not stored when ``wait.deadline`` passed.
             RemoteProtocolError: The document is not the one KSeF vouches for.
-            TransportError, ApiError: A call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
 
         Source: GET /invoices/ksef/{ksefNumber}.
         """
@@ -86,7 +87,7 @@ class Invoices:
     def list(
         self, filters: InvoiceFilters, *, sort: SortOrder = SortOrder.ASCENDING, page_size: int = 250
     ) -> InvoiceList:
-        """What KSeF tells of invoices, as an async iterator that goes on where KSeF cuts a list off (10,000 rows).
+        """Return the metadata of invoices, as an async iterator; goes on where KSeF truncates a list (10,000 rows).
 
         KSeF takes 20 such queries an hour; for many invoices, `KsefClient.downloads` needs fewer.
 
@@ -113,7 +114,7 @@ class Invoices:
         page_offset: int = 0,
         page_size: int = 250,
     ) -> InvoiceMetadataPage:
-        """One page of `list` as KSeF gives it, with its high-water mark.
+        """Return one page of `list` as KSeF gives it, with its high-water mark.
 
         Args:
             filters: Which.
@@ -124,7 +125,9 @@ class Invoices:
         Raises:
             InvalidFieldError: A value that KSeF would refuse; nothing was sent.
             BadRequestError: The range starts beyond the high-water mark it is restricted to (21183).
-            TransportError, ApiError, RemoteProtocolError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: POST /invoices/query/metadata.
         """
@@ -134,7 +137,7 @@ class Invoices:
 
 
 class InvoiceList(Pages[InvoiceMetadata]):
-    """What was found: ``async for invoice in ...``, or ``async for page in ... .pages()``.
+    """The invoices found: ``async for invoice in ...``, or ``async for page in ... .pages()``.
 
     Each invoice comes once, though the borders of the ranges KSeF is asked for overlap. Raises what a call raises,
     `LocalProtocolError` where more invoices than KSeF lists (10,000) share one date, and `RemoteProtocolError` where
@@ -148,12 +151,12 @@ class InvoiceList(Pages[InvoiceMetadata]):
         self._page_size = page_size
 
     async def page(self, number: int, filters: InvoiceFilters | None = None) -> InvoiceMetadataPage:
-        """A page by its number, as KSeF gives it; of another range with ``filters``."""
+        """Return a page by its number, as KSeF gives it; of another range with ``filters``."""
         query = {"sort_order": self._sort, "page_offset": number, "page_size": self._page_size}
         return await self._api.call(QUERY_INVOICE_METADATA, filters or self._filters, query=query)
 
     async def pages(self) -> AsyncIterator[tuple[InvoiceMetadata, ...]]:
-        """One page at a time; a page may be short, or even empty, though more follow."""
+        """Iterate over the pages; one may be short, or even empty, though more follow."""
         filters, number, fruitless = self._filters, 0, 0
         # Numbers of this range and the one before: rows move between pages when invoices come in meanwhile.
         seen: set[str] = set()

@@ -28,7 +28,7 @@ INTERVAL: Final = 60.0
 
 
 class Latarnia:
-    """What the Ministry announces of KSeF's availability. `KsefClient.latarnia` is one.
+    """The Ministry's announcements of KSeF's availability. `KsefClient.latarnia` is one.
 
     Its answers are advice: Latarnia was itself down or wrong at times, and what it says of TEST and DEMO is a dummy's
     (TOTAL_FAILURE since January 2026). Nothing in this library stops or starts sending because of it.

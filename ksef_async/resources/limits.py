@@ -32,7 +32,7 @@ __all__ = ["Limits"]
 
 
 class Limits:
-    """What is granted. `KsefClient.limits` is one.
+    """The limits that KSeF grants. `KsefClient.limits` is one.
 
     The overrides work on TEST only (and in the sandbox). To pace a client by other rate limits, call
     ``client.pacing.adopt_limits()`` after overriding them.
@@ -47,17 +47,21 @@ class Limits:
         What KSeF does not tell is what it grants to all; the event `AnswerIncomplete` says which.
 
         Raises:
-            TransportError, ApiError, RemoteProtocolError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: GET /limits/context.
         """
         return await self._api.call(GET_CONTEXT_LIMITS)
 
     async def get_subject(self) -> SubjectLimits:
-        """How many certificates the subject that logged in may have, and how often it may apply for one.
+        """Return the number of certificates and of applications that the subject who logged in may have.
 
         Raises:
-            TransportError, ApiError, RemoteProtocolError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: GET /limits/subject.
         """
@@ -69,7 +73,9 @@ class Limits:
         What KSeF does not tell is what production grants; the event `AnswerIncomplete` says which.
 
         Raises:
-            TransportError, ApiError, RemoteProtocolError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: GET /rate-limits.
         """
@@ -81,7 +87,8 @@ class Limits:
 
         Raises:
             InvalidFieldError: A value is out of its bounds; nothing was sent.
-            TransportError, ApiError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
 
         Source: POST /testdata/limits/context/session.
         """
@@ -92,7 +99,8 @@ class Limits:
         """Grant the context what it is granted by default.
 
         Raises:
-            TransportError, ApiError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
 
         Source: DELETE /testdata/limits/context/session.
         """
@@ -107,7 +115,8 @@ class Limits:
 
         Raises:
             InvalidFieldError: A number is negative; nothing was sent.
-            TransportError, ApiError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
 
         Source: POST /testdata/limits/subject/certificate.
         """
@@ -122,7 +131,8 @@ class Limits:
         """Grant the subject that logged in what it is granted by default.
 
         Raises:
-            TransportError, ApiError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
 
         Source: DELETE /testdata/limits/subject/certificate.
         """
@@ -137,7 +147,8 @@ class Limits:
 
         Raises:
             InvalidFieldError: A value is out of its bounds; nothing was sent.
-            TransportError, ApiError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
 
         Source: POST /testdata/rate-limits.
         """
@@ -149,7 +160,8 @@ class Limits:
         """Grant the context the rate limits of its environment.
 
         Raises:
-            TransportError, ApiError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
 
         Source: DELETE /testdata/rate-limits.
         """
@@ -159,7 +171,8 @@ class Limits:
         """Grant the context the rate limits of production.
 
         Raises:
-            TransportError, ApiError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
 
         Source: POST /testdata/rate-limits/production.
         """

@@ -30,7 +30,7 @@ class NumberedPage(Protocol):
 
     @property
     def has_more(self) -> bool:
-        """Whether another page follows."""
+        """Return whether another page follows."""
         ...
 
 
@@ -48,7 +48,7 @@ def list_by_token(
     path: Mapping[str, str] | None = None,
     query: Mapping[str, object] | None = None,
 ) -> TokenPages[RowT]:
-    """The list an operation gives page by page, each named by the one before.
+    """Return the list an operation gives page by page, each named by the one before.
 
     Args:
         api: How to call KSeF.
@@ -79,7 +79,7 @@ def list_by_offset(
     path: Mapping[str, str] | None = None,
     query: Mapping[str, object] | None = None,
 ) -> OffsetPages[RowT]:
-    """The list an operation gives page by page, by their numbers; the arguments are those of `list_by_token`."""
+    """Return the list an operation gives page by page, by their numbers; the arguments are those of `list_by_token`."""
 
     async def fetch(number: int) -> tuple[tuple[RowT, ...], bool]:
         numbered = {**(query or {}), "page_offset": number, "page_size": page_size}

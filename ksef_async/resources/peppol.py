@@ -17,7 +17,7 @@ class Peppol:
         self._api = api
 
     def list_providers(self) -> OffsetPages[PeppolProvider]:
-        """Every registered provider of Peppol services, newest first.
+        """Return every registered provider of Peppol services, newest first.
 
         Source: GET /peppol/query.
         """

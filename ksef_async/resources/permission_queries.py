@@ -56,7 +56,9 @@ class PermissionQueries:
     All of them raise:
         InvalidFieldError: The filter is not what KSeF asks for; nothing was sent.
         ForbiddenError: The login lacks the permission that is needed; raised by the first page.
-        TransportError, ApiError, RemoteProtocolError: A call failed.
+        TransportError: No answer came.
+        ApiError: KSeF refused the call, or failed.
+        RemoteProtocolError: The answer is not what KSeF's API describes.
     """
 
     def __init__(self, api: Caller) -> None:
@@ -65,7 +67,7 @@ class PermissionQueries:
     def list_own(
         self, permission_filter: PersonalPermissionFilter | None = None, *, page_size: int = 100
     ) -> OffsetPages[PersonalPermissionRow]:
-        """What whoever is logged in was granted; what they own is in `list_own_page`.
+        """Return the permissions granted to whoever is logged in; what they own is in `list_own_page`.
 
         Source: POST /permissions/query/personal/grants.
         """
@@ -79,7 +81,7 @@ class PermissionQueries:
         page_offset: int = 0,
         page_size: int = 100,
     ) -> PersonalPermissionPage:
-        """One page of `list_own`, with ``owner_permissions``: what an owner may do without having been granted it.
+        """Return one page of `list_own`, with ``owner_permissions``: what an owner may do without a grant.
 
         Args:
             permission_filter: As for `list_own`.
@@ -108,7 +110,7 @@ class PermissionQueries:
     def list_of_subunit_administrators(
         self, unit: UnitIdentifier | str | None = None, *, page_size: int = 100
     ) -> OffsetPages[SubunitPermissionRow]:
-        """The administrators of a unit of the context, or of all its units.
+        """Return the administrators of a unit of the context, or of all its units.
 
         Source: POST /permissions/query/subunits/grants; needs CredentialsManage, CredentialsRead or SubunitManage.
         """
@@ -118,7 +120,7 @@ class PermissionQueries:
     def list_received(
         self, grantor: UnitIdentifier | str | None = None, *, page_size: int = 100
     ) -> OffsetPages[EntityPermissionRow]:
-        """What another company granted to this one with `Permissions.grant_to_entity`; by default what all did.
+        """Return the permissions granted by another company, or by all; see `Permissions.grant_to_entity`.
 
         Source: POST /permissions/query/entities/grants; needs CredentialsManage or CredentialsRead.
         """
@@ -126,7 +128,7 @@ class PermissionQueries:
         return self._list(QUERY_RECEIVED_PERMISSIONS, wanted, lambda page: page.permissions, page_size)
 
     def list_roles(self, *, page_size: int = 100) -> OffsetPages[EntityRoleRow]:
-        """What the context is to the tax administration: a bailiff, a VAT group, ...
+        """Return the roles of the context for the tax administration: a bailiff, a VAT group, ...
 
         Source: GET /permissions/query/entities/roles; needs CredentialsManage or CredentialsRead.
         """
@@ -134,7 +136,7 @@ class PermissionQueries:
         return list_by_offset(self._api, QUERY_ROLES, lambda page: page.roles, page_size=page_size)
 
     def list_subordinates(self, nip: str | None = None, *, page_size: int = 100) -> OffsetPages[SubordinateRoleRow]:
-        """The companies below the context: members of a VAT group, units of local government.
+        """Return the companies below the context: members of a VAT group, units of local government.
 
         Source: POST /permissions/query/subordinate-entities/roles; needs CredentialsManage, CredentialsRead or
         SubunitManage.

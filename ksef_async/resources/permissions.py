@@ -82,8 +82,9 @@ class Permissions(PermissionQueries):
     All of them raise, besides what they name:
         InvalidFieldError: A value is not what KSeF asks for; nothing was sent.
         ForbiddenError: The login lacks the permission that is needed; ``security`` tells which.
-        TransportError, ApiError, RemoteProtocolError: The call failed. After an error with
-            ``maybe_delivered`` the lists tell whether KSeF did it.
+        TransportError: The call failed. After an error with ``maybe_delivered`` the lists tell whether KSeF did it.
+        ApiError: As for TransportError.
+        RemoteProtocolError: As for TransportError.
     """
 
     def __init__(self, api: Caller) -> None:
@@ -315,14 +316,14 @@ class Permissions(PermissionQueries):
     # --- asking -------------------------------------------------------------------------------------------
 
     def operation(self, reference_number: str) -> OperationHandle[OperationStatus]:
-        """A grant or revocation that was started before, perhaps by another process; KSeF tells of it for 30 days.
+        """Return a grant or revocation that was started before, perhaps elsewhere; KSeF keeps it for 30 days.
 
         Source: GET /permissions/operations/{referenceNumber}.
         """
         return self._handle("Permission operation", reference_number)
 
     async def get_attachment_status(self) -> AttachmentConsent:
-        """Whether the context may send invoices with attachments.
+        """Return whether the context may send invoices with attachments.
 
         Source: GET /permissions/attachments/status; needs CredentialsManage or CredentialsRead.
         """

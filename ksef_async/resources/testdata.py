@@ -42,12 +42,13 @@ __all__ = ["TestData"]
 
 
 class TestData:
-    """What is made up on TEST. `KsefClient.testdata` is one; most of it needs no login.
+    """The test data of the TEST environment. `KsefClient.testdata` is one; most of it needs no login.
 
     All of them raise:
         InvalidFieldError: A value is not what KSeF asks for; nothing was sent.
         BadRequestError: It exists already (30001), or KSeF refuses a value (21405).
-        TransportError, ApiError: The call failed.
+        TransportError: No answer came.
+        ApiError: KSeF refused the call, or failed.
     """
 
     # For pytest, which takes classes of this name for tests.

@@ -67,8 +67,10 @@ class Tokens:
             BadRequestError: The caller lacks one of the permissions (26001), or its context is no NIP or internal
                 identifier (26002).
             ForbiddenError: The login was made with a token, which KSeF gives no others.
-            TransportError, ApiError, RemoteProtocolError: The call failed. After an error with
-                ``maybe_delivered`` a token may exist whose secret nobody knows; `list` shows it, and it can be revoked.
+            TransportError: The call failed. After an error with ``maybe_delivered`` a token may exist whose secret
+                nobody knows; `list` shows it, and it can be revoked.
+            ApiError: As for TransportError.
+            RemoteProtocolError: As for TransportError.
 
         Source: POST /tokens; tokeny-ksef.md.
         """
@@ -79,7 +81,7 @@ class Tokens:
         return GeneratedToken(self._api, response.reference_number, response.token)
 
     def list(self, token_filter: TokenFilter | None = None) -> TokenPages[IssuedToken]:
-        """The tokens that fit ``token_filter``, newest first.
+        """Return the tokens that fit ``token_filter``, newest first.
 
         Those with CredentialsManage or CredentialsRead see all of their context, others their own.
 
@@ -91,12 +93,14 @@ class Tokens:
         )
 
     async def get(self, reference_number: str) -> IssuedToken:
-        """What KSeF tells of a token.
+        """Return a token's permissions, status and dates.
 
         Raises:
             BadRequestError: KSeF does not know it (21405).
             ForbiddenError: It belongs to somebody else.
-            TransportError, ApiError, RemoteProtocolError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: GET /tokens/{referenceNumber}.
         """
@@ -110,7 +114,9 @@ class Tokens:
         Raises:
             BadRequestError: KSeF does not know it (21405).
             ForbiddenError: It belongs to somebody else.
-            TransportError, ApiError, RemoteProtocolError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: DELETE /tokens/{referenceNumber}.
         """

@@ -79,7 +79,7 @@ class _Event:
 
 
 class SandboxLatarnia:
-    """What the sandbox's Latarnia announces. `Sandbox.latarnia` is one.
+    """The announcements of the sandbox's Latarnia. `Sandbox.latarnia` is one.
 
     Announcing a failure makes none: the sandbox goes on answering unless `Sandbox.faults` says otherwise.
     """

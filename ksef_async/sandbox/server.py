@@ -161,6 +161,7 @@ class Sandbox(anyio.AsyncContextManagerMixin):
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        """Start the sandbox, and stop it at the end of the block."""
         await anyio.to_thread.run_sync(self.world.ministry.publish_first_keys, self.clock.now())
         if self._schema_folder is not None:
             self.world.schemas = await anyio.to_thread.run_sync(Schemas, self._schema_folder)

@@ -60,7 +60,7 @@ _ADVICE: Final[Mapping[Step, str]] = {
 
 @attrs.frozen(kw_only=True)
 class BatchOutcome:
-    """What became of one invoice of a package."""
+    """The outcome of one invoice of a package."""
 
     key: Any
     """What the caller knows it by; the file name by default."""
@@ -121,7 +121,7 @@ class BatchSession(Session):
 
     @property
     def package(self) -> Package:
-        """What it was opened, or resumed, with.
+        """The package that the session was opened, or resumed, with.
 
         Raises:
             LocalProtocolError: The session was attached.
@@ -154,6 +154,7 @@ class BatchSession(Session):
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        """Upload the package; close the session when the block ends without an error."""
         self._enter_once()
         if self._uploads is not None:
             await self.upload()
@@ -168,9 +169,11 @@ class BatchSession(Session):
         Raises:
             UploadExpiredError: The time to upload is over; open a new session with the same package.
             SessionFailedError: The session has ended without the package.
-            TransportError, ApiError: A part could not be uploaded, again and again.
+            TransportError: A part could not be uploaded, again and again.
+            ApiError: As for TransportError.
             RemoteProtocolError: A link leads to another host, and is not followed.
-            LocalProtocolError, OSError: A part cannot be read, or the session was attached without its package.
+            LocalProtocolError: A part cannot be read, or the session was attached without its package.
+            OSError: As for LocalProtocolError.
             Exception: What a ledger of the caller's raised.
         """
         if not self._is_closed:
@@ -229,7 +232,7 @@ class BatchSession(Session):
     # --- what became of it --------------------------------------------------------------------------------
 
     def snapshot(self, key: bytes | str) -> bytes:
-        """What `SessionManager.resume` needs, with the package, to go on in another process.
+        """Return this session, encrypted, for `SessionManager.resume` to go on with in another process.
 
         Take it right after the opening, before the upload: which parts are in is written down beside them. The
         package is found again by `Package.write_manifest` and `Package.reopen`, or packed again to the same parts.
@@ -270,7 +273,9 @@ class BatchSession(Session):
             SessionFailedError: KSeF could not use the package: no invoice of it was accepted. Where
                 ``may_be_sent_again`` says so, none is to blame: open a new session with the same package.
             WaitTimeoutError: It is still being processed; ask again later.
-            TransportError, ApiError, RemoteProtocolError: A look failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         self._check_not_held_open("outcomes come")
         async for transition in self.transitions(cadence):
@@ -282,7 +287,7 @@ class BatchSession(Session):
         raise AssertionError("transitions end with a terminal status")
 
     async def outcomes(self, cadence: Cadence = BATCH_CADENCE) -> AsyncIterator[BatchOutcome]:
-        """What became of each invoice of the package, once; waits until KSeF has processed all of it.
+        """Iterate over the outcomes of the package's invoices, each once; waits until KSeF has processed all of it.
 
         Reads the list of the session, 1,000 invoices a request, when the session is final: meanwhile its counters,
         which cost one request for all invoices, tell how far it is. What was yielded is not kept here; asked again,
@@ -300,7 +305,8 @@ class BatchSession(Session):
                 ``may_be_sent_again`` says so, none is to blame: open a new session with the same package.
             WaitTimeoutError: It is still being processed; ask again later.
             RemoteProtocolError: After all outcomes: KSeF lists invoices that are not in the package, or not all of it.
-            TransportError, ApiError: A call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
 
         Source: GET /sessions/{referenceNumber}/invoices.
         """
@@ -333,7 +339,9 @@ class BatchSession(Session):
         Page by page: nothing of thousands is kept.
 
         Raises:
-            TransportError, ApiError, RemoteProtocolError: A call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         given, before, token = 0, 0, None
         for seconds in LAG:

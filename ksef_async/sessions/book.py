@@ -63,7 +63,7 @@ class Undelivered:
 
 
 class Book(Protocol):
-    """What is known of sessions and documents."""
+    """The record of sessions and documents."""
 
     async def session_opened(self, session: OnlineSession) -> None:
         """Write down a session that was opened; nothing is sent in it before this returns, and never if it raises."""
@@ -87,7 +87,7 @@ class Book(Protocol):
 
 
 class Patience(Protocol):
-    """What to do about errors that may pass: a caller is told at once, a worker waits for as long as it takes."""
+    """The policy for errors that may pass: a caller gets them at once, a worker waits for as long as it takes."""
 
     async def retry(self, call: Callable[[], Awaitable[Result]], *, asked: Asked | None = None) -> Result:
         """Return what ``call`` returns; an error after which another call may go better is waited out, or raised.

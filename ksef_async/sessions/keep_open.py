@@ -88,6 +88,7 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        """Start sending; at the end of the block, close the session that is open."""
         if self._entered:
             raise LocalProtocolError("This SessionKeeper was entered before; make a new one.")
         self._entered = True
@@ -253,7 +254,7 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
     # --- what became of it --------------------------------------------------------------------------------
 
     async def outcomes(self, cadence: Cadence = OUTCOME_CADENCE) -> AsyncIterator[Outcome]:
-        """What became of the invoices of every session so far, session by session; see `Session.outcomes`.
+        """Iterate over the outcomes of the invoices of every session so far; see `Session.outcomes`.
 
         What KSeF failed on is sent again, and yielded once KSeF has decided on it.
 

@@ -59,7 +59,7 @@ class KeptSession:
 
     @property
     def came_to_nothing(self) -> bool:
-        """Whether something was wrong with it before it was of use, so that the next one may end alike."""
+        """Return whether something was wrong with it before it was of use, so that the next one may end alike."""
         if isinstance(self.failure, ProcessingError):
             return not self.has_accepted
         return self.failure is not None and not self.successes

@@ -57,12 +57,12 @@ class Ledger:
 
     @property
     def was_read(self) -> bool:
-        """Whether it has been read to its end."""
+        """Return whether it has been read to its end."""
         return self._read_at is not None
 
     @property
     def pages_to_read(self) -> int:
-        """How many requests the next reading takes at least."""
+        """The least number of requests that the next reading takes."""
         return max(1, sum(not page.is_settled for page in self._pages))
 
     def references_of(self, invoice_hash: bytes) -> set[str]:
@@ -126,7 +126,9 @@ class Ledger:
         """Read what may have changed; tasks that ask while another waits to read share its reading.
 
         Raises:
-            TransportError, ApiError, RemoteProtocolError: A call failed; what was read before that is kept.
+            TransportError: A call failed; what was read before that is kept.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         asked_at = anyio.current_time()
         async with self._lock:

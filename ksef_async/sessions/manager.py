@@ -95,8 +95,10 @@ class SessionManager:
             LocalProtocolError: Unknown form code, or no access token to call with; nothing was sent.
             CryptoError: The session key has the wrong length, or KSeF offers no usable public key.
             LoginFailedError: KSeF refused the login.
-            TransportError, ApiError, RemoteProtocolError: A call failed, again and again. A session may exist that
-                nobody knows; it can be found with `list` and closed by `attach`.
+            TransportError: A call failed, again and again. A session may exist that nobody knows; it can be found with
+                `list` and closed by `attach`.
+            ApiError: As for TransportError.
+            RemoteProtocolError: As for TransportError.
 
         Source: POST /sessions/online; sesja-interaktywna.md, section 1.
         """
@@ -159,7 +161,9 @@ class SessionManager:
             LocalProtocolError: A form that no batch session takes, or no access token; nothing was sent.
             CryptoError: KSeF offers no usable public key.
             LoginFailedError: KSeF refused the login.
-            TransportError, ApiError, RemoteProtocolError: A call failed, again and again.
+            TransportError: A call failed, again and again.
+            ApiError: As for TransportError.
+            RemoteProtocolError: As for TransportError.
 
         Source: POST /sessions/batch; sesja-wsadowa.md.
         """
@@ -253,11 +257,13 @@ class SessionManager:
         raise AssertionError("the last attempt returns or raises")
 
     async def new_encryption(self) -> EncryptionInfo:
-        """A fresh session key, for those who open a session here and send in it elsewhere.
+        """Return a fresh session key, for those who open a session here and send in it elsewhere.
 
         Raises:
             CryptoError: KSeF offers no usable key.
-            TransportError, ApiError, RemoteProtocolError: The keys could not be fetched.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         return wrap_new_key(await self._keys.get(PublicKeyUsage.SYMMETRIC_KEY_ENCRYPTION))
 
@@ -303,7 +309,10 @@ class SessionManager:
             BadRequestError: KSeF does not know the session (21173).
             ForbiddenError: It belongs to somebody else.
             CryptoError: ``encryption`` holds a key of the wrong length.
-            LoginFailedError, TransportError, ApiError, RemoteProtocolError: A call failed.
+            LoginFailedError: KSeF refused the login.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: GET /sessions/{referenceNumber}.
         """
@@ -375,7 +384,10 @@ class SessionManager:
                 the session was opened with another package.
             BadRequestError: KSeF does not know the session (21173): it is another environment's.
             ForbiddenError: It belongs to somebody else.
-            LoginFailedError, TransportError, ApiError, RemoteProtocolError: A call failed.
+            LoginFailedError: KSeF refused the login.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: GET /sessions/{referenceNumber}.
         """
@@ -426,7 +438,7 @@ class SessionManager:
         features: Iterable[Feature | str] = (),
         activation: Cadence = ACTIVATION_CADENCE,
     ) -> SessionKeeper:
-        """One session that is always open: ``async with client.sessions.keep_open(FormCode.FA3) as sender:``.
+        """Keep one session always open: ``async with client.sessions.keep_open(FormCode.FA3) as sender:``.
 
         Args:
             form_code: As for `open_online`.
@@ -451,7 +463,7 @@ class SessionManager:
         self._keys.forget()
 
     def now(self) -> datetime:
-        """What time it is at KSeF (UTC), to a second or so."""
+        """Return the time at KSeF (UTC), to a second or so."""
         return self._api.now()
 
     def plan(
@@ -501,7 +513,7 @@ class SessionManager:
         return Transitions(self._history(self._authorized(None), reference_number), reference_number, cadence)
 
     def list(self, session_filter: SessionFilter) -> TokenPages[SessionSummary]:
-        """The context's sessions that fit ``session_filter``, newest first, 1,000 a page.
+        """Return the context's sessions that fit ``session_filter``, newest first, 1,000 a page.
 
         Source: GET /sessions.
         """

@@ -110,6 +110,7 @@ class OnlineSession(Session):
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        """Use the session; at the end of the block, close it, whatever happened."""
         self._enter_once()
         try:
             await self.wait_until_active()
@@ -135,7 +136,9 @@ class OnlineSession(Session):
             SessionFailedError: The session has failed (415, 440, 445, or any other code above 200).
             LocalProtocolError: It is closed or processed already.
             WaitTimeoutError: It is still neither active nor failed.
-            TransportError, ApiError, RemoteProtocolError: A look failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         return await wait_until(
             self.status,
@@ -185,7 +188,9 @@ class OnlineSession(Session):
 
         Raises:
             WaitTimeoutError: KSeF did not confirm in time.
-            TransportError, ApiError, RemoteProtocolError: The close failed.
+            TransportError: The close failed.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         try:
             await finish(self._close(), CLOSE_TIMEOUT)
@@ -208,7 +213,7 @@ class OnlineSession(Session):
         return not self._closing and self._state in ("OPENED", "OPENING")
 
     def snapshot(self, key: bytes | str) -> bytes:
-        """What `SessionManager.resume` needs to go on with this session in another process.
+        """Return this session, encrypted, for `SessionManager.resume` to go on with in another process.
 
         It may be taken at any time, best right after the opening: what was sent is not in it, KSeF's list tells that.
 
@@ -264,9 +269,11 @@ class OnlineSession(Session):
             DocumentError: With ``check``: the document has a problem; nothing was sent, ``report`` has them all.
             SessionFailedError: The session has died, e.g. because KSeF could not decrypt its key (415).
             RateLimitedError: The ``invoiceSend`` budget is spent; ``retry_after`` is in seconds.
-            TransportError, ServerError: No answer came, again and again.
-            ApiError, RemoteProtocolError: KSeF refused, or answered nonsense. Of each of these four,
-                ``maybe_delivered`` tells whether KSeF may have the invoice; sending it once more is safe.
+            TransportError: No answer came, again and again.
+            ServerError: As for TransportError.
+            ApiError: KSeF refused, or answered nonsense. Of each of these four, ``maybe_delivered`` tells whether KSeF
+                may have the invoice; sending it once more is safe.
+            RemoteProtocolError: As for ApiError.
 
         Source: POST /sessions/online/{referenceNumber}/invoices; sesja-interaktywna.md, section 2.
         """
@@ -302,7 +309,9 @@ class OnlineSession(Session):
             invoice_hash: SHA-256 (32 bytes).
 
         Raises:
-            TransportError, ApiError, RemoteProtocolError: KSeF's list could not be read.
+            TransportError: KSeF's list could not be read.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         reference_number = await self._sender.find_doubtful(invoice_hash)
         return self._sent_invoice(reference_number, invoice_hash) if reference_number else None

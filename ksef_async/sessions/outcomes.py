@@ -54,7 +54,7 @@ Outcome: TypeAlias = AcceptedInvoice | InvoiceRejectedError
 
 
 def judge(invoice: SessionInvoice, session_reference_number: str) -> Outcome:
-    """What became of an invoice whose status is final; a duplicate is not looked into.
+    """Return the outcome of an invoice whose status is final; a duplicate is not looked up.
 
     Raises:
         RemoteProtocolError: It is accepted, but without a KSeF number.
@@ -93,7 +93,7 @@ def judge(invoice: SessionInvoice, session_reference_number: str) -> Outcome:
 
 
 def duplicate_error(invoice: SessionInvoice, session_reference_number: str, message: str) -> DuplicateInvoiceError:
-    """The error for an invoice that ended with 440; ``{number}`` in ``message`` becomes its number."""
+    """Return the error for an invoice that ended with 440; ``{number}`` in ``message`` becomes its number."""
     ksef_number, session = original_of(invoice.status)
     return DuplicateInvoiceError(
         message.format(number=invoice.invoice_number or invoice.reference_number),

@@ -81,8 +81,10 @@ class Sender:
             again: Send it even so.
 
         Raises:
-            TransportError, ApiError, RemoteProtocolError: KSeF does not have it; or it may have it, which
-                ``maybe_delivered`` tells, and next time its list is asked first.
+            TransportError: KSeF does not have it; or it may have it, which ``maybe_delivered`` tells, and next time its
+                list is asked first.
+            ApiError: As for TransportError.
+            RemoteProtocolError: As for TransportError.
         """
         digest = request.invoice_hash
         async with self._alone.with_(digest):
@@ -134,7 +136,9 @@ class Sender:
             digest: SHA-256 (32 bytes). None is returned at once for what is not in doubt.
 
         Raises:
-            TransportError, ApiError, RemoteProtocolError: KSeF's list could not be read.
+            TransportError: KSeF's list could not be read.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         if (earlier := self._in_doubt.get(digest)) is None:
             return None

@@ -100,8 +100,9 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
         Raises:
             UploadExpiredError: The time to upload is over, and KSeF does not have every part.
             BadRequestError: KSeF refuses the close.
-            TransportError, ApiError, RemoteProtocolError: The close, an upload, or reading the status failed; all may
-                be tried again.
+            TransportError: The close, an upload, or reading the status failed; all may be tried again.
+            ApiError: As for TransportError.
+            RemoteProtocolError: As for TransportError.
 
         Source: POST /sessions/online/{referenceNumber}/close, POST /sessions/batch/{referenceNumber}/close.
         """
@@ -131,14 +132,16 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
         Raises:
             BadRequestError: KSeF does not know the session (21173).
             ForbiddenError: It belongs to somebody else.
-            TransportError, ApiError, RemoteProtocolError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: GET /sessions/{referenceNumber}.
         """
         return await self._history.look()
 
     def transitions(self, cadence: Cadence = TRANSITION_CADENCE) -> Transitions:
-        """The session's changes of state, from the first one seen to the terminal one, as an async iterator.
+        """Return the session's changes of state, from the first one seen to the terminal one, as an async iterator.
 
         Args:
             cadence: How often to look, and for how long (by default without end).
@@ -146,14 +149,14 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
         return Transitions(self._history, self.reference_number, cadence)
 
     def invoices(self) -> TokenPages[SessionInvoice]:
-        """The session's invoices in the order KSeF took them in, 1,000 a page.
+        """Return the session's invoices in the order KSeF took them in, 1,000 a page.
 
         Source: GET /sessions/{referenceNumber}/invoices.
         """
         return self._invoice_pages(LIST_SESSION_INVOICES)
 
     def failed_invoices(self) -> TokenPages[SessionInvoice]:
-        """The rejected ones among `invoices`.
+        """Return the rejected invoices among `invoices`.
 
         Source: GET /sessions/{referenceNumber}/invoices/failed.
         """
@@ -175,7 +178,9 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
             The reference numbers of those that are in the session.
 
         Raises:
-            TransportError, ApiError, RemoteProtocolError: A call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: GET /sessions/{referenceNumber}/invoices.
         """
@@ -196,7 +201,9 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
 
         Raises:
             WaitTimeoutError: KSeF decided nothing for as long as ``cadence.deadline``; ask again later.
-            TransportError, ApiError, RemoteProtocolError: A call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: GET /sessions/{referenceNumber}/invoices.
         """
@@ -206,7 +213,9 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
         """Read KSeF's list, and return the reference numbers of the invoices that KSeF has accepted or refused.
 
         Raises:
-            TransportError, ApiError, RemoteProtocolError: A call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
 
         Source: GET /sessions/{referenceNumber}/invoices.
         """
@@ -246,7 +255,8 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
             SessionFailedError: The session ended without a receipt.
             WaitTimeoutError: It is still being processed; ask again later.
             RemoteProtocolError: The receipt is not what KSeF vouches for, or not about this session.
-            TransportError, ApiError: A call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
 
         Source: GET /sessions/{referenceNumber}, then the signed links in it; where one fails,
         GET /sessions/{referenceNumber}/upo/{upoReferenceNumber}.
@@ -266,7 +276,8 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
         Raises:
             BadRequestError: KSeF does not know the page (21178).
             RemoteProtocolError: The receipt is not what KSeF vouches for, or not about this session.
-            TransportError, ApiError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
 
         Source: GET /sessions/{referenceNumber}/upo/{upoReferenceNumber}.
         """

@@ -53,7 +53,7 @@ LAG = (0.0, 0.5, 1.5)
 
 
 class Tracker:
-    """What became of the invoices of one session.
+    """The outcomes of the invoices of one session.
 
     Args:
         api: How to call KSeF.
@@ -75,7 +75,7 @@ class Tracker:
         self.ledger = Ledger(self.fetch_page)
 
     async def fetch_page(self, token: str | None) -> SessionInvoicePage:
-        """The page of the session's list that a continuation token leads to; the first for None."""
+        """Return the page of the session's list that a continuation token leads to; the first for None."""
         headers = {CONTINUATION_HEADER: token} if token else None
         path, query = {"reference_number": self._session}, {"page_size": LARGEST_PAGE}
         return await self._api.call(LIST_SESSION_INVOICES, path=path, query=query, headers=headers)
@@ -88,7 +88,9 @@ class Tracker:
             but: Reference numbers that do not count.
 
         Raises:
-            TransportError, ApiError, RemoteProtocolError: The list could not be read.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         for seconds in LAG:
             await anyio.sleep(seconds)
@@ -131,7 +133,9 @@ class Tracker:
 
         Raises:
             WaitTimeoutError: It has not when ``cadence.deadline`` passed.
-            TransportError, ApiError, RemoteProtocolError: A call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         self._waiting[reference_number] += 1
         try:
@@ -153,11 +157,13 @@ class Tracker:
         )
 
     async def outcomes(self, cadence: Cadence) -> AsyncIterator[Outcome]:
-        """The outcome of each invoice of the session once, as it becomes final, until none is in progress.
+        """Iterate over the outcomes of the session's invoices, each as it becomes final, until none is in progress.
 
         Raises:
             WaitTimeoutError: None became final for as long as ``cadence.deadline``.
-            TransportError, ApiError, RemoteProtocolError: A call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         given: set[str] = set()
         await self.ledger.read()
@@ -184,11 +190,13 @@ class Tracker:
                 )
 
     async def outcome_of(self, listed: SessionInvoice, cadence: Cadence) -> Outcome:
-        """What became of an invoice that KSeF lists; waits, as `outcome` does, where it is still in progress.
+        """Return the outcome of an invoice that KSeF lists; waits, as `outcome` does, while it is in progress.
 
         Raises:
             WaitTimeoutError: It was not final when ``cadence.deadline`` passed.
-            TransportError, ApiError, RemoteProtocolError: A call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         if is_settled(listed):
             return await self._judge(listed)
@@ -210,7 +218,7 @@ class Tracker:
         return invoice is not None and judge_invoice(invoice.status.code).document is DocumentFate.SEND_AGAIN
 
     def known_duplicate(self, reference_number: str) -> AcceptedInvoice | None:
-        """The acceptance that an invoice turned out to be a duplicate of, if its outcome was asked for."""
+        """Return the acceptance that an invoice turned out to be a duplicate of, if its outcome was asked for."""
         outcome = self._outcomes.get(reference_number)
         return outcome if isinstance(outcome, AcceptedInvoice) else None
 
@@ -249,7 +257,7 @@ class Tracker:
         return outcome
 
     async def _look_into(self, duplicate: SessionInvoice) -> Outcome:
-        """Tell whether the original is the same document, by the receipt KSeF gives for it."""
+        """Return whether the original is the same document, by the receipt KSeF gives for it."""
         ksef_number, session = original_of(duplicate.status)
         if ksef_number is None or session is None:
             message = "KSeF calls invoice {number} a duplicate, without naming the original"
@@ -338,7 +346,8 @@ class SentInvoice:
 
         Raises:
             RemoteProtocolError: KSeF answers about another document.
-            TransportError, ApiError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
 
         Source: GET /sessions/{referenceNumber}/invoices/{invoiceReferenceNumber}.
         """
@@ -359,7 +368,9 @@ class SentInvoice:
                 that KSeF does not show.
             InvoiceRejectedError: KSeF rejected it; ``status`` says why.
             WaitTimeoutError: KSeF has not decided yet; ask again later.
-            TransportError, ApiError, RemoteProtocolError: A call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
+            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         outcome = await self._tracker.outcome(self.reference_number, cadence)
         self._check(outcome.invoice_hash)
@@ -377,14 +388,15 @@ class SentInvoice:
             )
 
     async def upo(self) -> UPODocument:
-        """The receipt of this invoice alone; there is one as soon as it is accepted, even in an open session.
+        """Return the receipt of this invoice alone; there is one as soon as it is accepted, even in an open session.
 
         For a duplicate of this very document, which `outcome` has told, it is the receipt of the first.
 
         Raises:
             BadRequestError: It is not accepted (21178).
             RemoteProtocolError: The receipt is not what KSeF vouches for, or about another document.
-            TransportError, ApiError: The call failed.
+            TransportError: No answer came.
+            ApiError: KSeF refused the call, or failed.
 
         Source: GET /sessions/{referenceNumber}/invoices/{invoiceReferenceNumber}/upo.
         """

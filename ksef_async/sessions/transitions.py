@@ -104,9 +104,11 @@ class Transitions:
     Every listener sees all of them, however late it comes. An error of a look is raised to the listener that
     looked, which may simply go on iterating.
 
-    Raises (from ``async for``):
+    Raises:
         WaitTimeoutError: ``cadence.deadline`` passed without a terminal status.
-        TransportError, ApiError, RemoteProtocolError: A look failed.
+        TransportError: No answer came.
+        ApiError: KSeF refused the call, or failed.
+        RemoteProtocolError: The answer is not what KSeF's API describes.
     """
 
     def __init__(self, history: SessionHistory, reference_number: str, cadence: Cadence = TRANSITION_CADENCE) -> None:

@@ -28,7 +28,7 @@ from ..errors import (
     TransportError,
     UploadExpiredError,
 )
-from ..packing.packer import Tell
+from ..packing.packer import ProgressReporter
 from ..protocol.messages import FileBody
 from ..protocol.numbers import file_name
 
@@ -52,7 +52,7 @@ class UploadLedger(Protocol):
     """
 
     async def parts_in(self, session: str) -> set[int]:
-        """The ordinal numbers of the parts of ``session`` (its reference number) that are in."""
+        """Return the ordinal numbers of the parts of ``session`` (its reference number) that are in."""
         ...
 
     async def note_part(self, session: str, number: int) -> None:
@@ -156,7 +156,7 @@ class Uploads:
             raise LocalProtocolError(f"The session has {len(requests)} parts, the package {len(package.parts)}.")
         self._concurrency = concurrency
         self.progress = progress
-        self.tell = Tell(progress)
+        self.tell = ProgressReporter(progress)
         self._ledger = ledger or FileLedger(package.folder)
         self._was_read = False
         self.confirmed: set[int] = set()
@@ -174,7 +174,8 @@ class Uploads:
 
         Raises:
             UploadExpiredError: The time to upload is over.
-            TransportError, ApiError: A part could not be uploaded, again and again.
+            TransportError: A part could not be uploaded, again and again.
+            ApiError: As for TransportError.
             RemoteProtocolError: A link leads to another host, and is not followed.
             LocalProtocolError: A part is shorter than it was.
             OSError: A part, or the list of those uploaded, cannot be read or written.

@@ -50,7 +50,7 @@ _SMALLEST: Final = 20
 
 
 def choose_route(client: KsefClient, form_code: FormCode, count: int, size_bytes: int, settings: Settings) -> Route:
-    """Whether ``count`` waiting submissions go one by one or in a batch.
+    """Return whether ``count`` waiting submissions go one by one or in a batch.
 
     Args:
         client: Knows its rate limits.

@@ -125,7 +125,7 @@ class Leases:
             await connection.execute(update(CONTEXTS).values(expires_at=0.0))
 
     async def note_trouble(self, context: str, trouble: str | None, *, lease: Lease | None = None) -> None:
-        """Say what keeps a context from being delivered; None for nothing.
+        """Write what keeps a context from being delivered; None for nothing.
 
         Args:
             context: Which.

@@ -46,7 +46,7 @@ __all__ = [
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """How submissions are delivered; all times are in seconds."""
+    """The settings of the delivery; all times are in seconds."""
 
     linger: float = 5.0
     """How long a session is kept open for more invoices after the last one; the UPO comes after that."""
@@ -87,7 +87,7 @@ class Settings:
 
 
 class SubmissionState(enum.StrEnum):
-    """How far a submission is."""
+    """The state of a submission."""
 
     QUEUED = "queued"
     """In the journal, not sent yet."""
@@ -151,7 +151,7 @@ class Priority(enum.IntEnum):
 
 @attrs.frozen(kw_only=True)
 class Identity:
-    """What must be unique in KSeF: seller, kind and number."""
+    """The fields that must be unique in KSeF together: seller, kind and number."""
 
     seller_nip: str
     kind: str

@@ -70,7 +70,7 @@ class Unreachable:
 
 
 def is_final(error: BaseException) -> bool:
-    """Whether ``error`` of a database will be the same tomorrow, unless somebody mends it."""
+    """Return whether ``error`` of a database lasts until somebody repairs the cause."""
     return any(_says_no(cause) for cause in _causes(error))
 
 

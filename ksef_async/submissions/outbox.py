@@ -80,6 +80,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        """Open the journal, and close it at the end of the block."""
         try:
             async with AsyncExitStack() as stack:
                 await self._database.migrate()

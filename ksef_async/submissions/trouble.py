@@ -89,7 +89,7 @@ class Trouble:
 
     @contextmanager
     def lasting(self) -> Iterator[None]:
-        """What is waited out in this block is not over before its end, whatever else goes well meanwhile."""
+        """Keep trouble that is waited out in this block from ending before the block, whatever succeeds meanwhile."""
         self._lasting += 1
         try:
             yield
