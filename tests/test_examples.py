@@ -48,6 +48,13 @@ async def test_send_one_invoice() -> None:
     assert lines[1].endswith(f"confirms ['{number}']")
 
 
+async def test_build_invoice() -> None:
+    lines = (await run("build_invoice.py")).splitlines()
+
+    KsefNumber.parse(lines[0].removeprefix("230.34 PLN accepted as "))
+    assert lines[1].startswith("a page of ")
+
+
 async def test_certificate() -> None:
     assert (await run("certificate.py")).splitlines() == [
         "300 applications left",

@@ -152,7 +152,7 @@ class _Page:
                 self._codes(codes),
             )
         )
-        style = (pkgutil.get_data(__package__, "page.css") or b"").decode()
+        style = (pkgutil.get_data("ksef_async.documents", "page.css") or b"").decode()
         made = [load_shape(self.form).system_code, header.text("DataWytworzeniaFa"), header.text("SystemInfo")]
         return (
             f'<!DOCTYPE html>\n<html lang="{self.language}">\n<head>\n<meta charset="utf-8">\n'

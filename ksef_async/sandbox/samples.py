@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from xml.etree import ElementTree as ET
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 
+from ..documents import building, fa3
+from ..documents.shape import load_shape
 from .intake import WARSAW
 
 __all__ = ["sample_invoice"]
 
-_NAMESPACE = "http://crd.gov.pl/wzor/2025/06/25/13775/"
-
-_NET, _VAT, _GROSS = "1000.00", "230.00", "1230.00"
+# Read here, for invoices are made in event loops.
+load_shape("fa3")
 
 
 def sample_invoice(
@@ -28,37 +29,13 @@ def sample_invoice(
     Returns:
         The XML, UTF-8 without BOM.
     """
-    day = (issued_on or datetime.now(WARSAW).date()).isoformat()
-    root = ET.Element("Faktura", xmlns=_NAMESPACE)
-    header = ET.SubElement(root, "Naglowek")
-    form = ET.SubElement(header, "KodFormularza", kodSystemowy="FA (3)", wersjaSchemy="1-0E")
-    form.text = "FA"
-    _add(header, WariantFormularza="3", DataWytworzeniaFa=f"{day}T00:00:00Z", SystemInfo="ksef_async")
-    _add_party(root, "Podmiot1", seller_nip, "Sprzedawca sp. z o.o.", "ul. Przykładowa 1, 00-001 Warszawa")
-    buyer = _add_party(root, "Podmiot2", buyer_nip, "Nabywca S.A.", "ul. Wzorcowa 2, 30-002 Kraków")
-    _add(buyer, JST="2", GV="2")
-    body = ET.SubElement(root, "Fa")
-    _add(body, KodWaluty="PLN", P_1=day, P_2=number, P_13_1=_NET, P_14_1=_VAT, P_15=_GROSS)
-    notes = ET.SubElement(body, "Adnotacje")
-    _add(notes, P_16="2", P_17="2", P_18="2", P_18A="2")
-    _add(ET.SubElement(notes, "Zwolnienie"), P_19N="1")
-    _add(ET.SubElement(notes, "NoweSrodkiTransportu"), P_22N="1")
-    _add(notes, P_23="2")
-    _add(ET.SubElement(notes, "PMarzy"), P_PMarzyN="1")
-    _add(body, RodzajFaktury="VAT")
-    line = ET.SubElement(body, "FaWiersz")
-    _add(line, NrWierszaFa="1", P_7="Usługa przykładowa", P_8A="szt.", P_8B="1", P_9A=_NET, P_11=_NET, P_12="23")
-    xml: bytes = ET.tostring(root, encoding="UTF-8", xml_declaration=True)
-    return xml
-
-
-def _add_party(root: ET.Element, role: str, nip: str, name: str, address: str) -> ET.Element:
-    party = ET.SubElement(root, role)
-    _add(ET.SubElement(party, "DaneIdentyfikacyjne"), NIP=nip, Nazwa=name)
-    _add(ET.SubElement(party, "Adres"), KodKraju="PL", AdresL1=address)
-    return party
-
-
-def _add(parent: ET.Element, **texts: str) -> None:
-    for name, text in texts.items():
-        ET.SubElement(parent, name).text = text
+    day = issued_on or datetime.now(WARSAW).date()
+    built = building.invoice(
+        seller=building.seller(seller_nip, "Sprzedawca sp. z o.o.", "ul. Przykładowa 1, 00-001 Warszawa"),
+        buyer=building.buyer("Nabywca S.A.", "ul. Wzorcowa 2, 30-002 Kraków", nip=buyer_nip),
+        rows=[building.row("Usługa przykładowa", 1, Decimal("1000.00"))],
+        number=number,
+        issued_on=day,
+        made_at=datetime.combine(day, time(), UTC),
+    )
+    return fa3.write(built)

@@ -67,7 +67,7 @@ def test_what_is_no_utf_8_is_refused_even_where_leaving_out_ascii_would_make_it_
 
 
 def test_utf_8_that_says_it_is_another_encoding_is_refused() -> None:
-    verdict = examined(sample_invoice(NIP).replace(b"encoding='UTF-8'", b"encoding='ISO-8859-2'"))
+    verdict = examined(sample_invoice(NIP).replace(b'encoding="UTF-8"', b'encoding="ISO-8859-2"'))
 
     assert isinstance(verdict, Rejected)
     assert verdict.details == ("Nieprawidłowy XML", "Wymagane kodowanie to UTF-8.")
