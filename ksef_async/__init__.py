@@ -5,7 +5,7 @@ The map of the house; a room imports rooms on lines above it:
     errors                  everything that can go wrong
     api  crypto             KSeF's API as data: models and a table of operations; bytes in, bytes out
     protocol                the rules of KSeF, without input or output
-    documents               invoices as documents: read, written, checked
+    documents               invoices as documents: read, written, checked, built, shown
     calling                 the socket, calling one operation, waiting, lists, the Ministry's public keys
     sandbox                 a KSeF in this process
     auth  resources         a bearer that is always fresh; a method for every operation

@@ -59,8 +59,8 @@ def html(
 ) -> str:
     """Return an invoice as a page of HTML, which can be opened, printed or sent as it is.
 
-    It has no script and needs nothing from outside; what the document says is escaped. It may be large: half a
-    second and 10 MB for a document of 3 MB, so use a thread for those.
+    It has no script and needs nothing from outside; what the document says is escaped. It takes about a
+    second for a document of 3 MB, so use a thread for those.
 
     Args:
         xml: The document: FA(3), FA(2) or FA_RR(1).
