@@ -180,7 +180,7 @@ class ConnectError(TransportError):
 
 
 class AnswerTimeoutError(TransportError):
-    """The connection stood, but the answer did not come in time."""
+    """The connection was established, but the answer did not come in time."""
 
 
 class ApiError(KsefError):

@@ -131,7 +131,7 @@ class CollectiveIdentifierInvoice:
 
 @attrs.frozen
 class CollectiveIdentifierInvoicePage:
-    """One page of invoices, by KSeF number, last first."""
+    """One page of invoices, by KSeF number in descending order."""
 
     invoices: tuple[CollectiveIdentifierInvoice, ...]
     continuation_token: Cursor | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)

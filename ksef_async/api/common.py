@@ -225,7 +225,7 @@ CURRENCIES: Final = frozenset(
 
 
 def check_currency(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
-    """Look at a currency code; a validator of attrs.
+    """Check a currency code; a validator of attrs.
 
     Raises:
         InvalidFieldError: KSeF does not know it.

@@ -75,7 +75,7 @@ class SessionCipher:
         self._cipher = Cipher(self._key, modes.CBC(iv))
 
     def encryptor(self) -> StreamEncryptor:
-        """Return what encrypts one stream, piece by piece."""
+        """Return an encryptor for one stream, piece by piece."""
         return StreamEncryptor(self._cipher)
 
     def encrypt(self, plain: bytes) -> bytes:

@@ -79,7 +79,7 @@ async def fetch_package(
 
 
 async def close_spool(spool: IO[bytes]) -> None:
-    """Throw the archive away, although this is cancelled: a file left open takes up its place on the disk."""
+    """Delete the archive, even when cancelled: a file left open keeps its place on the disk."""
     await finish(anyio.to_thread.run_sync(spool.close), math.inf)
 
 

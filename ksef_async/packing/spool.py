@@ -41,7 +41,7 @@ class Spool:
         self._folder: Path | None = None
 
     async def create(self, needed: int = 0) -> Path:
-        """Make the folder, after removing those beside it that processes left which are gone.
+        """Create the folder; first remove folders beside it that were left by processes that have ended.
 
         Args:
             needed: Bytes that will certainly be written to it.

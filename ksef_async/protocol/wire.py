@@ -156,7 +156,7 @@ class Wire:
         return orjson.dumps(self.dump(model), default=_write_number)
 
     def load(self, data: object, cls: type[T], unread: list[Unread] | None = None) -> T:
-        """JSON-ready objects as a model.
+        """Return a model, read from JSON-ready objects.
 
         Args:
             data: The objects.

@@ -92,7 +92,7 @@ class Latarnia:
 
 
 class LatarniaChanges:
-    """Yields what Latarnia says, first as it is and then whenever it has changed. It never ends by itself.
+    """Yields Latarnia's report, first the present one and then each changed one. It never ends by itself.
 
     While Latarnia cannot be asked, nothing is yielded: that says nothing of KSeF.
     """

@@ -372,7 +372,7 @@ async def journals(client: KsefClient) -> None:
         assert_type(await submissions.get(key="order 1", nip="5265877635"), Submission)
         async for each in submissions.list():
             assert_type(each, Submission)
-        assert_type(await submissions.list_page(after=each.id, limit=10), tuple[Submission, ...])
+        assert_type(await submissions.list_page(after=submission.id, limit=10), tuple[Submission, ...])
         await submissions.wait_until_settled()
 
 
