@@ -72,7 +72,7 @@ async def test_session_offers_what_the_reference_api_names(client: KsefClient) -
 
 async def test_unknown_form_code_is_refused_before_any_network(client: KsefClient) -> None:
     with pytest.raises(LocalProtocolError, match=r"FA \(3\)"):
-        await client.sessions.open_online("FA(3)")
+        await client.sessions.open_online("FA(4)")
 
 
 async def test_wrong_key_length_is_refused_before_any_network(client: KsefClient) -> None:
