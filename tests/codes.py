@@ -10,6 +10,8 @@ import zxingcpp
 from PIL import Image, ImageDraw
 
 SVG = "{http://www.w3.org/2000/svg}"
+# Other formats are found in the pattern of a QR code by chance.
+QR = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 _RUN = re.compile(r"M(\d+) (\d+)h(\d+)v1h-\3z")
 
 
@@ -17,7 +19,7 @@ def decode_png(png: bytes) -> list[str]:
     """What the QR codes in a PNG say."""
     image = Image.open(io.BytesIO(png))
     image.load()
-    return [found.text for found in zxingcpp.read_barcodes(image)]
+    return [found.text for found in zxingcpp.read_barcodes(image, formats=QR)]
 
 
 def decode_svg(svg: str, scale: int = 4) -> list[str]:
@@ -32,4 +34,4 @@ def decode_svg(svg: str, scale: int = 4) -> list[str]:
     for left, top, length in runs:
         corners = (left * scale, top * scale, (left + length) * scale - 1, (top + 1) * scale - 1)
         draw.rectangle(corners, "black")
-    return [found.text for found in zxingcpp.read_barcodes(image)]
+    return [found.text for found in zxingcpp.read_barcodes(image, formats=QR)]

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 from every import check_every
+from official import SAMPLES, needs
 
 from ksef_async import KsefError
 from ksef_async.documents import SENTENCES, DocumentError, Problem, Report, check
 from ksef_async.protocol.invoices import MAX_SIZE
 from ksef_async.sandbox.samples import sample_invoice
 
-SAMPLES = Path(__file__).parents[2] / ".." / "shared" / "ksef" / "samples" / "fa3"
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 SAMPLE = sample_invoice("5265877635", "FV/1", date(2026, 2, 1)).decode().replace("><", ">\n<")
 
@@ -56,7 +56,7 @@ def found(report: Report) -> list[tuple[str, str | None]]:
     return [(problem.code, problem.path) for problem in report.problems]
 
 
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the Ministry's samples are not here (../shared/ksef/samples)")
+@needs(SAMPLES)
 def test_official_samples_have_neither_problems_nor_warnings() -> None:
     def check_sample(file: Path) -> None:
         report = checked(file.read_bytes().replace(b"2027-", b"2026-"), context_nip="9999999999")

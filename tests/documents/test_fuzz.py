@@ -15,20 +15,19 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 from lxml import etree
 from made_documents import make_document
 from mutated_documents import mutate
+from official import SAMPLES, SCHEMAS, need
 
 from ksef_async.documents.facets import Checker
 from ksef_async.documents.shape import FORMS, Simple, load_shape
 from ksef_async.documents.source import MOST_BYTES, parse_document
 from ksef_async.documents.validation import MOST_FINDINGS, find_problems
 
-SHARED = Path(__file__).parents[2] / ".." / "shared" / "ksef"
 MUTATIONS = int(os.environ.get("DOCUMENT_MUTATIONS", "1500"))
 SHARDS = int(os.environ.get("DOCUMENT_SHARDS", "3"))
 SEED = int(os.environ.get("DOCUMENT_SEED", "17"))
@@ -45,18 +44,16 @@ _FILES = {
 def schema(form: str) -> etree.XMLSchema:
     class InFolder(etree.Resolver):
         def resolve(self, system_url: str, public_id: str, context: object) -> object:  # type: ignore[override]
-            (file,) = (SHARED / "xsd").rglob(system_url.rpartition("/")[2])
+            (file,) = SCHEMAS.rglob(system_url.rpartition("/")[2])
             return self.resolve_filename(str(file), context)  # type: ignore[attr-defined]
 
     parser = etree.XMLParser(no_network=True)
     parser.resolvers.add(InFolder())
-    return etree.XMLSchema(etree.parse(SHARED / "xsd" / _FILES[form], parser))
+    return etree.XMLSchema(etree.parse(SCHEMAS / _FILES[form], parser))
 
 
 def originals(form: str, chance: random.Random) -> Iterator[bytes]:
-    samples = (
-        [file.read_bytes() for file in sorted((SHARED / "samples" / "fa3").glob("*.xml"))] if form == "fa3" else []
-    )
+    samples = [file.read_bytes() for file in sorted(SAMPLES.glob("*.xml"))] if form == "fa3" else []
     while True:
         yield from samples
         for _ in range(12):
@@ -86,11 +83,11 @@ def places_of_ours(form: str, xml: bytes) -> tuple[set[int], list[str]]:
     return {numbers[id(finding.element)] for finding in findings}, [f"{it.code} {it.values}" for it in findings]
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the Ministry's schemas are not here (../shared/ksef)")
 @pytest.mark.timeout(60 if MUTATIONS < 10_000 else 7200)
 @pytest.mark.parametrize("shard", range(SHARDS))
 @pytest.mark.parametrize("form", FORMS)
 def test_verdict_and_place_are_those_of_the_schema(form: str, shard: int) -> None:
+    need(SCHEMAS / _FILES[form])
     seed = SEED + 1000 * shard
     chance = random.Random(f"{seed} {form}")
     count = Counter[str]()

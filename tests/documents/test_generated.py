@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from official import SCHEMAS, needs
 
 ROOT = Path(__file__).parents[2]
-SCHEMAS = ROOT / ".." / "shared" / "ksef" / "xsd"
 
 
-@pytest.mark.skipif(not SCHEMAS.is_dir(), reason="the Ministry's schemas are not here (../shared/ksef/xsd)")
+@needs(SCHEMAS / "rr")
 def test_shapes_and_stubs_are_what_the_schemas_give(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "tools")
     generate = runpy.run_path(str(ROOT / "tools" / "documents.py"))["generate"]

@@ -19,6 +19,7 @@ import attrs
 import pytest
 from every import check_every
 from made_documents import make_document
+from official import SAMPLES, needs
 
 from ksef_async.documents import DocumentError, fa2, fa3, fa_rr1
 from ksef_async.documents.models import load_models
@@ -27,7 +28,6 @@ from ksef_async.protocol.xml import ET
 from ksef_async.sandbox.samples import sample_invoice
 
 FORM_MODULES: dict[str, Any] = {"fa3": fa3, "fa2": fa2, "fa_rr1": fa_rr1}
-SAMPLES = Path(__file__).parents[2] / ".." / "shared" / "ksef" / "samples" / "fa3"
 
 #: What is read and written; documents are made up anew with other seeds for a larger run.
 SEEDS = range(170)
@@ -45,7 +45,7 @@ def told(xml: bytes) -> list[Any]:
     return tell(ET.fromstring(xml))
 
 
-@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the Ministry's samples are not here (../shared/ksef/samples)")
+@needs(SAMPLES)
 def test_official_samples_are_written_as_they_were_read() -> None:
     def check(file: Path) -> None:
         xml = file.read_bytes()
