@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import attrs
 
@@ -24,13 +23,13 @@ from ..api.permissions import EntityRole
 from ..api.sessions import FormCode, InvoiceStatusCode
 from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT, size_limit
 from ..protocol.numbers import has_valid_check_digit, has_valid_internal_id
+from ..protocol.polish_calendar import polish_day
 from ..protocol.xml import ET, collapsed, local_name, parse_xml
 from .facts import Facts, read_facts
 
-__all__ = ["NO_RELATIONS", "WARSAW", "CheckedInvoice", "Rejected", "Relations", "examine", "may_issue"]
+__all__ = ["NO_RELATIONS", "CheckedInvoice", "Rejected", "Relations", "examine", "may_issue"]
 
 
-WARSAW: Final = ZoneInfo("Europe/Warsaw")
 # Who is named in the documents of FA, and by what.
 _SUBJECTS: Final = ("Podmiot1", "Podmiot2", "Podmiot3", "PodmiotUpowazniony")
 _IDENTIFIERS: Final = ("{*}DaneIdentyfikacyjne/{*}NIP", "{*}DaneIdentyfikacyjne/{*}IDWew")
@@ -140,7 +139,7 @@ def examine(
     number = document.invoice_number
     if validate is not None and (problems := validate(invoice)):
         raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, *problems, invoice_number=number)
-    if document.issued_on > received_at.astimezone(WARSAW).date():
+    if document.issued_on > polish_day(received_at):
         raise Rejected(
             InvoiceStatusCode.INVALID_DOCUMENT,
             "Data wystawienia (P_1) nie może być późniejsza niż data przyjęcia faktury.",

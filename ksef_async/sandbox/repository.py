@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 import attrs
 
@@ -29,9 +29,10 @@ from ..api.invoices import (
 )
 from ..api.sessions import FormCode, InvoicingMode
 from ..protocol.invoices import date_of
+from ..protocol.polish_calendar import polish_day
 from .clock import seven_digits
 from .document_file import StoredDocument
-from .intake import WARSAW, CheckedInvoice
+from .intake import CheckedInvoice
 
 __all__ = ["ALLOWED_SUBJECTS", "ArchivedInvoice", "Repository", "is_match", "is_party", "is_visible", "upper_end"]
 
@@ -242,13 +243,9 @@ def _is_dated(metadata: InvoiceMetadata, filters: InvoiceFilters, end: datetime)
     dates = filters.date_range
     if dates.date_type == DateType.ISSUE:
         # A date of issue has no time: the days of both ends count, as Poland has them (ksef-api#507).
-        return metadata.issue_date is not None and _day(dates.from_date) <= metadata.issue_date <= _day(end)
+        return metadata.issue_date is not None and polish_day(dates.from_date) <= metadata.issue_date <= polish_day(end)
     moment = metadata.invoicing_date if dates.date_type == DateType.INVOICING else metadata.permanent_storage_date
     return moment is not None and dates.from_date <= moment <= end
-
-
-def _day(moment: datetime) -> date:
-    return moment.astimezone(WARSAW).date()
 
 
 def _costs(metadata: InvoiceMetadata, wanted: AmountFilter) -> bool:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from ..documents import building, fa3
 from ..documents.shape import load_shape
-from .intake import WARSAW
+from ..protocol.polish_calendar import polish_day
 
 __all__ = ["sample_invoice"]
 
@@ -29,7 +29,7 @@ def sample_invoice(
     Returns:
         The XML, UTF-8 without BOM.
     """
-    day = issued_on or datetime.now(WARSAW).date()
+    day = issued_on or polish_day(datetime.now(UTC))
     built = building.invoice(
         seller=building.seller(seller_nip, "Sprzedawca sp. z o.o.", "ul. Przykładowa 1, 00-001 Warszawa"),
         buyer=building.buyer("Nabywca S.A.", "ul. Wzorcowa 2, 30-002 Kraków", nip=buyer_nip),

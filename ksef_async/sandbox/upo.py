@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 from ..api.common import ContextType
 from ..crypto.certificates import Certificate, PrivateKey
 from ..crypto.issuing import new_private_key, self_signed
-from .intake import WARSAW
+from ..protocol.polish_calendar import WARSAW
 from .world import Invoice, Session
 
 __all__ = ["ISSUER", "PAGE_SIZE", "invoice_upo", "session_upo_pages", "signed"]

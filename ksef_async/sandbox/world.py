@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 from ..api.limits import RateLimits
 from ..api.peppol import PeppolProvider
-from ..api.sessions import InvoiceStatusCode, InvoicingMode
+from ..api.sessions import InvoiceStatusCode
+from ..protocol.midnight import mode_of
 from ..protocol.numbers import with_check_digits
 from .authority import Authority
 from .clock import Clock, Timings
 from .document_file import Documents
 from .exports import Exports
 from .grants import Granted, Grants
-from .intake import WARSAW, CheckedInvoice
+from .intake import CheckedInvoice
 from .limiter import RateLimiter
 from .logged_in import Login, SignatureProof, StoredToken
 from .memory import Background, Group, QueryMoments, Recent
@@ -164,7 +165,6 @@ class World:
                 },
                 invoice_number=document.invoice_number,
             )
-        today = received_at.astimezone(WARSAW).date()
         verdict = InvoiceVerdict(
             code=InvoiceStatusCode.ACCEPTED,
             invoice_number=document.invoice_number,
@@ -172,7 +172,7 @@ class World:
             ksef_number=with_check_digits(
                 f"{document.seller_nip}-{received_at.astimezone(UTC):%Y%m%d}-{secrets.token_hex(6).upper()}"
             ),
-            mode=InvoicingMode.OFFLINE if offline or document.issued_on < today else InvoicingMode.ONLINE,
+            mode=mode_of(document.issued_on, received_at, offline=offline),
             document=document,
         )
         self._originals[key] = (verdict, session_reference_number)
