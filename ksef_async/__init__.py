@@ -104,9 +104,10 @@ if TYPE_CHECKING:
         SortOrder,
     )
     from .api.latarnia import LatarniaCategory, LatarniaMessage, LatarniaMessageType, LatarniaReport, LatarniaStatus
-    from .api.limits import PRODUCTION_LIMITS, ContextLimits, RateLimit, RateLimits, SessionLimits
+    from .api.limits import ContextLimits, SessionLimits
     from .api.packages import CompressionType, PackageProgress, PackageStage
     from .api.permission_grants import Authorization, EntityPermission, InvoicePermission, Permission
+    from .api.rates import PRODUCTION_LIMITS, RateLimit, RateLimits
     from .api.subjects import (
         IdDocument,
         IdentifiedPersonDetails,
@@ -390,7 +391,7 @@ _LATER: Final = {
     "OperationHandle": "resources.handles",
     "Outage": "protocol.offline",
     "OutageKind": "protocol.offline",
-    "PRODUCTION_LIMITS": "api.limits",
+    "PRODUCTION_LIMITS": "api.rates",
     "Package": "packing",
     "PackageProgress": "api.packages",
     "PackageStage": "api.packages",
@@ -402,8 +403,8 @@ _LATER: Final = {
     "PersonDetails": "api.subjects",
     "PersonIdentifier": "api.subjects",
     "PersonIdentifierType": "api.subjects",
-    "RateLimit": "api.limits",
-    "RateLimits": "api.limits",
+    "RateLimit": "api.rates",
+    "RateLimits": "api.rates",
     "RequestAnswered": "calling.events",
     "RequestFailed": "calling.events",
     "RequestPaced": "calling.events",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 import anyio
 
 from .api.environment import Environment
-from .api.limits import RateLimit, RateLimits
 from .api.operation import Operation, RateGroup
+from .api.rates import RateLimit, RateLimits
 from .auth.access import AccessTokens
 from .auth.credentials import Credentials
 from .calling.caller import Caller

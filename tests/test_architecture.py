@@ -154,9 +154,10 @@ before, theirs = (logging.root.level, list(logging.root.handlers)), set(sys.modu
 import ksef_async
 assert before == (logging.root.level, logging.root.handlers), "the root logger was touched"
 ours = ("sandbox", "documents", "resources", "downloads", "submissions", "cli")
+seldom = ("api.certificates", "api.invoices", "api.limits", "api.permissions", "api.tokens")
 rare = ("auth.signing", "protocol.planning", "sessions.batch", "sessions.keep_open", "sessions.keeper")
 others = ("aiohttp.web", "cryptography.fernet", "lxml", "pytest", "fastapi", "rich", "sqlalchemy", "zoneinfo")
-heavy = (*(f"ksef_async.{room}" for room in (*ours, *rare)), *others)
+heavy = (*(f"ksef_async.{room}" for room in (*ours, *rare, *seldom)), *others)
 print(*(name for name in heavy if name in sys.modules and name not in theirs))
 """
     result = subprocess.run(

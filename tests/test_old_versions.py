@@ -18,7 +18,7 @@ from shell import Shell, shell_for
 
 from ksef_async import AcceptedInvoice, Cadence, CertificateCredentials, FormCode, KsefClient, KsefToken, pack
 from ksef_async.api.invoices import DateRange, DateType, InvoiceFilters, InvoiceSubject
-from ksef_async.api.limits import PRODUCTION_LIMITS
+from ksef_async.api.rates import PRODUCTION_LIMITS
 from ksef_async.api.sessions import SessionType
 from ksef_async.calling.events import Event
 from ksef_async.crypto.issuing import self_signed_seal

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ksef_async.protocol.lifecycle import LIFECYCLES, AnyLifecycle
+from ksef_async.protocol.resource_lifecycles import LIFECYCLES, AnyLifecycle
 from ksef_async.submissions.models import TRANSITIONS, SubmissionState
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "lifecycle.md"

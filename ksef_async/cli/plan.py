@@ -9,7 +9,7 @@ from typing import Final
 
 import anyio.to_thread
 
-from ..api.limits import PRODUCTION_LIMITS
+from ..api.rates import PRODUCTION_LIMITS
 from .access import Access
 from .arguments import Command, Parser, positive, whole_number
 from .lookup import find_files

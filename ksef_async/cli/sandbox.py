@@ -11,7 +11,7 @@ from typing import Final
 
 import anyio
 
-from ..api.limits import PRODUCTION_LIMITS
+from ..api.rates import PRODUCTION_LIMITS
 from ..sandbox import Sandbox
 from ..sandbox.server import checked_url
 from ..sandbox.versions import VERSIONS, ApiVersion

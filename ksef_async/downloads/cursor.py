@@ -23,7 +23,7 @@ import attrs
 from ..api.common import ServerTime
 from ..api.invoices import InvoiceMetadata, InvoicePackage
 from ..errors import RemoteProtocolError
-from ..protocol.invoices import LONGEST_RANGE
+from ..protocol.invoice_queries import LONGEST_RANGE
 from .checkpoint import Position, TakenInvoice
 
 __all__ = ["LONGEST_OVERLAP", "Cursor", "Window", "stored_at"]

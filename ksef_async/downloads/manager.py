@@ -10,7 +10,7 @@ from ..api.keys import EncryptionInfo, PublicKeyUsage
 from ..api.packages import CompressionType
 from ..calling.caller import Caller
 from ..calling.keys import PublicKeys, wrap_new_key
-from ..protocol.invoices import check_filters
+from ..protocol.invoice_queries import check_filters
 from .archives import UnpackLimits
 from .checkpoint import Checkpoint
 from .export import EXPORT_SNAPSHOT, Export

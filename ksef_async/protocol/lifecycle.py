@@ -2,7 +2,8 @@
 
 Nothing else decides. The sandbox changes a state only by `Lifecycle.move` (through `sandbox.timeline`), the client
 reads from the same tables whether something is in progress, has succeeded or has failed, and ``docs/lifecycle.md`` is
-drawn from them by ``tools/lifecycle_diagrams.py``.
+drawn from them by ``tools/lifecycle_diagrams.py``. What only resources have is in `resource_lifecycles`, so that a
+program that sends does not load their models.
 
 KSeF numbers most states. Its rule for numbers, known or not: below 200 in progress, 200 success, from 201 failure. A
 success is terminal although it may be followed by something else later: a login can be revoked, a package expires.
@@ -14,29 +15,21 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from typing import Final, Generic, TypeAlias, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
 import attrs
 
-from ..api.certificates import CertificateStatus
-from ..api.permissions import PermissionState
 from ..api.sessions import InvoiceStatusCode, SessionOutcome, StatusCode
-from ..api.tokens import TokenStatus
 
 __all__ = [
     "BATCH_SESSION",
-    "CERTIFICATE",
     "ENROLLMENT",
     "EXPORT",
     "INVOICE",
-    "LIFECYCLES",
     "LOGIN",
     "ONLINE_SESSION",
-    "PERMISSION",
     "PERMISSION_OPERATION",
     "SESSION",
-    "TOKEN",
-    "AnyLifecycle",
     "EnrollmentStatusCode",
     "ExportStatusCode",
     "Lifecycle",
@@ -45,7 +38,10 @@ __all__ = [
     "Phase",
     "State",
     "TransitionError",
+    "failure",
+    "in_progress",
     "session_outcome",
+    "success",
 ]
 
 CodeT = TypeVar("CodeT", bound=int | str)
@@ -192,28 +188,18 @@ def _label(code: int | str) -> str:
 _SUCCESS: Final = 200
 
 
-AnyLifecycle: TypeAlias = (
-    Lifecycle[LoginStatusCode]
-    | Lifecycle[StatusCode]
-    | Lifecycle[InvoiceStatusCode]
-    | Lifecycle[ExportStatusCode]
-    | Lifecycle[PermissionOperationCode]
-    | Lifecycle[PermissionState]
-    | Lifecycle[EnrollmentStatusCode]
-    | Lifecycle[CertificateStatus]
-    | Lifecycle[TokenStatus]
-)
-
-
-def _in_progress(description: str, *following: CodeT) -> State[CodeT]:
+def in_progress(description: str, *following: CodeT) -> State[CodeT]:
+    """Return a state in which there is still something to wait for."""
     return State(Phase.IN_PROGRESS, description, frozenset(following))
 
 
-def _success(description: str, *following: CodeT) -> State[CodeT]:
+def success(description: str, *following: CodeT) -> State[CodeT]:
+    """Return a state of success."""
     return State(Phase.SUCCESS, description, frozenset(following))
 
 
-def _failure(description: str, *details: str, then: Iterable[CodeT] = ()) -> State[CodeT]:
+def failure(description: str, *details: str, then: Iterable[CodeT] = ()) -> State[CodeT]:
+    """Return a state of failure, with the details KSeF always gives."""
     return State(Phase.FAILURE, description, frozenset(then), details)
 
 
@@ -227,32 +213,32 @@ _CANCELLED_BY_SYSTEM: Final = (
 LOGIN: Final = Lifecycle[LoginStatusCode](
     "login",
     {
-        LoginStatusCode.IN_PROGRESS: _in_progress(
+        LoginStatusCode.IN_PROGRESS: in_progress(
             "Uwierzytelnianie w toku",
             *(code for code in LoginStatusCode if code not in (LoginStatusCode.IN_PROGRESS, LoginStatusCode.REVOKED)),
         ),
-        LoginStatusCode.SUCCEEDED: _success("Uwierzytelnianie zakończone sukcesem", LoginStatusCode.REVOKED),
-        LoginStatusCode.NO_PERMISSIONS: _failure(
+        LoginStatusCode.SUCCEEDED: success("Uwierzytelnianie zakończone sukcesem", LoginStatusCode.REVOKED),
+        LoginStatusCode.NO_PERMISSIONS: failure(
             "Uwierzytelnianie zakończone niepowodzeniem", "Brak przypisanych uprawnień"
         ),
-        LoginStatusCode.REVOKED: _failure(
+        LoginStatusCode.REVOKED: failure(
             "Uwierzytelnienie unieważnione",
             "Uwierzytelnienie i powiązane refresh tokeny zostały unieważnione przez użytkownika",
         ),
-        LoginStatusCode.INVALID_TOKEN: _failure("Uwierzytelnianie zakończone niepowodzeniem z powodu błędnego tokenu"),
-        LoginStatusCode.INVALID_CERTIFICATE: _failure(
+        LoginStatusCode.INVALID_TOKEN: failure("Uwierzytelnianie zakończone niepowodzeniem z powodu błędnego tokenu"),
+        LoginStatusCode.INVALID_CERTIFICATE: failure(
             "Uwierzytelnianie zakończone niepowodzeniem z powodu błędu certyfikatu"
         ),
-        LoginStatusCode.DECEASED_PERSON: _failure(
+        LoginStatusCode.DECEASED_PERSON: failure(
             "Uwierzytelnianie zakończone niepowodzeniem", "Próba wykorzystania metod autoryzacyjnych osoby zmarłej"
         ),
-        LoginStatusCode.BLOCKED: _failure(
+        LoginStatusCode.BLOCKED: failure(
             "Uwierzytelnienie zablokowane",
             "Podejrzenie incydentu bezpieczeństwa. Skontaktuj się z Ministerstwem Finansów przez formularz "
             "zgłoszeniowy.",
         ),
-        LoginStatusCode.UNKNOWN_ERROR: _failure("Nieznany błąd"),
-        LoginStatusCode.CANCELLED_BY_SYSTEM: _failure(*_CANCELLED_BY_SYSTEM),
+        LoginStatusCode.UNKNOWN_ERROR: failure("Nieznany błąd"),
+        LoginStatusCode.CANCELLED_BY_SYSTEM: failure(*_CANCELLED_BY_SYSTEM),
     },
     (LoginStatusCode.IN_PROGRESS,),
 )
@@ -263,10 +249,10 @@ ONLINE_SESSION: Final = Lifecycle[StatusCode](
     "online session",
     {
         # Closing an empty session shows 440 at once, without a visible 170.
-        StatusCode.OPENED: _in_progress(
+        StatusCode.OPENED: in_progress(
             "Sesja interaktywna otwarta", StatusCode.CLOSED, StatusCode.DECRYPTION_ERROR, StatusCode.CANCELLED
         ),
-        StatusCode.CLOSED: _in_progress(
+        StatusCode.CLOSED: in_progress(
             "Sesja interaktywna zamknięta",
             StatusCode.PROCESSED_OK,
             # KSeF decrypts the key some time after the opening, and a session may be closed before that [INF].
@@ -274,12 +260,12 @@ ONLINE_SESSION: Final = Lifecycle[StatusCode](
             StatusCode.CANCELLED,
             StatusCode.VALIDATION_ERROR,
         ),
-        StatusCode.PROCESSED_OK: _success("Sesja interaktywna przetworzona pomyślnie"),
-        StatusCode.DECRYPTION_ERROR: _failure(
+        StatusCode.PROCESSED_OK: success("Sesja interaktywna przetworzona pomyślnie"),
+        StatusCode.DECRYPTION_ERROR: failure(
             "Błąd odszyfrowania dostarczonego klucza", "Rozszyfrowania klucza symetrycznego zakończone błędem"
         ),
-        StatusCode.CANCELLED: _failure("Sesja anulowana", "Nie przesłano faktur"),
-        StatusCode.VALIDATION_ERROR: _failure("Błąd weryfikacji, brak poprawnych faktur"),
+        StatusCode.CANCELLED: failure("Sesja anulowana", "Nie przesłano faktur"),
+        StatusCode.VALIDATION_ERROR: failure("Błąd weryfikacji, brak poprawnych faktur"),
     },
     (StatusCode.OPENED,),
 )
@@ -289,8 +275,8 @@ BATCH_SESSION: Final = Lifecycle[StatusCode](
     {
         # 440 has three causes, which its details tell apart: not closed in time, an empty package, and KSeF's own
         # cancelling of a session that was closed in time (ksef-api#308).
-        StatusCode.OPENED: _in_progress("Sesja wsadowa rozpoczęta", StatusCode.PROCESSING, StatusCode.CANCELLED),
-        StatusCode.PROCESSING: _in_progress(
+        StatusCode.OPENED: in_progress("Sesja wsadowa rozpoczęta", StatusCode.PROCESSING, StatusCode.CANCELLED),
+        StatusCode.PROCESSING: in_progress(
             "Trwa przetwarzanie",
             StatusCode.PROCESSED_OK,
             StatusCode.PART_ERROR,
@@ -302,15 +288,15 @@ BATCH_SESSION: Final = Lifecycle[StatusCode](
             StatusCode.VALIDATION_ERROR,
             StatusCode.UNKNOWN_ERROR,
         ),
-        StatusCode.PROCESSED_OK: _success("Sesja wsadowa przetworzona pomyślnie"),
-        StatusCode.PART_ERROR: _failure("Błąd weryfikacji poprawności dostarczonych elementów paczki"),
-        StatusCode.DECRYPTION_ERROR: _failure("Błąd odszyfrowania dostarczonego klucza"),
-        StatusCode.TOO_MANY_INVOICES: _failure("Przekroczony limit faktur w sesji"),
-        StatusCode.ARCHIVE_ERROR: _failure("Błąd dekompresji pierwotnego archiwum"),
-        StatusCode.PART_DECRYPTION_ERROR: _failure("Błąd odszyfrowania zaszyfrowanych części archiwum"),
-        StatusCode.CANCELLED: _failure("Sesja anulowana"),
-        StatusCode.VALIDATION_ERROR: _failure("Błąd weryfikacji, brak poprawnych faktur"),
-        StatusCode.UNKNOWN_ERROR: _failure("Nieznany błąd"),
+        StatusCode.PROCESSED_OK: success("Sesja wsadowa przetworzona pomyślnie"),
+        StatusCode.PART_ERROR: failure("Błąd weryfikacji poprawności dostarczonych elementów paczki"),
+        StatusCode.DECRYPTION_ERROR: failure("Błąd odszyfrowania dostarczonego klucza"),
+        StatusCode.TOO_MANY_INVOICES: failure("Przekroczony limit faktur w sesji"),
+        StatusCode.ARCHIVE_ERROR: failure("Błąd dekompresji pierwotnego archiwum"),
+        StatusCode.PART_DECRYPTION_ERROR: failure("Błąd odszyfrowania zaszyfrowanych części archiwum"),
+        StatusCode.CANCELLED: failure("Sesja anulowana"),
+        StatusCode.VALIDATION_ERROR: failure("Błąd weryfikacji, brak poprawnych faktur"),
+        StatusCode.UNKNOWN_ERROR: failure("Nieznany błąd"),
     },
     (StatusCode.OPENED,),
 )
@@ -327,20 +313,20 @@ _INVOICE_ENDS: Final = [
 INVOICE: Final = Lifecycle[InvoiceStatusCode](
     "invoice",
     {
-        InvoiceStatusCode.RECEIVED: _in_progress(
+        InvoiceStatusCode.RECEIVED: in_progress(
             "Faktura przyjęta do dalszego przetwarzania", InvoiceStatusCode.PROCESSING, *_INVOICE_ENDS
         ),
-        InvoiceStatusCode.PROCESSING: _in_progress("Trwa przetwarzanie", *_INVOICE_ENDS),
-        InvoiceStatusCode.ACCEPTED: _success("Sukces"),
-        InvoiceStatusCode.SESSION_FAILED: _failure("Przetwarzanie anulowane z powodu błędu sesji"),
-        InvoiceStatusCode.NOT_PERMITTED: _failure("Nieprawidłowy zakres uprawnień"),
-        InvoiceStatusCode.ATTACHMENT_REFUSED: _failure("Brak możliwości wysyłania faktury z załącznikiem"),
-        InvoiceStatusCode.FILE_ERROR: _failure("Błąd weryfikacji pliku faktury"),
-        InvoiceStatusCode.DECRYPTION_ERROR: _failure("Błąd odszyfrowania pliku"),
-        InvoiceStatusCode.DUPLICATE: _failure("Duplikat faktury"),
-        InvoiceStatusCode.INVALID_DOCUMENT: _failure("Błąd weryfikacji semantyki dokumentu faktury"),
-        InvoiceStatusCode.UNKNOWN_ERROR: _failure("Nieznany błąd"),
-        InvoiceStatusCode.CANCELLED_BY_SYSTEM: _failure(*_CANCELLED_BY_SYSTEM),
+        InvoiceStatusCode.PROCESSING: in_progress("Trwa przetwarzanie", *_INVOICE_ENDS),
+        InvoiceStatusCode.ACCEPTED: success("Sukces"),
+        InvoiceStatusCode.SESSION_FAILED: failure("Przetwarzanie anulowane z powodu błędu sesji"),
+        InvoiceStatusCode.NOT_PERMITTED: failure("Nieprawidłowy zakres uprawnień"),
+        InvoiceStatusCode.ATTACHMENT_REFUSED: failure("Brak możliwości wysyłania faktury z załącznikiem"),
+        InvoiceStatusCode.FILE_ERROR: failure("Błąd weryfikacji pliku faktury"),
+        InvoiceStatusCode.DECRYPTION_ERROR: failure("Błąd odszyfrowania pliku"),
+        InvoiceStatusCode.DUPLICATE: failure("Duplikat faktury"),
+        InvoiceStatusCode.INVALID_DOCUMENT: failure("Błąd weryfikacji semantyki dokumentu faktury"),
+        InvoiceStatusCode.UNKNOWN_ERROR: failure("Nieznany błąd"),
+        InvoiceStatusCode.CANCELLED_BY_SYSTEM: failure(*_CANCELLED_BY_SYSTEM),
     },
     (InvoiceStatusCode.RECEIVED,),
 )
@@ -364,7 +350,7 @@ _OUTCOMES: Final = {
 EXPORT: Final = Lifecycle[ExportStatusCode](
     "export",
     {
-        ExportStatusCode.IN_PROGRESS: _in_progress(
+        ExportStatusCode.IN_PROGRESS: in_progress(
             "Eksport faktur w toku",
             *(
                 code
@@ -372,16 +358,16 @@ EXPORT: Final = Lifecycle[ExportStatusCode](
                 if code not in (ExportStatusCode.IN_PROGRESS, ExportStatusCode.EXPIRED)
             ),
         ),
-        ExportStatusCode.READY: _success("Eksport faktur zakończony sukcesem", ExportStatusCode.EXPIRED),
-        ExportStatusCode.EXPIRED: _failure("Eksport faktur wygasł i nie jest już dostępny do pobrania"),
-        ExportStatusCode.DECRYPTION_ERROR: _failure("Błąd odszyfrowania dostarczonego klucza"),
-        ExportStatusCode.RANGE_NOT_AVAILABLE: _failure(
+        ExportStatusCode.READY: success("Eksport faktur zakończony sukcesem", ExportStatusCode.EXPIRED),
+        ExportStatusCode.EXPIRED: failure("Eksport faktur wygasł i nie jest już dostępny do pobrania"),
+        ExportStatusCode.DECRYPTION_ERROR: failure("Błąd odszyfrowania dostarczonego klucza"),
+        ExportStatusCode.RANGE_NOT_AVAILABLE: failure(
             "Zakres filtrowania wykracza poza dostępny zakres danych",
             "Parametr dateRange.from jest późniejszy niż PermanentStorageHwmDate przy włączonym "
             "restrictToPermanentStorageHwmDate.",
         ),
-        ExportStatusCode.UNKNOWN_ERROR: _failure("Nieznany błąd"),
-        ExportStatusCode.CANCELLED_BY_SYSTEM: _failure(*_CANCELLED_BY_SYSTEM),
+        ExportStatusCode.UNKNOWN_ERROR: failure("Nieznany błąd"),
+        ExportStatusCode.CANCELLED_BY_SYSTEM: failure(*_CANCELLED_BY_SYSTEM),
     },
     (ExportStatusCode.IN_PROGRESS,),
 )
@@ -391,29 +377,29 @@ EXPORT: Final = Lifecycle[ExportStatusCode](
 PERMISSION_OPERATION: Final = Lifecycle[PermissionOperationCode](
     "permission operation",
     {
-        PermissionOperationCode.ACCEPTED: _in_progress(
+        PermissionOperationCode.ACCEPTED: in_progress(
             "Operacja przyjęta do realizacji",
             *(code for code in PermissionOperationCode if code is not PermissionOperationCode.ACCEPTED),
         ),
-        PermissionOperationCode.SUCCEEDED: _success("Operacja zakończona sukcesem"),
-        PermissionOperationCode.FAILED: _failure("Operacja zakończona niepowodzeniem"),
-        PermissionOperationCode.WRONG_RELATION: _failure(
+        PermissionOperationCode.SUCCEEDED: success("Operacja zakończona sukcesem"),
+        PermissionOperationCode.FAILED: failure("Operacja zakończona niepowodzeniem"),
+        PermissionOperationCode.WRONG_RELATION: failure(
             "Podane identyfikatory są niezgodne lub pozostają w niewłaściwej relacji"
         ),
-        PermissionOperationCode.NOT_PERMITTED: _failure(
+        PermissionOperationCode.NOT_PERMITTED: failure(
             "Użyte poświadczenia nie mają uprawnień do wykonania tej operacji"
         ),
-        PermissionOperationCode.WRONG_ROLE: _failure(
+        PermissionOperationCode.WRONG_ROLE: failure(
             "Kontekst identyfikatora nie odpowiada wymaganej roli lub uprawnieniom"
         ),
-        PermissionOperationCode.FORBIDDEN_LINK: _failure(
+        PermissionOperationCode.FORBIDDEN_LINK: failure(
             "Operacja niedozwolona dla wskazanych powiązań identyfikatorów"
         ),
-        PermissionOperationCode.FORBIDDEN_IDENTIFIER: _failure(
+        PermissionOperationCode.FORBIDDEN_IDENTIFIER: failure(
             "Operacja niedozwolona dla wskazanego identyfikatora lub jego typu"
         ),
-        PermissionOperationCode.UNKNOWN_ERROR: _failure("Nieznany błąd"),
-        PermissionOperationCode.CANCELLED_BY_SYSTEM: _failure(
+        PermissionOperationCode.UNKNOWN_ERROR: failure("Nieznany błąd"),
+        PermissionOperationCode.CANCELLED_BY_SYSTEM: failure(
             "Operacja została anulowana przez system",
             # Here KSeF says when to try again: later.
             "Przetwarzanie zostało przerwane z przyczyn wewnętrznych systemu. Spróbuj ponownie później.",
@@ -422,68 +408,19 @@ PERMISSION_OPERATION: Final = Lifecycle[PermissionOperationCode](
     (PermissionOperationCode.ACCEPTED,),
 )
 
-PERMISSION: Final = Lifecycle[PermissionState](
-    "permission",
-    {
-        # One that was passed on has an effect only while a client allows it, whatever was first.
-        PermissionState.ACTIVE: _success("", PermissionState.INACTIVE),
-        PermissionState.INACTIVE: _failure("", then=[PermissionState.ACTIVE]),
-    },
-    (PermissionState.ACTIVE, PermissionState.INACTIVE),
-)
-
-# --- certificates and KSeF tokens ------------------------------------------------------------------------------------
+# --- applications for certificates -----------------------------------------------------------------------------------
 
 ENROLLMENT: Final = Lifecycle[EnrollmentStatusCode](
     "certificate application",
     {
-        EnrollmentStatusCode.IN_PROGRESS: _in_progress(
+        EnrollmentStatusCode.IN_PROGRESS: in_progress(
             "Wniosek przyjęty do realizacji",
             *(code for code in EnrollmentStatusCode if code is not EnrollmentStatusCode.IN_PROGRESS),
         ),
-        EnrollmentStatusCode.ISSUED: _success("Wniosek obsłużony (certyfikat wygenerowany)"),
-        EnrollmentStatusCode.REJECTED: _failure("Wniosek odrzucony"),
-        EnrollmentStatusCode.UNKNOWN_ERROR: _failure("Nieznany błąd"),
-        EnrollmentStatusCode.CANCELLED_BY_SYSTEM: _failure(*_CANCELLED_BY_SYSTEM),
+        EnrollmentStatusCode.ISSUED: success("Wniosek obsłużony (certyfikat wygenerowany)"),
+        EnrollmentStatusCode.REJECTED: failure("Wniosek odrzucony"),
+        EnrollmentStatusCode.UNKNOWN_ERROR: failure("Nieznany błąd"),
+        EnrollmentStatusCode.CANCELLED_BY_SYSTEM: failure(*_CANCELLED_BY_SYSTEM),
     },
     (EnrollmentStatusCode.IN_PROGRESS,),
 )
-
-CERTIFICATE: Final = Lifecycle[CertificateStatus](
-    "certificate",
-    {
-        CertificateStatus.ACTIVE: _success("", CertificateStatus.BLOCKED, CertificateStatus.EXPIRED),
-        # "Status przejściowy do czasu zakończenia procesu unieważniania."
-        CertificateStatus.BLOCKED: _failure("", then=[CertificateStatus.REVOKED]),
-        CertificateStatus.REVOKED: _failure(""),
-        CertificateStatus.EXPIRED: _failure(""),
-    },
-    (CertificateStatus.ACTIVE,),
-)
-
-TOKEN: Final = Lifecycle[TokenStatus](
-    "KSeF token",
-    {
-        TokenStatus.PENDING: _in_progress("", TokenStatus.ACTIVE, TokenStatus.FAILED, TokenStatus.REVOKING),
-        # Revoked at once where its author loses all permissions.
-        TokenStatus.ACTIVE: _success("", TokenStatus.REVOKING, TokenStatus.REVOKED),
-        TokenStatus.REVOKING: _failure("", then=[TokenStatus.REVOKED]),
-        TokenStatus.REVOKED: _failure(""),
-        TokenStatus.FAILED: _failure(""),
-    },
-    (TokenStatus.PENDING,),
-)
-
-LIFECYCLES: Final[tuple[AnyLifecycle, ...]] = (
-    LOGIN,
-    ONLINE_SESSION,
-    BATCH_SESSION,
-    INVOICE,
-    EXPORT,
-    PERMISSION_OPERATION,
-    PERMISSION,
-    ENROLLMENT,
-    CERTIFICATE,
-    TOKEN,
-)
-"""Every kind of thing that KSeF gives a status."""

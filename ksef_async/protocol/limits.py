@@ -7,15 +7,8 @@ from typing import Any, Final
 
 import attrs
 
-from ..api.limits import (
-    PRODUCTION_LIMITS,
-    UNLIMITED,
-    ContextLimits,
-    RateLimit,
-    RateLimits,
-    RateLimitsOverride,
-    SubjectLimitsOverride,
-)
+from ..api.limits import ContextLimits, RateLimitsOverride, SubjectLimitsOverride
+from ..api.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit, RateLimits
 from .wire import camel
 
 __all__ = [

@@ -16,8 +16,8 @@ from typing import Any, Final, Self
 
 import attrs
 
-from ..api.limits import PRODUCTION_LIMITS, UNLIMITED, RateLimit, RateLimits, usable
 from ..api.operation import Operation, RateGroup
+from ..api.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit, RateLimits, usable
 from .wire import camel
 
 __all__ = ["MARGIN", "UNLIMITED_RATES", "AddressBudget", "Pacer", "limits_by_group"]

@@ -16,7 +16,8 @@ from typing import Final
 
 import attrs
 
-from ..api.limits import UNLIMITED, ContextLimits, RateLimit, RateLimits, SessionLimits, usable
+from ..api.limits import ContextLimits, SessionLimits
+from ..api.rates import UNLIMITED, RateLimit, RateLimits, usable
 from ..errors import LocalProtocolError
 from .invoices import MAX_SIZE_WITH_ATTACHMENT
 from .pacing import MARGIN

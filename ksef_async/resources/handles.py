@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from ..calling.polling import Cadence, wait_until
 from ..errors import OperationFailedError, ProcessingError, Status, describe
-from ..protocol.lifecycle import AnyLifecycle
+
+if TYPE_CHECKING:
+    from ..protocol.resource_lifecycles import AnyLifecycle
 
 __all__ = ["OPERATION_CADENCE", "OperationHandle"]
 

@@ -20,7 +20,7 @@ from ..calling.paging import Pages
 from ..calling.polling import Cadence, wait_until
 from ..errors import BadRequestError, InvalidFieldError, RemoteProtocolError
 from ..protocol.error_codes import ErrorCode
-from ..protocol.invoices import check_filters, date_of, narrowed
+from ..protocol.invoice_queries import check_filters, date_of, narrowed
 
 __all__ = ["STORAGE_CADENCE", "InvoiceList", "Invoices"]
 

@@ -18,12 +18,12 @@ from ..api.limits import (
     CertificateQuota,
     ContextLimits,
     EnrollmentQuota,
-    RateLimits,
     RateLimitsOverride,
     SetRateLimitsRequest,
     SubjectLimits,
     SubjectLimitsOverride,
 )
+from ..api.rates import RateLimits
 from ..calling.caller import Caller
 from ..errors import InvalidFieldError
 from ..protocol.limits import context_limit_problems, override_of, rate_limit_problems, subject_limit_problems

@@ -22,7 +22,8 @@ from ..api.tokens import (
 from ..calling.caller import Caller
 from ..calling.paging import TokenPages
 from ..errors import BadRequestError
-from ..protocol.lifecycle import TOKEN, Phase
+from ..protocol.lifecycle import Phase
+from ..protocol.resource_lifecycles import TOKEN
 from .handles import OperationHandle
 from .lists import list_by_token
 

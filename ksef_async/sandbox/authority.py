@@ -20,7 +20,8 @@ from ..api.certificates import CertificateStatus, CertificateType, EnrollmentDat
 from ..api.common import StatusInfo, SubjectIdentifier
 from ..crypto.certificates import Certificate, PublicKey, load_certificate
 from ..crypto.issuing import build_name
-from ..protocol.lifecycle import CERTIFICATE, ENROLLMENT, EnrollmentStatusCode
+from ..protocol.lifecycle import ENROLLMENT, EnrollmentStatusCode
+from ..protocol.resource_lifecycles import CERTIFICATE
 from .timeline import Step, Timeline
 
 __all__ = ["LIFETIME", "Authority", "CertificateApplication", "IssuedCertificate", "without_ending"]

@@ -24,7 +24,8 @@ from ..api.limits import (
 )
 from ..api.permissions import EntityDescription, PermissionState, PersonDescription
 from ..api.subjects import ForeignEntityDetails, TargetIdentifier, TargetType
-from ..protocol.lifecycle import PERMISSION, PERMISSION_OPERATION, PermissionOperationCode
+from ..protocol.lifecycle import PERMISSION_OPERATION, PermissionOperationCode
+from ..protocol.resource_lifecycles import PERMISSION
 from .intake import Relations
 from .subjects import ALL_PERMISSIONS, OWNER_PERMISSIONS, Registry, Subject, nip_of
 from .timeline import Step, Timeline

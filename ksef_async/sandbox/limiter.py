@@ -10,8 +10,8 @@ from typing import Any, Final
 import attrs
 
 from ..api.common import Context
-from ..api.limits import UNLIMITED, RateLimit, RateLimits
 from ..api.operation import Operation, RateGroup
+from ..api.rates import UNLIMITED, RateLimit, RateLimits
 from ..protocol.pacing import limits_by_group
 from .refusals import TooManyRequests
 from .versions import NEWEST, ApiVersion

@@ -17,7 +17,7 @@ from ..api.common import Context, StatusInfo
 from ..api.tokens import TokenStatus
 from ..crypto.certificates import Certificate
 from ..protocol.lifecycle import LOGIN, LoginStatusCode
-from ..protocol.lifecycle import TOKEN as TOKEN_LIFECYCLE
+from ..protocol.resource_lifecycles import TOKEN as TOKEN_LIFECYCLE
 from .subjects import Subject
 from .timeline import Step, Timeline
 

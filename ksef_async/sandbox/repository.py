@@ -28,7 +28,7 @@ from ..api.invoices import (
     ThirdSubjectIdentifierType,
 )
 from ..api.sessions import FormCode, InvoicingMode
-from ..protocol.invoices import date_of
+from ..protocol.invoice_queries import date_of
 from ..protocol.polish_calendar import polish_day
 from .clock import seven_digits
 from .document_file import StoredDocument

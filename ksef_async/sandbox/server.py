@@ -21,7 +21,7 @@ from aiohttp import web
 
 from ..api.common import Context, ContextType
 from ..api.environment import Environment
-from ..api.limits import PRODUCTION_LIMITS, RateLimits
+from ..api.rates import PRODUCTION_LIMITS, RateLimits
 from ..calling.finishing import finish
 from ..protocol.numbers import has_valid_check_digit
 from ..protocol.pacing import UNLIMITED_RATES

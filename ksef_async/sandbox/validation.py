@@ -20,7 +20,7 @@ from aiohttp import web
 from ..api.common import CURRENCIES
 from ..api.invoices import InvoiceFilters
 from ..api.operation import Operation
-from ..protocol.invoices import LONGEST_RANGE
+from ..protocol.invoice_queries import LONGEST_RANGE
 from ..protocol.wire import WireError, camel
 from .refusals import UNKNOWN_FORM, InvalidInput, NotAcceptable, UnsupportedMediaType
 

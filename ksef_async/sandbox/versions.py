@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import attrs
 
-from ..api.limits import PRODUCTION_LIMITS
 from ..api.operation import Operation, RateGroup
+from ..api.rates import PRODUCTION_LIMITS
 from ..protocol.wire import camel
 
 __all__ = [

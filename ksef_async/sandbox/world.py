@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..api.limits import RateLimits
 from ..api.peppol import PeppolProvider
+from ..api.rates import RateLimits
 from ..api.sessions import InvoiceStatusCode
 from ..protocol.midnight import mode_of
 from ..protocol.numbers import with_check_digits

@@ -28,7 +28,7 @@ from ksef_async import (
     TransportError,
 )
 from ksef_async.api.auth import GET_CHALLENGE
-from ksef_async.api.limits import RateLimit
+from ksef_async.api.rates import RateLimit
 from ksef_async.calling.caller import Caller
 from ksef_async.calling.events import Event, RequestPaced, RequestSent
 from ksef_async.calling.transport import AiohttpTransport

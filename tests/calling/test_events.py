@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from secrets_watch import Listener, listening
 
 from ksef_async import FormCode, KsefClient, RemoteProtocolError
-from ksef_async.api.limits import GET_RATE_LIMITS, PRODUCTION_LIMITS, UNLIMITED, RateLimit
+from ksef_async.api.limits import GET_RATE_LIMITS
+from ksef_async.api.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit
 from ksef_async.api.sessions import GET_SESSION_STATUS
 from ksef_async.calling import keys
 from ksef_async.calling.events import (

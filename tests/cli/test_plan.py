@@ -7,7 +7,7 @@ import pytest
 from clients import connected
 from shell import Shell
 
-from ksef_async.api.limits import PRODUCTION_LIMITS, RateLimit
+from ksef_async.api.rates import PRODUCTION_LIMITS, RateLimit
 from ksef_async.sandbox import Sandbox
 
 

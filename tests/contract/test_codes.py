@@ -15,12 +15,12 @@ from ksef_async.protocol.lifecycle import (
     LOGIN,
     ONLINE_SESSION,
     PERMISSION_OPERATION,
-    AnyLifecycle,
     EnrollmentStatusCode,
     ExportStatusCode,
     LoginStatusCode,
     PermissionOperationCode,
 )
+from ksef_async.protocol.resource_lifecycles import AnyLifecycle
 
 Row = tuple[int, str, str]
 

@@ -21,8 +21,7 @@ from every import check_every
 from official import SPECIFICATION
 
 from ksef_async.api import common as checked
-from ksef_async.api import limits
-from ksef_async.api import limits as rates
+from ksef_async.api import limits, rates
 from ksef_async.api.common import OpenStrEnum, ServerTime
 from ksef_async.api.operation import Operation
 from ksef_async.api.sessions import FormCode

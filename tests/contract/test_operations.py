@@ -7,8 +7,8 @@ import attrs
 from contract.conftest import Endpoint, name_of
 from every import check_every
 
-from ksef_async.api.limits import PRODUCTION_LIMITS, RateLimit
 from ksef_async.api.operation import Bearer, RateGroup
+from ksef_async.api.rates import PRODUCTION_LIMITS, RateLimit
 from ksef_async.api.sessions import LIST_SESSIONS, SessionFilter
 from ksef_async.api.table import OPERATIONS
 from ksef_async.protocol.pacing import limits_by_group

@@ -12,9 +12,9 @@ from openapi_core import OpenAPI
 
 from ksef_async import Caller, FormCode, KsefToken, Pacer, SessionManager
 from ksef_async.api.collective_identifiers import CollectiveIdentifierFilter, InvoicePayment, InvoiceToGroup
-from ksef_async.api.limits import PRODUCTION_LIMITS
 from ksef_async.api.peppol import PeppolProvider
 from ksef_async.api.permission_grants import Permission
+from ksef_async.api.rates import PRODUCTION_LIMITS
 from ksef_async.api.tokens import TokenFilter, TokenStatus
 from ksef_async.auth.access import AccessTokens
 from ksef_async.calling.keys import PublicKeys

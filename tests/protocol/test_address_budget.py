@@ -6,8 +6,8 @@ import attrs
 import pytest
 
 from ksef_async.api.keys import LIST_PUBLIC_KEYS
-from ksef_async.api.limits import PRODUCTION_LIMITS, UNLIMITED, RateLimit
 from ksef_async.api.operation import Operation
+from ksef_async.api.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit
 from ksef_async.api.sessions import SEND_INVOICE
 from ksef_async.protocol.pacing import AddressBudget, Pacer
 

@@ -7,22 +7,18 @@ from ksef_async.api.sessions import InvoiceStatusCode, SessionOutcome, StatusCod
 from ksef_async.api.tokens import TokenStatus
 from ksef_async.protocol.lifecycle import (
     BATCH_SESSION,
-    CERTIFICATE,
     ENROLLMENT,
     EXPORT,
     INVOICE,
-    LIFECYCLES,
     LOGIN,
     ONLINE_SESSION,
-    PERMISSION,
     PERMISSION_OPERATION,
     SESSION,
-    TOKEN,
-    AnyLifecycle,
     Phase,
     TransitionError,
     session_outcome,
 )
+from ksef_async.protocol.resource_lifecycles import CERTIFICATE, LIFECYCLES, PERMISSION, TOKEN, AnyLifecycle
 
 EACH = pytest.mark.parametrize("lifecycle", [pytest.param(each, id=each.name) for each in LIFECYCLES])
 WITH_NUMBERS = [each for each in LIFECYCLES if all(isinstance(code, int) for code in each.states)]

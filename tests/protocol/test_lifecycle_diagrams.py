@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ksef_async.protocol.lifecycle import LIFECYCLES, AnyLifecycle
+from ksef_async.protocol.resource_lifecycles import LIFECYCLES, AnyLifecycle
 from ksef_async.submissions.models import TRANSITIONS
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksef_async.api.limits import PRODUCTION_LIMITS, UNLIMITED, RateLimit
+from ksef_async.api.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit
 from ksef_async.api.sessions import SEND_INVOICE, InvoicingMode
 from ksef_async.errors import LocalProtocolError
 from ksef_async.protocol.midnight import mode_of, online_until

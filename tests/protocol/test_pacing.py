@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ksef_async.api.auth import REVOKE_CURRENT_LOGIN
-from ksef_async.api.limits import GET_RATE_LIMITS, PRODUCTION_LIMITS, UNLIMITED, RateLimit
+from ksef_async.api.limits import GET_RATE_LIMITS
 from ksef_async.api.operation import RateGroup
+from ksef_async.api.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit
 from ksef_async.api.sessions import CLOSE_ONLINE_SESSION, GET_INVOICE_UPO, GET_SESSION_STATUS, SEND_INVOICE
 from ksef_async.protocol.pacing import UNLIMITED_RATES, AddressBudget, Pacer
 

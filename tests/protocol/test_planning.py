@@ -9,14 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ksef_async.api.limits import (
-    PRODUCTION_LIMITS,
-    UNLIMITED,
-    CollectiveIdentifierLimits,
-    ContextLimits,
-    RateLimit,
-    SessionLimits,
-)
+from ksef_async.api.limits import CollectiveIdentifierLimits, ContextLimits, SessionLimits
+from ksef_async.api.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit
 from ksef_async.api.sessions import SEND_INVOICE
 from ksef_async.errors import LocalProtocolError
 from ksef_async.protocol.pacing import Pacer

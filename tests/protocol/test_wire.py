@@ -35,8 +35,9 @@ from ksef_async.api.common import (
 )
 from ksef_async.api.invoices import AmountFilter, AmountType, BuyerIdentifier, DateRange, DateType
 from ksef_async.api.keys import EncryptionInfo, PublicKeyUsage
-from ksef_async.api.limits import UNLIMITED, Calls, Limit
+from ksef_async.api.limits import Limit
 from ksef_async.api.permission_grants import AttachmentConsent
+from ksef_async.api.rates import UNLIMITED, Calls
 from ksef_async.api.sessions import (
     UPO,
     FormCode,

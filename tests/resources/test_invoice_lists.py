@@ -16,7 +16,7 @@ from ksef_async import KsefClient, KsefToken, LocalProtocolError, Pacer
 from ksef_async.api.common import ServerTime
 from ksef_async.api.invoices import DateRange, DateType, InvoiceFilters, InvoiceMetadata, InvoiceSubject, SortOrder
 from ksef_async.errors import RemoteProtocolError
-from ksef_async.protocol.invoices import narrowed
+from ksef_async.protocol.invoice_queries import narrowed
 from ksef_async.sandbox import Fault, Sandbox
 
 Page = dict[str, Any]

@@ -5,7 +5,7 @@ import pytest
 from clients import ONCE, connected
 
 from ksef_async import BadRequestError, FormCode, KsefClient, RateLimitedError
-from ksef_async.api.limits import PRODUCTION_LIMITS, RateLimit, RateLimits
+from ksef_async.api.rates import PRODUCTION_LIMITS, RateLimit, RateLimits
 from ksef_async.errors import InvalidFieldError
 from ksef_async.sandbox import Sandbox, sample_invoice
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sandbox.wire import START, OpenedSession, Tokens, Wire, base64, connected
 
-from ksef_async.api.limits import PRODUCTION_LIMITS
+from ksef_async.api.rates import PRODUCTION_LIMITS
 
 PROBLEM = {"X-Error-Format": "problem-details"}
 SESSIONS = "/sessions?sessionType=Online"

@@ -10,8 +10,9 @@ from clients import ONCE, connected
 
 from ksef_async import FormCode, KsefClient, KsefToken, RateLimitedError, RetryPolicy
 from ksef_async.api.common import Context, ContextType
-from ksef_async.api.limits import GET_RATE_LIMITS, PRODUCTION_LIMITS, UNLIMITED, RateLimit
+from ksef_async.api.limits import GET_RATE_LIMITS
 from ksef_async.api.operation import RateGroup
+from ksef_async.api.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit
 from ksef_async.api.sessions import GET_SESSION_STATUS
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Clock, Sandbox, Timings

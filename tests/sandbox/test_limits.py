@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sandbox.wire import Tokens, Wire, connected
 
-from ksef_async.api.limits import PRODUCTION_LIMITS
+from ksef_async.api.rates import PRODUCTION_LIMITS
 
 SESSION = {"maxInvoiceSizeInMB": 1, "maxInvoiceWithAttachmentSizeInMB": 3, "maxInvoices": 10_000}
 DEFAULT = {"onlineSession": SESSION, "batchSession": SESSION, "collectiveIdentifier": {"maxInvoices": 500}}

@@ -14,7 +14,8 @@ import ksef_async.sandbox
 from ksef_async.api.permissions import PermissionState
 from ksef_async.api.sessions import StatusCode
 from ksef_async.api.tokens import TokenStatus
-from ksef_async.protocol.lifecycle import LIFECYCLES, ONLINE_SESSION, PERMISSION, TOKEN, AnyLifecycle, TransitionError
+from ksef_async.protocol.lifecycle import ONLINE_SESSION, TransitionError
+from ksef_async.protocol.resource_lifecycles import LIFECYCLES, PERMISSION, TOKEN, AnyLifecycle
 from ksef_async.sandbox.timeline import Step, Timeline
 
 START = datetime(2026, 7, 1, 10, tzinfo=UTC)

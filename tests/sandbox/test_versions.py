@@ -11,7 +11,7 @@ from packages import zipped
 from sandbox.test_batch import BLOB, Batch, opened
 from sandbox.wire import PUBLIC_KEYS, START, Wire, connected
 
-from ksef_async.api.limits import PRODUCTION_LIMITS
+from ksef_async.api.rates import PRODUCTION_LIMITS
 from ksef_async.sandbox.versions import VERSIONS
 
 EVERY = pytest.mark.parametrize("version", VERSIONS)

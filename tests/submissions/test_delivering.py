@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy.engine import URL
 
 from ksef_async import FormCode, KsefClient, KsefToken, LocalProtocolError
-from ksef_async.api.limits import PRODUCTION_LIMITS
+from ksef_async.api.rates import PRODUCTION_LIMITS
 from ksef_async.api.sessions import SEND_INVOICE
 from ksef_async.protocol.delivery import SEND_AGAIN_LIMIT
 from ksef_async.protocol.pacing import Pacer

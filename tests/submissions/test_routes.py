@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from ksef_async import Environment, FormCode, KsefClient, KsefToken
-from ksef_async.api.limits import PRODUCTION_LIMITS, RateLimit
+from ksef_async.api.rates import PRODUCTION_LIMITS, RateLimit
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.protocol.planning import Route
 from ksef_async.submissions import Settings

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from ...api.limits import (
-    PRODUCTION_LIMITS,
-    ContextLimits,
-    RateLimits,
-    RateLimitsOverride,
-    SetRateLimitsRequest,
-    SubjectLimits,
-    SubjectLimitsOverride,
-)
+from ...api.limits import ContextLimits, RateLimitsOverride, SetRateLimitsRequest, SubjectLimits, SubjectLimitsOverride
+from ...api.rates import PRODUCTION_LIMITS, RateLimits
 from ...protocol.limits import context_limit_problems, rate_limit_problems, subject_limit_problems
 from ..refusals import InvalidInput
 from ..router import Call
