@@ -9,6 +9,7 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, Final
 from xml.parsers import expat
 
@@ -38,6 +39,8 @@ BLANKS: Final = " \t\r\n"
 #: Line and column from 1, byte from 0.
 Place = tuple[int, int, int]
 
+#: As expat counts lines: a carriage return alone ends one.
+_LINE_ENDS: Final = re.compile(rb"\r\n?|\n")
 _DECLARED: Final = re.compile(rb"<\?xml[^>]*?\sencoding\s*=\s*[\"']([^\"']*)[\"']")
 #: Expat's reasons in Polish, by its code.
 _REASONS: Final = {
@@ -138,8 +141,8 @@ def _position(parser: Any) -> Place:
 def _not_well_formed(data: bytes, error: ET.ParseError) -> Problem:
     line, column = error.position
     start = 0
-    for _ in range(line - 1):
-        start = data.index(b"\n", start) + 1
+    for end in islice(_LINE_ENDS.finditer(data), line - 1):
+        start = end.end()
     rest = data[start : start + 4 * column].decode("utf-8", "ignore")[:column]
     reason = expat.ErrorString(error.code) or "unknown"
     return make_problem(
@@ -152,9 +155,10 @@ def _not_well_formed(data: bytes, error: ET.ParseError) -> Problem:
 
 def place_of(data: bytes, offset: int) -> Place:
     """Return line, column and byte of a byte."""
-    start = data.rfind(b"\n", 0, offset) + 1
+    line_feeds, returns, both = (data.count(end, 0, offset) for end in (b"\n", b"\r", b"\r\n"))
+    start = max(data.rfind(b"\n", 0, offset), data.rfind(b"\r", 0, offset)) + 1
     column = len(data[start:offset].decode("utf-8", "replace"))
-    return data.count(b"\n", 0, offset) + 1, column + 1, offset
+    return line_feeds + returns - both + 1, column + 1, offset
 
 
 class Places:

@@ -14,10 +14,13 @@ from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
+from xml.parsers import expat
 
 import attrs
 import pytest
 from every import check_every
+from hypothesis import given
+from hypothesis import strategies as st
 from made_documents import make_document
 from official import SAMPLES, needs
 
@@ -229,6 +232,9 @@ def test_what_a_model_cannot_hold_is_refused_with_its_place(old: str, new: str, 
         (b"<Faktura>\n<?a b?></Faktura>", "processing_instruction", 10),
         (b"<Faktura>\n <a></b></Faktura>", "not_well_formed", 16),
         (b"<Faktura>\xc4\x85&b;</Faktura>", "not_well_formed", 11),
+        (b"\r\xc3\x80", "not_well_formed", 1),
+        (b"<Faktura>\r\r\n&b;</Faktura>", "not_well_formed", 12),
+        (b"<Faktura>\r\r\n<?a b?></Faktura>", "processing_instruction", 12),
         (b"<Faktura/>" + b" " * 3_000_000, "too_large", None),
         (b"<a>" * 900_000, "too_many_elements", None),
         (b"<a>" * 90_000, "not_well_formed", 270_000),
@@ -242,6 +248,21 @@ def test_bytes_that_ksef_does_not_take_are_refused(xml: bytes, code: str, offset
         fa3.read(xml)
 
     assert (caught.value.problems[0].code, caught.value.problems[0].offset) == (code, offset)
+
+
+@given(text=st.text(st.sampled_from("\r\n<a/>& ąż🧾\x01"), max_size=30))
+def test_place_of_what_is_not_well_formed_is_where_expat_stops(text: str) -> None:
+    xml = f"<Faktura>{text}".encode()
+    parser = expat.ParserCreate()
+    with pytest.raises(expat.ExpatError):
+        parser.Parse(xml, True)
+
+    with pytest.raises(DocumentError) as caught:
+        fa3.read(xml)
+
+    [problem] = caught.value.problems
+    place = (parser.ErrorLineNumber, parser.ErrorColumnNumber + 1, parser.ErrorByteIndex)
+    assert (problem.line, problem.column, problem.offset) == place
 
 
 def test_comment_may_have_what_looks_like_a_dtd() -> None:
