@@ -102,6 +102,13 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session(python="3.12")
+def properties(session: nox.Session) -> None:
+    """The property tests with other examples each time; what fails is printed with its example."""
+    session.install("-e", ".", *group("test"))
+    session.run("pytest", "--hypothesis-profile=default", "-m", "hypothesis", *PARALLEL, *session.posargs)
+
+
+@nox.session(python="3.12")
 def documents(session: nox.Session) -> None:
     """100,000 changed invoices, checked by us and by lxml with the Ministry's schemas, with a new seed each time."""
     session.install("-e", ".", *group("test"))

@@ -11,12 +11,17 @@ import official
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from clients import connected
+from hypothesis import settings
 from secrets_watch import Listener, listening
 from skips import Skips
 from virtual_time import VirtualTimeLoop, mind_threads
 
 from ksef_async import KsefClient
 from ksef_async.sandbox import Clock, Sandbox, Timings
+
+# The test line says the same of the same code each time; `nox -s properties` looks for what nobody thought of.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 
 def pytest_configure(config: pytest.Config) -> None:
