@@ -16,7 +16,7 @@ from blockbuster import BlockBuster
 from clients import QUICK
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
 
-from ksef_async import KsefToken
+from ksef_async import KsefToken, OfflineMode
 from ksef_async.fastapi import KsefClientDep, KsefService, router
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
@@ -152,7 +152,8 @@ async def test_what_is_no_invoice_is_refused(
     [
         pytest.param({"priority": "101"}, {}, ["query", "priority"], id="too urgent"),
         pytest.param({"priority": "soon"}, {}, ["query", "priority"], id="no number"),
-        pytest.param({"offline": "perhaps"}, {}, ["query", "offline"], id="neither yes nor no"),
+        pytest.param({"offline": "perhaps"}, {}, ["query", "offline"], id="no mode"),
+        pytest.param({"offline": "total-failure"}, {}, ["query", "offline"], id="never delivered"),
         pytest.param({}, {"Idempotency-Key": "x" * 201}, ["header", "Idempotency-Key"], id="long key"),
     ],
 )
@@ -170,13 +171,13 @@ async def test_options_are_heard(sandbox: Sandbox, journal: Path) -> None:
     service = service_for(sandbox, journal, deliver=False)
     async with serving(service) as http:
         path, headers = f"/ksef/{sandbox.nip}/invoices", {"Idempotency-Key": "order 7"}
-        options = {"priority": "100", "offline": "true", "Idempotency-Key": "in the wrong place"}
+        options = {"priority": "100", "offline": "offline24", "Idempotency-Key": "in the wrong place"}
         number = (await http.post(path, content=sample_invoice(sandbox.nip), params=options, headers=headers)).json()[
             "id"
         ]
         submission = await service.submissions.get(number)
 
-    assert (submission.key, submission.priority, submission.offline) == ("order 7", 100, True)
+    assert (submission.key, submission.priority, submission.offline) == ("order 7", 100, OfflineMode.OFFLINE24)
 
 
 async def test_schema_tells_what_is_read_by_hand(http: httpx.AsyncClient) -> None:
@@ -203,13 +204,13 @@ async def test_rejected_offline_invoice_is_replaced_by_its_technical_correction(
 ) -> None:
     path = f"/ksef/{sandbox.nip}/invoices"
     sandbox.faults.add("send_invoice", Fault.invoice_ends(450))
-    answer = await http.post(path, content=sample_invoice(sandbox.nip), params={"offline": True})
+    answer = await http.post(path, content=sample_invoice(sandbox.nip), params={"offline": "offline24"})
     rejected = (await events(http, f"{answer.headers['Location']}/events"))[-1]
 
     answer = await http.post(
         path,
         content=sample_invoice(sandbox.nip, buyer_nip=OTHER_NIP),
-        params={"offline": True, "corrects": rejected["sha256"]},
+        params={"offline": "offline24", "corrects": rejected["sha256"]},
     )
     accepted = (await events(http, f"{answer.headers['Location']}/events"))[-1]
 
@@ -221,9 +222,9 @@ async def test_rejected_offline_invoice_is_replaced_by_its_technical_correction(
     ("parameters", "said"),
     [
         pytest.param({"corrects": "ab" * 32}, "offline", id="online"),
-        pytest.param({"corrects": "ab" * 31, "offline": True}, "32 bytes, not 31", id="too short"),
-        pytest.param({"corrects": "q6ur" * 11, "offline": True}, "in hexadecimal", id="Base64"),
-        pytest.param({"corrects": "", "offline": True}, "32 bytes, not 0", id="empty"),
+        pytest.param({"corrects": "ab" * 31, "offline": "offline24"}, "32 bytes, not 31", id="too short"),
+        pytest.param({"corrects": "q6ur" * 11, "offline": "offline24"}, "in hexadecimal", id="Base64"),
+        pytest.param({"corrects": "", "offline": "offline24"}, "32 bytes, not 0", id="empty"),
     ],
 )
 async def test_what_is_no_technical_correction_is_refused(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
@@ -15,6 +15,7 @@ from ..documents import DocumentError
 from ..errors import LocalProtocolError
 from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT
 from ..protocol.numbers import file_name
+from ..protocol.offline import OfflineMode
 from ..submissions import IdentityTakenError, Submission, SubmissionState, UnknownSubmissionError
 from .service import journal_of, service_of
 from .views import EventStream, SubmissionView, event_id
@@ -61,7 +62,7 @@ class _Options(BaseModel):
 
     key: Annotated[str | None, Field(max_length=200)] = None
     priority: Annotated[int, Field(ge=0, le=100)] = 0
-    offline: bool = False
+    offline: Literal["offline24", "unavailability", "emergency"] | None = None
     corrects: str | None = None
 
     @classmethod
@@ -119,9 +120,10 @@ async def submit_invoice(request: Request) -> Response:
         replaced = None if options.corrects is None else bytes.fromhex(options.corrects)
     except ValueError as error:
         raise HTTPException(400, "corrects is a SHA-256 in hexadecimal: 64 digits.") from error
+    offline = None if options.offline is None else OfflineMode(options.offline)
     try:
         submission = await submissions.submit(
-            document, key=options.key, nip=nip, priority=options.priority, offline=options.offline, corrects=replaced
+            document, key=options.key, nip=nip, priority=options.priority, offline=offline, corrects=replaced
         )
     except IdentityTakenError as error:
         raise HTTPException(409, str(error)) from error

@@ -12,6 +12,7 @@ from fastapi import Response
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
+from ..protocol.offline import OfflineMode
 from ..submissions import Submission, SubmissionState
 
 __all__ = ["EventStream", "SubmissionView", "event_id"]
@@ -33,6 +34,14 @@ class SubmissionView(BaseModel):
     has_upo: bool
     reason_code: int | None
     reason: str | None
+    offline: OfflineMode | None
+    """The mode in which it was issued offline; null for one issued online."""
+    due_by: datetime | None
+    """When it is too late for an invoice issued offline to reach KSeF."""
+    certificate_link: str | None
+    """The link of KOD II."""
+    invoicing_mode: str | None
+    """``Online`` or ``Offline``, as KSeF decided when it accepted it."""
     submitted_at: datetime
     updated_at: datetime
 
@@ -53,6 +62,10 @@ class SubmissionView(BaseModel):
             has_upo=submission.has_upo,
             reason_code=None if reason is None else reason.code,
             reason=None if reason is None else reason.text,
+            offline=submission.offline,
+            due_by=submission.due_by,
+            certificate_link=submission.certificate_link,
+            invoicing_mode=None if submission.invoicing_mode is None else submission.invoicing_mode.value,
             submitted_at=submission.submitted_at,
             updated_at=submission.updated_at,
         )

@@ -17,6 +17,7 @@ __all__ = [
     "WARSAW",
     "end_of_day",
     "holidays",
+    "is_calendar_year",
     "is_working_day",
     "next_midnight",
     "polish_day",
@@ -105,8 +106,13 @@ def working_day_after(day: date, count: int = 1) -> date:
     return found
 
 
+def is_calendar_year(year: int) -> bool:
+    """Return whether days of a year can be reckoned with here: it is between 1900 and 2999."""
+    return year in _YEARS
+
+
 def _checked(day: date) -> date:
-    if day.year not in _YEARS:
+    if not is_calendar_year(day.year):
         raise LocalProtocolError(f"{day} is no day that an invoice is issued on: the year is {day.year}.")
     return day
 

@@ -8,7 +8,8 @@ The way of one invoice, file by file:
    have one of their own (``transactions``).
 2. ``intake``: seller, kind and number are read in it. The same document is the same submission, another one with the
    same number is refused; anything else becomes a row in the state `queued`, encrypted by ``vault`` (``store``, on the
-   tables of ``schema``, in SQLite or PostgreSQL by ``database``).
+   tables of ``schema``, in SQLite or PostgreSQL by ``database``). When it is due stands in ``deadlines``; what is due
+   sooner is claimed first.
 3. ``worker``: finds that its context (NIP) has work, or is told so by an `Engine` (``procrastinate``), and takes the
    context's lease (``leases``): from now on nobody else delivers for it, and every write asks whether that is still so.
 4. ``drain``: has the engine of both ways of sending (``sessions.keeper``) open a session, which ``book`` writes down

@@ -113,6 +113,7 @@ class JournalBook:
                     reference_number=outcome.reference_number,
                     ksef_number=outcome.ksef_number,
                     acquired_at=acquired.timestamp() if acquired else None,
+                    invoicing_mode=outcome.invoicing_mode,
                     receipt=await _receipt(session, outcome) if outcome.is_duplicate else None,
                 )
             )

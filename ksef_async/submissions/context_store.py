@@ -15,7 +15,7 @@ import attrs
 from sqlalchemy import ColumnElement, Integer, bindparam, case, func, insert, literal, not_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..api.sessions import FormCode, UPODocument
+from ..api.sessions import FormCode, InvoicingMode, UPODocument
 from ..protocol.delivery import SEND_AGAIN_LIMIT
 from ..protocol.planning import MAX_INVOICES
 from .database import Database
@@ -121,6 +121,8 @@ class DocumentVerdict:
     ksef_number: str | None = None
     acquired_at: float | None = None
     """Seconds since 1970."""
+    invoicing_mode: InvoicingMode | None = None
+    """As KSeF decided when it accepted the document."""
     reason: Reason | None = None
     has_failed: bool = False
     """True for one that goes back to the queue because KSeF failed on this very document. After `SEND_AGAIN_LIMIT`
@@ -455,6 +457,7 @@ def _values(state: SubmissionState, verdict: DocumentVerdict, upos: Mapping[Rece
     return _told(verdict.reason) | {
         "ksef_number": verdict.ksef_number,
         "acquired_at": verdict.acquired_at,
+        "invoicing_mode": mode.value if (mode := verdict.invoicing_mode) is not None and mode.is_known else None,
         "is_duplicate": verdict.receipt is not None,
         "upo_id": None if verdict.receipt is None else upos[verdict.receipt],
     }

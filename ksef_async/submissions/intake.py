@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date, datetime
 from typing import Any, Final, TypeAlias
 from xml.etree.ElementTree import Element
 
@@ -18,8 +20,11 @@ from ..api.sessions import FormCode
 from ..calling.finishing import offload
 from ..errors import LocalProtocolError
 from ..protocol.invoices import check_correction, check_invoice_file
+from ..protocol.offline import OfflineMode
+from ..protocol.polish_calendar import is_calendar_year
 from ..protocol.xml import collapsed, local_name, parse_xml
 from ..sessions.checking import check_document
+from .deadlines import first_deadline, send_by
 from .models import GIVEN_UP, Identity, IdentityTakenError, Submission
 from .store import add, find_rivals, identity_text
 from .transactions import Transaction
@@ -56,10 +61,16 @@ class NewDocument:
     nip: str | None
     """The NIP that it is sent for; None for the seller's."""
     priority: int
-    offline: bool
+    offline: OfflineMode | None
     corrects: bytes | None
     check: bool = False
     """Whether it is refused if KSeF would refuse it."""
+    certificate_link: str | None = None
+    """Link of KOD II."""
+    corrects_id: int | None = None
+    """Of a technical correction: the submission of the rejected invoice."""
+    due_by: datetime | None = None
+    """The deadline of what it corrects, which is its own; None for a deadline of its own."""
 
     def __attrs_post_init__(self) -> None:
         if self.key is not None and (not 0 < len(self.key) <= _LONGEST_KEY or "\0" in self.key):
@@ -69,7 +80,9 @@ class NewDocument:
         if not _LEAST_PRIORITY <= self.priority <= -_LEAST_PRIORITY:
             raise LocalProtocolError(f"A priority is between {_LEAST_PRIORITY} and {-_LEAST_PRIORITY}.")
         check_invoice_file(self.xml)
-        check_correction(self.corrects, offline=self.offline)
+        check_correction(self.corrects, offline=self.offline is not None)
+        if self.offline is OfflineMode.TOTAL_FAILURE:
+            raise LocalProtocolError("An invoice issued in a total failure of KSeF is never delivered.")
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -78,10 +91,13 @@ class _Entry:
 
     document: NewDocument
     identity: Identity
+    issued_on: date | None
     digest: bytes
     """SHA-256 of the document (32 bytes)."""
     stored: bytes = attrs.field(repr=False)
     """The document as it is stored."""
+    due_by: float | None
+    """Of one issued offline: seconds since 1970."""
 
     @property
     def context(self) -> str:
@@ -106,8 +122,14 @@ class _Entry:
             "taken_identity": identity_text(about),
             "sha256": self.digest,
             "document": self.stored,
-            "offline": document.offline,
+            "offline": document.offline is not None,
+            "mode": None if document.offline is None else document.offline.value,
+            "issued_on": None if self.issued_on is None else self.issued_on.isoformat(),
+            "due_by": self.due_by,
+            "send_by": send_by(self.issued_on, self.due_by),
+            "certificate_link": document.certificate_link,
             "corrects": document.corrects,
+            "corrects_id": document.corrects_id,
             "priority": document.priority,
         }
 
@@ -155,9 +177,17 @@ async def _read(vault: Vault, document: NewDocument) -> _Entry:
     """Return a document checked, read and encrypted: all that needs no database."""
     if document.check:
         await check_document(document.xml, context_nip=document.nip)
-    identity = await offload(len(document.xml), read_identity, document.xml)
+    identity, issued_on = await offload(len(document.xml), _read_file, document.xml)
+    due_by = None if document.due_by is None else document.due_by.timestamp()
+    if document.offline is not None and due_by is None:
+        if issued_on is None:
+            raise LocalProtocolError(f"Invoice {identity} has no date, so its deadline is not known.")
+        due_by = first_deadline(document.offline, issued_on).timestamp()
     digest = hashlib.sha256(document.xml).digest()
-    return _Entry(document=document, identity=identity, digest=digest, stored=await vault.lock(document.xml))
+    stored = await vault.lock(document.xml)
+    return _Entry(
+        document=document, identity=identity, issued_on=issued_on, digest=digest, stored=stored, due_by=due_by
+    )
 
 
 # --- what is in the journal, and will be ----------------------------------------------------------------------
@@ -247,6 +277,8 @@ _LONGEST_NUMBER: Final = 512
 _FORM: Final = ("Naglowek", "KodFormularza")
 _SELLER: Final = ("Podmiot1", "DaneIdentyfikacyjne", "NIP")
 _UBL_SELLER: Final = ("AccountingSupplierParty", "Party", "PartyTaxScheme", "CompanyID")
+_UBL_DATE: Final = ("IssueDate",)
+_ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UBL_FORMS: Final = {"Invoice": FormCode.PEF3, "CreditNote": FormCode.PEF_KOR3}
 
 
@@ -256,15 +288,20 @@ def read_identity(xml: bytes) -> Identity:
     Raises:
         LocalProtocolError: It is not well-formed, has a DTD, is of no form KSeF takes, or one of them is missing.
     """
+    return _read_file(xml)[0]
+
+
+def _read_file(xml: bytes) -> tuple[Identity, date | None]:
+    """Return an invoice's identity and its date (P_1)."""
     try:
         root = parse_xml(xml)
     except ValueError as error:
         raise LocalProtocolError(f"The invoice cannot be read: {error}.") from error
     if (form := _UBL_FORMS.get(local_name(root))) is not None:
         seller = _required(root, _UBL_SELLER).removeprefix("PL")
-        return Identity(
-            seller_nip=seller, kind=local_name(root), number=_required(root, ("ID",), _LONGEST_NUMBER), form_code=form
-        )
+        number = _required(root, ("ID",), _LONGEST_NUMBER)
+        identity = Identity(seller_nip=seller, kind=local_name(root), number=number, form_code=form)
+        return identity, _date(root, _UBL_DATE)
     header = _find(root, _FORM)
     system_code = header.get("kodSystemowy") if header is not None else None
     # To the letter, unlike `FormCode(...)`: KSeF compares it so.
@@ -272,13 +309,26 @@ def read_identity(xml: bytes) -> Identity:
     if system_code not in forms:
         raise LocalProtocolError(f"The document's form is {system_code}; KSeF takes {', '.join(forms)}.")
     form = forms[system_code]
-    body, number = ("FakturaRR", "P_4C") if form is FormCode.FA_RR1 else ("Fa", "P_2")
-    return Identity(
+    is_rr = form is FormCode.FA_RR1
+    body, name, issued_on = ("FakturaRR", "P_4C", "P_4B") if is_rr else ("Fa", "P_2", "P_1")
+    identity = Identity(
         seller_nip=_required(root, _SELLER),
         kind=_required(root, (body, "RodzajFaktury")),
-        number=_required(root, (body, number), _LONGEST_NUMBER),
+        number=_required(root, (body, name), _LONGEST_NUMBER),
         form_code=form,
     )
+    return identity, _date(root, (body, issued_on))
+
+
+def _date(root: Element, path: _Path) -> date | None:
+    """Return the date at ``path``; None where there is none of our time, which KSeF, not the journal, refuses."""
+    found = _find(root, path)
+    text = collapsed((found.text if found is not None else None) or "")
+    try:
+        read = date.fromisoformat(text) if _ISO_DATE.fullmatch(text) else None
+    except ValueError:
+        return None
+    return read if read is not None and is_calendar_year(read.year) else None
 
 
 def _required(root: Element, path: _Path, longest: int = _LONGEST) -> str:

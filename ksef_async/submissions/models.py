@@ -15,15 +15,18 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-from ..api.sessions import FormCode
+from ..api.environment import Environment
+from ..api.sessions import FormCode, InvoicingMode
 from ..errors import LocalProtocolError
+from ..protocol.offline import OfflineMode
 from ..protocol.retry import growing_pause
+from ..protocol.verification_links import InvoiceFingerprint, verification_link
 
 __all__ = [
     "GIVEN_UP",
@@ -187,14 +190,24 @@ class Submission:
     nip: str
     """The context it is sent in: the NIP that logs in."""
     identity: Identity
+    issued_on: date | None
+    """Its date (P_1); None where it is not known."""
     invoice_hash: bytes
     """SHA-256 of the document (32 bytes)."""
     state: SubmissionState
     priority: int
-    offline: bool
-    """Issued in an offline mode."""
+    offline: OfflineMode | None
+    """The mode in which it was issued offline; None for one issued online."""
+    due_by: datetime | None
+    """When it is too late for an invoice issued offline to reach KSeF (UTC); None where no deadline holds, or none is
+    known.
+    """
+    certificate_link: str | None
+    """The link of KOD II, for an invoice issued offline with a signer."""
     corrects: bytes | None
     """Of a technical correction: SHA-256 of the rejected offline invoice (32 bytes)."""
+    corrects_id: int | None
+    """Of a technical correction: the submission of the rejected invoice, where it is in this journal."""
     attempt: int
     """How often the intent to send it was committed."""
     session_reference_number: str | None
@@ -203,6 +216,8 @@ class Submission:
     ksef_number: str | None
     acquisition_date: datetime | None
     """When the KSeF number was given."""
+    invoicing_mode: InvoicingMode | None
+    """Whether KSeF regards it as issued online or offline, once it is accepted; None where KSeF did not tell."""
     is_duplicate: bool
     """Accepted, because this very document was in KSeF already (440)."""
     reason: Reason | None
@@ -212,6 +227,27 @@ class Submission:
     is_acknowledged: bool
     submitted_at: datetime
     updated_at: datetime
+
+    @property
+    def fingerprint(self) -> InvoiceFingerprint:
+        """Return the data of the invoice in its verification codes.
+
+        Raises:
+            LocalProtocolError: Its date is not known, or its seller has no NIP of ten digits.
+        """
+        if self.issued_on is None:
+            raise LocalProtocolError(f"The date of invoice {self.identity} is not known.")
+        return InvoiceFingerprint(
+            seller_nip=self.identity.seller_nip, issued_on=self.issued_on, sha256=self.invoice_hash
+        )
+
+    def verification_link(self, environment: Environment) -> str:
+        """Return the link of KOD I.
+
+        Raises:
+            LocalProtocolError: See `fingerprint`.
+        """
+        return verification_link(self.fingerprint, environment)
 
 
 # --- errors ---------------------------------------------------------------------------------------------------

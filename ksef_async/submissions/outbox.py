@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..calling.finishing import finish
 from ..errors import LocalProtocolError
+from ..protocol.offline import OfflineMode
 from .database import Database
 from .grouping import Grouped, answered
 from .intake import NewDocument, hand_in
@@ -144,8 +145,9 @@ class Submissions(anyio.AsyncContextManagerMixin):
         tx: Transaction | None = None,
         priority: int = 0,
         nip: str | None = None,
-        offline: bool = False,
+        offline: OfflineMode | None = None,
         corrects: bytes | None = None,
+        certificate_link: str | None = None,
     ) -> Submission:
         """Write one invoice into the journal; once that is committed, it will be delivered.
 
@@ -159,13 +161,14 @@ class Submissions(anyio.AsyncContextManagerMixin):
                 of its own, committed on return.
             priority: The higher, the sooner (`Priority.URGENT` is 100).
             nip: The context it is sent in; by default the seller's.
-            offline: True for an invoice issued in an offline mode.
+            offline: The mode in which the invoice was issued offline; it has a deadline then (`Submission.due_by`).
             corrects: For a technical correction: SHA-256 (32 bytes) of the rejected offline invoice, which is the
-                ``invoice_hash`` of its submission.
+                ``invoice_hash`` of its submission; see also `correct`.
+            certificate_link: For an invoice issued offline: the link of KOD II, to be kept with it.
 
         Raises:
-            LocalProtocolError: The file is not fit to be sent; or seller, kind or number cannot be read in it;
-                ``corrects`` without ``offline``.
+            LocalProtocolError: The file is not fit to be sent; or seller, kind or number cannot be read in it; an
+                invoice issued offline has no date, or was issued in a total failure; ``corrects`` without ``offline``.
             DocumentError: KSeF would refuse the document (unless ``Settings(check=False)``); ``report`` says why.
             IdentityTakenError: The context has another document of the same seller, kind and number (not rejected,
                 not cancelled), or with the same key. What another context has is nothing to it.
@@ -177,6 +180,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
             priority=int(priority),
             offline=offline,
             corrects=corrects,
+            certificate_link=certificate_link,
             check=self._settings.check,
         )
         if tx is not None:

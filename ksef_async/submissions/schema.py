@@ -25,16 +25,21 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
     update,
 )
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateColumn
 
 from ..errors import LocalProtocolError
+from ..protocol.offline import OfflineMode
 
-__all__ = ["CLAIM_ORDER", "CONTEXTS", "METADATA", "SESSIONS", "SUBMISSIONS", "UPOS", "VERSION", "migrate"]
+__all__ = ["CLAIM_ORDER", "CONTEXTS", "METADATA", "NEVER", "SESSIONS", "SUBMISSIONS", "UPOS", "VERSION", "migrate"]
 
 METADATA: Final = MetaData()
+
+NEVER: Final = 32_503_680_000.0
+"""What ``send_by`` is where nothing tells when a submission should be sent: the year 3000, behind all others."""
 
 # SQLite numbers rows by itself only in a column of type INTEGER.
 _NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -56,6 +61,7 @@ SUBMISSIONS: Final = Table(
     Column("taken_identity", String(600)),
     Column("sha256", LargeBinary(32), nullable=False),
     Column("document", LargeBinary, nullable=False),
+    # Whether it is sent with ``offlineMode: true``, from the next time it is sent on.
     Column("offline", Boolean, nullable=False),
     Column("priority", Integer, nullable=False),
     Column("state", String(16), nullable=False),
@@ -79,6 +85,24 @@ SUBMISSIONS: Final = Table(
     Column("failures", Integer, nullable=False, server_default="0"),
     # How many batches that it was in have come to nothing.
     Column("lost_batches", Integer, nullable=False, server_default="0"),
+    # Its date (P_1) in ISO 8601; NULL where it could not be read, or where an earlier version wrote the row.
+    Column("issued_on", String(10)),
+    # The offline mode that it was issued in, see `OfflineMode`; NULL for one issued online.
+    Column("mode", String(16)),
+    # Of one issued offline: when it is too late; NULL where no deadline is known, or none holds any more.
+    Column("due_by", Float),
+    # When it should be with KSeF, for the order of claims: ``due_by``, or the midnight that ends its date.
+    Column("send_by", Float, nullable=False, server_default=text(f"{NEVER:.1f}")),
+    # Link of KOD II, where it has one.
+    Column("certificate_link", Text),
+    # Of a technical correction: the submission of the rejected offline invoice, where it is in this journal.
+    Column("corrects_id", _NUMBER),
+    # ``Online`` or ``Offline``, as KSeF decided when it accepted it.
+    Column("invoicing_mode", String(16)),
+    # How much has been told of its deadline: 0 nothing, 1 that it is near, 2 that it has passed.
+    Column("due_told", Integer, nullable=False, server_default="0"),
+    # Of one issued online that cannot be online any more: ``offline`` or ``hold``, as the settings say.
+    Column("late", String(16)),
     Index("ksef_submissions_session", "session", "sha256"),
     Index("ksef_submissions_identity", "seller_nip", "kind", "number"),
     Index("ksef_submissions_results", "acknowledged", "state", "id"),
@@ -86,10 +110,19 @@ SUBMISSIONS: Final = Table(
 """Times are seconds since 1970 (UTC)."""
 
 _T: Final = SUBMISSIONS.c
-CLAIM_ORDER: Final = (_T.priority.desc(), _T.attempt, _T.id)
-"""In which submissions are claimed: what failed before waits behind what did not."""
+CLAIM_ORDER: Final = (_T.priority.desc(), _T.send_by, _T.attempt, _T.id)
+"""In which submissions are claimed: what is due sooner first, and what failed before behind what did not."""
 # So that a claim takes no longer the more are waiting.
-_QUEUE: Final = Index("ksef_submissions_queue", _T.state, _T.context, _T.form_code, *CLAIM_ORDER)
+_QUEUE: Final = Index("ksef_submissions_deadlines", _T.state, _T.context, _T.form_code, *CLAIM_ORDER)
+# Only those issued offline, which are few.
+_DUE: Final = Index(
+    "ksef_submissions_due",
+    _T.context,
+    _T.state,
+    _T.due_by,
+    sqlite_where=_T.mode.is_not(None),
+    postgresql_where=_T.mode.is_not(None),
+)
 # Of one company: what another has is nothing to it. The context comes second, so that a key alone is found as well.
 _UNIQUE: Final = (
     Index("ksef_submissions_key", _T.caller_key, _T.context, unique=True),
@@ -155,7 +188,7 @@ def _batches(connection: Connection) -> None:
 
 
 def _queue(connection: Connection) -> None:
-    _QUEUE.create(connection, checkfirst=True)
+    # The index it made, of columns that were there then, is replaced by version 6.
     connection.exec_driver_sql("DROP INDEX IF EXISTS ksef_submissions_work")
 
 
@@ -175,6 +208,21 @@ def _companies_apart(connection: Connection) -> None:
         index.create(connection, checkfirst=True)
 
 
+def _deadlines(connection: Connection) -> None:
+    for name in (
+        "issued_on", "mode", "due_by", "send_by", "certificate_link", "corrects_id", "invoicing_mode", "due_told",
+        "late",
+    ):  # fmt: skip
+        _add(connection, SUBMISSIONS, name)
+    # Documents may be encrypted, so their dates, and with them the deadlines, stay unknown.
+    connection.execute(
+        update(SUBMISSIONS).where(_T.offline.is_(True), _T.mode.is_(None)).values(mode=OfflineMode.OFFLINE24.value)
+    )
+    for index in (_QUEUE, _DUE):
+        index.create(connection, checkfirst=True)
+    connection.exec_driver_sql("DROP INDEX IF EXISTS ksef_submissions_queue")
+
+
 def _add(connection: Connection, table: Table, name: str) -> None:
     # The first step makes the tables as they are by now.
     if all(column["name"] != name for column in inspect(connection).get_columns(table.name)):
@@ -189,6 +237,7 @@ _STEPS: Final[Mapping[int, Callable[[Connection], None]]] = {
     3: _batches,
     4: _queue,
     5: _companies_apart,
+    6: _deadlines,
 }
 
 VERSION: Final = max(_STEPS)

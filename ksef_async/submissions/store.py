@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any, Final, TypeAlias
 
@@ -17,7 +17,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import ColumnElement
 
-from ..api.sessions import FormCode
+from ..api.sessions import FormCode, InvoicingMode
+from ..protocol.offline import OfflineMode
 from .database import Database
 from .models import (
     GIVEN_UP,
@@ -305,18 +306,20 @@ def _page(after: int, limit: int) -> Select[Any]:
 
 # What `_submission` takes, in its order: all but the document itself.
 _COLUMNS: Final = tuple(_T[name] for name in (
-    "id", "context", "caller_key", "seller_nip", "kind", "number", "form_code", "sha256", "offline", "priority",
+    "id", "context", "caller_key", "seller_nip", "kind", "number", "form_code", "sha256", "priority",
     "state", "attempt", "session", "reference_number", "ksef_number", "acquired_at", "is_duplicate", "reason_code",
-    "reason", "upo_id", "acknowledged", "submitted_at", "updated_at", "corrects",
+    "reason", "upo_id", "acknowledged", "submitted_at", "updated_at", "corrects", "issued_on", "mode", "due_by",
+    "certificate_link", "corrects_id", "invoicing_mode",
 ))  # fmt: skip
 
 
 def _submission(row: Sequence[Any]) -> Submission:
     # Unpacked as it is: there are hundreds at a time.
     (
-        number, context, key, seller_nip, kind, invoice_number, form_code, digest, offline, priority, state,
+        number, context, key, seller_nip, kind, invoice_number, form_code, digest, priority, state,
         attempt, session, reference_number, ksef_number, acquired_at, is_duplicate, reason_code, reason,
-        upo_id, acknowledged, submitted_at, updated_at, corrects,
+        upo_id, acknowledged, submitted_at, updated_at, corrects, issued_on, mode, due_by,
+        certificate_link, corrects_id, invoicing_mode,
     ) = row  # fmt: skip
     return Submission(
         id=number,
@@ -328,16 +331,21 @@ def _submission(row: Sequence[Any]) -> Submission:
             number=invoice_number,
             form_code=FormCode(form_code),
         ),
+        issued_on=None if issued_on is None else date.fromisoformat(issued_on),
         invoice_hash=bytes(digest),
         state=SubmissionState(state),
         priority=priority,
-        offline=bool(offline),
+        offline=None if mode is None else OfflineMode(mode),
+        due_by=_time(due_by),
+        certificate_link=certificate_link,
         corrects=None if corrects is None else bytes(corrects),
+        corrects_id=corrects_id,
         attempt=attempt,
         session_reference_number=session,
         reference_number=reference_number,
         ksef_number=ksef_number,
-        acquisition_date=None if acquired_at is None else datetime.fromtimestamp(acquired_at, UTC),
+        acquisition_date=_time(acquired_at),
+        invoicing_mode=None if invoicing_mode is None else InvoicingMode(invoicing_mode),
         is_duplicate=bool(is_duplicate),
         reason=None if reason is None else Reason(reason_code, reason),
         has_upo=upo_id is not None,
@@ -345,3 +353,7 @@ def _submission(row: Sequence[Any]) -> Submission:
         submitted_at=datetime.fromtimestamp(submitted_at, UTC),
         updated_at=datetime.fromtimestamp(updated_at, UTC),
     )
+
+
+def _time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -56,5 +56,5 @@ async def test_claim_sorts_nothing(sqlite_url: str) -> None:
             steps = [row[-1] for row in plan]
 
     assert steps == [
-        "SEARCH ksef_submissions USING INDEX ksef_submissions_queue (state=? AND context=? AND form_code=?)"
+        "SEARCH ksef_submissions USING INDEX ksef_submissions_deadlines (state=? AND context=? AND form_code=?)"
     ]

@@ -12,6 +12,7 @@ import pytest
 from clients import connected
 from sqlalchemy.engine import URL
 
+from ksef_async import OfflineMode
 from ksef_async.sandbox import Sandbox, sample_invoice
 from ksef_async.submissions import IdentityTakenError, Submissions, SubmissionState
 
@@ -23,14 +24,14 @@ DOCUMENTS = [sample_invoice(NIP, f"FV/{number}", buyer_nip=OTHER_NIP) for number
 
 
 def rows() -> list[tuple[object, ...]]:
-    """One that waits under a key, one that waits without, and one that was taken back."""
+    """One that waits under a key, one that waits without, and one, issued offline, that was taken back."""
     found: list[tuple[object, ...]] = []
     for number, (key, state) in enumerate([("order 0", "queued"), (None, "queued"), ("order 2", "cancelled")]):
         identity = None if state == "cancelled" else f"{NIP} VAT FV/{number}"
         document = DOCUMENTS[number]
         found.append((
             key, NIP, NIP, "VAT", f"FV/{number}", "FA (3)", identity, sha256(document).digest(),
-            document, False, 0, state, 0, False, False, 1.0, 1.0,
+            document, state == "cancelled", 0, state, 0, False, False, 1.0, 1.0,
         ))  # fmt: skip
     return found
 
@@ -72,6 +73,9 @@ async def test_journal_of_version_4_keeps_what_is_in_it(old_journal: str) -> Non
             await submissions.submit(sample_invoice(NIP, "FV/1"))
         with pytest.raises(IdentityTakenError, match="order 2"):
             await submissions.submit(sample_invoice(NIP, "FV/9"), key="order 2")
+        # It was issued offline; its date is not known any more.
+        offline = await submissions.get(3)
+        assert (offline.offline, offline.issued_on, offline.due_by) == (OfflineMode.OFFLINE24, None, None)
         # The number of what was taken back is free.
         await submissions.submit(sample_invoice(NIP, "FV/2"))
 

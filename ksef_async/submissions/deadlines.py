@@ -1,0 +1,59 @@
+"""Deadlines as the journal keeps them: when a submission is due, and in which order submissions are sent.
+
+An invoice issued offline is due by the rules of `protocol.offline`. One issued online is to be sent before the midnight
+that ends its date, for after that KSeF regards it as Offline (`protocol.midnight`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Final
+
+from ..errors import LocalProtocolError
+from ..protocol.midnight import online_until
+from ..protocol.offline import Deadline, OfflineMode, Outage, offline_deadline
+from ..protocol.polish_calendar import end_of_day, working_day_after
+from .schema import NEVER
+
+__all__ = ["deadline_in", "first_deadline", "send_by"]
+
+# Working days that each mode gives after the end of its outage; OFFLINE24 counts from the invoice's date.
+_WORKING_DAYS: Final = {OfflineMode.OFFLINE24: 1, OfflineMode.UNAVAILABILITY: 1, OfflineMode.EMERGENCY: 7}
+
+
+def first_deadline(mode: OfflineMode, issued_on: date) -> datetime:
+    """Return the earliest deadline that an invoice can have, as if its outage had ended on its date.
+
+    This is what holds while Latarnia has not been asked, or tells nothing of the outage.
+
+    Raises:
+        LocalProtocolError: The mode has no deadline, or the year is not between 1900 and 2999.
+    """
+    if mode not in _WORKING_DAYS:
+        raise LocalProtocolError("An invoice issued in a total failure of KSeF is never delivered.")
+    return end_of_day(working_day_after(issued_on, _WORKING_DAYS[mode]))
+
+
+def deadline_in(mode: OfflineMode, issued_on: date, outages: Sequence[Outage]) -> Deadline:
+    """Return the deadline by what was announced; the earliest possible where the outage of the mode was not.
+
+    Raises:
+        LocalProtocolError: As for `first_deadline`.
+    """
+    try:
+        return offline_deadline(mode, issued_on, outages)
+    except LocalProtocolError:
+        return Deadline(day=working_day_after(issued_on, _WORKING_DAYS[mode]))
+
+
+def send_by(issued_on: date | None, due_by: float | None) -> float:
+    """Return when a submission should be with KSeF, in seconds since 1970: the sooner, the earlier it is claimed.
+
+    Args:
+        issued_on: Its date (P_1); None where it is not known.
+        due_by: The deadline of one issued offline, in seconds since 1970.
+    """
+    if due_by is not None:
+        return due_by
+    return NEVER if issued_on is None else online_until(issued_on).timestamp()
