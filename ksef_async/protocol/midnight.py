@@ -1,18 +1,45 @@
-"""Whether an invoice is Online or Offline by KSeF's rule.
+"""Whether an invoice is Online or Offline by KSeF's rule, and how a queue stays Online.
 
 KSeF compares calendar days of Poland: an invoice whose date (P_1) is earlier than the day on which it is sent is
 Offline, whatever it was sent as. In an online session the moment of sending counts, in a batch session the moment of
 its opening, whenever the package is uploaded. Source: automatyczne-okreslanie-trybu-offline.md.
+
+`planning.plan` divides a known number of invoices once; `divide` divides a queue, anew whenever it has changed.
 """
 
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Final
+
+import attrs
 
 from ..api.sessions import InvoicingMode
-from .polish_calendar import end_of_day, polish_day
+from .planning import BATCH_START, BEFORE_MIDNIGHT
+from .polish_calendar import end_of_day, next_midnight, polish_day
 
-__all__ = ["mode_of", "online_until"]
+__all__ = [
+    "LAST_CALL",
+    "PACKING_RATE",
+    "WORTH_A_BATCH",
+    "Division",
+    "Evening",
+    "divide",
+    "mode_of",
+    "online_until",
+    "seconds_left",
+]
+
+WORTH_A_BATCH: Final = 20
+"""Invoices for which a batch is opened at once; fewer wait for more to come, until `LAST_CALL`."""
+LAST_CALL: Final = 600.0
+"""Seconds before midnight from which on a batch is opened for however few."""
+PACKING_RATE: Final = 10_000_000
+"""Bytes a second that are packed and encrypted at least; a batch is opened once its package is complete."""
+
+# The last sessions that may be opened are kept for what may still come, and used at such intervals before midnight.
+_KEPT: Final = 3
+_SPACING: Final = 15.0
 
 
 def mode_of(issued_on: date, moment: datetime, *, offline: bool = False) -> InvoicingMode:
@@ -36,3 +63,81 @@ def online_until(issued_on: date) -> datetime:
         LocalProtocolError: The year is not between 1900 and 2999.
     """
     return end_of_day(issued_on)
+
+
+def seconds_left(now: datetime) -> float:
+    """Return for how long invoices dated today can still be sent as online ones; less than 0 right before midnight.
+
+    Raises:
+        LocalProtocolError: ``now`` has no time zone.
+    """
+    return (next_midnight(now) - now).total_seconds() - BEFORE_MIDNIGHT
+
+
+@attrs.frozen(kw_only=True)
+class Evening:
+    """A queue of invoices dated today, and what KSeF's limits still allow before midnight."""
+
+    waiting: int
+    """How many invoices wait."""
+    for_batch: int
+    """How many of them may go in a batch."""
+    size_bytes: int
+    """Bytes of those in all."""
+    sends: int
+    """How many invoices can still be sent one by one before midnight, besides those that were claimed before."""
+    batches: int
+    """How many batch sessions can still be opened before midnight."""
+    batch_limit: int
+    """How many invoices a batch may have."""
+
+
+@attrs.frozen(kw_only=True)
+class Division:
+    """The way that each invoice dated today goes."""
+
+    online: int
+    """How many go one by one."""
+    batch: int = 0
+    """How many go in batches, the next of which is to be opened now."""
+    gathered: int = 0
+    """How many will go in a batch, which is opened later: more may come."""
+    late: int = 0
+    """How many cannot be sent before midnight by any way, so that KSeF will make them Offline."""
+
+
+def divide(now: datetime, evening: Evening) -> Division:
+    """Return how many of the invoices dated today go one by one, and how many in batches opened before midnight.
+
+    As many as possible go one by one, since each has its number within seconds then.
+
+    Args:
+        now: What time it is at KSeF.
+        evening: The queue, and the limits.
+
+    Raises:
+        LocalProtocolError: ``now`` has no time zone.
+    """
+    left = seconds_left(now)
+    online = min(evening.waiting, evening.sends) if left > 0 else 0
+    in_batches = min(
+        evening.waiting - online,
+        evening.for_batch,
+        evening.batches * evening.batch_limit,
+        _packed_within(left, evening),
+    )
+    late = evening.waiting - online - in_batches
+    is_worth_it = in_batches >= WORTH_A_BATCH and evening.batches > _KEPT
+    last_call = min(LAST_CALL, (evening.batches + 1) * _SPACING) + evening.size_bytes / PACKING_RATE
+    is_now = is_worth_it or left <= last_call
+    return Division(online=online, batch=in_batches if is_now else 0, gathered=0 if is_now else in_batches, late=late)
+
+
+def _packed_within(seconds: float, evening: Evening) -> int:
+    """Return how many invoices can be packed, and the batch be opened, within ``seconds``."""
+    bytes_left = (seconds - BATCH_START) * PACKING_RATE
+    if bytes_left <= 0:
+        return 0
+    if evening.size_bytes <= bytes_left:
+        return evening.for_batch
+    return int(evening.for_batch * bytes_left / evening.size_bytes)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ksef_async.api.rates import PRODUCTION_LIMITS, UNLIMITED, RateLimit
 from ksef_async.api.sessions import SEND_INVOICE, InvoicingMode
 from ksef_async.errors import LocalProtocolError
-from ksef_async.protocol.midnight import mode_of, online_until
+from ksef_async.protocol.midnight import Division, Evening, divide, mode_of, online_until, seconds_left
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.protocol.planning import Route, SendingPlan, calls_within, plan, time_of_call
 from ksef_async.protocol.polish_calendar import end_of_day, next_midnight, polish_day
@@ -156,3 +156,126 @@ def test_invoices_that_are_not_late_all_leave_before_midnight(
     assert in_time >= today - result.late
     assert result.online_invoices == count or result.batches
     assert result.late == 0 or seconds_left < 20
+
+
+# --- a queue, as the journal has it ---------------------------------------------------------------------------
+
+NORMAL = Evening(waiting=0, for_batch=0, size_bytes=0, sends=360, batches=60, batch_limit=10_000)
+
+
+def queue(waiting: int, **changes: int) -> Evening:
+    """As many invoices of 10 kB as wait, all of which may go in a batch."""
+    return attrs.evolve(NORMAL, **{"waiting": waiting, "for_batch": waiting, "size_bytes": waiting * 10_000, **changes})
+
+
+@pytest.mark.parametrize(
+    ("now", "evening", "division"),
+    [
+        pytest.param("2026-03-03 22:30", queue(0), Division(online=0), id="nothing"),
+        pytest.param("2026-03-03 22:30", queue(360), Division(online=360), id="as many as can go online"),
+        pytest.param("2026-03-03 22:30", queue(2000), Division(online=360, batch=1640), id="2,000"),
+        pytest.param("2026-03-03 22:30", queue(379), Division(online=360, gathered=19), id="not worth a batch yet"),
+        pytest.param("2026-03-03 22:30", queue(380), Division(online=360, batch=20), id="worth a batch"),
+        pytest.param("2026-03-03 23:49:54", queue(361), Division(online=360, gathered=1), id="a moment before"),
+        pytest.param("2026-03-03 23:49:56", queue(361), Division(online=360, batch=1), id="last call"),
+        pytest.param("2026-03-03 23:50", queue(5, sends=0), Division(online=0, batch=5), id="the budget is spent"),
+        pytest.param(
+            "2026-03-03 23:50", queue(5, sends=0, batches=2), Division(online=0, gathered=5), id="two batches are left"
+        ),
+        pytest.param(
+            "2026-03-03 23:59:15", queue(5, sends=0, batches=2), Division(online=0, batch=5), id="time for the first"
+        ),
+        pytest.param(
+            "2026-03-03 23:59:30", queue(5, sends=0, batches=1), Division(online=0, batch=5), id="time for the last"
+        ),
+        pytest.param("2026-03-03 23:50", queue(25, sends=0, batches=0), Division(online=0, late=25), id="no batches"),
+        pytest.param(
+            "2026-03-03 23:00", queue(200, sends=100, batch_limit=0), Division(online=100, late=100), id="none granted"
+        ),
+        pytest.param(
+            "2026-03-03 23:00",
+            queue(500, sends=100, batches=2, batch_limit=150),
+            Division(online=100, gathered=300, late=100),
+            id="small batches, the last of them",
+        ),
+        pytest.param(
+            "2026-03-03 23:00",
+            queue(500, sends=100, batches=4, batch_limit=50),
+            Division(online=100, batch=200, late=200),
+            id="small batches",
+        ),
+        pytest.param(
+            "2026-03-03 23:00",
+            queue(100, for_batch=30, sends=50),
+            Division(online=50, batch=30, late=20),
+            id="most go online only",
+        ),
+        pytest.param(
+            "2026-03-03 23:59:44", queue(30, sends=0), Division(online=0, batch=30), id="just in time to pack"
+        ),
+        pytest.param("2026-03-03 23:59:45", queue(30, sends=0), Division(online=0, late=30), id="too late to pack"),
+        pytest.param(
+            "2026-03-03 23:59:54", queue(30, sends=30), Division(online=30), id="too late to pack, not to send"
+        ),
+        pytest.param("2026-03-03 23:59:55", queue(30, sends=30), Division(online=0, late=30), id="too late for all"),
+        pytest.param(
+            "2026-03-03 23:59",
+            queue(1000, sends=0, size_bytes=900_000_000),
+            Division(online=0, batch=500, late=500),
+            id="half of them can be packed in time",
+        ),
+        pytest.param(
+            "2026-03-28 23:50", queue(5, sends=0), Division(online=0, batch=5), id="the night the clock goes forward"
+        ),
+        pytest.param("2026-03-29 22:50", queue(5, sends=0), Division(online=0, gathered=5), id="summer time, 22:50"),
+        pytest.param("2026-03-29 23:50", queue(5, sends=0), Division(online=0, batch=5), id="summer time, 23:50"),
+        pytest.param(
+            "2026-10-24 23:50", queue(5, sends=0), Division(online=0, batch=5), id="the night the clock goes back"
+        ),
+        pytest.param("2026-10-25 23:50", queue(5, sends=0), Division(online=0, batch=5), id="winter time, 23:50"),
+    ],
+)
+def test_queue_is_divided_so_that_nothing_is_left_for_tomorrow(now: str, evening: Evening, division: Division) -> None:
+    moment = datetime.fromisoformat(now).replace(tzinfo=WARSAW)
+
+    assert divide(moment.astimezone(UTC), evening) == division
+
+
+@given(
+    st.builds(
+        Evening,
+        waiting=st.integers(0, 5000),
+        for_batch=st.integers(0, 5000),
+        size_bytes=st.integers(0, 10**10),
+        sends=st.integers(0, 400),
+        batches=st.integers(0, 60),
+        batch_limit=st.integers(0, 10_000),
+    ),
+    st.integers(0, 86_399),
+)
+def test_every_invoice_is_divided_once_and_no_limit_is_exceeded(evening: Evening, seconds: int) -> None:
+    evening = attrs.evolve(evening, for_batch=min(evening.for_batch, evening.waiting))
+    now = at("2026-03-03T00:00:00+01:00") + timedelta(seconds=seconds)
+    result = divide(now, evening)
+
+    assert result.online + result.batch + result.gathered + result.late == evening.waiting
+    assert min(attrs.astuple(result)) >= 0
+    assert not (result.batch and result.gathered)
+    assert result.online <= evening.sends
+    assert result.batch + result.gathered <= min(evening.for_batch, evening.batches * evening.batch_limit)
+    # What could have gone is not late.
+    assert not result.late or result.online == evening.sends or seconds_left(now) <= 0
+
+
+@given(st.integers(1, 60), st.integers(1, 40))
+def test_batches_last_until_midnight_however_many_invoices_come_one_by_one(batches: int, each: int) -> None:
+    midnight = at("2026-03-04T00:00:00+01:00")
+    waiting = 0
+    for left in range(1800, 35, -3):
+        # No invoice can go online, and more of them come every three seconds.
+        waiting += each
+        if divide(midnight - timedelta(seconds=left), queue(waiting, sends=0, batches=batches, size_bytes=0)).batch:
+            assert batches > 0
+            batches, waiting = batches - 1, 0
+
+    assert batches > 0
