@@ -23,8 +23,8 @@ JOURNAL = os.environ.get("JOURNAL", "sqlite+aiosqlite:///invoices.db")
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    # The embedded sandbox, unless KSEF_ENV, KSEF_NIP and KSEF_TOKEN say otherwise. A service of several companies
-    # gives the credentials of each.
+    # The embedded sandbox, unless KSEF_ENV says otherwise. Of your own: service = KsefService.from_env(), or
+    # KsefService.from_env("FIRST_", "SECOND_") for several companies.
     async with company() as (environment, credentials):
         app.state.nip = credentials.context.value
         service = KsefService(environment, {app.state.nip: credentials}, journal=JOURNAL)

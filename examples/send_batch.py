@@ -6,7 +6,6 @@ Run it as it stands, against a sandbox of its own, or with a folder: python exam
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from ksef_async import (
     AcceptedInvoice,
     CompressionType,
-    Environment,
     FormCode,
     KsefClient,
     KsefToken,
@@ -48,8 +46,7 @@ async def send(client: KsefClient, invoices: Path | list[tuple[str, bytes]]) -> 
 
 async def main() -> None:
     if len(sys.argv) > 1:
-        credentials = KsefToken(nip=os.environ["KSEF_NIP"], token=os.environ["KSEF_TOKEN"])
-        async with KsefClient(Environment(os.environ["KSEF_URL"]), credentials) as client:
+        async with KsefClient.from_env() as client:  # KSEF_ENV, KSEF_NIP, and a certificate or a token
             await send(client, Path(sys.argv[1]))
         return
     async with Sandbox() as sandbox:

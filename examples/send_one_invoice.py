@@ -10,8 +10,8 @@ from ksef_async.sandbox import sample_invoice
 
 
 async def main() -> None:
-    # KSEF_ENV, KSEF_NIP and KSEF_TOKEN name a real environment; without them an embedded sandbox is started.
-    # Of your own: async with KsefClient(Environment.TEST, KsefToken(nip="5265877635", token=secret)) as client:
+    # KSEF_ENV names a real environment, with KSEF_NIP, and KSEF_CERTIFICATE_FILE and KSEF_KEY_FILE (or KSEF_TOKEN);
+    # without it an embedded sandbox is started. Of your own: async with KsefClient.from_env() as client:
     async with connect() as (client, nip):
         session = await client.sessions.open_online(FormCode.FA3)
         async with session:

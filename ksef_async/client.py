@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypedDict, TypeVar, Unpack
 
 import anyio
 
@@ -15,7 +15,8 @@ from .api.environment import Environment
 from .api.operation import Operation, RateGroup
 from .api.rates import RateLimit, RateLimits
 from .auth.access import AccessTokens
-from .auth.credentials import Credentials
+from .auth.credentials import Credentials, checked_credentials
+from .auth.variables import Variables
 from .calling.caller import Caller
 from .calling.events import Hook, LimitsUnknown
 from .calling.finishing import finish
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from .resources.testdata import TestData
     from .resources.tokens import Tokens
 
-__all__ = ["KsefClient", "Pacing"]
+__all__ = ["ClientOptions", "KsefClient", "Pacing"]
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -122,6 +123,23 @@ def _rate_group(name: str) -> RateGroup:
         raise LocalProtocolError(f"Unknown rate group {name!r}; KSeF counts {known}.") from None
 
 
+class ClientOptions(TypedDict, total=False):
+    """The keyword arguments of `KsefClient`, whose docstring describes them."""
+
+    http_session: aiohttp.ClientSession | None
+    transport: Transport | None
+    connect_timeout: float
+    answer_timeout: float
+    retry: RetryPolicy | None
+    pacer: Pacer | None
+    hook: Hook | None
+    login_cadence: Cadence | None
+    revoke_on_exit: bool
+    proxy: str | None
+    ssl_context: ssl.SSLContext | None
+    ca_file: Path | str | None
+
+
 class KsefClient(anyio.AsyncContextManagerMixin):
     """KSeF, for one company: ``async with KsefClient(Environment.TEST, KsefToken(nip=..., token=...)) as client:``.
 
@@ -129,7 +147,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
     loop. Runs on asyncio (aiohttp), not on trio.
 
     Args:
-        environment: Where KSeF is.
+        environment: Where KSeF is; ``"TEST"``, ``"DEMO"``, ``"PRODUCTION"`` and a base URL will do.
         credentials: Who logs in, and how.
         http_session: An aiohttp session to borrow; it stays open. By default the client opens and closes its own. A
             borrowed one has its own proxy and certificates.
@@ -152,7 +170,8 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         ca_file: Certificates of authorities (PEM) that are trusted besides, such as the company's own.
 
     Raises:
-        LocalProtocolError: ``http_session`` would send credentials of its own; ``proxy`` or ``ca_file`` cannot be
+        LocalProtocolError: ``environment`` or ``credentials`` is something else; production does not take the check
+            digit of the NIP; ``http_session`` would send credentials of its own; ``proxy`` or ``ca_file`` cannot be
             used; or two arguments exclude each other.
     """
 
@@ -163,7 +182,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
 
     def __init__(
         self,
-        environment: Environment,
+        environment: Environment | str,
         credentials: Credentials,
         *,
         http_session: aiohttp.ClientSession | None = None,
@@ -179,8 +198,8 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         ssl_context: ssl.SSLContext | None = None,
         ca_file: Path | str | None = None,
     ) -> None:
-        self.environment = environment
-        self._credentials = credentials
+        self.environment = environment = Environment.of(environment)
+        self._credentials = checked_credentials(credentials, environment)
         self._own_transport = None
         if transport is None:
             transport = self._own_transport = AiohttpTransport(
@@ -203,6 +222,33 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         self._entered = False
         self.sessions = SessionManager(self._api, keys)
         self.pacing = Pacing(self._api)
+
+    @classmethod
+    def from_env(cls, prefix: str = "KSEF_", **options: Unpack[ClientOptions]) -> Self:
+        """Return a client for the environment, company and login that environment variables name.
+
+        ``KSEF_ENV`` is TEST, DEMO, PRODUCTION or a base URL, ``KSEF_NIP`` the company. Who logs in is a certificate
+        (``KSEF_CERTIFICATE_FILE`` and ``KSEF_KEY_FILE``, or ``KSEF_PKCS12_FILE``; the password, where there is one, is
+        ``KSEF_KEY_PASSWORD``), or a token (``KSEF_TOKEN``). Each of these may be the value itself, or with ``_FILE`` at
+        the end of its name a file that holds it. ``KSEF_PROXY`` and ``KSEF_CA_FILE`` are for the network.
+
+        It reads files, which with a password takes tenths of a second: call it before the event loop runs, or in a
+        thread.
+
+        Args:
+            prefix: What the names of the variables begin with.
+            options: As the class; they win over variables.
+
+        Raises:
+            ConfigurationError: A variable is missing, or cannot be used; or the extra ``xades`` is not installed.
+            LocalProtocolError: As the class.
+        """
+        variables = Variables.of(prefix=prefix)
+        if options.get("transport") is None and options.get("http_session") is None:
+            # Those have a network of their own.
+            options.setdefault("proxy", variables.proxy)
+            options.setdefault("ca_file", variables.ca_file)
+        return cls(variables.environment, variables.credentials(), **options)
 
     def __repr__(self) -> str:
         return f"<KsefClient {self.environment.base_url} {self._credentials.context}>"

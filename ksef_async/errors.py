@@ -2,7 +2,8 @@
 
 KsefError
 ├── LocalProtocolError      you asked for something KSeF forbids; nothing was sent
-│   └── InvalidFieldError   a value is longer, larger or otherwise written than KSeF allows (`field`)
+│   ├── InvalidFieldError   a value is longer, larger or otherwise written than KSeF allows (`field`)
+│   └── ConfigurationError  a setting, an environment variable or a file of credentials cannot be used
 ├── RemoteProtocolError     KSeF answered something its own specification does not allow
 ├── TransportError          no answer arrived (`maybe_delivered` tells whether KSeF may have acted)
 │   ├── ConnectError
@@ -32,6 +33,7 @@ __all__ = [
     "AnswerTimeoutError",
     "ApiError",
     "BadRequestError",
+    "ConfigurationError",
     "ConnectError",
     "CryptoError",
     "DuplicateInvoiceError",
@@ -144,6 +146,10 @@ class InvalidFieldError(LocalProtocolError):
         """Its name in the model."""
         self.rule = rule
         """What KSeF asks of it, and what it was."""
+
+
+class ConfigurationError(LocalProtocolError):
+    """A setting is missing or cannot be used: an environment variable, or a file of credentials."""
 
 
 class RemoteProtocolError(KsefError):

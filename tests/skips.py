@@ -17,6 +17,7 @@ NAMED: Final = {
     r"INBOX_SCREENSHOT does not say where to keep it": "for looking at, nothing is asserted",
     r"it has no effect, and is not repeated": "rows of a table for which the question does not arise",
     r"the Ministry's .+ is in \.\./shared/ksef only": "where the Ministry's samples and older versions are at hand",
+    r"no file system is mounted read-only": "in containers whose secrets are mounted",
     r"this file system keeps files in memory": "on a disk",
 }
 

@@ -31,6 +31,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "KsefError": {},
     "LocalProtocolError": {},
     "InvalidFieldError": {"rule": "must be between 5 and 256"},
+    "ConfigurationError": {},
     "RemoteProtocolError": {"operation": "o", "path": "$.a"},
     "TransportError": {"maybe_delivered": True},
     "ConnectError": {"maybe_delivered": False},

@@ -43,7 +43,7 @@ _VERSION: Final = re.compile(r"(?:/api)?/v[0-9]+$")
 
 
 def _without_slash(url: str) -> str:
-    return url.rstrip("/")
+    return url.strip().rstrip("/")
 
 
 def _qr_url(environment: Environment) -> str:
@@ -91,6 +91,30 @@ class Environment:
     """Pre-production: real credentials, no legal effect."""
     PRODUCTION: ClassVar[Environment]
     """Invoices sent here are legally issued."""
+
+    @classmethod
+    def of(cls, value: Environment | str) -> Environment:
+        """Return the environment that ``value`` is, names (TEST, DEMO, PRODUCTION, in any case) or leads to.
+
+        Raises:
+            LocalProtocolError: It is none of the names, and no base URL of KSeF with its version.
+        """
+        if isinstance(value, str):
+            named = {"TEST": cls.TEST, "DEMO": cls.DEMO, "PRODUCTION": cls.PRODUCTION}
+            if (known := named.get(value.strip().upper())) is not None:
+                return known
+            try:
+                value = cls(value)
+            except LocalProtocolError as error:
+                raise LocalProtocolError(f"This names neither TEST, DEMO nor PRODUCTION. {error}") from None
+        elif not isinstance(value, Environment):
+            kind = type(value).__name__
+            raise LocalProtocolError(f"An environment is TEST, DEMO, PRODUCTION or a base URL, and not of type {kind}.")
+        if _VERSION.search(value.base_url) is None:
+            raise LocalProtocolError(
+                f"Base URL {value.base_url!r} does not end with the API's version, such as {value.base_url}/v2."
+            )
+        return value
 
     def __attrs_post_init__(self) -> None:
         for name, url in (("Base URL", self.base_url), ("qr_url", self.qr_url), ("latarnia_url", self.latarnia_url)):

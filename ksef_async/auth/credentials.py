@@ -14,8 +14,9 @@ import attrs
 
 from ..api.auth import AuthorizationPolicy, SubjectBy
 from ..api.common import Context, ContextType
+from ..api.environment import Environment
 from ..errors import LocalProtocolError
-from ..protocol.numbers import has_valid_internal_id, is_nip
+from ..protocol.numbers import has_valid_check_digit, has_valid_internal_id, nip_problem
 
 if TYPE_CHECKING:
     # Reading certificates, and signing XML, is loaded by those who log in with them.
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
     from ..crypto.issuing import KeyKind
     from ..crypto.xades import SigningKey
 
-__all__ = ["CertificateCredentials", "CertificateOptions", "Credentials", "KsefToken", "SignHook"]
+__all__ = [
+    "CertificateCredentials",
+    "CertificateOptions",
+    "Credentials",
+    "KsefToken",
+    "SignHook",
+    "checked_credentials",
+]
 
 SignHook: TypeAlias = Callable[[bytes, str], Awaitable[bytes]]
 """Signs bytes by an algorithm: ``rsa-sha256`` (PKCS#1 v1.5), ``ecdsa-sha256``, ``ecdsa-sha384`` or ``ecdsa-sha512``. An
@@ -31,11 +39,25 @@ ECDSA signature may be DER or ``R||S``.
 """
 
 _CONTEXTS: Final[Mapping[str, Callable[[str], object]]] = {
-    ContextType.NIP: is_nip,
     ContextType.INTERNAL_ID: has_valid_internal_id,
     ContextType.NIP_VAT_UE: re.compile(r"[1-9]([0-9][1-9]|[1-9][0-9])[0-9]{7}-[A-Z]{2}[A-Z0-9+*]{2,12}").fullmatch,
     ContextType.PEPPOL_ID: re.compile(r"P[A-Z]{2}[0-9]{6}").fullmatch,
 }
+
+
+def _stripped(value: str | None) -> str | None:
+    # Whatever else it is instead of text is refused with a sentence.
+    return value.strip() if isinstance(value, str) else value
+
+
+def _token(value: str) -> str:
+    if not isinstance(value, str):
+        raise LocalProtocolError(f"A KSeF token is text, and not of type {type(value).__name__}.")
+    if not (token := value.strip()):
+        raise LocalProtocolError("The KSeF token is empty.")
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise LocalProtocolError("The KSeF token has a blank, a newline or another character inside that none has.")
+    return token
 
 
 def _context_of_nip(credentials: KsefToken | CertificateCredentials) -> Context:
@@ -49,8 +71,8 @@ def _check_context(credentials: KsefToken | CertificateCredentials) -> None:
     nip, context = credentials.nip, credentials.context
     if nip is not None and context != Context(ContextType.NIP, nip):
         raise LocalProtocolError("Give either the NIP or another context, not both.")
-    if context.type == ContextType.NIP and not is_nip(context.value):
-        raise LocalProtocolError(f"{context.value!r} is not a NIP: ten digits, as KSeF's specification asks.")
+    if context.type == ContextType.NIP and (problem := nip_problem(context.value)):
+        raise LocalProtocolError(problem)
     if (fits := _CONTEXTS.get(context.type)) is not None and not fits(context.value):
         raise LocalProtocolError(
             f"{context.value!r} is not written as KSeF writes an identifier of type {context.type}."
@@ -66,22 +88,21 @@ class KsefToken:
 
     Args:
         nip: NIP of the company on whose behalf calls are made (10 digits).
-        token: As KSeF showed it, once.
+        token: As KSeF showed it, once; blanks and newlines around it do not count.
         context: In place of ``nip`` where the context is not a NIP.
         policy: Addresses from which the tokens of this login may be used.
 
     Raises:
-        LocalProtocolError: Neither or both of ``nip`` and ``context``; a malformed NIP; an empty token.
+        LocalProtocolError: Neither or both of ``nip`` and ``context``; a malformed NIP; a token that is empty, no text,
+            or has blanks inside.
     """
 
-    nip: str | None = None
-    token: str = attrs.field(repr=False)
+    nip: str | None = attrs.field(default=None, converter=_stripped)
+    token: str = attrs.field(converter=_token, repr=False)
     context: Context = attrs.field(default=attrs.Factory(_context_of_nip, takes_self=True))
     policy: AuthorizationPolicy | None = None
 
     def __attrs_post_init__(self) -> None:
-        if not self.token.strip():
-            raise LocalProtocolError("The KSeF token is empty.")
         _check_context(self)
 
 
@@ -117,7 +138,7 @@ class CertificateCredentials:
             ``key`` and ``hook``.
     """
 
-    nip: str | None = None
+    nip: str | None = attrs.field(default=None, converter=_stripped)
     certificate: Certificate = attrs.field(repr=False)
     key: SigningKey | None = attrs.field(default=None, repr=False)
     hook: SignHook | None = attrs.field(default=None, repr=False)
@@ -269,6 +290,26 @@ class CertificateCredentials:
 
 Credentials: TypeAlias = KsefToken | CertificateCredentials
 """Whatever a client can log in with."""
+
+
+def checked_credentials(credentials: Credentials, environment: Environment) -> Credentials:
+    """Return ``credentials`` where ``environment`` may take them.
+
+    Raises:
+        LocalProtocolError: They are something else; or the environment is production, which knows real companies only,
+            and the check digit of the company's NIP is wrong.
+    """
+    if not isinstance(credentials, KsefToken | CertificateCredentials):
+        kind = type(credentials).__name__
+        raise LocalProtocolError(f"Credentials are a KsefToken or CertificateCredentials, and not of type {kind}.")
+    context = credentials.context
+    if (
+        environment.host == Environment.PRODUCTION.host
+        and context.type == ContextType.NIP
+        and not has_valid_check_digit(context.value)
+    ):
+        raise LocalProtocolError(f"{context.value} is nobody's NIP: its last digit, the check digit, is wrong.")
+    return credentials
 
 
 def _bytes(text: bytes | str) -> bytes:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import stat
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
-from importlib.util import find_spec
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -15,111 +13,22 @@ import anyio
 import anyio.to_thread
 import attrs
 
-from ..api.auth import SubjectBy
 from ..api.environment import Environment
-from ..auth.credentials import CertificateCredentials, Credentials, KsefToken
+from ..auth.credentials import Credentials, KsefToken
+from ..auth.variables import VARIABLE_NAMES, Variables, read_private_file
 from ..calling.events import Hook
 from ..client import KsefClient
-from ..errors import CryptoError, LocalProtocolError
-from ..protocol.numbers import is_nip
+from ..errors import ConfigurationError, CryptoError, LocalProtocolError
 from .arguments import Parser
 from .output import UsageError
 
 if TYPE_CHECKING:
     from ..submissions import Submissions
 
-__all__ = [
-    "CREDENTIAL_NAMES",
-    "JOURNAL_NEEDS",
-    "Access",
-    "Settled",
-    "has_credentials",
-    "load_credentials",
-    "read_environment",
-    "read_values",
-]
+__all__ = ["JOURNAL_NEEDS", "Access", "Settled", "read_values"]
 
 JOURNAL_NEEDS: Final = ("rich", "sqlalchemy", "aiosqlite")
 """The packages that a command with a journal needs: for its SQLite, and for tables and progress bars."""
-
-_TOKEN: Final = "KSEF_TOKEN"
-_CERTIFICATE: Final = "KSEF_CERTIFICATE"
-_PRIVATE_KEY: Final = "KSEF_PRIVATE_KEY"
-_PASSWORD: Final = "KSEF_CERTIFICATE_PASSWORD"
-_PASSWORD_FILE: Final = "KSEF_CERTIFICATE_PASSWORD_FILE"
-_OF_CERTIFICATE: Final = (_CERTIFICATE, _PRIVATE_KEY, _PASSWORD, _PASSWORD_FILE)
-
-CREDENTIAL_NAMES: Final = (_TOKEN, *_OF_CERTIFICATE)
-"""What names who logs in; those of a certificate but the password are paths."""
-
-
-def has_credentials(values: Mapping[str, str]) -> bool:
-    """Return whether a token or a certificate is named, usable or not."""
-    return any(values.get(name) for name in CREDENTIAL_NAMES)
-
-
-async def load_credentials(values: Mapping[str, str], nip: str) -> Credentials:
-    """Return the token, or the certificate with its key, that ``values`` name.
-
-    Raises:
-        UsageError: Neither or both are named; a file cannot be read, or others can read what is secret; the password
-            is wrong, missing or needless; certificate and key do not belong together; or the extra ``xades`` is not
-            installed.
-    """
-    given = [name for name in _OF_CERTIFICATE if values.get(name)]
-    if token := values.get(_TOKEN):
-        if given:
-            raise UsageError(f"Both {_TOKEN} and {given[0]} are set: log in with the token, or with a certificate.")
-        return KsefToken(nip=nip, token=token)
-    if not given:
-        raise UsageError(
-            f"{_TOKEN} is not set, nor is {_CERTIFICATE}: put one of them into the environment, or into a file for "
-            "--credentials."
-        )
-    if _CERTIFICATE not in given:
-        raise UsageError(f"{_CERTIFICATE} is not set, but {given[0]} is.")
-    if find_spec("signxml") is None:
-        raise UsageError("A certificate needs signxml: pip install 'ksef_async[xades]'")
-    # An encrypted key takes its time.
-    return await anyio.to_thread.run_sync(_load_certificate, values, nip)
-
-
-def _load_certificate(values: Mapping[str, str], nip: str) -> CertificateCredentials:
-    password = _password(values)
-    certificate = Path(values[_CERTIFICATE])
-    try:
-        if key := values.get(_PRIVATE_KEY):
-            credentials = CertificateCredentials.from_bytes(
-                _read(certificate), _read_private(Path(key)), password=password, nip=nip
-            )
-        else:
-            if b"-----BEGIN" in _read(certificate):
-                raise UsageError(f"{_PRIVATE_KEY} is not set: {certificate} is PEM, not PKCS#12 (.p12, .pfx).")
-            credentials = CertificateCredentials.from_pkcs12(_read_private(certificate), password, nip=nip)
-    except CryptoError as error:
-        raise UsageError(
-            f"{error} {_CERTIFICATE} is {certificate}; a password comes from {_PASSWORD} or {_PASSWORD_FILE}."
-        ) from error
-    if credentials.certificate.identifier is not None:
-        return credentials
-    # Who has neither NIP nor PESEL in the subject is known to KSeF by the fingerprint.
-    return CertificateCredentials(
-        certificate=credentials.certificate,
-        key=credentials.key,
-        nip=nip,
-        subject_by=SubjectBy.CERTIFICATE_FINGERPRINT,
-    )
-
-
-def _password(values: Mapping[str, str]) -> bytes | None:
-    password, file = values.get(_PASSWORD), values.get(_PASSWORD_FILE)
-    if password and file:
-        raise UsageError(f"Both {_PASSWORD} and {_PASSWORD_FILE} are set: one is enough.")
-    if file:
-        # Its first line, for editors end a file with a newline.
-        lines = _read_private(Path(file)).splitlines()
-        return lines[0] if lines else b""
-    return password.encode() if password else None
 
 
 def read_values(path: Path, names: Collection[str]) -> dict[str, str]:
@@ -129,7 +38,9 @@ def read_values(path: Path, names: Collection[str]) -> dict[str, str]:
         UsageError: It cannot be read, or others can read it; or a line is another.
     """
     try:
-        lines = _read_private(path).decode().splitlines()
+        lines = read_private_file(path).decode().splitlines()
+    except ConfigurationError as error:
+        raise UsageError(str(error)) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} cannot be read: {type(error).__name__}.") from error
     values = {}
@@ -147,42 +58,19 @@ def _without_quotes(value: str) -> str:
     return value[1:-1] if is_quoted else value
 
 
-def _read_private(path: Path) -> bytes:
-    """What is in a file that only its owner can read.
-
-    Raises:
-        UsageError: It cannot be read, or others can read it.
-    """
-    return _read(path, is_private=True)
+_NAMES: Final = tuple(f"KSEF_{name}" for name in VARIABLE_NAMES)
 
 
-def _read(path: Path, *, is_private: bool = False) -> bytes:
+_ADVICE: Final = "put it into the environment, or into a file for --credentials"
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """Tell a setting that cannot be used as the commands tell what is wrong with their arguments."""
     try:
-        with path.open("rb") as file:
-            # Asked of the open file, so that what is checked is what is read.
-            mode = os.fstat(file.fileno()).st_mode
-            if is_private and os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise UsageError(f"{path} can be read by others: chmod 600 {path}")
-            return file.read()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {type(error).__name__}.") from error
-
-
-_NAMED: Final = {"TEST": Environment.TEST, "DEMO": Environment.DEMO, "PRODUCTION": Environment.PRODUCTION}
-_NETWORK_NAMES: Final = ("KSEF_PROXY", "KSEF_CA_FILE")
-_NAMES: Final = ("KSEF_ENV", "KSEF_NIP", *CREDENTIAL_NAMES, "KSEF_JOURNAL", "KSEF_JOURNAL_KEY", *_NETWORK_NAMES)
-
-
-def read_environment(name: str) -> Environment:
-    """Return the environment that KSEF_ENV names.
-
-    Raises:
-        UsageError: It is neither one of the Ministry's nor a base URL.
-    """
-    try:
-        return _NAMED.get(name.upper()) or Environment(name)
-    except LocalProtocolError as error:
-        raise UsageError(f"KSEF_ENV is neither TEST, DEMO nor PRODUCTION: {error}") from error
+        yield
+    except ConfigurationError as error:
+        raise UsageError(str(error)) from error
 
 
 @attrs.frozen(kw_only=True)
@@ -190,54 +78,76 @@ class Settled:
     """The settings that environment and credentials file result in."""
 
     values: Mapping[str, str] = attrs.field(repr=False)
+    """By the names of the variables."""
 
-    def _of(self, name: str) -> str:
-        if value := self.values.get(name):
-            return value
-        raise UsageError(f"{name} is not set: put it into the environment, or into a file for --credentials.")
+    @property
+    def variables(self) -> Variables:
+        """The values, to be read as `KsefClient.from_env` reads them."""
+        return Variables.of(self.values, advice=_ADVICE)
 
     @property
     def nip(self) -> str:
         """The company."""
-        nip = self._of("KSEF_NIP")
-        if not is_nip(nip):
-            raise UsageError("KSEF_NIP is not a NIP: ten digits, as KSeF's specification asks.")
-        return nip
+        with _usage():
+            return self.variables.nip
 
     @property
     def environment(self) -> Environment:
         """Where KSeF is."""
-        return read_environment(self._of("KSEF_ENV"))
+        with _usage():
+            return self.variables.environment
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy's address; empty for none at all, whatever HTTPS_PROXY says."""
+        with _usage():
+            return self.variables.proxy
+
+    @property
+    def ca_file(self) -> str | None:
+        """Certificates of authorities that are trusted besides the system's."""
+        return self.variables.ca_file
 
     @property
     def journal(self) -> Path:
         """The journal's file: one for each environment, for what was sent to one was not sent to another."""
-        if given := self.values.get("KSEF_JOURNAL"):
+        if given := self.variables.journal:
             return Path(given)
         return Path(f"ksef-{self.environment_word}.db")
 
     @property
     def environment_word(self) -> str:
         """The environment in names of files."""
-        name = self._of("KSEF_ENV")
-        return name.lower() if name.upper() in _NAMED else re.sub(r"\W+", "-", name.partition("://")[2]).strip("-")
+        environment = self.environment
+        named = {Environment.TEST: "test", Environment.DEMO: "demo", Environment.PRODUCTION: "production"}
+        return named.get(environment) or re.sub(r"\W+", "-", environment.base_url.partition("://")[2]).strip("-")
 
     @property
     def has_credentials(self) -> bool:
         """Return whether somebody is named who can log in."""
-        return has_credentials(self.values)
+        return self.variables.has_credentials
+
+    async def credentials(self) -> Credentials:
+        """Return who logs in.
+
+        Raises:
+            UsageError: As `Variables.credentials`.
+        """
+        with _usage():
+            # An encrypted key takes its time.
+            return await anyio.to_thread.run_sync(self.variables.credentials)
 
     @asynccontextmanager
     async def client(self, hook: Hook | None = None) -> AsyncIterator[KsefClient]:
         """Logged in, so that wrong credentials show before anything else; keeps to what KSeF grants this company.
 
         Raises:
-            UsageError: There are no usable credentials; see `load_credentials`. Or the certificate has expired, by
+            UsageError: There are no usable credentials; see `credentials`. Or the certificate has expired, by
                 KSeF's clock, or is not valid yet. Or the proxy's address, or the file of authorities, cannot be used.
             KsefError: As `KsefClient.log_in`.
         """
         environment = self.environment
-        credentials = await load_credentials(self.values, self.nip)
+        credentials = await self.credentials()
         async with await anyio.to_thread.run_sync(self._client, environment, credentials, hook) as client:
             try:
                 await client.log_in()
@@ -255,9 +165,8 @@ class Settled:
                 credentials,
                 hook=hook,
                 revoke_on_exit=True,
-                # Empty means none at all, whatever HTTPS_PROXY says.
-                proxy=self.values.get("KSEF_PROXY"),
-                ca_file=self.values.get("KSEF_CA_FILE") or None,
+                proxy=self.proxy,
+                ca_file=self.ca_file,
             )
         except LocalProtocolError as error:
             raise UsageError(f"KSEF_PROXY (--proxy) or KSEF_CA_FILE (--ca-file) cannot be used: {error}") from error
@@ -277,7 +186,8 @@ class Settled:
         # Only the commands that have a journal need its packages.
         from ..submissions import Settings, Submissions
 
-        keys = tuple(filter(None, self.values.get("KSEF_JOURNAL_KEY", "").split(",")))
+        with _usage():
+            keys = self.variables.journal_keys
         # All that is to be sent is in the journal before the first session opens: nothing more to wait for.
         settings = Settings(linger=0.2)
         url = f"sqlite+aiosqlite:///{path}"
@@ -302,7 +212,7 @@ class Access:
             "--credentials",
             type=Path,
             metavar="FILE",
-            help="file with KSEF_ENV, KSEF_NIP and KSEF_TOKEN or KSEF_CERTIFICATE, mode 600",
+            help="file with KSEF_ENV, KSEF_NIP and KSEF_CERTIFICATE_FILE or KSEF_TOKEN, mode 600",
         )
         parser.add_argument(
             "--journal",

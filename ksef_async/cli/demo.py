@@ -1,7 +1,7 @@
 """``ksef-async demo``: the main job, start to finish, with a timeline.
 
-`company` decides where: the environment named by KSEF_ENV (TEST, DEMO, PRODUCTION or a base URL), KSEF_NIP and
-KSEF_TOKEN, or an embedded sandbox where these are not set.
+`company` decides where: the environment and login that environment variables name (see `KsefClient.from_env`), or an
+embedded sandbox where KSEF_ENV is not set, with a certificate that signs itself, as TEST takes it as well.
 """
 
 from __future__ import annotations
@@ -10,22 +10,24 @@ import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 import anyio
+import anyio.to_thread
 
 from ..api.environment import Environment
 from ..api.sessions import FormCode
-from ..auth.credentials import KsefToken
+from ..auth.credentials import CertificateCredentials, Credentials, KsefToken
+from ..auth.variables import Variables
 from ..calling.events import Hook
 from ..client import KsefClient
-from ..errors import RemoteProtocolError
+from ..errors import ConfigurationError, RemoteProtocolError
 from ..protocol.xml import parse_xml
 from ..sandbox import Sandbox, sample_invoice
 from ..sessions.outcomes import AcceptedInvoice
 from ..sessions.upo import SessionUPO
-from .access import read_environment
 from .arguments import Command, Parser
 from .output import Exit, UsageError
 
@@ -33,24 +35,28 @@ __all__ = ["COMMAND", "check_receipt", "company", "connect", "demo"]
 
 
 @asynccontextmanager
-async def company(nip: str | None = None) -> AsyncIterator[tuple[Environment, KsefToken]]:
+async def company(nip: str | None = None) -> AsyncIterator[tuple[Environment, Credentials]]:
     """Return the environment, and the credentials to log in with.
 
     Args:
         nip: Which company the sandbox is to know; made up by default. A real environment takes KSEF_NIP.
 
     Raises:
-        UsageError: KSEF_ENV is set and names no environment, or KSEF_NIP or KSEF_TOKEN is not set.
+        UsageError: KSEF_ENV is set, and something that goes with it is missing or cannot be used.
     """
-    if not (name := os.environ.get("KSEF_ENV")):
-        async with Sandbox(nip=nip) as sandbox:
-            yield sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token)
+    variables = Variables.of()
+    if "ENV" in variables.values:
+        try:
+            environment, credentials = variables.environment, await anyio.to_thread.run_sync(variables.credentials)
+        except ConfigurationError as error:
+            raise UsageError(str(error)) from error
+        yield environment, credentials
         return
-    try:
-        credentials = KsefToken(nip=os.environ["KSEF_NIP"], token=os.environ["KSEF_TOKEN"])
-    except KeyError as error:
-        raise UsageError(f"KSEF_ENV is set, so {error.args[0]} has to be set too.") from None
-    yield read_environment(name), credentials
+    async with Sandbox(nip=nip) as sandbox:
+        if find_spec("signxml") is None:
+            yield sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token)
+        else:
+            yield sandbox.environment, await CertificateCredentials.self_signed(sandbox.nip)
 
 
 @asynccontextmanager
@@ -64,11 +70,31 @@ async def connect(nip: str | None = None, *, hook: Hook | None = None) -> AsyncI
     Raises:
         UsageError: As for `company`.
     """
-    async with (
-        company(nip) as (environment, credentials),
-        KsefClient(environment, credentials, hook=hook, revoke_on_exit=True) as client,
-    ):
+    async with company(nip) as (environment, credentials), _client(environment, credentials, hook) as client:
         yield client, credentials.context.value
+
+
+def _client(environment: Environment, credentials: Credentials, hook: Hook | None) -> KsefClient:
+    variables = Variables.of()
+    return KsefClient(
+        environment,
+        credentials,
+        hook=hook,
+        revoke_on_exit=True,
+        proxy=variables.proxy,
+        ca_file=variables.ca_file,
+    )
+
+
+def _describe(credentials: Credentials) -> str:
+    if isinstance(credentials, CertificateCredentials):
+        certificate = credentials.certificate
+        is_own = certificate.readable.issuer == certificate.readable.subject
+        return (
+            f"by a certificate{' that signs itself' if is_own else ''}, valid until {certificate.valid_until:%Y-%m-%d}"
+        )
+    hint = "" if os.environ.get("KSEF_ENV") else "; a certificate needs: pip install 'ksef_async[xades]'"
+    return f"by KSeF token{hint}"
 
 
 def check_receipt(upo: SessionUPO, accepted: Sequence[AcceptedInvoice]) -> None:
@@ -97,7 +123,7 @@ async def demo(invoices: Sequence[Path] = ()) -> int:
     """Send invoices through one session and print the timeline.
 
     They go to an embedded sandbox, or to the environment named by KSEF_ENV (TEST, DEMO, PRODUCTION or a base URL),
-    KSEF_NIP and KSEF_TOKEN.
+    with KSEF_NIP and the certificate or token of the other variables.
     """
     started = time.monotonic()
 
@@ -106,11 +132,12 @@ async def demo(invoices: Sequence[Path] = ()) -> int:
 
     files = [(path.name, await anyio.Path(path).read_bytes()) for path in invoices]
     nip = _seller_nip(files[0][1]) if files else None
-    async with connect(nip) as (client, nip):
+    async with company(nip) as (environment, credentials), _client(environment, credentials, None) as client:
+        nip = credentials.context.value
         where = "" if os.environ.get("KSEF_ENV") else " (embedded sandbox: a simulator without legal effect)"
         say("KSeF", f"{client.environment.base_url}{where}")
         await client.log_in()
-        say("login", f"NIP {nip}, by KSeF token")
+        say("login", f"NIP {nip}, {_describe(credentials)}")
 
         session = await client.sessions.open_online(FormCode.FA3)
         until = f", valid until {session.valid_until:%Y-%m-%d %H:%M} UTC" if session.valid_until else ""

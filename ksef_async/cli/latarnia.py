@@ -55,9 +55,7 @@ COMMAND: Final = Command(run=latarnia, add_arguments=_add_arguments)
 
 def _transport(settled: Settled) -> AiohttpTransport:
     try:
-        return AiohttpTransport(
-            proxy=settled.values.get("KSEF_PROXY"), ca_file=settled.values.get("KSEF_CA_FILE") or None
-        )
+        return AiohttpTransport(proxy=settled.proxy, ca_file=settled.ca_file)
     except LocalProtocolError as error:
         raise UsageError(f"KSEF_PROXY (--proxy) or KSEF_CA_FILE (--ca-file) cannot be used: {error}") from error
 

@@ -66,12 +66,13 @@ CREDENTIALS = """\
 Credentials come from the environment, or from a file of such lines
 (--credentials, which wins), never from arguments, which other users of a
 machine can read. KSEF_ENV is TEST, DEMO, PRODUCTION or a base URL, KSEF_NIP
-the company. Who logs in is either KSEF_TOKEN, or KSEF_CERTIFICATE: the path of
-a PKCS#12 file, or, with its key's in KSEF_PRIVATE_KEY, of a certificate in PEM
-or DER. The password, where there is one, is KSEF_CERTIFICATE_PASSWORD, or in
-the file that KSEF_CERTIFICATE_PASSWORD_FILE names. Files with secrets have to
-be readable for their owner only. Whatever is missing, named twice, unreadable,
-expired or opened with a wrong password ends a command with 2.
+the company. Who logs in is a certificate, KSEF_CERTIFICATE_FILE with its
+KSEF_KEY_FILE (PEM or DER), or KSEF_PKCS12_FILE; or else a KSEF_TOKEN. The
+password, where there is one, is KSEF_KEY_PASSWORD. Each may be the value
+itself, or with _FILE at the end of its name the path of a file that holds it.
+Files with secrets have to be readable for their owner only. Whatever is
+missing, named twice, unreadable, expired or opened with a wrong password ends
+a command with 2.
 """
 
 

@@ -6,26 +6,39 @@ import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self, TypedDict, Unpack
 
 from fastapi import Depends, FastAPI, HTTPException
 from starlette.requests import HTTPConnection
 
 from ..api.environment import Environment
 from ..auth.credentials import Credentials
+from ..auth.variables import Variables
 from ..calling.networks import tls_context
 from ..client import KsefClient
+from ..errors import ConfigurationError
 from ..protocol.pacing import AddressBudget, Pacer
 from ..submissions import Engine, Settings, Submissions
 
-__all__ = ["KsefClientDep", "KsefService", "SubmissionsDep", "journal_of", "service_of"]
+__all__ = ["KsefClientDep", "KsefService", "ServiceOptions", "SubmissionsDep", "journal_of", "service_of"]
+
+
+class ServiceOptions(TypedDict, total=False):
+    """The keyword arguments of `KsefService` that environment variables do not give; its docstring describes them."""
+
+    engine: Engine | None
+    settings: Settings | None
+    deliver: bool
+    stream_lifetime: float
+    ssl_context: ssl.SSLContext | None
+    client_options: Mapping[str, Any] | None
 
 
 class KsefService:
     """KSeF for the companies of one service: a client for each, and one journal for all.
 
     Args:
-        environment: Where KSeF is.
+        environment: Where KSeF is, as for `KsefClient`.
         companies: Who logs in, by NIP. A login is made at the first call that needs it.
         journal: SQLAlchemy's async URL, see `Submissions`.
         keys: Fernet keys for what the journal stores, the newest first.
@@ -46,7 +59,7 @@ class KsefService:
 
     def __init__(
         self,
-        environment: Environment,
+        environment: Environment | str,
         companies: Mapping[str, Credentials],
         *,
         journal: str,
@@ -78,6 +91,42 @@ class KsefService:
             keys=keys,
             engine=engine,
             settings=settings,
+        )
+
+    @classmethod
+    def from_env(cls, *prefixes: str, journal: str | None = None, **options: Unpack[ServiceOptions]) -> Self:
+        """Return a service of the companies that environment variables name, as for `KsefClient.from_env`.
+
+        ``KSEF_JOURNAL`` is the journal (a file, or SQLAlchemy's async URL), ``KSEF_JOURNAL_KEY`` its Fernet keys. Files
+        are read, which with a password takes tenths of a second: call it before the event loop runs.
+
+        Args:
+            prefixes: What the names of each company's variables begin with; by default ``KSEF_`` of one company. The
+                journal, its keys and the network are those of the first.
+            journal: In place of ``KSEF_JOURNAL``.
+            options: As the class.
+
+        Raises:
+            ConfigurationError: A variable is missing, or cannot be used; or companies differ in their environment.
+            LocalProtocolError: As the class.
+        """
+        every = [Variables.of(prefix=prefix) for prefix in prefixes or ("KSEF_",)]
+        first = every[0]
+        environment = first.environment
+        for other in every[1:]:
+            if other.environment != environment:
+                raise ConfigurationError(f"{first.prefix}ENV and {other.prefix}ENV differ; a service has one for all.")
+        journal = journal or first.journal
+        if journal is None:
+            raise ConfigurationError(f"{first.prefix}JOURNAL is not set: {first.advice}.")
+        return cls(
+            environment,
+            {variables.nip: variables.credentials() for variables in every},
+            journal=journal if "://" in journal else f"sqlite+aiosqlite:///{journal}",
+            keys=first.journal_keys,
+            proxy=first.proxy,
+            ca_file=first.ca_file,
+            **options,
         )
 
     @asynccontextmanager

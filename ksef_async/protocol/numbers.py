@@ -17,6 +17,7 @@ __all__ = [
     "has_valid_internal_id",
     "is_nip",
     "is_reference_number",
+    "nip_problem",
     "with_check_digits",
 ]
 
@@ -46,6 +47,21 @@ def with_check_digits(text: str) -> str:
 def is_nip(text: str) -> bool:
     """True when ``text`` has the form KSeF demands of a NIP (10 digits; the check digit is not looked at)."""
     return _NIP.fullmatch(text) is not None
+
+
+def nip_problem(value: object) -> str | None:
+    """Return what is wrong with ``value`` as a NIP, as a sentence; None where KSeF takes it.
+
+    The check digit is not looked at: on TEST KSeF takes made-up companies.
+    """
+    if not isinstance(value, str):
+        return f"A NIP is text, such as '5265877635', and not of type {type(value).__name__}."
+    if is_nip(value):
+        return None
+    plain = re.sub(r"[\s-]", "", value).upper().removeprefix("PL")
+    if is_nip(plain):
+        return f"{value!r} is not a NIP as KSeF writes it: {plain!r}, without hyphens, blanks or PL."
+    return f"{value!r} is not a NIP: ten digits, as KSeF's specification asks."
 
 
 def is_reference_number(text: str) -> bool:

@@ -146,15 +146,22 @@ async def test_credentials_come_from_a_private_file(sandbox: Sandbox, shell: She
     assert sandbox.token not in accepted.out + accepted.err + refused.err
 
 
-@pytest.mark.parametrize("missing", ["KSEF_ENV", "KSEF_NIP", "KSEF_TOKEN"])
-async def test_what_is_missing_is_named(sandbox: Sandbox, shell: Shell, missing: str) -> None:
+@pytest.mark.parametrize(
+    ("missing", "named"),
+    [
+        ("KSEF_ENV", "KSEF_ENV"),
+        ("KSEF_NIP", "KSEF_NIP"),
+        ("KSEF_TOKEN", "KSEF_CERTIFICATE_FILE or KSEF_PKCS12_FILE or KSEF_TOKEN"),
+    ],
+)
+async def test_what_is_missing_is_named(sandbox: Sandbox, shell: Shell, missing: str, named: str) -> None:
     shell.invoices(sandbox.nip, 1)
     shell.set(**{missing: None})
 
     result = await shell.run("send", shell.folder)
 
     assert (result.code, result.out) == (2, "")
-    assert result.err.startswith(f"{missing} is not set")
+    assert result.err.startswith(f"{named} is not set")
 
 
 async def test_wrong_token_sends_nothing_and_is_not_repeated(sandbox: Sandbox, shell: Shell) -> None:

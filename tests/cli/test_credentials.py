@@ -40,26 +40,26 @@ def as_pem(folder: Path, certificate: Certificate) -> dict[str, str | None]:
     public = folder / "company.pem"
     public.write_bytes(pem(certificate))
     return {
-        "KSEF_CERTIFICATE": str(public),
-        "KSEF_PRIVATE_KEY": private(folder / "company.key", key_bytes(EC_KEY)),
+        "KSEF_CERTIFICATE_FILE": str(public),
+        "KSEF_KEY_FILE": private(folder / "company.key", key_bytes(EC_KEY)),
     }
 
 
 def as_encrypted_pem(folder: Path, certificate: Certificate) -> dict[str, str | None]:
     values = as_pem(folder, certificate)
     private(folder / "company.key", key_bytes(EC_KEY, password=PASSWORD.encode()))
-    return values | {"KSEF_CERTIFICATE_PASSWORD": PASSWORD}
+    return values | {"KSEF_KEY_PASSWORD": PASSWORD}
 
 
 def as_pkcs12(folder: Path, certificate: Certificate) -> dict[str, str | None]:
     return {
-        "KSEF_CERTIFICATE": private(folder / "company.p12", archive(certificate, EC_KEY, PASSWORD)),
-        "KSEF_CERTIFICATE_PASSWORD_FILE": private(folder / "password", f"{PASSWORD}\n"),
+        "KSEF_PKCS12_FILE": private(folder / "company.p12", archive(certificate, EC_KEY, PASSWORD)),
+        "KSEF_KEY_PASSWORD_FILE": private(folder / "password", f"{PASSWORD}\n"),
     }
 
 
 def as_open_pkcs12(folder: Path, certificate: Certificate) -> dict[str, str | None]:
-    return {"KSEF_CERTIFICATE": private(folder / "company.p12", archive(certificate, EC_KEY))}
+    return {"KSEF_PKCS12_FILE": private(folder / "company.p12", archive(certificate, EC_KEY))}
 
 
 Form = Callable[[Path, Certificate], dict[str, str | None]]
@@ -125,6 +125,10 @@ def _public_password(folder: Path, values: dict[str, str | None]) -> None:
     (folder / "password").chmod(0o604)
 
 
+def _pem_for_archive(folder: Path, values: dict[str, str | None]) -> None:
+    private(folder / "company.p12", pem(self_signed_seal("5265877635", EC_KEY)))
+
+
 def _other_key(folder: Path, values: dict[str, str | None]) -> None:
     private(folder / "company.key", key_bytes(RSA_KEY))
 
@@ -136,28 +140,53 @@ def _damaged(folder: Path, values: dict[str, str | None]) -> None:
 @pytest.mark.parametrize(
     ("form", "change", "said"),
     [
-        pytest.param(as_pem, {"KSEF_TOKEN": "SECRET"}, "Both KSEF_TOKEN and KSEF_CERTIFICATE are set", id="both"),
-        pytest.param(as_pem, {"KSEF_CERTIFICATE": None}, "is not set, but KSEF_PRIVATE_KEY is", id="key alone"),
-        pytest.param(as_pem, {"KSEF_PRIVATE_KEY": None}, "KSEF_PRIVATE_KEY is not set: ", id="certificate alone"),
-        pytest.param(as_pem, {"KSEF_CERTIFICATE": "none.pem"}, "cannot be read: FileNotFound", id="no file"),
-        pytest.param(as_pem, {"KSEF_PRIVATE_KEY": "."}, ". cannot be read: IsADirectoryError", id="a folder"),
+        pytest.param(
+            as_pem, {"KSEF_TOKEN": "SECRET"}, "Both KSEF_CERTIFICATE_FILE and KSEF_TOKEN are set", id="both"
+        ),
+        pytest.param(
+            as_pem,
+            {"KSEF_PKCS12_FILE": "x.p12"},
+            "Both KSEF_PKCS12_FILE and KSEF_CERTIFICATE_FILE are set",
+            id="two certificates",
+        ),
+        pytest.param(
+            as_pem, {"KSEF_CERTIFICATE_FILE": None}, "is not set, but KSEF_KEY_FILE is", id="key alone"
+        ),
+        pytest.param(as_pem, {"KSEF_KEY_FILE": None}, "KSEF_KEY_FILE is not set, but ", id="certificate alone"),
+        pytest.param(as_pem, {"KSEF_CERTIFICATE_FILE": "none.pem"}, "cannot be read: FileNotFound", id="no file"),
+        pytest.param(as_pem, {"KSEF_KEY_FILE": "."}, ". cannot be read: IsADirectoryError", id="a folder"),
+        pytest.param(
+            as_pem,
+            {"KSEF_CERTIFICATE_FILE": None, "KSEF_CERTIFICATE": "company.pem"},
+            "KSEF_CERTIFICATE is not PEM text; a path belongs into KSEF_CERTIFICATE_FILE",
+            id="a path in place of text",
+        ),
+        pytest.param(
+            as_open_pkcs12,
+            {"KSEF_PKCS12_FILE": None, "KSEF_PKCS12": "company.p12"},
+            "KSEF_PKCS12 is not Base64; a path belongs into KSEF_PKCS12_FILE",
+            id="a path in place of an archive",
+        ),
+        pytest.param(
+            as_open_pkcs12, _pem_for_archive, "is PEM, not PKCS#12 (.p12, .pfx)", id="PEM in place of an archive"
+        ),
         pytest.param(as_pem, _public_key_file, "can be read by others: chmod 600 ", id="others read the key"),
         pytest.param(as_pkcs12, _public_password, "can be read by others: chmod 600 ", id="others read the password"),
         pytest.param(as_pem, _other_key, "do not belong together", id="another's key"),
         pytest.param(as_pem, _damaged, "neither PEM nor DER", id="no certificate"),
-        pytest.param(as_pem, {"KSEF_CERTIFICATE_PASSWORD": "SECRET"}, "give no password", id="needless password"),
-        pytest.param(as_encrypted_pem, {"KSEF_CERTIFICATE_PASSWORD": None}, "give its password", id="no password"),
-        pytest.param(as_encrypted_pem, {"KSEF_CERTIFICATE_PASSWORD": "SECRET"}, "password is wrong", id="wrong"),
+        pytest.param(as_pem, {"KSEF_KEY_PASSWORD": "SECRET"}, "give no password", id="needless password"),
+        pytest.param(as_encrypted_pem, {"KSEF_KEY_PASSWORD": None}, "give its password", id="no password"),
+        pytest.param(as_encrypted_pem, {"KSEF_KEY_PASSWORD": "SECRET"}, "password is wrong", id="wrong"),
         pytest.param(
             as_pkcs12,
-            {"KSEF_CERTIFICATE_PASSWORD": "SECRET", "KSEF_CERTIFICATE_PASSWORD_FILE": None},
+            {"KSEF_KEY_PASSWORD": "SECRET", "KSEF_KEY_PASSWORD_FILE": None},
             "its password is wrong",
             id="wrong password of an archive",
         ),
         pytest.param(
             as_pkcs12,
-            {"KSEF_CERTIFICATE_PASSWORD": "SECRET"},
-            "Both KSEF_CERTIFICATE_PASSWORD and KSEF_CERTIFICATE_PASSWORD_FILE",
+            {"KSEF_KEY_PASSWORD": "SECRET"},
+            "Both KSEF_KEY_PASSWORD and KSEF_KEY_PASSWORD_FILE",
             id="two passwords",
         ),
     ],
@@ -194,7 +223,7 @@ async def test_neither_token_nor_certificate(sandbox: Sandbox, shell: Shell) -> 
     result = await shell.run("send", shell.folder)
 
     assert result.code == 2
-    assert result.err.startswith("KSEF_TOKEN is not set, nor is KSEF_CERTIFICATE")
+    assert result.err.startswith("KSEF_CERTIFICATE_FILE or KSEF_PKCS12_FILE or KSEF_TOKEN is not set")
 
 
 async def test_expired_certificate_sends_nothing(sandbox: Sandbox, shell: Shell, secrets: Path) -> None:

@@ -101,7 +101,7 @@ async def test_login_by_token_is_told_why_it_may_not_generate_tokens(client: Kse
 
 @pytest.mark.parametrize("description", ["abcd", "x" * 257])
 async def test_description_of_the_wrong_length_is_refused_before_anything_is_sent(description: str) -> None:
-    async with KsefClient(Environment("http://127.0.0.1:9"), KsefToken(nip="5265877635", token="t")) as client:
+    async with KsefClient(Environment("http://127.0.0.1:9/v2"), KsefToken(nip="5265877635", token="t")) as client:
         with pytest.raises(InvalidFieldError, match="description must have a length between 5 and 256") as caught:
             await client.tokens.generate(["InvoiceRead"], description)
 
