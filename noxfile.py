@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from pathlib import Path
 
 import nox
@@ -48,6 +49,22 @@ def lowest(session: nox.Session) -> None:
     ]
     session.install("-e", ".", *oldest, *group("test"))
     session.run("pytest", *PARALLEL, *session.posargs)
+
+
+@nox.session(python="3.11")
+def release(session: nox.Session) -> None:
+    """Build wheel and sdist into ``dist``, check both, and run the demo from the wheel and from the sdist."""
+    shutil.rmtree("dist", ignore_errors=True)
+    session.install(*group("release"))
+    session.run("python", "-m", "build")
+    files = sorted(Path("dist").resolve().iterdir())
+    session.run("twine", "check", "--strict", *map(str, files))
+    for file in files:
+        # Away from the checkout, which would be imported instead.
+        with session.chdir(session.create_tmp()):
+            session.run("python", "-m", "venv", "--clear", "empty")
+            session.run("empty/bin/pip", "install", "--quiet", str(file), external=True)
+            session.run("empty/bin/ksef-async", "demo", external=True)
 
 
 @nox.session

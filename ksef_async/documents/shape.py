@@ -15,7 +15,8 @@ from functools import cached_property
 from typing import Any, Final
 
 import attrs
-import orjson
+
+from ..protocol import json
 
 __all__ = ["FORMS", "Complex", "Group", "Item", "Shape", "Simple", "load_shape", "snake"]
 
@@ -145,7 +146,7 @@ class Shape:
     """
 
     def __init__(self, form: str) -> None:
-        data = orjson.loads(pkgutil.get_data("ksef_async.documents", f"shapes/{form}.json") or b"")
+        data = json.loads(pkgutil.get_data("ksef_async.documents", f"shapes/{form}.json") or b"")
         self.form = form
         #: The namespace of every element.
         self.namespace: str = data["namespace"]

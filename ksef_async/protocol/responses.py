@@ -19,8 +19,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar, cast
 
-import orjson
-
 from ..api.operation import Operation
 from ..errors import (
     LONGEST_QUOTE,
@@ -35,6 +33,7 @@ from ..errors import (
     quote,
     quote_data,
 )
+from . import json
 from .messages import RawResponse
 from .wire import WIRE, Unread, UnreadableJsonError, WireError
 
@@ -241,8 +240,8 @@ def _start(response: RawResponse) -> bytes:
 def _check_nothing_refused(name: str, response: RawResponse) -> None:
     """Accept a success with any JSON or none; but one that tells of a failure says two things, neither to rely on."""
     try:
-        body = orjson.loads(response.body) if response.body.strip() else None
-    except orjson.JSONDecodeError:
+        body = json.loads(response.body) if response.body.strip() else None
+    except json.JSONDecodeError:
         problem = f"is neither JSON nor empty ({_size_and_type(response)})"
     else:
         tells_of_failure = isinstance(body, dict) and ("exception" in body or _reason(body)[0] is not None)
@@ -289,8 +288,8 @@ def _lost_answer(name: str, problem: str, *, path: str | None = None) -> RemoteP
 
 def _json_object(response: RawResponse) -> dict[str, Any]:
     try:
-        body = orjson.loads(response.body)
-    except orjson.JSONDecodeError:
+        body = json.loads(response.body)
+    except json.JSONDecodeError:
         return {}
     return body if isinstance(body, dict) else {}
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 import attrs
-import orjson
 
 from ..api.keys import EncryptionInfo
 from ..crypto.fernet import decrypt, encrypt
 from ..errors import LocalProtocolError
+from . import json
 
 __all__ = ["SnapshotFormat", "dump_encryption", "load_encryption"]
 
@@ -35,14 +35,14 @@ class SnapshotFormat(Generic[T]):
     load: Callable[[Mapping[str, Any]], T]
     """Returns the model with such fields; whatever it raises is no snapshot."""
     default: Callable[[Any], object] | None = None
-    """Returns what else is in the fields, when its turn comes, as something orjson writes."""
+    """Returns what else is in the fields, when its turn comes, as something that JSON has."""
     otherwise: str = ""
     """What to do with a snapshot of another kind, for the error."""
 
     def write(self, value: T) -> bytes:
         """Return the snapshot of ``value``, which is readable to everybody."""
         content = {"kind": self.kind, "version": self.version, **self.dump(value)}
-        return orjson.dumps(content, default=self.default)
+        return json.dumps(content, default=self.default)
 
     def read(self, data: bytes | str) -> T:
         """Return what `write` was given.
@@ -51,7 +51,7 @@ class SnapshotFormat(Generic[T]):
             LocalProtocolError: It is no snapshot, or one of another kind or version.
         """
         try:
-            content = orjson.loads(data)
+            content = json.loads(data)
             kind, version = content["kind"], content["version"]
         except (ValueError, KeyError, TypeError):
             raise LocalProtocolError(f"This is no snapshot of {_with_article(self.kind)}.") from None

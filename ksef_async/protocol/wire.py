@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import enum
 import functools
-import json
 from base64 import b64encode
 from collections.abc import Callable, Hashable, Sequence
 from datetime import UTC, date, datetime
@@ -19,10 +18,10 @@ from decimal import Decimal
 from typing import Any, Final, TypeAlias, TypeVar, cast, get_args
 
 import attrs
-import orjson
 
 from ..api.common import ServerTime
 from ..api.sessions import FormCode
+from . import json
 from .reading import MisfitError, Reader, Unread, camel, field_name, form_code_as_json
 
 __all__ = ["WIRE", "Unread", "UnreadableJsonError", "Wire", "WireError", "Writer", "camel", "format_datetime"]
@@ -153,7 +152,7 @@ class Wire:
 
     def to_json(self, model: object) -> bytes:
         """``model`` as JSON."""
-        return orjson.dumps(self.dump(model), default=_write_number)
+        return json.dumps(self.dump(model))
 
     def load(self, data: object, cls: type[T], unread: list[Unread] | None = None) -> T:
         """Return a model, read from JSON-ready objects.
@@ -191,19 +190,13 @@ class Wire:
         try:
             # orjson reads every fraction as a double, which is no way to keep amounts of money.
             exact = _has_amounts(cast("Hashable", cls))
-            parsed = json.loads(data, parse_float=Decimal) if exact else orjson.loads(data)
-        except (ValueError, RecursionError, ArithmeticError) as error:
+            parsed = json.loads_exactly(data) if exact else json.loads(data)
+        except json.JSONDecodeError as error:
             problem = str(error)
         if problem is not None:
             # Not from the parser's error, nor while it is handled: that one holds the whole text, JWTs included.
             raise UnreadableJsonError(problem)
         return self.load(parsed, cls, unread)
-
-
-def _write_number(value: object) -> orjson.Fragment:
-    if not isinstance(value, Decimal) or not value.is_finite():
-        raise TypeError(f"{value!r} cannot be written as JSON")
-    return orjson.Fragment(format(value, "f"))
 
 
 @functools.cache

@@ -29,13 +29,13 @@ from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
 
 import attrs
-import orjson
 from aiohttp import web
 
 from ..api.latarnia import GET_LATARNIA_MESSAGES, GET_LATARNIA_STATUS
 from ..api.operation import Operation
 from ..api.sessions import InvoiceStatusCode, StatusCode
 from ..api.table import OPERATIONS
+from ..protocol import json
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import BATCH_SESSION, EXPORT, INVOICE, ExportStatusCode, Lifecycle
 from .refusals import Refusal, StorageRefusal, TooManyRequests, internal_error
@@ -138,10 +138,10 @@ class Fault:
         """
 
         def leave_out(body: bytes) -> bytes:
-            answer = orjson.loads(body)
+            answer = json.loads(body)
             for path in paths:
                 drop_field(answer, path)
-            return orjson.dumps(answer)
+            return json.dumps(answer)
 
         return cls.answer_becomes(body=leave_out)
 
@@ -154,7 +154,7 @@ class Fault:
     def forbidden(cls, reason: str | None = None) -> Fault:
         """Answer 403, by default without a reason (``reasonCode`` null, ksef-api#747)."""
         body = {"title": "Forbidden", "status": 403, "detail": "Dostęp zabroniony.", "reasonCode": reason}
-        return cls("answer", status=403, body=orjson.dumps(body).decode(), content_type="application/problem+json")
+        return cls("answer", status=403, body=json.dumps(body).decode(), content_type="application/problem+json")
 
     @classmethod
     def too_many_requests(cls, retry_after: int) -> Fault:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-import orjson
 from aiohttp import web
 
+from ..protocol import json
 from ..protocol.error_codes import DESCRIPTIONS, ErrorCode
 from ..protocol.wire import format_datetime
 
@@ -191,4 +191,4 @@ def _present(**fields: Any) -> dict[str, Any]:
 
 
 def _json(status: int, body: object, content_type: str) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(body), content_type=content_type)
+    return web.Response(status=status, body=json.dumps(body), content_type=content_type)

@@ -6,7 +6,6 @@ uwierzytelnianie.md; OpenAPI 2.9.0, login status.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,12 +15,12 @@ from typing import Any, Final, Self
 import anyio
 import anyio.to_thread
 import attrs
-import orjson
 from aiohttp import web
 
 from ..api.operation import Bearer, Operation
 from ..api.table import OPERATIONS
 from ..api.tokens import TokenStatus
+from ..protocol import json
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import LoginStatusCode
 from ..protocol.wire import UnreadableJsonError, Wire, WireError, camel
@@ -174,8 +173,8 @@ def _endpoint(
 def _drop_time(response: web.Response) -> None:
     """Remove the time, which problem details did not have before 2.4."""
     if response.content_type == "application/problem+json" and response.text:
-        response.body = orjson.dumps(
-            {name: value for name, value in orjson.loads(response.text).items() if name != "timestamp"}
+        response.body = json.dumps(
+            {name: value for name, value in json.loads(response.text).items() if name != "timestamp"}
         )
 
 

@@ -15,12 +15,12 @@ from html import escape
 from typing import Final
 
 import attrs
-import orjson
 from aiohttp import web
 
 from ..api.certificates import CertificateStatus, CertificateType
 from ..api.common import Context, ContextType, SubjectIdentifier
 from ..crypto.link_signatures import is_link_signature
+from ..protocol import json
 from .repository import ArchivedInvoice
 from .subjects import Subject
 from .world import World
@@ -64,7 +64,7 @@ def _answer(
     async def answer(request: web.Request) -> web.Response:
         page = make(world, request, world.clock.now())
         if "application/json" in request.headers.get("Accept", ""):
-            body = orjson.dumps(page.facts)
+            body = json.dumps(page.facts)
             return web.Response(status=page.status, body=body, content_type="application/json", headers=_HEADERS)
         rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in page.facts.items())
         html = (

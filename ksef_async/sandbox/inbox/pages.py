@@ -18,11 +18,11 @@ from urllib.parse import SplitResult, urlsplit
 
 import anyio.to_thread
 import attrs
-import orjson
 from aiohttp import web
 
 from ...api.environment import is_loopback
 from ...api.sessions import InvoiceStatusCode
+from ...protocol import json
 from ..document_file import StoredDocument
 from ..faults import Faults
 from ..upo import invoice_upo
@@ -193,8 +193,8 @@ async def _packaged(name: str) -> str:
 
 async def _body(request: web.Request) -> dict[str, Any]:
     try:
-        body = orjson.loads(await request.read())
-    except orjson.JSONDecodeError as error:
+        body = json.loads(await request.read())
+    except json.JSONDecodeError as error:
         raise _Problem(400, "The body is not JSON.") from error
     if not isinstance(body, dict):
         raise _Problem(400, "The body is not an object.")
@@ -217,4 +217,4 @@ def _receipt(session: Session, invoice: Invoice, code: int) -> str | None:
 
 
 def _json(body: object, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(body), content_type="application/json", status=status)
+    return web.Response(body=json.dumps(body), content_type="application/json", status=status)
