@@ -75,18 +75,27 @@ class KeptSession:
         self.is_spent = True
         self.failure = failure or self.failure
 
-    async def send(self, outgoing: Outgoing, patience: Patience, *, again: bool = False) -> SentInvoice | Undelivered:
+    async def send(
+        self,
+        outgoing: Outgoing,
+        patience: Patience,
+        *,
+        again: bool = False,
+        renew: Callable[[Outgoing], Awaitable[Outgoing]] | None = None,
+    ) -> SentInvoice | Undelivered:
         """Hand one document over until KSeF has it, refuses it, or the session is of no use any more.
 
         Args:
             outgoing: The document.
             patience: What to do about errors that may pass.
             again: Send it although KSeF has it.
+            renew: Returns the same document as it is to be sent after a pause: it may have become an offline invoice
+                meanwhile.
 
         Raises:
             KsefError: What ``patience`` did not wait out.
         """
-        result = await self._send(outgoing, patience, again)
+        result = await self._send(outgoing, patience, again, renew)
         if isinstance(result, Undelivered):
             self._book.undelivered(self.session, outgoing, result)
         else:
@@ -94,7 +103,13 @@ class KeptSession:
             self._book.taken_in(outgoing, result)
         return result
 
-    async def _send(self, outgoing: Outgoing, patience: Patience, again: bool) -> SentInvoice | Undelivered:
+    async def _send(
+        self,
+        outgoing: Outgoing,
+        patience: Patience,
+        again: bool,
+        renew: Callable[[Outgoing], Awaitable[Outgoing]] | None,
+    ) -> SentInvoice | Undelivered:
         session, tries, successes = self.session, 0, self.successes
         while not self.is_spent:
             try:
@@ -120,6 +135,8 @@ class KeptSession:
                     if is_alone and await self._is_absent(outgoing):
                         return Undelivered(error=error, step=Step.GIVE_UP, fate=DocumentFate.REFUSED, failures=tries)
                 await patience.wait_out(error, tries)
+                if renew is not None:
+                    outgoing = await renew(outgoing)
         is_in_doubt = session.may_have(outgoing.sha256)
         return Undelivered(
             error=self.failure or LocalProtocolError(f"Session {session.reference_number} takes no more invoices."),

@@ -23,6 +23,9 @@ The way of one invoice, file by file:
 6. ``following`` closes the session, stores its UPO and matches it: `Submission.has_upo`. The session is over, the
    lease is given back, and `Submissions.results` yields the submission until it is acknowledged.
 
+``issuing`` is the same way for an invoice that a customer waits for: what KSeF has not decided in time becomes an
+offline invoice, which `Submissions.issue` returns with both codes, and goes on from where it is.
+
 Every state and transition is in ``models``; one statement changes a state, `store.transition`.
 """
 
@@ -31,7 +34,9 @@ from __future__ import annotations
 from .models import (
     Identity,
     IdentityTakenError,
+    IssuedInvoice,
     JournalBusyError,
+    NotIssuedError,
     Priority,
     Reason,
     Settings,
@@ -46,7 +51,9 @@ __all__ = [
     "Engine",
     "Identity",
     "IdentityTakenError",
+    "IssuedInvoice",
     "JournalBusyError",
+    "NotIssuedError",
     "Priority",
     "Reason",
     "Settings",

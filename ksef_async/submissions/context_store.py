@@ -261,6 +261,11 @@ class ContextStore:
         async with self._database.read() as connection:
             return tuple(bytes(digest) for (digest,) in await connection.execute(found))
 
+    async def is_offline(self, submission_id: int) -> bool:
+        """Return whether a submission is to be sent as an offline invoice the next time."""
+        async with self._database.read() as connection:
+            return bool((await connection.execute(select(_T.offline).where(_T.id == submission_id))).scalar())
+
     async def record(self, verdicts: Sequence[DocumentVerdict]) -> None:
         """Write what has become of submissions, all in one transaction; to write it again changes nothing."""
         stored = {v.receipt: await self.vault.lock(v.receipt.document.xml) for v in verdicts if v.receipt is not None}

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
+import attrs
 from anyio.abc import TaskGroup
 
 from ..api.operation import RateGroup
@@ -272,13 +273,20 @@ class Drain:
         is_taken_in = False
         try:
             with self._trouble.lasting():
-                is_taken_in = isinstance(await kept.send(outgoing, self._trouble), SentInvoice)
+                renew = partial(self._renewed, claim.id)
+                is_taken_in = isinstance(await kept.send(outgoing, self._trouble, renew=renew), SentInvoice)
             if is_taken_in:
                 self._trouble.is_over()
         finally:
             following.end(is_taken_in=is_taken_in)
             if kept.is_spent or self._room(following):
                 self.wake()
+
+    async def _renewed(self, submission_id: int, outgoing: Outgoing) -> Outgoing:
+        # While KSeF does not answer, `Submissions.issue` may have made an offline invoice of it.
+        if outgoing.offline or not await self._journal.is_offline(submission_id):
+            return outgoing
+        return attrs.evolve(outgoing, offline=True)
 
     # --- sessions -----------------------------------------------------------------------------------------
 

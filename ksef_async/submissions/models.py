@@ -17,16 +17,19 @@ import enum
 from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from ..api.environment import Environment
 from ..api.sessions import FormCode, InvoicingMode
-from ..errors import LocalProtocolError
+from ..errors import KsefError, LocalProtocolError
 from ..protocol.offline import OfflineMode
 from ..protocol.retry import growing_pause
 from ..protocol.verification_links import InvoiceFingerprint, verification_link
+
+if TYPE_CHECKING:
+    from ..protocol.verification_codes import VerificationCode
 
 __all__ = [
     "GIVEN_UP",
@@ -35,8 +38,10 @@ __all__ = [
     "TRANSITIONS",
     "Identity",
     "IdentityTakenError",
+    "IssuedInvoice",
     "JournalBusyError",
     "LeaseLostError",
+    "NotIssuedError",
     "Priority",
     "Reason",
     "Settings",
@@ -250,6 +255,46 @@ class Submission:
         return verification_link(self.fingerprint, environment)
 
 
+@attrs.frozen(kw_only=True)
+class IssuedInvoice:
+    """An invoice that can be handed to the customer: with its KSeF number, or as an offline invoice."""
+
+    submission: Submission
+    """As the journal knew it when it was issued; `Submissions.get` tells what has become of it since."""
+    verification_link: str
+    """The link of KOD I."""
+
+    @property
+    def ksef_number(self) -> str | None:
+        """Return the KSeF number; None for an offline invoice that is still to be delivered."""
+        return self.submission.ksef_number
+
+    @property
+    def is_offline(self) -> bool:
+        """Return whether it is handed out as an offline invoice, without a KSeF number."""
+        return self.ksef_number is None
+
+    @property
+    def certificate_link(self) -> str | None:
+        """Return the link of KOD II, which an offline invoice has beside KOD I; None for one with its KSeF number."""
+        return self.submission.certificate_link if self.is_offline else None
+
+    @property
+    def due_by(self) -> datetime | None:
+        """Return when it is too late for an offline invoice to reach KSeF (UTC)."""
+        return self.submission.due_by if self.is_offline else None
+
+    @property
+    def codes(self) -> tuple[VerificationCode, ...]:
+        """Return the codes to print on it: KOD I with its label, and KOD II of an offline invoice."""
+        # Drawn by those only who print.
+        from ..protocol.verification_codes import VerificationCode
+
+        first = VerificationCode(link=self.verification_link, label=self.ksef_number or "OFFLINE")
+        second = self.certificate_link
+        return (first,) if second is None else (first, VerificationCode.of_certificate(second))
+
+
 # --- errors ---------------------------------------------------------------------------------------------------
 
 
@@ -260,6 +305,15 @@ class IdentityTakenError(LocalProtocolError):
         super().__init__(message)
         self.submission_id = submission_id
         """The submission that has it."""
+
+
+class NotIssuedError(KsefError):
+    """An invoice cannot be handed out: KSeF, or the library on its behalf, does not take it."""
+
+    def __init__(self, message: str, *, submission: Submission) -> None:
+        super().__init__(message)
+        self.submission = submission
+        """With its state and the reason."""
 
 
 class UnknownSubmissionError(LocalProtocolError):

@@ -5,23 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import anyio
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ..api.environment import Environment
 from ..calling.finishing import finish
 from ..errors import LocalProtocolError
 from ..protocol.offline import OfflineMode
+from ..protocol.verification_links import InvoiceFingerprint
 from .database import Database
 from .grouping import Grouped, answered
 from .intake import NewDocument, hand_in
-from .models import Settings, Submission, SubmissionState, UnknownSubmissionError
+from .issuing import correction_of, issue, link_of
+from .models import IssuedInvoice, Priority, Settings, Submission, SubmissionState, UnknownSubmissionError
 from .store import Position, Store, look_up
 from .transactions import Transaction
 from .vault import Vault
-from .worker import Clients, Engine, Worker, beside
+from .worker import Clients, Engine, Worker, beside, client_of
+
+if TYPE_CHECKING:
+    from ..auth.offline_signing import OfflineSigner
 
 __all__ = ["Submissions"]
 
@@ -47,6 +54,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
             crash a session is closed and settled, but nothing more is sent in it.
         engine: Distributes the work among workers; by default each process looks for its own.
         settings: How the work is done.
+        environment: Where invoices are sent, for their verification codes; by default the client's.
 
     Raises:
         LocalProtocolError: ``url`` leads to another kind of database.
@@ -61,6 +69,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
         keys: Sequence[bytes | str] = (),
         engine: Engine | None = None,
         settings: Settings | None = None,
+        environment: Environment | None = None,
     ) -> None:
         self._database = Database(url)
         self._vault = Vault(keys)
@@ -70,6 +79,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
             self._database.write, partial(hand_in, self._vault), weigh=lambda document: len(document.xml)
         )
         self._clients = client
+        self._environment = environment
         self._engine = engine
         self._settings = settings or Settings()
         self._worker: Worker | None = None
@@ -147,7 +157,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
         nip: str | None = None,
         offline: OfflineMode | None = None,
         corrects: bytes | None = None,
-        certificate_link: str | None = None,
+        signer: OfflineSigner | None = None,
     ) -> Submission:
         """Write one invoice into the journal; once that is committed, it will be delivered.
 
@@ -164,15 +174,19 @@ class Submissions(anyio.AsyncContextManagerMixin):
             offline: The mode in which the invoice was issued offline; it has a deadline then (`Submission.due_by`).
             corrects: For a technical correction: SHA-256 (32 bytes) of the rejected offline invoice, which is the
                 ``invoice_hash`` of its submission; see also `correct`.
-            certificate_link: For an invoice issued offline: the link of KOD II, to be kept with it.
+            signer: Of an invoice issued offline: signs KOD II, whose link is kept (`Submission.certificate_link`).
 
         Raises:
             LocalProtocolError: The file is not fit to be sent; or seller, kind or number cannot be read in it; an
-                invoice issued offline has no date, or was issued in a total failure; ``corrects`` without ``offline``.
+                invoice issued offline has no date, or was issued in a total failure; ``corrects`` or ``signer`` without
+                ``offline``.
+            CryptoError: The signer's certificate is not valid now.
             DocumentError: KSeF would refuse the document (unless ``Settings(check=False)``); ``report`` says why.
             IdentityTakenError: The context has another document of the same seller, kind and number (not rejected,
                 not cancelled), or with the same key. What another context has is nothing to it.
         """
+        if signer is not None and offline is None:
+            raise LocalProtocolError("Only an invoice issued offline is signed for: say in which mode, with offline.")
         document = NewDocument(
             xml=xml,
             key=key,
@@ -180,16 +194,116 @@ class Submissions(anyio.AsyncContextManagerMixin):
             priority=int(priority),
             offline=offline,
             corrects=corrects,
-            certificate_link=certificate_link,
+            certificate_link=None if signer is None else await self._sign(xml, signer, nip),
             check=self._settings.check,
         )
         if tx is not None:
             # Its commit is seen at the next look: nobody tells us of it.
             return answered((await hand_in(self._vault, tx, [document]))[0])
+        return await self._hand_in(document)
+
+    async def _hand_in(self, document: NewDocument) -> Submission:
         submission = await self._intake.ask(document)
         if self._worker is not None:
             self._worker.wake(submission.nip)
         return submission
+
+    async def issue(
+        self,
+        xml: bytes,
+        *,
+        signer: OfflineSigner,
+        within: float = 5.0,
+        key: str | None = None,
+        nip: str | None = None,
+        priority: int = Priority.URGENT,
+    ) -> IssuedInvoice:
+        """Issue an invoice while the customer waits: online if KSeF answers in time, otherwise offline.
+
+        It is in the journal before anything else, so it is delivered whatever dies meanwhile. When the time is over
+        and KSeF has not decided, it becomes an offline invoice (`OfflineMode.OFFLINE24`) with a deadline and both
+        codes, and is delivered in the background. What was under way by then is not sent a second time unless KSeF
+        turns out not to have it; `Submission.invoicing_mode` tells in the end which mode KSeF gave it.
+
+        The same document again is the same invoice: one that was issued offline is returned at once as it was.
+
+        Args:
+            xml: The document, UTF-8 without BOM.
+            signer: Signs KOD II, if it comes to that.
+            within: Seconds after which it is issued offline. Writing to the journal, and a signing hook that takes
+                longer than half of it, come on top.
+            key: The caller's own, as for `submit`.
+            nip: The context it is sent in; by default the seller's.
+            priority: The higher, the sooner, while the customer waits; afterwards it is an ordinary one.
+
+        Raises:
+            NotIssuedError: KSeF refused it, or it was taken back: it cannot be handed out.
+            LocalProtocolError: The file is not fit to be sent, its date cannot be read, or it is not known where it is
+                sent: this has neither a client nor an ``environment``.
+            DocumentError: KSeF would refuse the document, as for `submit`.
+            IdentityTakenError: Another document has its place, as for `submit`.
+            CryptoError: The signer's certificate is not valid now; nothing was written.
+        """
+        began = anyio.current_time()
+        fingerprint = InvoiceFingerprint.of(xml)
+        context = nip or fingerprint.seller_nip
+        environment, now = self._environment_of(context), self._now_of(context)
+        signer.certificate.check_valid(now)
+        document = NewDocument(
+            xml=xml, key=key, nip=nip, priority=int(priority), offline=None, corrects=None, check=self._settings.check
+        )
+        submission = await self._hand_in(document)
+        return await issue(
+            submission,
+            within=within - (anyio.current_time() - began),
+            environment=environment,
+            sign=partial(link_of, fingerprint, signer, context, environment, now),
+            get=self.get,
+            store=self._store,
+        )
+
+    async def correct(
+        self, submission_id: int, xml: bytes, *, signer: OfflineSigner | None = None, key: str | None = None
+    ) -> Submission:
+        """Write the technical correction of a rejected offline invoice into the journal, to be delivered like any.
+
+        The content stays the same; what is corrected is what KSeF refused the file for. Its deadline is that of the
+        original. KOD I of the original leads to the correction once KSeF has it, so the customer's paper stays good.
+
+        Args:
+            submission_id: Of the rejected invoice.
+            xml: The corrected document.
+            signer: Signs KOD II of the corrected document, whose link is kept.
+            key: The caller's own; the rejected one keeps its key.
+
+        Raises:
+            UnknownSubmissionError: There is no such submission.
+            LocalProtocolError: It is no rejected offline invoice, KSeF refused it for want of a permission, or ``xml``
+                has another seller, kind, number or date.
+            DocumentError: KSeF would refuse the document, as for `submit`.
+            IdentityTakenError: Another document has taken its place.
+            CryptoError: The signer's certificate is not valid now.
+        """
+        original = await self.get(submission_id)
+        link = None if signer is None else await self._sign(xml, signer, original.nip)
+        document = correction_of(original, xml, key=key, certificate_link=link, check=self._settings.check)
+        return await self._hand_in(document)
+
+    async def _sign(self, xml: bytes, signer: OfflineSigner, nip: str | None) -> str:
+        fingerprint = InvoiceFingerprint.of(xml)
+        context = nip or fingerprint.seller_nip
+        return await link_of(fingerprint, signer, context, self._environment_of(context), self._now_of(context))
+
+    def _environment_of(self, context: str) -> Environment:
+        if self._environment is not None:
+            return self._environment
+        if self._clients is None:
+            raise LocalProtocolError("It is not known where the invoice is sent: give Submissions its environment.")
+        return client_of(self._clients, context).environment
+
+    def _now_of(self, context: str) -> datetime:
+        """Return KSeF's time where a client knows it."""
+        return datetime.now(UTC) if self._clients is None else client_of(self._clients, context).sessions.now()
 
     async def get(
         self, submission_id: int | None = None, *, key: str | None = None, nip: str | None = None

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Select, Update, func, or_, select, tuple_, update
+from sqlalchemy import Select, Update, case, func, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import ColumnElement
@@ -26,6 +26,7 @@ from .models import (
     OPEN,
     Identity,
     IdentityTakenError,
+    Priority,
     Reason,
     Submission,
     SubmissionState,
@@ -278,6 +279,26 @@ class Store:
     async def cancel(self, submission_id: int) -> Submission | None:
         """Take a submission back; None if its state does not allow that."""
         return await self._changed(submission_id, transition(_S.CANCELLED))
+
+    async def issue_offline(self, submission_id: int, due_by: datetime, certificate_link: str) -> Submission | None:
+        """Make an offline invoice (OFFLINE24) of what KSeF has not decided; None where it has, or where it is one.
+
+        It is sent as such from now on. What is under way goes on as it was begun: if KSeF turns out not to have it, it
+        is sent once more, as an offline invoice.
+        """
+        due = due_by.timestamp()
+        change = update(SUBMISSIONS).where(in_state(*OPEN), _T.mode.is_(None)).values(
+            offline=True, mode=OfflineMode.OFFLINE24.value, due_by=due, send_by=due, due_told=0,
+            certificate_link=certificate_link, updated_at=time.time(),
+            # It waits for nobody any more; those who do go first.
+            priority=case((_T.priority > int(Priority.NORMAL), int(Priority.NORMAL)), else_=_T.priority),
+        )  # fmt: skip
+        return await self._changed(submission_id, change)
+
+    async def add_certificate_link(self, submission_id: int, link: str) -> Submission | None:
+        """Keep the link of KOD II of an offline invoice that has none yet; None where it has."""
+        without = update(SUBMISSIONS).where(_T.mode.is_not(None), _T.certificate_link.is_(None))
+        return await self._changed(submission_id, without.values(certificate_link=link))
 
     async def _changed(self, submission_id: int, change: Update) -> Submission | None:
         async with self._database.write() as connection:

@@ -29,7 +29,7 @@ from .outage import Unreachable
 from .trouble import gist
 from .vault import Vault
 
-__all__ = ["Clients", "Engine", "Worker", "beside"]
+__all__ = ["Clients", "Engine", "Worker", "beside", "client_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -224,7 +224,7 @@ class Worker:
     async def _drain(self, lease: Lease) -> None:
         history: dict[str, list[float]] | None = None
         try:
-            client = self._client(lease.context)
+            client = client_of(self._clients, lease.context)
             journal = ContextStore(self._database, self._vault, lease)
             drain = self._drains[lease.context] = Drain(
                 client, journal, self._leases, lease, self._settings, self._yield_to_others
@@ -235,14 +235,6 @@ class Worker:
                 history = client.pacing.history()
         finally:
             await finish(self._leases.give_back(lease, history), _GRACE)
-
-    def _client(self, context: str) -> KsefClient:
-        if isinstance(self._clients, KsefClient):
-            return self._clients
-        try:
-            return self._clients[context] if isinstance(self._clients, Mapping) else self._clients(context)
-        except LookupError:
-            raise LocalProtocolError(f"There is no client for {context}.") from None
 
     async def _failed(self, context: str, error: Exception) -> None:
         if isinstance(error, ExceptionGroup) and error.subgroup(LeaseLostError) is not None:
@@ -264,6 +256,20 @@ class Worker:
         if (about := gist(text)) not in told:
             told.add(about)
             _log.error("delivery for %s failed; trying again in %g s", context, pause, exc_info=error)
+
+
+def client_of(clients: Clients, context: str) -> KsefClient:
+    """Return the client of a context.
+
+    Raises:
+        LocalProtocolError: There is none.
+    """
+    if isinstance(clients, KsefClient):
+        return clients
+    try:
+        return clients[context] if isinstance(clients, Mapping) else clients(context)
+    except LookupError:
+        raise LocalProtocolError(f"There is no client for {context}.") from None
 
 
 def _leaves(error: Exception) -> Iterator[Exception]:

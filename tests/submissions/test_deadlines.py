@@ -40,10 +40,9 @@ async def test_invoice_issued_offline_has_a_deadline(
     journal_url: str, mode: OfflineMode, issued_on: date, due_by: datetime
 ) -> None:
     async with Submissions(journal_url) as submissions:
-        submission = await submissions.submit(invoice(1, issued_on), offline=mode, certificate_link="https://qr/x")
+        submission = await submissions.submit(invoice(1, issued_on), offline=mode)
 
         assert (submission.offline, submission.issued_on, submission.due_by) == (mode, issued_on, due_by)
-        assert submission.certificate_link == "https://qr/x"
         assert submission.verification_link(Environment.TEST).startswith(
             f"https://qr-test.ksef.mf.gov.pl/invoice/{NIP}/{issued_on:%d-%m-%Y}/"
         )
