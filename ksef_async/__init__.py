@@ -121,6 +121,8 @@ if TYPE_CHECKING:
     from .auth.offline_signing import OfflineSigner, certificate_link
     from .calling.events import (
         AnswerIncomplete,
+        DeadlineNear,
+        DeadlinePassed,
         Event,
         ExportReplaced,
         Hook,
@@ -205,6 +207,8 @@ __all__ = [
     "DateRange",
     "DateType",
     "Deadline",
+    "DeadlineNear",
+    "DeadlinePassed",
     "DownloadedPackage",
     "Downloads",
     "DuplicateInvoiceError",
@@ -361,6 +365,8 @@ _LATER: Final = {
     "DateRange": "api.invoices",
     "DateType": "api.invoices",
     "Deadline": "protocol.offline",
+    "DeadlineNear": "calling.events",
+    "DeadlinePassed": "calling.events",
     "DownloadedPackage": "downloads.package",
     "Downloads": "downloads.manager",
     "EntityPermission": "api.permission_grants",

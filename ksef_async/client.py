@@ -18,7 +18,7 @@ from .auth.access import AccessTokens
 from .auth.credentials import Credentials, checked_credentials
 from .auth.variables import Variables
 from .calling.caller import Caller
-from .calling.events import Hook, LimitsUnknown
+from .calling.events import Event, Hook, LimitsUnknown
 from .calling.finishing import finish
 from .calling.keys import PublicKeys
 from .calling.polling import Cadence
@@ -386,6 +386,10 @@ class KsefClient(anyio.AsyncContextManagerMixin):
             failed_at=moment(seen.failed_at),
             failures=seen.failures,
         )
+
+    def report(self, event: Event) -> None:
+        """Log an event and call the hook, e.g. for what works with this client."""
+        self._api.report(event)
 
     async def log_in(self) -> None:
         """Log in now rather than at the first call; does nothing while a login is good.

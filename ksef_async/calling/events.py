@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final, Protocol, TypeAlias
 
 import attrs
@@ -12,6 +13,8 @@ from ..errors import KsefError
 
 __all__ = [
     "AnswerIncomplete",
+    "DeadlineNear",
+    "DeadlinePassed",
     "Event",
     "ExportReplaced",
     "Hook",
@@ -147,6 +150,32 @@ class SessionChanged:
     current: int
 
 
+@attrs.frozen(kw_only=True)
+class DeadlineNear:
+    """Invoices issued offline have to be with KSeF soon, and are not yet."""
+
+    nip: str
+    """The context they are sent in."""
+    due_by: datetime
+    """When it is too late (UTC)."""
+    count: int
+    numbers: tuple[str, ...]
+    """The sellers' numbers (P_2), at most 20."""
+
+
+@attrs.frozen(kw_only=True)
+class DeadlinePassed:
+    """Invoices issued offline were not with KSeF by their deadline; they are still delivered."""
+
+    nip: str
+    """The context they are sent in."""
+    due_by: datetime
+    """When it was too late (UTC)."""
+    count: int
+    numbers: tuple[str, ...]
+    """The sellers' numbers (P_2), at most 20."""
+
+
 Event: TypeAlias = (
     RequestPaced
     | RequestSent
@@ -158,6 +187,8 @@ Event: TypeAlias = (
     | SystemWarning
     | SessionChanged
     | ExportReplaced
+    | DeadlineNear
+    | DeadlinePassed
 )
 
 
@@ -178,6 +209,10 @@ def log_level(event: Event) -> int:
         return logging.DEBUG
     if isinstance(event, AnswerIncomplete):
         return logging.INFO if event.is_assumed else logging.WARNING
+    if isinstance(event, DeadlinePassed):
+        return logging.ERROR
+    if isinstance(event, DeadlineNear):
+        return logging.WARNING
     if isinstance(event, ExportReplaced | LimitsUnknown | SystemWarning):
         return logging.WARNING
     is_long = isinstance(event, RequestPaced | RequestRetried) and event.delay >= _LONG_PAUSE

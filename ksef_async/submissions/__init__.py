@@ -23,8 +23,9 @@ The way of one invoice, file by file:
 6. ``following`` closes the session, stores its UPO and matches it: `Submission.has_upo`. The session is over, the
    lease is given back, and `Submissions.results` yields the submission until it is acknowledged.
 
-``issuing`` is the same way for an invoice that a customer waits for: what KSeF has not decided in time becomes an
-offline invoice, which `Submissions.issue` returns with both codes, and goes on from where it is.
+``deadline_watch`` moves the deadlines of invoices issued offline by what Latarnia announces, and tells of those that
+are near or have passed. ``issuing`` is the same way for an invoice that a customer waits for: what KSeF has not decided
+in time becomes an offline invoice, which `Submissions.issue` returns with both codes, and goes on from where it is.
 
 Every state and transition is in ``models``; one statement changes a state, `store.transition`.
 """

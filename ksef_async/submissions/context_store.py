@@ -151,14 +151,14 @@ class ContextStore:
     """
 
     def __init__(self, database: Database, vault: Vault, lease: Lease) -> None:
-        self._database = database
+        self.database = database
         self._lease = lease
         self.vault = vault
         self.context = lease.context
 
     @asynccontextmanager
     async def _write(self) -> AsyncGenerator[AsyncConnection]:
-        async with self._database.write() as connection:
+        async with self.database.write() as connection:
             await check(connection, self._lease)
             yield connection
 
@@ -200,7 +200,7 @@ class ContextStore:
         """Return what is queued, by its form."""
         size = func.coalesce(func.sum(case((_MAY_BE_IN_BATCH, func.length(_T.document)))), 0)
         counted = select(_T.form_code, func.count(case((_MAY_BE_IN_BATCH, 1))), size, func.count())
-        async with self._database.read() as connection:
+        async with self.database.read() as connection:
             rows = (await connection.execute(counted.where(self._queued()).group_by(_T.form_code))).all()
         return {FormCode(form): Queue(count, int(size), total - count) for form, count, size, total in rows}
 
@@ -258,12 +258,12 @@ class ContextStore:
     async def under_way(self, session: str, state: SubmissionState) -> tuple[bytes, ...]:
         """Return the SHA-256 of the session's submissions in ``state``."""
         found = select(_T.sha256).where(self._in(session), in_state(state))
-        async with self._database.read() as connection:
+        async with self.database.read() as connection:
             return tuple(bytes(digest) for (digest,) in await connection.execute(found))
 
     async def is_offline(self, submission_id: int) -> bool:
         """Return whether a submission is to be sent as an offline invoice the next time."""
-        async with self._database.read() as connection:
+        async with self.database.read() as connection:
             return bool((await connection.execute(select(_T.offline).where(_T.id == submission_id))).scalar())
 
     async def record(self, verdicts: Sequence[DocumentVerdict]) -> None:
@@ -403,7 +403,7 @@ class ContextStore:
     async def batch_size(self, batch: str) -> int:
         """Return how many bytes the documents of ``batch`` have in all, as they are stored."""
         counted = select(func.coalesce(func.sum(func.length(_T.document)), 0))
-        async with self._database.read() as connection:
+        async with self.database.read() as connection:
             found = await connection.execute(counted.where(self._in(batch), in_state(_S.SENDING)))
             return int(found.scalar_one())
 
@@ -412,7 +412,7 @@ class ContextStore:
         last = 0
         while True:
             page = select(_T.id, _T.sha256, _T.document).where(self._in(batch), in_state(_S.SENDING), _T.id > last)
-            async with self._database.read() as connection:
+            async with self.database.read() as connection:
                 rows = (await connection.execute(page.order_by(_T.id).limit(_PAGE))).all()
             if not rows:
                 return
@@ -422,7 +422,7 @@ class ContextStore:
 
     async def parts_in(self, session: str) -> set[int]:
         """See `UploadLedger.parts_in`."""
-        async with self._database.read() as connection:
+        async with self.database.read() as connection:
             return await _parts_in(connection, session)
 
     async def note_part(self, session: str, number: int) -> None:

@@ -28,6 +28,7 @@ from ..sessions.tracking import SentInvoice
 from .batch_work import BatchWork, choose_route
 from .book import JournalBook
 from .context_store import Claim, ContextStore, OpenSession, Queue
+from .deadline_watch import DeadlineWatch
 from .following import Following
 from .leases import Lease, Leases
 from .models import Settings
@@ -75,6 +76,7 @@ class Drain:
         self._trouble = Trouble(
             lease.context, settings, partial(leases.note_trouble, lease.context, lease=lease), lease.trouble
         )
+        self._deadlines = DeadlineWatch(client, journal.database, lease, settings)
         self._batches = BatchWork(client, journal, self._trouble, settings)
         self._keepers: dict[FormCode, Keeper] = {}
         # Of the sessions that are open.
@@ -106,6 +108,7 @@ class Drain:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._keep_lease)
             tasks.start_soon(self._book.run)
+            tasks.start_soon(self._deadlines.run)
             await self._take_over(tasks)
             await self._work(tasks)
             await self._book.flush()

@@ -81,6 +81,13 @@ class Settings:
     tries: int = 6
     """How often one document may fail by itself, while others succeed, before it is rejected."""
 
+    deadline_notice: float = 28_800.0
+    """How long before its deadline it is told of an invoice issued offline that is not with KSeF yet: an event
+    (`DeadlineNear`), a warning in the log, and `Submissions.troubles`.
+    """
+    deadline_interval: float = 60.0
+    """Between looks at the deadlines of invoices issued offline, and at Latarnia while there are any."""
+
     check: bool = True
     """Whether `Submissions.submit` checks documents (see `ksef_async.documents.check`), and refuses those with a
     problem.

@@ -117,8 +117,8 @@ _QUEUE: Final = Index("ksef_submissions_deadlines", _T.state, _T.context, _T.for
 # Only those issued offline, which are few.
 _DUE: Final = Index(
     "ksef_submissions_due",
-    _T.context,
     _T.state,
+    _T.context,
     _T.due_by,
     sqlite_where=_T.mode.is_not(None),
     postgresql_where=_T.mode.is_not(None),

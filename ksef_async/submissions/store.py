@@ -20,6 +20,7 @@ from sqlalchemy.sql import ColumnElement
 from ..api.sessions import FormCode, InvoicingMode
 from ..protocol.offline import OfflineMode
 from .database import Database
+from .deadline_watch import deadline_troubles
 from .models import (
     GIVEN_UP,
     NEW,
@@ -219,10 +220,13 @@ class Store:
             return (await connection.execute(sessions)).first() is not None
 
     async def troubles(self) -> dict[str, str]:
-        """Return what keeps each context from being delivered."""
+        """Return what keeps each context from being delivered, and which deadlines are near or have passed."""
         found = select(CONTEXTS.c.context, CONTEXTS.c.trouble).where(CONTEXTS.c.trouble.is_not(None))
         async with self._database.read() as connection:
-            return {row[0]: row[1] for row in await connection.execute(found)}
+            texts = {row[0]: [row[1]] for row in await connection.execute(found)}
+            for context, text in await deadline_troubles(connection):
+                texts.setdefault(context, []).append(text)
+        return {context: "; ".join(each) for context, each in texts.items()}
 
     async def unacknowledged(
         self, nip: str | None, after: Position | None, limit: int = 500

@@ -1,0 +1,174 @@
+"""Watching the deadlines of invoices issued offline: moved by what Latarnia announces, and told before it is too late.
+
+What is told is written into the rows first, so that it is told once, by whichever worker, and `Submissions.troubles`
+goes on telling it until the invoices are with KSeF.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Final, TypeAlias
+
+import anyio
+import attrs
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ..calling.events import DeadlineNear, DeadlinePassed
+from ..client import KsefClient
+from ..errors import ApiError, LocalProtocolError, RemoteProtocolError, TransportError
+from ..protocol.availability import outages_of
+from ..protocol.offline import OfflineMode, Outage
+from ..protocol.polish_calendar import polish_day, start_of_day
+from .database import Database
+from .deadlines import deadline_in, first_deadline
+from .leases import Lease, check
+from .models import Settings, SubmissionState
+from .schema import NEVER, SUBMISSIONS
+
+__all__ = ["DeadlineWatch", "deadline_troubles"]
+
+_T = SUBMISSIONS.c
+
+# What KSeF does not have, or may not have.
+_OUTSTANDING: Final = _T.state.in_([SubmissionState.QUEUED.value, SubmissionState.SENDING.value]) & _T.mode.is_not(None)
+
+# Values of ``due_told``.
+_NEAR: Final = 1
+_PASSED: Final = 2
+
+# The most numbers that an event names.
+_MOST_NAMED: Final = 20
+
+Told: TypeAlias = DeadlineNear | DeadlinePassed
+
+
+@attrs.frozen
+class _Group:
+    """Outstanding invoices of one mode and date."""
+
+    mode: OfflineMode
+    issued_on: date
+    due_by: float | None
+
+
+class DeadlineWatch:
+    """Watches the deadlines of one context.
+
+    Args:
+        client: Of the context: asks Latarnia, knows KSeF's time, and reports events.
+        database: Of the journal.
+        lease: The right to write.
+        settings: When to look, and when to tell.
+    """
+
+    def __init__(self, client: KsefClient, database: Database, lease: Lease, settings: Settings) -> None:
+        self._client = client
+        self._database = database
+        self._lease = lease
+        self._settings = settings
+
+    async def run(self) -> None:
+        """Watch until cancelled.
+
+        Raises:
+            LeaseLostError: Another worker has taken the context over.
+            Exception: What the journal's database raised.
+        """
+        while True:
+            await self.look()
+            await anyio.sleep(self._settings.deadline_interval)
+
+    async def look(self) -> None:
+        """Move the deadlines by what is announced, and tell of those that are near or have passed."""
+        groups = await self._groups()
+        if not groups:
+            return
+        outages = await self._outages()
+        if outages:
+            await self._move(groups, outages)
+        for event in await self._told(self._client.sessions.now().timestamp()):
+            self._client.report(event)
+
+    def _mine(self) -> ColumnElement[bool]:
+        return _OUTSTANDING & (_T.context == self._lease.context)
+
+    async def _groups(self) -> list[_Group]:
+        found = select(_T.mode, _T.issued_on, _T.due_by).where(self._mine(), _T.issued_on.is_not(None)).distinct()
+        async with self._database.read() as connection:
+            rows = (await connection.execute(found)).all()
+        return [_Group(OfflineMode(mode), date.fromisoformat(day), due_by) for mode, day, due_by in rows]
+
+    async def _outages(self) -> tuple[Outage, ...]:
+        """Return what is announced; nothing where that is a dummy's, or cannot be asked."""
+        if self._client.environment.has_dummy_latarnia:
+            return ()
+        try:
+            return outages_of(await self._client.latarnia.get_messages(fresh=True))
+        except (TransportError, ApiError, RemoteProtocolError, LocalProtocolError):
+            return ()  # The hook was told; the deadlines stay as they are.
+
+    async def _move(self, groups: Sequence[_Group], outages: Sequence[Outage]) -> None:
+        changes = [(group, *moved) for group in groups if (moved := _moved(group, outages)) is not None]
+        if not changes:
+            return
+        async with self._database.write() as connection:
+            await check(connection, self._lease)
+            for group, due_by, send_by in changes:
+                these = self._mine() & (_T.mode == group.mode.value) & (_T.issued_on == group.issued_on.isoformat())
+                these &= _T.due_by.is_(None) if group.due_by is None else _T.due_by == group.due_by
+                # Of the new one nothing has been told.
+                values = {"due_by": due_by, "send_by": send_by, "due_told": 0}
+                await connection.execute(update(SUBMISSIONS).where(these).values(values))
+
+    async def _told(self, now: float) -> list[Told]:
+        """Write down what is told now, and return it."""
+        told: list[Told] = []
+        steps = ((_PASSED, now, DeadlinePassed), (_NEAR, now + self._settings.deadline_notice, DeadlineNear))
+        for level, until, event in steps:
+            these = self._mine() & (_T.due_by <= until) & (_T.due_told < level)
+            async with self._database.read() as connection:
+                if (await connection.execute(select(_T.id).where(these).limit(1))).first() is None:
+                    continue
+            async with self._database.write() as connection:
+                await check(connection, self._lease)
+                counted = select(_T.due_by, func.count()).where(these).group_by(_T.due_by).order_by(_T.due_by)
+                for due_by, count in (await connection.execute(counted)).all():
+                    named = select(_T.number).where(these, _T.due_by == due_by).order_by(_T.id).limit(_MOST_NAMED)
+                    numbers = tuple((await connection.execute(named)).scalars())
+                    moment = datetime.fromtimestamp(due_by, UTC)
+                    told.append(event(nip=self._lease.context, due_by=moment, count=count, numbers=numbers))
+                await connection.execute(update(SUBMISSIONS).where(these).values(due_told=level))
+        return told
+
+
+def _moved(group: _Group, outages: Sequence[Outage]) -> tuple[float | None, float] | None:
+    """Return the new deadline and place in the queue of a group; None where nothing changes."""
+    deadline = deadline_in(group.mode, group.issued_on, outages)
+    due_by = None if deadline.due_by is None else deadline.due_by.timestamp()
+    if due_by == group.due_by:
+        return None
+    if due_by is not None and group.due_by is not None and due_by < group.due_by:
+        # Latarnia may not tell any more of what it has told before: that takes nobody's time away.
+        start, end = start_of_day(group.issued_on), datetime.fromtimestamp(group.due_by, UTC)
+        if not any(outage.start < end and (outage.end is None or outage.end > start) for outage in outages):
+            return None
+    if due_by is not None:
+        return due_by, due_by
+    # It waits for the end of an outage: in the queue it stays where it was at first.
+    return None, NEVER if deadline.is_lifted else first_deadline(group.mode, group.issued_on).timestamp()
+
+
+async def deadline_troubles(connection: AsyncConnection) -> list[tuple[str, str]]:
+    """Return for each context what has been told of its deadlines and still holds, for people."""
+    counted = select(_T.context, _T.due_told, func.count(), func.min(_T.due_by)).where(_OUTSTANDING, _T.due_told > 0)
+    counted = counted.group_by(_T.context, _T.due_told).order_by(_T.context, _T.due_told.desc())
+    found: list[tuple[str, str]] = []
+    for context, told, count, due_by in await connection.execute(counted):
+        # The day ends with the deadline.
+        day = polish_day(datetime.fromtimestamp(due_by - 1, UTC))
+        what = "1 invoice" if count == 1 else f"{count:,} invoices"
+        until = f"had to be with KSeF by the end of {day}" if told == _PASSED else f"due by the end of {day}"
+        found.append((context, f"{what} issued offline, {until}, not delivered yet"))
+    return found

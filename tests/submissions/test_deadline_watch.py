@@ -1,0 +1,184 @@
+"""Deadlines of invoices issued offline: moved by what Latarnia announces, told before they are near and once passed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
+
+import anyio
+import attrs
+import pytest
+from clients import ONCE, connected
+
+from ksef_async import DeadlineNear, DeadlinePassed, OfflineMode, OutageKind
+from ksef_async.calling.events import Event
+from ksef_async.protocol.offline import Outage
+from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
+from ksef_async.submissions import Settings, Submission, Submissions, SubmissionState
+from ksef_async.submissions.deadline_watch import _Group, _moved
+from ksef_async.submissions.schema import NEVER
+
+from .conftest import QUICK_SETTINGS
+
+NIP = "5265877635"
+OFFLINE24 = OfflineMode.OFFLINE24
+TUESDAY = date(2026, 3, 3)
+NOON = datetime(2026, 3, 3, 11, tzinfo=UTC)
+# The end of Wednesday in Poland.
+DUE = datetime(2026, 3, 4, 23, tzinfo=UTC)
+HOUR = 3_600.0
+FOREVER = 10**9
+SETTINGS = attrs.evolve(QUICK_SETTINGS, deadline_interval=0.02)
+
+
+@attrs.frozen
+class Scene:
+    """A journal that delivers nothing, because KSeF opens no session, while its clock is moved by hand."""
+
+    sandbox: Sandbox
+    submissions: Submissions
+    events: list[Event]
+
+    async def submit(self, number: int = 1, mode: OfflineMode = OFFLINE24) -> Submission:
+        return await self.submissions.submit(sample_invoice(NIP, f"FV/{number}", TUESDAY), offline=mode)
+
+    def told(self) -> list[Event]:
+        return [event for event in self.events if isinstance(event, DeadlineNear | DeadlinePassed)]
+
+    async def until(self, is_so: Callable[[], object]) -> None:
+        with anyio.fail_after(20):
+            while not is_so():
+                await anyio.sleep(0.01)
+
+    async def due_by(self, number: int, wanted: datetime | None) -> None:
+        with anyio.fail_after(20):
+            while (await self.submissions.get(number)).due_by != wanted:
+                await anyio.sleep(0.01)
+
+
+@asynccontextmanager
+async def scene(url: str, settings: Settings = SETTINGS) -> AsyncIterator[Scene]:
+    events: list[Event] = []
+    async with (
+        Sandbox(nip=NIP, rate_limits=None, clock=Clock(NOON, ticking=False), timings=Timings(login_delay=0)) as sandbox,
+        connected(sandbox, retry=ONCE, hook=events.append) as client,
+        Submissions(url, client=client, settings=settings) as submissions,
+    ):
+        await client.log_in()  # from now on it knows KSeF's time
+        sandbox.faults.add("open_online_session", Fault.html(503), times=FOREVER)
+        yield Scene(sandbox, submissions, events)
+
+
+async def test_deadline_is_told_when_it_is_near_and_when_it_has_passed_once_each(journal_url: str) -> None:
+    async with scene(journal_url) as here:
+        await here.submit(1)
+        await here.submit(2)
+        async with here.submissions.running():
+            await here.until(lambda: any(getattr(e, "operation", "") == "open_online_session" for e in here.events))
+            here.sandbox.clock.advance((DUE - NOON).total_seconds() - 9 * HOUR)
+            await anyio.sleep(0.3)
+            assert here.told() == []
+            assert "deadline" not in str(await here.submissions.troubles())
+
+            here.sandbox.clock.advance(2 * HOUR)
+            await here.until(here.told)
+            assert "2 invoices issued offline, due by the end of 2026-03-04" in (await here.submissions.troubles())[NIP]
+            here.sandbox.clock.advance(7 * HOUR)
+            await here.until(lambda: len(here.told()) > 1)
+            assert "had to be with KSeF by the end of 2026-03-04" in (await here.submissions.troubles())[NIP]
+
+        # Another process, too, tells nothing twice; and what is late is delivered all the same.
+        async with here.submissions.running():
+            await anyio.sleep(0.2)
+            here.sandbox.faults.clear()
+            with anyio.fail_after(20):
+                while not all(one.ksef_number for one in await here.submissions.list_page()):
+                    here.sandbox.clock.advance(1)
+                    await anyio.sleep(0.05)
+            assert await here.submissions.troubles() == {}
+
+    numbers = ("FV/1", "FV/2")
+    assert here.told() == [
+        DeadlineNear(nip=NIP, due_by=DUE, count=2, numbers=numbers),
+        DeadlinePassed(nip=NIP, due_by=DUE, count=2, numbers=numbers),
+    ]
+
+
+async def test_failure_that_is_announced_moves_the_deadline_and_its_end_sets_it(journal_url: str) -> None:
+    async with scene(journal_url) as here:
+        await here.submit(1)
+        await here.submit(2, OfflineMode.EMERGENCY)
+        online = await here.submissions.submit(sample_invoice(NIP, "FV/3", TUESDAY))
+        async with here.submissions.running():
+            event = here.sandbox.latarnia.announce("FAILURE")
+            await here.due_by(1, None)
+            await here.due_by(2, None)
+            here.sandbox.clock.advance(20 * HOUR)
+            here.sandbox.latarnia.end(event)
+            # Seven working days from Wednesday.
+            for number in (1, 2):
+                await here.due_by(number, datetime(2026, 3, 13, 23, tzinfo=UTC))
+            assert (await here.submissions.get(online.id)).due_by is None
+            assert here.told() == []
+
+
+async def test_total_failure_lifts_the_deadline(sqlite_url: str) -> None:
+    async with scene(sqlite_url) as here:
+        await here.submit(1)
+        async with here.submissions.running():
+            here.sandbox.latarnia.announce("TOTAL_FAILURE")
+            await here.due_by(1, None)
+
+
+async def test_latarnia_that_is_down_changes_nothing(sqlite_url: str) -> None:
+    async with scene(sqlite_url) as here:
+        here.sandbox.latarnia.announce("FAILURE")
+        here.sandbox.faults.add("get_latarnia_messages", Fault.html(503), times=FOREVER)
+        await here.submit(1)
+        here.sandbox.clock.advance((DUE - NOON).total_seconds() - HOUR)
+        async with here.submissions.running():
+            await here.until(here.told)
+            assert (await here.submissions.get(1)).due_by == DUE
+
+
+async def test_what_is_delivered_is_told_of_no_more(sqlite_url: str) -> None:
+    async with scene(sqlite_url) as here:
+        here.sandbox.faults.clear()
+        await here.submit(1)
+        async with here.submissions.running():
+            with anyio.fail_after(20):
+                while (await here.submissions.get(1)).state is not SubmissionState.ACCEPTED:
+                    here.sandbox.clock.advance(1)
+                    await anyio.sleep(0.05)
+            here.sandbox.clock.advance(100 * HOUR)
+            await anyio.sleep(0.2)
+
+    assert here.told() == []
+
+
+MONDAY_BEFORE = datetime(2026, 2, 23, 11, tzinfo=UTC)
+EARLY = Outage(kind=OutageKind.FAILURE, start=MONDAY_BEFORE, end=datetime(2026, 2, 24, 11, tzinfo=UTC))
+DURING = Outage(kind=OutageKind.FAILURE, start=NOON, end=datetime(2026, 3, 4, 7, tzinfo=UTC))
+LATER = datetime(2026, 3, 20, 23, tzinfo=UTC).timestamp()
+MOVED = datetime(2026, 3, 13, 23, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("due_by", "outages", "expected"),
+    [
+        pytest.param(DUE.timestamp(), [EARLY], None, id="nothing new"),
+        pytest.param(DUE.timestamp(), [DURING], (MOVED, MOVED), id="moved"),
+        pytest.param(LATER, [DURING], (MOVED, MOVED), id="the end was set right"),
+        pytest.param(LATER, [EARLY], None, id="not taken away by what is not told any more"),
+        pytest.param(None, [EARLY], (DUE.timestamp(), DUE.timestamp()), id="counts again"),
+        pytest.param(
+            DUE.timestamp(), [Outage(kind=OutageKind.FAILURE, start=NOON)], (None, DUE.timestamp()), id="waits"
+        ),
+        pytest.param(DUE.timestamp(), [Outage(kind=OutageKind.TOTAL_FAILURE, start=NOON)], (None, NEVER), id="lifted"),
+    ],
+)
+def test_deadline_moves_by_what_is_announced(
+    due_by: float | None, outages: list[Outage], expected: tuple[float | None, float] | None
+) -> None:
+    assert _moved(_Group(OFFLINE24, TUESDAY, due_by), outages) == expected
