@@ -261,6 +261,7 @@ class ServerError(ApiError):
     """
 
     maybe_delivered = True
+    """Always True: KSeF may have acted."""
 
 
 class ProcessingError(KsefError):

@@ -84,6 +84,7 @@ class AuthorizationPolicy:
     """Limits the login asks for itself."""
 
     allowed_ips: AllowedIps | None = None
+    """The addresses from which the login may be used; None for all."""
 
 
 class SubjectBy(enum.StrEnum):

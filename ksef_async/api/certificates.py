@@ -54,18 +54,24 @@ class CertificateStatus(OpenStrEnum):
     """The status of a KSeF certificate; only an active one can be used."""
 
     ACTIVE = "Active"
+    """It can be used."""
     BLOCKED = "Blocked"
     """Being revoked."""
     REVOKED = "Revoked"
+    """It was revoked, and can be used no more."""
     EXPIRED = "Expired"
+    """Its time is over."""
 
 
 class RevocationReason(OpenStrEnum):
     """Why a certificate is revoked."""
 
     UNSPECIFIED = "Unspecified"
+    """No reason is given."""
     SUPERSEDED = "Superseded"
+    """Another certificate took its place."""
     KEY_COMPROMISE = "KeyCompromise"
+    """Others know the private key, or may know it."""
 
 
 @attrs.frozen
@@ -171,11 +177,15 @@ class CertificateFilter:
     """Which certificates to list; all by default."""
 
     certificate_serial_number: str | None = attrs.field(default=None, validator=text(16, 16, _SERIAL_NUMBER))
+    """The serial number, exactly."""
     name: str | None = None
     """Is in the name."""
     type: CertificateType | None = None
+    """What the certificate is for."""
     status: CertificateStatus | None = None
+    """The state that the certificate is in."""
     expires_after: datetime | None = None
+    """Only certificates that are valid beyond this time."""
 
 
 @attrs.frozen(kw_only=True)

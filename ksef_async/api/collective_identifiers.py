@@ -78,10 +78,15 @@ class CollectiveIdentifierFilter:
     """Which collective identifiers to list; the times are aware, at most 100 days apart."""
 
     collective_identifier_number: str | None = None
+    """The collective identifier, exactly."""
     date_created_from: datetime
+    """Made at this time or later."""
     date_created_to: datetime
+    """Made at this time or earlier."""
     invoice_count_from: int | None = None
+    """Has at least as many invoices."""
     invoice_count_to: int | None = None
+    """Has at most as many invoices."""
     created_in_current_context: bool | None = None
     """True for those of the current context, False for those of others in which it is the seller."""
 

@@ -276,9 +276,13 @@ class ContextType(OpenStrEnum):
     """The kind of identifier that names a context."""
 
     NIP = "Nip"
+    """A company, by its tax number."""
     INTERNAL_ID = "InternalId"
+    """A unit of a company, by the number that KSeF gave it."""
     NIP_VAT_UE = "NipVatUe"
+    """A company of another country of the EU, with the Polish company that represents it."""
     PEPPOL_ID = "PeppolId"
+    """A provider of Peppol services."""
 
 
 @attrs.frozen
@@ -286,7 +290,9 @@ class Context:
     """On whose behalf calls are made."""
 
     type: ContextType
+    """The kind of number."""
     value: str
+    """The number itself."""
 
     def __str__(self) -> str:
         return f"{self.type} {self.value}"
@@ -296,7 +302,9 @@ class SubjectType(OpenStrEnum):
     """The kind of identifier that names a person or company."""
 
     NIP = "Nip"
+    """A tax number."""
     PESEL = "Pesel"
+    """The number of a person in Poland's register."""
     FINGERPRINT = "Fingerprint"
     """SHA-256 of a certificate's DER, in 64 hex digits."""
 
@@ -306,7 +314,9 @@ class SubjectIdentifier:
     """A person or company, by whatever names it."""
 
     type: SubjectType
+    """The kind of number."""
     value: str
+    """The number itself."""
 
     def __str__(self) -> str:
         return f"{self.type} {self.value}"

@@ -71,26 +71,42 @@ class InvoiceType(OpenStrEnum):
     """The kind of an invoice."""
 
     VAT = "Vat"
+    """An ordinary invoice."""
     ADVANCE = "Zal"
+    """For a payment in advance (ZAL)."""
     CORRECTION = "Kor"
+    """Corrects another one (KOR)."""
     SETTLEMENT = "Roz"
+    """Settles payments in advance (ROZ)."""
     SIMPLIFIED = "Upr"
+    """A simplified invoice (UPR)."""
     ADVANCE_CORRECTION = "KorZal"
+    """Corrects one for a payment in advance (KOR_ZAL)."""
     SETTLEMENT_CORRECTION = "KorRoz"
+    """Corrects one that settles payments in advance (KOR_ROZ)."""
     PEF = "VatPef"
+    """An invoice of Peppol to public bodies."""
     PEF_SPECIALIZED = "VatPefSp"
+    """A special invoice of Peppol."""
     PEF_CORRECTION = "KorPef"
+    """Corrects an invoice of Peppol."""
     RR = "VatRr"
+    """An invoice to a farmer at a flat rate (FA_RR)."""
     RR_CORRECTION = "KorVatRr"
+    """Corrects an invoice to a farmer at a flat rate."""
 
 
 class BuyerIdentifierType(OpenStrEnum):
     """The kind of identifier that names a buyer."""
 
     NIP = "Nip"
+    """A Polish tax number."""
     VAT_UE = "VatUe"
+    """A number for VAT in another country of the EU."""
     OTHER = "Other"
+    """Any other number."""
     NONE = "None"
+    """The buyer has no number on the invoice."""
 
 
 class ThirdSubjectIdentifierType(OpenStrEnum):
@@ -116,6 +132,7 @@ class BuyerIdentifier:
     """The identifier of a buyer; also a filter."""
 
     type: BuyerIdentifierType
+    """The kind of number."""
     value: str | None = attrs.field(default=None, validator=text(most=50))
     """At most 50 characters."""
 
@@ -162,6 +179,7 @@ class InvoiceMetadata:
     """An invoice's metadata at KSeF, without its document; None stands for what KSeF does not give."""
 
     ksef_number: Identifier
+    """The invoice's number in KSeF."""
     invoice_number: str | None = None
     """The seller's number (P_2)."""
     issue_date: date | None = None
@@ -173,24 +191,35 @@ class InvoiceMetadata:
     permanent_storage_date: ServerTime | None = None
     """When it was stored for good; what incremental fetching goes by."""
     seller: Seller | None = None
+    """Who sells."""
     buyer: Buyer | None = None
+    """Who buys."""
     net_amount: Decimal | None = None
+    """The sum without tax, in the invoice's currency."""
     gross_amount: Decimal | None = None
+    """The sum with tax, in the invoice's currency."""
     vat_amount: Decimal | None = None
+    """The tax, in the invoice's currency."""
     currency: str | None = None
     """ISO 4217."""
     invoicing_mode: InvoicingMode | None = None
+    """Whether KSeF took it in as online or offline."""
     invoice_type: InvoiceType | None = None
+    """The kind of invoice."""
     form_code: FormCode | None = None
     """None for a form that this version does not know, too."""
     is_self_invoicing: bool | None = None
+    """Whether the buyer made it for the seller."""
     has_attachment: bool | None = None
+    """Whether it has attachments."""
     invoice_hash: bytes | None = None
     """SHA-256 of the document (32 bytes)."""
     hash_of_corrected_invoice: bytes | None = None
     """SHA-256 of the invoice that this one corrects technically (32 bytes)."""
     third_subjects: tuple[ThirdSubject, ...] = ()
+    """Others whom the invoice names."""
     authorized_subject: AuthorizedSubject | None = None
+    """Who acts for the seller, if anybody."""
 
 
 # --- what is asked for -------------------------------------------------------------------------------------
@@ -200,25 +229,35 @@ class InvoiceSubject(OpenStrEnum):
     """As what the context looks: only invoices in which it plays this part are found."""
 
     SELLER = "Subject1"
+    """Podmiot1."""
     BUYER = "Subject2"
+    """Podmiot2."""
     THIRD_SUBJECT = "Subject3"
+    """Podmiot3."""
     AUTHORIZED = "SubjectAuthorized"
+    """PodmiotUpowazniony."""
 
 
 class DateType(OpenStrEnum):
     """Which date a range is of; lists are sorted by it."""
 
     ISSUE = "Issue"
+    """The date of issue that the invoice tells (P_1)."""
     INVOICING = "Invoicing"
+    """When KSeF took the invoice in."""
     PERMANENT_STORAGE = "PermanentStorage"
+    """When the invoice was stored for good; the only one by which nothing is missed."""
 
 
 class AmountType(OpenStrEnum):
     """Which amount."""
 
     GROSS = "Brutto"
+    """The amount with tax."""
     NET = "Netto"
+    """The amount without tax."""
     VAT = "Vat"
+    """The tax."""
 
 
 class FormType(OpenStrEnum):
@@ -233,7 +272,9 @@ class SortOrder(OpenStrEnum):
     """Which date comes first."""
 
     ASCENDING = "Asc"
+    """Oldest first."""
     DESCENDING = "Desc"
+    """Newest first."""
 
 
 @attrs.frozen
@@ -241,6 +282,7 @@ class DateRange:
     """From when to when, both ends included; at most 100 days."""
 
     date_type: DateType
+    """Which of an invoice's dates is compared."""
     from_date: datetime = attrs.field(metadata=wire_name("from"))
     """Aware."""
     to_date: datetime | None = attrs.field(default=None, metadata=wire_name("to"))
@@ -254,8 +296,11 @@ class AmountFilter:
     """From how much to how much, both ends included."""
 
     type: AmountType
+    """Which of an invoice's amounts is compared."""
     from_amount: Decimal | None = attrs.field(default=None, metadata=wire_name("from"))
+    """The least, inclusive; None for no bound."""
     to_amount: Decimal | None = attrs.field(default=None, metadata=wire_name("to"))
+    """The greatest, inclusive; None for no bound."""
 
 
 @attrs.frozen(kw_only=True)
@@ -263,21 +308,31 @@ class InvoiceFilters:
     """Which invoices to find."""
 
     subject_type: InvoiceSubject
+    """What the company that asks is on the invoices."""
     date_range: DateRange
+    """When; 100 days at most."""
     ksef_number: str | None = attrs.field(default=None, validator=text(35, 36, KSEF_NUMBER))
+    """The number in KSeF, exactly."""
     invoice_number: str | None = attrs.field(default=None, validator=text(most=256))
     """The seller's number, exactly."""
     amount: AmountFilter | None = None
+    """Bounds of an amount."""
     seller_nip: str | None = attrs.field(default=None, validator=text(10, 10, _NIP))
+    """The seller's tax number, exactly."""
     buyer_identifier: BuyerIdentifier | None = None
+    """The buyer's number, exactly."""
     currency_codes: tuple[str, ...] = ()
     """ISO 4217; any of them."""
     invoicing_mode: InvoicingMode | None = None
+    """Online or offline; None for both."""
     is_self_invoicing: bool | None = None
+    """Whether the buyer made it for the seller; None for both."""
     form_type: FormType | None = None
+    """The kind of form; None for all."""
     invoice_types: tuple[InvoiceType, ...] = ()
     """Any of them."""
     has_attachment: bool | None = None
+    """Whether it has attachments; None for both."""
 
 
 @attrs.frozen(kw_only=True)

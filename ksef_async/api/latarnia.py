@@ -32,25 +32,35 @@ class LatarniaStatus(OpenStrEnum):
     """The state of KSeF, by what the Ministry announced."""
 
     AVAILABLE = "AVAILABLE"
+    """KSeF works."""
     MAINTENANCE = "MAINTENANCE"
+    """KSeF is being worked on."""
     FAILURE = "FAILURE"
+    """KSeF fails."""
     TOTAL_FAILURE = "TOTAL_FAILURE"
+    """KSeF fails as a whole."""
 
 
 class LatarniaCategory(OpenStrEnum):
     """The subject of a message."""
 
     MAINTENANCE = "MAINTENANCE"
+    """Planned work."""
     FAILURE = "FAILURE"
+    """KSeF fails, and the Ministry has announced it."""
     TOTAL_FAILURE = "TOTAL_FAILURE"
+    """A total failure: invoices need not be delivered to KSeF afterwards."""
 
 
 class LatarniaMessageType(OpenStrEnum):
     """The kind of a message."""
 
     MAINTENANCE_ANNOUNCEMENT = "MAINTENANCE_ANNOUNCEMENT"
+    """Work is planned."""
     FAILURE_START = "FAILURE_START"
+    """A failure begins."""
     FAILURE_END = "FAILURE_END"
+    """A failure is over."""
 
 
 @attrs.frozen(kw_only=True)
@@ -60,8 +70,11 @@ class LatarniaMessage:
     id: str | None = None
     """E.g. ``K/2026/AWR/02``."""
     event_id: int | None = None
+    """The event that the message tells of."""
     category: LatarniaCategory | None = None
+    """What kind of event it is."""
     type: LatarniaMessageType | None = None
+    """Whether it begins, ends, or is announced."""
     title: str | None = None
     """For people, in Polish."""
     text: str | None = None
@@ -69,9 +82,11 @@ class LatarniaMessage:
     start: datetime | None = None
     """May lie in the future."""
     end: datetime | None = None
+    """When the event ended or will end; None while that is not known."""
     version: int | None = None
     """Higher for later messages of one event."""
     published: datetime | None = None
+    """When the message was published."""
 
 
 @attrs.frozen
@@ -79,6 +94,7 @@ class LatarniaReport:
     """Latarnia's report on KSeF at present."""
 
     status: LatarniaStatus
+    """Whether KSeF works."""
     messages: tuple[LatarniaMessage, ...] = ()
     """Those that the status follows from; none when KSeF is available."""
 

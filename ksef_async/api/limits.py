@@ -69,8 +69,11 @@ class SessionLimits:
     """The limits of a session; KSeF's megabyte is 1,000,000 bytes."""
 
     max_invoice_size_mb: Limit = attrs.field(metadata=wire_name("maxInvoiceSizeInMB"))
+    """Size of an invoice without attachments, in MB of 1,000,000 bytes."""
     max_invoice_with_attachment_size_mb: Limit = attrs.field(metadata=wire_name("maxInvoiceWithAttachmentSizeInMB"))
+    """Size of an invoice with attachments, in MB of 1,000,000 bytes."""
     max_invoices: Limit
+    """Invoices in one session."""
 
 
 @attrs.frozen
@@ -89,7 +92,9 @@ class ContextLimits:
     """The limits of a context; by default those that KSeF grants to all."""
 
     online_session: SessionLimits = attrs.field(default=_BY_DEFAULT, metadata=_ASSUMED)
+    """What one online session takes."""
     batch_session: SessionLimits = attrs.field(default=_BY_DEFAULT, metadata=_ASSUMED)
+    """What one batch session takes."""
     collective_identifier: CollectiveIdentifierLimits = attrs.field(
         default=CollectiveIdentifierLimits(500), metadata=_ASSUMED
     )

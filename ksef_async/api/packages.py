@@ -30,6 +30,7 @@ class PackageStage(StrEnum):
     PACKING = "packing"
     """Compressing, hashing and encrypting."""
     UPLOADING = "uploading"
+    """Parts are on their way to KSeF's storage."""
     PROCESSING = "processing"
     """KSeF works on it."""
 
@@ -39,6 +40,7 @@ class PackageProgress:
     """The progress of a stage."""
 
     stage: PackageStage
+    """What is being done."""
     done: int
     """Bytes: of plain invoices while measuring and packing, of encrypted parts while uploading."""
     total: int | None

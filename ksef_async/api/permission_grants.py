@@ -48,23 +48,32 @@ class Permission(OpenStrEnum):
     """A permission of a person, or a token, in a context."""
 
     CREDENTIALS_MANAGE = "CredentialsManage"
+    """Grant and revoke permissions."""
     CREDENTIALS_READ = "CredentialsRead"
+    """Read who has which permission."""
     INVOICE_WRITE = "InvoiceWrite"
+    """Send invoices."""
     INVOICE_READ = "InvoiceRead"
+    """Find and download invoices."""
     INTROSPECTION = "Introspection"
     """See the history of sessions, and their UPO."""
     SUBUNIT_MANAGE = "SubunitManage"
+    """Manage the units of a company."""
     ENFORCEMENT_OPERATIONS = "EnforcementOperations"
     """For bailiffs and enforcement authorities only."""
     COLLECTIVE_IDENTIFIER_MANAGE = "CollectiveIdentifierManage"
+    """Make and read collective identifiers."""
 
 
 class InvoicePermission(OpenStrEnum):
     """A permission of another company in a context; the one kind that can be passed on."""
 
     INVOICE_WRITE = "InvoiceWrite"
+    """Send invoices."""
     INVOICE_READ = "InvoiceRead"
+    """Find and download invoices."""
     COLLECTIVE_IDENTIFIER_MANAGE = "CollectiveIdentifierManage"
+    """Make and read collective identifiers."""
 
 
 class EuInvoicePermission(OpenStrEnum):
@@ -106,7 +115,9 @@ class EntityPermission:
     """A permission of another company, with whether it may pass that on."""
 
     type: InvoicePermission
+    """What may be done."""
     can_delegate: bool = False
+    """Whether it may be passed on."""
 
 
 @attrs.frozen(kw_only=True)

@@ -29,8 +29,11 @@ class RateLimit:
     """The calls that fit into each window, which ends now and is not aligned to the clock; -1 for any number."""
 
     per_second: Calls
+    """Calls in any second."""
     per_minute: Calls
+    """Calls in any minute."""
     per_hour: Calls
+    """Calls in any hour."""
 
     @property
     def is_usable(self) -> bool:
@@ -50,21 +53,37 @@ class RateLimits:
     """The rate limits of a context from one address, by groups of operations; by default those of production."""
 
     online_session: RateLimit = _granted(10, 30, 120)
+    """Opening online sessions."""
     online_session_close: RateLimit = _granted(20, 60, 240)
+    """Closing online sessions."""
     batch_session: RateLimit = _granted(10, 20, 60)
+    """Opening batch sessions."""
     batch_session_close: RateLimit = _granted(20, 40, 120)
+    """Closing batch sessions."""
     invoice_send: RateLimit = _granted(10, 30, 180)
+    """Sending invoices."""
     invoice_status: RateLimit = _granted(30, 120, 1200)
+    """Reading the status of one invoice."""
     session_list: RateLimit = _granted(5, 10, 60)
+    """Listing sessions."""
     session_invoice_list: RateLimit = _granted(10, 20, 200)
+    """Listing the invoices of a session."""
     session_misc: RateLimit = _granted(10, 120, 1200)
+    """Everything else about sessions."""
     invoice_metadata: RateLimit = _granted(8, 16, 20)
+    """Finding invoices."""
     invoice_export: RateLimit = _granted(8, 16, 20)
+    """Asking for packages of invoices."""
     invoice_export_status: RateLimit = _granted(10, 60, 600)
+    """Reading how far a package is."""
     invoice_download: RateLimit = _granted(8, 16, 64)
+    """Downloading single invoices."""
     collective_identifier: RateLimit = _granted(20, 120, 240)
+    """Everything about collective identifiers."""
     other: RateLimit = _granted(10, 30, 120)
+    """Everything else that needs a login."""
     anonymous: RateLimit = _granted(60, UNLIMITED, UNLIMITED)
+    """What needs no login."""
     overall: RateLimit = _granted(75, UNLIMITED, UNLIMITED, "global")
     """Every call, of whatever group, from one address ("global" at KSeF)."""
 

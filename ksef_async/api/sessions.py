@@ -124,7 +124,9 @@ class SessionType(OpenStrEnum):
     """The kind of a session."""
 
     ONLINE = "Online"
+    """Invoices are sent one by one."""
     BATCH = "Batch"
+    """Invoices are sent as one package."""
 
 
 class StatusCode(enum.IntEnum):
@@ -160,8 +162,11 @@ class InvoiceStatusCode(enum.IntEnum):
     """The known status codes of an invoice in a session."""
 
     RECEIVED = 100
+    """Taken in, not yet looked at."""
     PROCESSING = 150
+    """Being processed."""
     ACCEPTED = 200
+    """It has a KSeF number."""
     SESSION_FAILED = 405
     """The session failed before the invoice was processed."""
     NOT_PERMITTED = 410
@@ -171,11 +176,13 @@ class InvoiceStatusCode(enum.IntEnum):
     FILE_ERROR = 430
     """Size, hash or encoding are not what was declared or allowed."""
     DECRYPTION_ERROR = 435
+    """KSeF could not decrypt it with the session's key."""
     DUPLICATE = 440
     """Seller, kind and number are already in KSeF."""
     INVALID_DOCUMENT = 450
     """The document breaks its schema or a rule of meaning."""
     UNKNOWN_ERROR = 500
+    """KSeF failed on it; the invoice may be sent again."""
     CANCELLED_BY_SYSTEM = 550
     """KSeF gave up for reasons of its own; the invoice may be sent again."""
 
@@ -184,7 +191,9 @@ class InvoicingMode(OpenStrEnum):
     """The mode in which KSeF regards an invoice as issued."""
 
     ONLINE = "Online"
+    """KSeF had it on its date of issue, and it was not sent as an offline one."""
     OFFLINE = "Offline"
+    """It was sent as an offline one, or came after its date of issue."""
 
 
 class SessionOutcome(OpenStrEnum):
@@ -249,9 +258,11 @@ class UPOPage:
     """Where one page of a session's UPO can be fetched; a page holds up to 10,000 invoices."""
 
     reference_number: Identifier
+    """The page's own number."""
     download_url: SignedLink | None = attrs.field(default=None, repr=False)
     """A signed link: whoever has it can read the page, so it is kept out of ``repr``. None when KSeF does not tell."""
     expires_at: datetime | None = attrs.field(default=None, metadata=wire_name("downloadUrlExpirationDate"))
+    """Until when the link works."""
 
 
 @attrs.frozen
@@ -259,6 +270,7 @@ class UPO:
     """The official receipt of a session, as links; `OnlineSession.upo()` fetches and verifies it."""
 
     pages: Annotated[tuple[UPOPage, ...], EVERY_ITEM]
+    """The pages of the receipt; one page for up to 10,000 invoices."""
 
 
 def _with_known_code(status: StatusInfo) -> StatusInfo:
@@ -273,7 +285,9 @@ class SessionStatus:
     status: StatusInfo = attrs.field(converter=_with_known_code)
     """Its ``code`` is a `StatusCode` where it is a known one, and a plain int otherwise."""
     date_created: datetime | None = None
+    """When the session was opened."""
     date_updated: datetime | None = None
+    """When the session last changed."""
     valid_until: datetime | None = None
     """When KSeF closes the session by itself."""
     upo: UPO | None = attrs.field(default=None, metadata=NEVER_LEFT_OUT)
@@ -281,7 +295,9 @@ class SessionStatus:
     invoice_count: int = 0
     """KSeF leaves the counters out while they are zero."""
     successful_invoice_count: int = 0
+    """Invoices that were accepted."""
     failed_invoice_count: int = 0
+    """Invoices that were rejected."""
 
 
 @attrs.frozen(kw_only=True)
@@ -289,14 +305,23 @@ class SessionFilter:
     """Which sessions to list; times are aware, both ends inclusive."""
 
     session_type: SessionType
+    """Online or batch sessions."""
     reference_number: str | None = None
+    """The session's number, exactly."""
     date_created_from: datetime | None = None
+    """Opened at this time or later."""
     date_created_to: datetime | None = None
+    """Opened at this time or earlier."""
     date_closed_from: datetime | None = None
+    """Closed at this time or later."""
     date_closed_to: datetime | None = None
+    """Closed at this time or earlier."""
     date_modified_from: datetime | None = None
+    """Last changed at this time or later."""
     date_modified_to: datetime | None = None
+    """Last changed at this time or earlier."""
     statuses: tuple[SessionOutcome, ...] = ()
+    """Any of these; all when empty."""
 
 
 @attrs.frozen(kw_only=True)
@@ -304,14 +329,21 @@ class SessionSummary:
     """A session in a list."""
 
     reference_number: Identifier
+    """The session."""
     status: StatusInfo = attrs.field(converter=_with_known_code)
     """Its ``code`` is a `StatusCode` where it is a known one, and a plain int otherwise."""
     date_created: datetime | None = None
+    """When the session was opened."""
     date_updated: datetime | None = None
+    """When the session last changed."""
     valid_until: datetime | None = None
+    """When KSeF closes the session by itself."""
     total_invoice_count: int | None = None
+    """Invoices that KSeF took in."""
     successful_invoice_count: int | None = None
+    """Invoices that were accepted."""
     failed_invoice_count: int | None = None
+    """Invoices that were rejected."""
 
 
 @attrs.frozen
@@ -347,6 +379,7 @@ class SessionInvoice:
     ksef_number: Identifier | None = None
     """Only for an accepted invoice."""
     reference_number: Identifier
+    """KSeF's reference number of this invoice in its session."""
     invoice_hash: bytes | None = None
     """SHA-256 of the plain invoice (32 bytes). None when KSeF does not tell."""
     invoice_file_name: str | None = None
@@ -360,9 +393,11 @@ class SessionInvoice:
     upo_download_url: SignedLink | None = attrs.field(default=None, repr=False)
     """A signed link: whoever has it can read the invoice's UPO, so it is kept out of ``repr``."""
     upo_download_url_expiration_date: datetime | None = None
+    """Until when the link works."""
     invoicing_mode: InvoicingMode | None = None
     """Only for an accepted invoice."""
     status: InvoiceStatusInfo
+    """How far KSeF is with it."""
 
 
 @attrs.frozen
@@ -380,10 +415,13 @@ class UPOEntry:
     """One accepted invoice in a UPO."""
 
     seller_nip: str
+    """The seller's tax number."""
     ksef_number: str
+    """The invoice's number in KSeF."""
     invoice_number: str
     """The seller's number (P_2)."""
     issue_date: date
+    """The date of issue that the invoice tells (P_1)."""
     invoicing_date: datetime
     """When KSeF took the document in."""
     acquisition_date: datetime
@@ -401,6 +439,7 @@ class UPODocument:
     xml: bytes = attrs.field(repr=False)
     """The exact bytes KSeF issued: what an archive must keep."""
     session_reference_number: str
+    """The session in which the invoices were sent."""
     context: Context
     """On whose behalf the invoices were sent."""
     issuer: str
@@ -410,7 +449,9 @@ class UPODocument:
     page: int = 1
     """This page, from 1, and how many there are; 1 of 1 for the receipt of one invoice."""
     page_count: int = 1
+    """How many pages the receipt has."""
     entries: tuple[UPOEntry, ...] = attrs.field(repr=lambda entries: f"<{len(entries)} entries>")
+    """The invoices that it confirms."""
 
 
 GET, POST = HTTPMethod.GET, HTTPMethod.POST

@@ -133,7 +133,9 @@ class PersonIdentifierType(OpenStrEnum):
     """The kind of identifier that names a person."""
 
     PESEL = "Pesel"
+    """The number of a person in Poland's register."""
     NIP = "Nip"
+    """The person's tax number."""
 
 
 @attrs.frozen
@@ -141,7 +143,9 @@ class PersonIdentifier:
     """A person, by PESEL or NIP."""
 
     type: PersonIdentifierType
+    """NIP or PESEL."""
     value: str
+    """The number itself."""
 
 
 # --- who they are ----------------------------------------------------------------------------------------
@@ -152,7 +156,9 @@ class PersonDetails:
     """A person whose certificate tells a NIP or PESEL, or who uses the Trusted Profile."""
 
     first_name: str = attrs.field(validator=text(2, 30))
+    """First name."""
     last_name: str = attrs.field(validator=text(2, 81))
+    """Last name."""
 
 
 @attrs.frozen
@@ -160,8 +166,11 @@ class IdentifiedPersonDetails:
     """A person whose certificate tells neither NIP nor PESEL, but who has one."""
 
     first_name: str = attrs.field(validator=text(2, 30))
+    """First name."""
     last_name: str = attrs.field(validator=text(2, 81))
+    """Last name."""
     identifier: PersonIdentifier
+    """Their NIP or PESEL."""
 
 
 @attrs.frozen
@@ -169,7 +178,9 @@ class IdDocument:
     """A passport, or another document of identity."""
 
     type: str = attrs.field(validator=text(most=20))
+    """The kind of document, for people."""
     number: str = attrs.field(validator=text(most=20))
+    """The number on it."""
     country: str = attrs.field(validator=text(2, 2))
     """ISO 3166-1 alpha-2: two capital letters."""
 
@@ -179,9 +190,13 @@ class UndocumentedPersonDetails:
     """A person who has neither NIP nor PESEL, but a passport or the like."""
 
     first_name: str = attrs.field(validator=text(2, 30))
+    """First name."""
     last_name: str = attrs.field(validator=text(2, 81))
+    """Last name."""
     birth_date: date
+    """Date of birth."""
     id_document: IdDocument
+    """What the person proves who they are with."""
 
 
 @attrs.frozen

@@ -39,9 +39,13 @@ class TokenStatus(OpenStrEnum):
     """The status of a token; only an active one can be logged in with."""
 
     PENDING = "Pending"
+    """Being made; it cannot be used yet."""
     ACTIVE = "Active"
+    """It can be used."""
     REVOKING = "Revoking"
+    """Being revoked."""
     REVOKED = "Revoked"
+    """It was revoked, and can be used no more."""
     FAILED = "Failed"
     """It could not be activated; generate another."""
 
@@ -94,11 +98,13 @@ class TokenFilter:
     """Which tokens to list; all by default."""
 
     status: tuple[TokenStatus, ...] = ()
+    """Any of these states; all when empty."""
     description: str | None = attrs.field(default=None, validator=text(3))
     """Is in the description, in any case; at least 3 characters."""
     author_identifier: str | None = attrs.field(default=None, validator=text(3))
     """Is in the author's identifier, in any case; at least 3 characters."""
     author_identifier_type: SubjectType | None = None
+    """The kind of `author_identifier`."""
 
 
 GET, POST, DELETE = HTTPMethod.GET, HTTPMethod.POST, HTTPMethod.DELETE

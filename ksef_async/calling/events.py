@@ -49,6 +49,7 @@ class RequestSent:
     """A request is on its way."""
 
     operation: str
+    """Name of the operation."""
     attempt: int
     """From 1; higher for repeats."""
 
@@ -58,8 +59,11 @@ class RequestAnswered:
     """A complete answer came, good or bad."""
 
     operation: str
+    """Name of the operation."""
     attempt: int
+    """From 1; higher for repeats."""
     http_status: int
+    """The HTTP status."""
     seconds: float
     """From sending until the last byte of the answer."""
 
@@ -73,6 +77,7 @@ class AnswerIncomplete:
     """
 
     operation: str
+    """Name of the operation."""
     parts: tuple[str, ...]
     """Where, in KSeF's own names, and what was expected there: ``"$.invoices[3].referenceNumber: expected a string"``.
     At most 20, and never what stands there.
@@ -94,6 +99,7 @@ class LimitsUnknown:
     """KSeF could not be asked what it grants: calls are paced by the limits there are, production's unless told."""
 
     error: KsefError
+    """Why KSeF could not be asked."""
 
 
 @attrs.frozen(kw_only=True)
@@ -101,9 +107,13 @@ class RequestFailed:
     """No complete answer came."""
 
     operation: str
+    """Name of the operation."""
     attempt: int
+    """From 1; higher for repeats."""
     error: KsefError
+    """Why no complete answer came."""
     seconds: float
+    """From sending until it failed."""
 
 
 @attrs.frozen(kw_only=True)
@@ -111,9 +121,11 @@ class RequestRetried:
     """A request will be repeated."""
 
     operation: str
+    """Name of the operation."""
     attempt: int
     """The one that failed."""
     error: KsefError
+    """Why the attempt failed."""
     delay: float
     """Seconds until the next."""
 
@@ -137,7 +149,9 @@ class SystemWarning:
     """KSeF warns of something (``X-System-Warning``), although it did what was asked."""
 
     operation: str
+    """Name of the operation."""
     text: str
+    """The warning, for people, in Polish."""
 
 
 @attrs.frozen(kw_only=True)
@@ -145,9 +159,11 @@ class SessionChanged:
     """A session was seen in a new state."""
 
     reference_number: str
+    """The session."""
     previous: int | None
     """None for the first state seen."""
     current: int
+    """KSeF's number of the state it was seen in."""
 
 
 @attrs.frozen(kw_only=True)
@@ -190,6 +206,7 @@ Event: TypeAlias = (
     | DeadlineNear
     | DeadlinePassed
 )
+"""Everything that a hook is told."""
 
 
 class Hook(Protocol):

@@ -17,7 +17,9 @@ class Severity(StrEnum):
     """The severity of a finding: whether KSeF refuses the document for it."""
 
     PROBLEM = "problem"
+    """KSeF refuses the document, or its figures are wrong."""
     WARNING = "warning"
+    """It may be meant; KSeF does not refuse the document for it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -85,6 +87,7 @@ class DocumentError(LocalProtocolError):
         super().__init__(f"{first}{more}")
         #: What is wrong: at least one problem.
         self.report = report
+        """All that was found."""
 
     @property
     def problems(self) -> tuple[Problem, ...]:

@@ -266,3 +266,4 @@ SENTENCES: Final[dict[str, tuple[str, str]]] = {
         '{name} otrzymał liczbę float {value}, która rzadko jest dokładną kwotą; podaj Decimal("{value}").',
     ),
 }
+"""What is wrong, in English and in Polish, by code; with names of what a problem fills in."""

@@ -52,6 +52,7 @@ class Checkpoint:
     """Where a download stands. It holds no secrets; ``to_json`` and ``from_json`` keep it whole."""
 
     positions: tuple[Position, ...] = ()
+    """One for each subject type whose download has begun."""
 
     def of(self, subject_type: InvoiceSubject) -> Position | None:
         """Where the download stands for ``subject_type``; None when it has not begun."""

@@ -76,6 +76,7 @@ class SyncedInvoice:
     """An invoice that is new here."""
 
     metadata: InvoiceMetadata
+    """What KSeF tells of the invoice."""
     xml: bytes = attrs.field(repr=False)
     """As it was sent."""
     subject_type: InvoiceSubject

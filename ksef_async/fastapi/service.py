@@ -92,6 +92,7 @@ class KsefService:
             engine=engine,
             settings=settings,
         )
+        """The journal."""
 
     @classmethod
     def from_env(cls, *prefixes: str, journal: str | None = None, **options: Unpack[ServiceOptions]) -> Self:

@@ -22,18 +22,29 @@ class SubmissionView(BaseModel):
     """A submission, as the router tells it."""
 
     id: int
+    """Its number in the journal."""
     key: str | None
+    """The key it was submitted with."""
     nip: str
+    """The company that sends it."""
     number: str
+    """The seller's number (P_2)."""
     kind: str
+    """The kind of invoice."""
     state: SubmissionState
+    """How far it is."""
     ksef_number: str | None
+    """The invoice's number in KSeF; null until it is accepted."""
     session_reference_number: str | None
+    """The session it was sent in; null before."""
     sha256: str
     """SHA-256 of the document, in hexadecimal."""
     has_upo: bool
+    """Whether its receipt can be fetched."""
     reason_code: int | None
+    """Why it was rejected: KSeF's number."""
     reason: str | None
+    """Why it was rejected, in KSeF's own words, in Polish."""
     offline: OfflineMode | None
     """The mode in which it was issued offline; null for one issued online."""
     due_by: datetime | None
@@ -43,7 +54,9 @@ class SubmissionView(BaseModel):
     invoicing_mode: str | None
     """``Online`` or ``Offline``, as KSeF decided when it accepted it."""
     submitted_at: datetime
+    """When it was submitted."""
     updated_at: datetime
+    """When it last changed."""
 
     @classmethod
     def of(cls, submission: Submission) -> SubmissionView:

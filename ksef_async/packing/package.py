@@ -42,6 +42,7 @@ class PackedInvoice:
     """One invoice in the archive."""
 
     file_name: str
+    """Its name in the archive."""
     size: int
     """Of the plain invoice, as is its hash."""
     sha256: bytes = attrs.field(repr=False)
@@ -55,15 +56,19 @@ class Package:
     """Everything that opening a batch session needs; made by `pack`."""
 
     compression: CompressionType
+    """How the archive is compressed."""
     size: int
     """Of the plain archive, as is its hash."""
     sha256: bytes = attrs.field(repr=False)
     """32 bytes."""
     parts: tuple[PackedPart, ...] = attrs.field(repr=False)
+    """The parts of the encrypted archive, in order."""
     invoices: tuple[PackedInvoice, ...] = attrs.field(repr=False)
     """In the archive's order."""
     symmetric_key: bytes = attrs.field(repr=False)
+    """The AES key (32 bytes). A secret."""
     initialization_vector: bytes = attrs.field(repr=False)
+    """The initialization vector (16 bytes)."""
     folder: Path
     """The spool: the parts, and the manifest once it is written."""
 

@@ -38,8 +38,11 @@ class AvailabilityState(enum.StrEnum):
     """The state of KSeF, as far as it is known here."""
 
     UP = "up"
+    """KSeF answers, or nothing says that it does not."""
     DOWN = "down"
+    """KSeF does not answer, or Latarnia says that it does not work."""
     UNKNOWN = "unknown"
+    """Nothing has been seen yet."""
 
 
 @attrs.frozen(kw_only=True)

@@ -29,6 +29,7 @@ class FileBody:
     """A file as a request's body, read while it is sent."""
 
     path: Path
+    """The file."""
     size: int
     """Bytes to send, from the file's beginning; goes out as ``Content-Length``."""
     progress: Callable[[int], None] | None = attrs.field(default=None, repr=False)
@@ -43,9 +44,13 @@ class RawRequest:
     operation: str
     """For error messages; the URL may be a secret (a signed link), this never is."""
     method: str
+    """The HTTP method, in capitals."""
     url: str = attrs.field(repr=False)
+    """The whole address."""
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    """The headers to send, a bearer among them."""
     body: bytes | FileBody | None = attrs.field(default=None, repr=False)
+    """The bytes, a part of a file, or None."""
     largest_answer: int = LARGEST_JSON
     """The most bytes the answer may have, decompressed, where it is one of success."""
     into: IO[bytes] | None = attrs.field(default=None, repr=False)
@@ -67,9 +72,11 @@ class RawResponse:
     """A complete HTTP answer."""
 
     status: int
+    """The HTTP status."""
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     """Names in lower case."""
     body: bytes = attrs.field(default=b"", repr=False)
+    """The bytes of the answer, decompressed."""
     written: WrittenBody | None = None
     """Where the body went to `RawRequest.into`; ``body`` is then no more than its beginning."""
 

@@ -48,8 +48,11 @@ class OutageKind(enum.StrEnum):
     """The kind of outage that the Ministry announced."""
 
     UNAVAILABILITY = "unavailability"
+    """Planned work, announced before."""
     FAILURE = "failure"
+    """A failure that the Ministry announced."""
     TOTAL_FAILURE = "total-failure"
+    """A total failure: nothing need be delivered afterwards."""
 
 
 def _utc(moment: datetime) -> datetime:
@@ -68,7 +71,9 @@ class Outage:
     """
 
     kind: OutageKind
+    """What kind of outage it is."""
     start: datetime = attrs.field(converter=_utc)
+    """When it began or begins."""
     end: datetime | None = attrs.field(default=None, converter=attrs.converters.optional(_utc))
     """None while it lasts."""
 

@@ -87,7 +87,9 @@ class Route(StrEnum):
     """A way into KSeF."""
 
     ONLINE = "online"
+    """One by one, in an online session."""
     BATCH = "batch"
+    """In packages, each in a batch session."""
     BOTH = "both"
     """A part of the invoices each way, so that all of them are in before midnight."""
 
@@ -97,11 +99,13 @@ class SendingPlan:
     """A way to send invoices, and its duration: estimated seconds from the start until the last one is in KSeF."""
 
     route: Route
+    """The way to take."""
     batches: int
     """Batch sessions to open; 0 online."""
     batch_invoices: int
     """Invoices in the largest of them."""
     seconds: float
+    """Estimated seconds from the start until the last invoice is in KSeF."""
     bound_by: str
     """What keeps it from being sooner: ``"invoiceSend: 180 an hour"``."""
     meets_deadline: bool | None

@@ -89,14 +89,19 @@ class Timings:
     """The durations in the sandbox, in seconds; shorter than at KSeF where nothing depends on them."""
 
     challenge_lifetime: float = 10 * _MINUTE
+    """Seconds in which a challenge can be used."""
     login_delay: float = 0.02
     """From the login call to its decision."""
     login_token_lifetime: float = 45 * _MINUTE
+    """Seconds in which a login has to be finished."""
     access_token_lifetime: float = 15 * _MINUTE
+    """Seconds for which an access token is good."""
     refresh_token_lifetime: float = 7 * _DAY
+    """Seconds for which a refresh token is good."""
     login_retention: float = 7 * _DAY
     """How long a login can be asked about."""
     session_lifetime: float = 12 * _HOUR
+    """Seconds after which KSeF closes a session by itself."""
     expiry_lag: float = 0.0
     """KSeF closes expired sessions in sweeps, half an hour late and more."""
     key_check_delay: float = 0.05
@@ -104,14 +109,17 @@ class Timings:
     invoice_queue_delay: float = 0.02
     """From sending until the invoice is being processed (150), and from there to its verdict."""
     invoice_processing_delay: float = 0.05
+    """Seconds from an invoice's arrival to its verdict."""
     storage_lag: float = 0.1
     """From acceptance to permanent storage; less than zero where KSeF's clocks disagree (ksef-api#459)."""
     session_closing_delay: float = 0.05
     """From the close, or the last verdict, until the session is final."""
     link_lifetime: float = 3 * _DAY
+    """Seconds for which a link to a UPO works."""
     permission_delay: float = 0.05
     """From granting or revoking a permission until it is done, and how long that can be asked about."""
     permission_operation_retention: float = 30 * _DAY
+    """Seconds for which an operation on permissions can be asked about."""
     index_lag: float = 0.0
     """From permanent storage until lists and exports find an invoice; where this is longer than the lag of the
     high-water mark, invoices turn up below a mark that was answered before (CIRFMF/ksef-docs#557, #711).
@@ -123,7 +131,9 @@ class Timings:
     package_lifetime: float = 7 * _DAY
     """How long a package can be fetched, a link to a part of it works, and its export can be asked about."""
     part_link_lifetime: float = _HOUR
+    """Seconds for which a link to upload or fetch a part works."""
     export_retention: float = 7 * _DAY
+    """Seconds for which an export is kept."""
     token_delay: float = 0.05
     """From generating a token until it is active, and from revoking it until it is gone."""
     batch_visibility_lag: float = 0.0
@@ -133,5 +143,6 @@ class Timings:
     enrollment_delay: float = 0.05
     """From an application for a certificate to its decision, and from revoking a certificate until it is revoked."""
     revocation_delay: float = 0.05
+    """Seconds that revoking takes."""
     enrollment_retention: float = 30 * _DAY
     """How long an application can be asked about."""

@@ -65,21 +65,35 @@ class Fault:
         "drop", "answer", "refuse", "wait", "crash", "wrong_key", "session_dies", "stuck", "late", "verdict", "part",
         "session", "export",
     ]  # fmt: skip
+    """What goes wrong; the fields below are of one kind each."""
     after_effect: bool = False
     """Whether KSeF does what was asked all the same."""
     status: int = 0
+    """HTTP status of an answer."""
     body: str = ""
+    """Text of an answer."""
     content_type: str = "text/html"
+    """Content type of an answer."""
     refusal: Refusal | None = None
+    """KSeF's own refusal."""
     seconds: float = 0.0
+    """Seconds to wait or to be late."""
     verdict: InvoiceStatusCode | None = None
+    """How the invoice ends."""
     part: Literal["lost", "garbled", "shortened"] | None = None
+    """What happens to a part in KSeF's storage."""
     session_end: StatusCode | None = None
+    """How the session ends."""
     export_code: ExportStatusCode | None = None
+    """How the export ends."""
     change: Callable[[bytes], bytes] | None = None
+    """Changes a package before it is encrypted."""
     damage: Callable[[bytes], bytes] | None = None
+    """Changes an encrypted part."""
     mark: Callable[[datetime], datetime | None] | None = None
+    """Changes the time up to which a list is complete."""
     altered: Callable[[web.Response], web.Response] | None = None
+    """Changes an answer."""
 
     @classmethod
     def drop_before(cls) -> Fault:

@@ -111,6 +111,7 @@ class Sandbox(anyio.AsyncContextManagerMixin):
             version=ApiVersion.parse(api_version),
             is_production=production,
         )
+        """Everything that the simulated KSeF knows; for tests that look behind it."""
         if production:
             self.world.exports.folder = "/storage/06/{reference}/invoice-package"
         self.nip = nip or _make_up_nip()

@@ -25,9 +25,11 @@ class AcceptedInvoice:
     """An invoice with a KSeF number: it is issued."""
 
     ksef_number: str
+    """The invoice's number in KSeF (35 or 36 characters), by which it is known from now on."""
     invoice_number: str | None
     """The seller's number (P_2)."""
     reference_number: str
+    """KSeF's reference number of this invoice in its session."""
     session_reference_number: str
     """The session whose UPO confirms it."""
     invoice_hash: bytes | None

@@ -31,6 +31,7 @@ class Transition:
     previous: int | None
     """None for the first status seen."""
     current: int
+    """KSeF's number of the state the session is in now."""
     seen_at: datetime
     """When this process saw it (UTC); `status.date_updated` is KSeF's own time."""
     status: SessionStatus

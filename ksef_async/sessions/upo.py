@@ -42,6 +42,7 @@ class SessionUPO:
     """The verified receipt of a session."""
 
     session_reference_number: str
+    """The session that the receipt is of."""
     documents: tuple[UPODocument, ...]
     """One a page of `UPO.pages`, in order; an archive must keep the ``xml`` of each."""
 

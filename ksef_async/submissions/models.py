@@ -160,6 +160,7 @@ class Priority(enum.IntEnum):
     """Which submissions of a context go first; any number will do, the higher the sooner."""
 
     NORMAL = 0
+    """The usual."""
     URGENT = 100
     """Before all others, and never in a batch."""
 
@@ -169,6 +170,7 @@ class Identity:
     """The fields that must be unique in KSeF together: seller, kind and number."""
 
     seller_nip: str
+    """The seller's tax number."""
     kind: str
     """VAT, KOR, ZAL, ... (RodzajFaktury)"""
     number: str
@@ -202,12 +204,15 @@ class Submission:
     nip: str
     """The context it is sent in: the NIP that logs in."""
     identity: Identity
+    """What makes it the same invoice as another one."""
     issued_on: date | None
     """Its date (P_1); None where it is not known."""
     invoice_hash: bytes
     """SHA-256 of the document (32 bytes)."""
     state: SubmissionState
+    """How far it is."""
     priority: int
+    """The higher, the earlier it is sent."""
     offline: OfflineMode | None
     """The mode in which it was issued offline; None for one issued online."""
     due_by: datetime | None
@@ -223,9 +228,11 @@ class Submission:
     attempt: int
     """How often the intent to send it was committed."""
     session_reference_number: str | None
+    """The session it was sent in; None before."""
     reference_number: str | None
     """Given by KSeF when it took the document in."""
     ksef_number: str | None
+    """The invoice's number in KSeF; None until it is accepted."""
     acquisition_date: datetime | None
     """When the KSeF number was given."""
     invoicing_mode: InvoicingMode | None
@@ -237,8 +244,11 @@ class Submission:
     has_upo: bool
     """Whether its UPO is in the journal: it comes after the session is closed."""
     is_acknowledged: bool
+    """Whether `acknowledge` was called for it."""
     submitted_at: datetime
+    """When it was submitted."""
     updated_at: datetime
+    """When it last changed."""
 
     @property
     def fingerprint(self) -> InvoiceFingerprint:
