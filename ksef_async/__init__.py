@@ -24,73 +24,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from .api.auth import AllowedIps, AuthorizationPolicy, SubjectBy
-from .api.common import Context, ContextType, StatusInfo, SubjectIdentifier, SubjectType
-from .api.environment import Environment
-from .api.keys import EncryptionInfo
-from .api.sessions import (
-    UPO,
-    Feature,
-    FormCode,
-    InvoiceStatusCode,
-    InvoicingMode,
-    SessionFilter,
-    SessionInvoice,
-    SessionOutcome,
-    SessionStatus,
-    SessionSummary,
-    SessionType,
-    StatusCode,
-    UPODocument,
-    UPOEntry,
-    UPOPage,
-)
-from .auth.credentials import CertificateCredentials, KsefToken
-from .calling.caller import BearerSource, Caller
-from .calling.polling import Cadence
-from .calling.transport import AiohttpTransport, Transport
-from .client import KsefClient
-from .errors import (
-    AnswerTimeoutError,
-    ApiError,
-    BadRequestError,
-    ConfigurationError,
-    ConnectError,
-    CryptoError,
-    DuplicateInvoiceError,
-    ExportFailedError,
-    ForbiddenError,
-    GoneError,
-    InvalidFieldError,
-    InvoiceRejectedError,
-    KsefError,
-    LocalProtocolError,
-    LoginFailedError,
-    OperationFailedError,
-    ProcessingError,
-    RateLimitedError,
-    RemoteProtocolError,
-    ServerError,
-    SessionFailedError,
-    TransportError,
-    UnauthorizedError,
-    UploadExpiredError,
-    WaitTimeoutError,
-)
-from .protocol.messages import FileBody, RawRequest, RawResponse, WrittenBody
-from .protocol.pacing import AddressBudget, Pacer
-from .protocol.retry import RetryPolicy
-from .sessions.manager import SessionManager
-from .sessions.online import OnlineSession
-from .sessions.outcomes import AcceptedInvoice, Outcome
-from .sessions.session import Session
-from .sessions.tracking import SentInvoice
-from .sessions.transitions import Transition, Transitions
-from .sessions.upo import SessionUPO, upo_signer
-
 if TYPE_CHECKING:
+    from .api.auth import AllowedIps, AuthorizationPolicy, SubjectBy
     from .api.certificates import CertificateFilter, CertificateStatus, CertificateType, RevocationReason
     from .api.collective_identifiers import CollectiveIdentifierFilter
+    from .api.common import Context, ContextType, StatusInfo, SubjectIdentifier, SubjectType
+    from .api.environment import Environment
     from .api.invoices import (
         AmountFilter,
         AmountType,
@@ -104,11 +43,29 @@ if TYPE_CHECKING:
         InvoiceType,
         SortOrder,
     )
+    from .api.keys import EncryptionInfo
     from .api.latarnia import LatarniaCategory, LatarniaMessage, LatarniaMessageType, LatarniaReport, LatarniaStatus
     from .api.limits import ContextLimits, SessionLimits
     from .api.packages import CompressionType, PackageProgress, PackageStage
     from .api.permission_grants import Authorization, EntityPermission, InvoicePermission, Permission
     from .api.rates import PRODUCTION_LIMITS, RateLimit, RateLimits
+    from .api.sessions import (
+        UPO,
+        Feature,
+        FormCode,
+        InvoiceStatusCode,
+        InvoicingMode,
+        SessionFilter,
+        SessionInvoice,
+        SessionOutcome,
+        SessionStatus,
+        SessionSummary,
+        SessionType,
+        StatusCode,
+        UPODocument,
+        UPOEntry,
+        UPOPage,
+    )
     from .api.subjects import (
         IdDocument,
         IdentifiedPersonDetails,
@@ -118,7 +75,9 @@ if TYPE_CHECKING:
         UndocumentedPersonDetails,
     )
     from .api.tokens import TokenFilter, TokenStatus
+    from .auth.credentials import CertificateCredentials, KsefToken
     from .auth.offline_signing import OfflineSigner, certificate_link
+    from .calling.caller import BearerSource, Caller
     from .calling.events import (
         AnswerIncomplete,
         DeadlineNear,
@@ -136,16 +95,49 @@ if TYPE_CHECKING:
         SystemWarning,
     )
     from .calling.paging import Pages
+    from .calling.polling import Cadence
+    from .calling.transport import AiohttpTransport, Transport
+    from .client import KsefClient
     from .downloads.archives import UnpackLimits
     from .downloads.checkpoint import Checkpoint
     from .downloads.export import Export
     from .downloads.manager import Downloads
     from .downloads.package import DownloadedPackage, ExportedInvoice
     from .downloads.sync import Sync, SyncedInvoice
+    from .errors import (
+        AnswerTimeoutError,
+        ApiError,
+        BadRequestError,
+        ConfigurationError,
+        ConnectError,
+        CryptoError,
+        DuplicateInvoiceError,
+        ExportFailedError,
+        ForbiddenError,
+        GoneError,
+        InvalidFieldError,
+        InvoiceRejectedError,
+        KsefError,
+        LocalProtocolError,
+        LoginFailedError,
+        OperationFailedError,
+        ProcessingError,
+        RateLimitedError,
+        RemoteProtocolError,
+        ServerError,
+        SessionFailedError,
+        TransportError,
+        UnauthorizedError,
+        UploadExpiredError,
+        WaitTimeoutError,
+    )
     from .packing import Package, PackedInvoice, pack
     from .protocol.availability import Availability, AvailabilityState, outages_of
+    from .protocol.messages import FileBody, RawRequest, RawResponse, WrittenBody
     from .protocol.offline import Deadline, OfflineMode, Outage, OutageKind, offline_deadline
+    from .protocol.pacing import AddressBudget, Pacer
     from .protocol.planning import Route, SendingPlan
+    from .protocol.retry import RetryPolicy
     from .protocol.verification_codes import VerificationCode
     from .protocol.verification_links import InvoiceFingerprint, verification_link
     from .resources.auth_sessions import AuthSessions
@@ -161,6 +153,13 @@ if TYPE_CHECKING:
     from .resources.tokens import GeneratedToken, Tokens
     from .sessions.batch import BatchOutcome, BatchSession
     from .sessions.keep_open import SessionKeeper
+    from .sessions.manager import SessionManager
+    from .sessions.online import OnlineSession
+    from .sessions.outcomes import AcceptedInvoice, Outcome
+    from .sessions.session import Session
+    from .sessions.tracking import SentInvoice
+    from .sessions.transitions import Transition, Transitions
+    from .sessions.upo import SessionUPO, upo_signer
 
 __version__ = "0.1.0"
 
@@ -340,19 +339,32 @@ __all__ = [
     "verification_link",
 ]
 
-# Loaded when they are asked for: a program that sends invoice by invoice has no use for most of them.
+# Every name is loaded when it is asked for: a program that sends invoice by invoice has no use for most of them, and
+# the command line starts without aiohttp.
 _LATER: Final = {
+    "AcceptedInvoice": "sessions.outcomes",
+    "AddressBudget": "protocol.pacing",
+    "AiohttpTransport": "calling.transport",
+    "AllowedIps": "api.auth",
     "AmountFilter": "api.invoices",
     "AmountType": "api.invoices",
     "AnswerIncomplete": "calling.events",
+    "AnswerTimeoutError": "errors",
+    "ApiError": "errors",
     "AuthSessions": "resources.auth_sessions",
     "Authorization": "api.permission_grants",
+    "AuthorizationPolicy": "api.auth",
     "Availability": "protocol.availability",
     "AvailabilityState": "protocol.availability",
+    "BadRequestError": "errors",
     "BatchOutcome": "sessions.batch",
     "BatchSession": "sessions.batch",
+    "BearerSource": "calling.caller",
     "BuyerIdentifier": "api.invoices",
     "BuyerIdentifierType": "api.invoices",
+    "Cadence": "calling.polling",
+    "Caller": "calling.caller",
+    "CertificateCredentials": "auth.credentials",
     "CertificateFilter": "api.certificates",
     "CertificateStatus": "api.certificates",
     "CertificateType": "api.certificates",
@@ -361,7 +373,12 @@ _LATER: Final = {
     "CollectiveIdentifierFilter": "api.collective_identifiers",
     "CollectiveIdentifiers": "resources.collective_identifiers",
     "CompressionType": "api.packages",
+    "ConfigurationError": "errors",
+    "ConnectError": "errors",
+    "Context": "api.common",
     "ContextLimits": "api.limits",
+    "ContextType": "api.common",
+    "CryptoError": "errors",
     "DateRange": "api.invoices",
     "DateType": "api.invoices",
     "Deadline": "protocol.offline",
@@ -369,23 +386,39 @@ _LATER: Final = {
     "DeadlinePassed": "calling.events",
     "DownloadedPackage": "downloads.package",
     "Downloads": "downloads.manager",
+    "DuplicateInvoiceError": "errors",
+    "EncryptionInfo": "api.keys",
     "EntityPermission": "api.permission_grants",
+    "Environment": "api.environment",
     "Event": "calling.events",
     "Export": "downloads.export",
+    "ExportFailedError": "errors",
     "ExportReplaced": "calling.events",
     "ExportedInvoice": "downloads.package",
+    "Feature": "api.sessions",
+    "FileBody": "protocol.messages",
+    "ForbiddenError": "errors",
+    "FormCode": "api.sessions",
     "GeneratedToken": "resources.tokens",
+    "GoneError": "errors",
     "Hook": "calling.events",
     "IdDocument": "api.subjects",
     "IdentifiedPersonDetails": "api.subjects",
+    "InvalidFieldError": "errors",
     "InvoiceFilters": "api.invoices",
     "InvoiceFingerprint": "protocol.verification_links",
     "InvoiceList": "resources.invoices",
     "InvoiceMetadata": "api.invoices",
     "InvoicePermission": "api.permission_grants",
+    "InvoiceRejectedError": "errors",
+    "InvoiceStatusCode": "api.sessions",
     "InvoiceSubject": "api.invoices",
     "InvoiceType": "api.invoices",
     "Invoices": "resources.invoices",
+    "InvoicingMode": "api.sessions",
+    "KsefClient": "client",
+    "KsefError": "errors",
+    "KsefToken": "auth.credentials",
     "Latarnia": "resources.latarnia",
     "LatarniaCategory": "api.latarnia",
     "LatarniaMessage": "api.latarnia",
@@ -394,12 +427,18 @@ _LATER: Final = {
     "LatarniaStatus": "api.latarnia",
     "Limits": "resources.limits",
     "LimitsUnknown": "calling.events",
+    "LocalProtocolError": "errors",
+    "LoginFailedError": "errors",
     "OfflineMode": "protocol.offline",
     "OfflineSigner": "auth.offline_signing",
+    "OnlineSession": "sessions.online",
+    "OperationFailedError": "errors",
     "OperationHandle": "resources.handles",
     "Outage": "protocol.offline",
     "OutageKind": "protocol.offline",
+    "Outcome": "sessions.outcomes",
     "PRODUCTION_LIMITS": "api.rates",
+    "Pacer": "protocol.pacing",
     "Package": "packing",
     "PackageProgress": "api.packages",
     "PackageStage": "api.packages",
@@ -411,20 +450,43 @@ _LATER: Final = {
     "PersonDetails": "api.subjects",
     "PersonIdentifier": "api.subjects",
     "PersonIdentifierType": "api.subjects",
+    "ProcessingError": "errors",
     "RateLimit": "api.rates",
+    "RateLimitedError": "errors",
     "RateLimits": "api.rates",
+    "RawRequest": "protocol.messages",
+    "RawResponse": "protocol.messages",
+    "RemoteProtocolError": "errors",
     "RequestAnswered": "calling.events",
     "RequestFailed": "calling.events",
     "RequestPaced": "calling.events",
     "RequestRetried": "calling.events",
     "RequestSent": "calling.events",
+    "RetryPolicy": "protocol.retry",
     "RevocationReason": "api.certificates",
     "Route": "protocol.planning",
     "SendingPlan": "protocol.planning",
+    "SentInvoice": "sessions.tracking",
+    "ServerError": "errors",
+    "Session": "sessions.session",
     "SessionChanged": "calling.events",
+    "SessionFailedError": "errors",
+    "SessionFilter": "api.sessions",
+    "SessionInvoice": "api.sessions",
     "SessionKeeper": "sessions.keep_open",
     "SessionLimits": "api.limits",
+    "SessionManager": "sessions.manager",
+    "SessionOutcome": "api.sessions",
+    "SessionStatus": "api.sessions",
+    "SessionSummary": "api.sessions",
+    "SessionType": "api.sessions",
+    "SessionUPO": "sessions.upo",
     "SortOrder": "api.invoices",
+    "StatusCode": "api.sessions",
+    "StatusInfo": "api.common",
+    "SubjectBy": "api.auth",
+    "SubjectIdentifier": "api.common",
+    "SubjectType": "api.common",
     "Sync": "downloads.sync",
     "SyncedInvoice": "downloads.sync",
     "SystemWarning": "calling.events",
@@ -432,13 +494,26 @@ _LATER: Final = {
     "TokenFilter": "api.tokens",
     "TokenStatus": "api.tokens",
     "Tokens": "resources.tokens",
+    "Transition": "sessions.transitions",
+    "Transitions": "sessions.transitions",
+    "Transport": "calling.transport",
+    "TransportError": "errors",
+    "UPO": "api.sessions",
+    "UPODocument": "api.sessions",
+    "UPOEntry": "api.sessions",
+    "UPOPage": "api.sessions",
+    "UnauthorizedError": "errors",
     "UndocumentedPersonDetails": "api.subjects",
     "UnpackLimits": "downloads.archives",
+    "UploadExpiredError": "errors",
     "VerificationCode": "protocol.verification_codes",
+    "WaitTimeoutError": "errors",
+    "WrittenBody": "protocol.messages",
     "certificate_link": "auth.offline_signing",
     "offline_deadline": "protocol.offline",
     "outages_of": "protocol.availability",
     "pack": "packing",
+    "upo_signer": "sessions.upo",
     "verification_link": "protocol.verification_links",
 }
 

@@ -152,12 +152,22 @@ def test_names_that_are_loaded_later_have_their_types() -> None:
     assert typed.keys() <= set(ksef_async.__all__) & set(dir(ksef_async))
 
 
-def test_import_is_light_and_leaves_logging_alone() -> None:
+def test_import_loads_nothing_but_names() -> None:
+    program = "import sys; before = {*sys.modules}; import ksef_async; print(*sorted({*sys.modules} - before))"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT.parent
+    )
+
+    ours = [name for name in result.stdout.split() if name.partition(".")[0] not in sys.stdlib_module_names]
+    assert ours == ["ksef_async"]
+
+
+def test_client_is_light_and_leaves_logging_alone() -> None:
     program = """
 import logging, sys
 import aiohttp, anyio, attrs, cryptography, orjson
 before, theirs = (logging.root.level, list(logging.root.handlers)), set(sys.modules)
-import ksef_async
+from ksef_async import FormCode, KsefClient, KsefError, KsefToken
 assert before == (logging.root.level, logging.root.handlers), "the root logger was touched"
 ours = ("sandbox", "documents", "resources", "downloads", "submissions", "cli")
 seldom = ("api.certificates", "api.invoices", "api.limits", "api.permissions", "api.tokens")
