@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from .cli.app import main
+from .cli.app import program
 
 __all__: list[str] = []
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -19,7 +19,7 @@ from official import FA_SCHEMAS, needs
 from raw_server import forwarding_to, listening
 
 from ksef_async import ApiError, Environment, FormCode, InvoiceRejectedError, KsefClient, KsefToken
-from ksef_async.cli.app import main
+from ksef_async.cli.app import program
 from ksef_async.protocol.numbers import KsefNumber
 from ksef_async.sandbox import Sandbox, sample_invoice
 
@@ -86,21 +86,23 @@ async def test_demo_sends_the_files_it_is_given(invoices: list[Path]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "error"),
+    ("content", "code", "error"),
     [
-        pytest.param(None, "FileNotFoundError", id="missing"),
-        pytest.param(b"", "LocalProtocolError", id="empty"),
-        pytest.param(b"no invoice", "InvoiceRejectedError: KSeF rejected invoice", id="no XML"),
+        pytest.param(None, 2, "There is no file", id="missing"),
+        pytest.param(b"", 2, "LocalProtocolError", id="empty"),
+        pytest.param(b"no invoice", 3, "InvoiceRejectedError: KSeF rejected invoice", id="no XML"),
     ],
 )
-async def test_demo_tells_what_is_wrong_with_a_file(tmp_path: Path, content: bytes | None, error: str) -> None:
+async def test_demo_tells_what_is_wrong_with_a_file(
+    tmp_path: Path, content: bytes | None, code: int, error: str
+) -> None:
     file = tmp_path / "invoice.xml"
     if content is not None:
         file.write_bytes(content)
 
     result = await run("demo", file)
 
-    assert result.code == 1
+    assert result.code == code
     assert result.err.startswith(error)
     assert "Traceback" not in result.err
 
@@ -130,7 +132,7 @@ async def test_demo_asks_for_what_it_needs(missing: str) -> None:
 async def test_demo_tells_that_the_token_is_wrong(sandbox: Sandbox) -> None:
     result = await run("demo", KSEF_ENV=sandbox.environment.base_url, KSEF_NIP=sandbox.nip, KSEF_TOKEN="SECRET")
 
-    assert result.code == 1
+    assert result.code == 2
     assert result.err.startswith("LoginFailedError: KSeF refused the login")
     assert "SECRET" not in result.out + result.err
 
@@ -347,4 +349,4 @@ def test_the_program_that_is_installed_is_that_of_the_package() -> None:
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8"))["project"]
     module, function = project["scripts"]["ksef-async"].split(":")
 
-    assert getattr(importlib.import_module(module), function) is main
+    assert getattr(importlib.import_module(module), function) is program

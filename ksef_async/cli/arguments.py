@@ -8,11 +8,14 @@ import textwrap
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
 from ..protocol.numbers import is_nip
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 __all__ = ["Command", "Parser", "day_or_time", "folder", "nip", "number", "positive", "whole_number"]
 
@@ -28,7 +31,13 @@ class Parser(argparse.ArgumentParser):
         epilogue: Printed below its help, as it is.
     """
 
+    arguments: list[argparse.Action]
+    """What it takes, in order."""
+
     def __init__(self, name: str, about: str, epilogue: str) -> None:
+        # Before argparse adds --help.
+        self.arguments = []
+        self._positional: list[str] = []
         super().__init__(
             prog=name,
             description="\n\n".join(textwrap.fill(part, _WIDTH) for part in about.split("\n\n")),
@@ -36,6 +45,34 @@ class Parser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:  # those of argparse
+        """Add an argument, as `argparse.ArgumentParser.add_argument`."""
+        action = super().add_argument(*names, **settings)
+        self.arguments.append(action)
+        if not action.option_strings:
+            name = action.metavar if isinstance(action.metavar, str) else action.dest
+            # Now: intermixed parsing changes nargs meanwhile.
+            form = {"*": f"[{name} ...]", "+": f"{name} ...", "?": f"[{name}]"}.get(str(action.nargs), name)
+            self._positional.append(form)
+        return action
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Print the help; argparse itself would be silent about an output that is closed or full."""
+        print(self.format_help(), end="", file=file)
+
+    def format_usage(self) -> str:
+        """Return the line of usage: options are listed below it."""
+        return f"usage: {self._short_usage()}\n"
+
+    def format_help(self) -> str:
+        """Return the help, with one line of usage."""
+        self.usage = self._short_usage()
+        return super().format_help()
+
+    def _short_usage(self) -> str:
+        words = [self.prog, "[OPTIONS]"]
+        return " ".join([*words, *self._positional])
 
     def parse(self, arguments: Sequence[str]) -> dict[str, object]:
         """Return the values by their names.
@@ -67,6 +104,8 @@ class Command:
     """Takes the parsed arguments by their names, and returns the exit code; its docstring is the command's help."""
     add_arguments: Callable[[Parser], object]
     """Tells a parser which arguments it takes."""
+    examples: tuple[str, ...]
+    """Lines as they are typed, without the name of the program."""
     has_access: bool = True
     """Whether it takes what `Access` holds, too."""
     needs: tuple[str, ...] = ()

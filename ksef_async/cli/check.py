@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -11,7 +12,7 @@ import anyio.to_thread
 
 from ..errors import quote
 from .arguments import Command, Parser, nip
-from .lookup import find_files
+from .files import FoundFiles, add_file_arguments, find_files, read_invoice, tell_left_out
 from .output import Exit, UsageError, print_json, print_table, state_text
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ __all__ = ["COMMAND", "check"]
 
 
 def _add_arguments(parser: Parser) -> None:
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="invoices, or folders of them (*.xml)")
+    add_file_arguments(parser, nargs="+")
     parser.add_argument(
         "--nip", type=nip, dest="context_nip", metavar="NIP", help="in whose context they are to be sent"
     )
@@ -29,27 +30,40 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_flag("--json", "print one JSON object")
 
 
-async def check(files: Sequence[Path], *, context_nip: str | None, language: str, json: bool) -> int:
-    """Say what KSeF would refuse in invoices, and what is odd. Needs no login and no network.
+async def check(files: Sequence[Path], *, recursive: bool, context_nip: str | None, language: str, json: bool) -> int:
+    """Say what KSeF would refuse in invoices, and what is odd.
 
-    The exit code is 3 where KSeF would refuse an invoice; warnings alone leave it at 0.
+    Needs no login and no network. The exit code is 3 where KSeF would refuse an invoice, or a file cannot be read;
+    warnings alone leave it at 0.
     """
     if not json and find_spec("rich") is None:
         raise UsageError("A table needs the extra `cli`: pip install 'ksef_async[cli]'; or ask for --json.")
-    checked = await anyio.to_thread.run_sync(_check_all, files, context_nip)
-    if not checked:
+    found = await anyio.to_thread.run_sync(partial(find_files, files, recursive=recursive))
+    if not json:
+        tell_left_out(found)
+    checked: list[tuple[Path, Report]] = []
+    for file in found.files:
+        try:
+            # One at a time, so that it can be interrupted.
+            checked.append((file, await anyio.to_thread.run_sync(_check_file, file, context_nip)))
+        except OSError as error:
+            found = found.without(file, error)
+            if not json:
+                tell_left_out(FoundFiles(files=(), left_out=found.left_out[-1:]))
+    if not checked and not found.has_failure:
         raise UsageError("There are no invoices in what was named.")
     if json:
-        print_json({"files": [{"file": str(file), **report.to_dict()} for file, report in checked]})
+        files_checked = [{"file": str(file), **report.to_dict()} for file, report in checked]
+        print_json({"files": files_checked, "left_out": found.left_out_as_dicts()})
     else:
         _print(checked, language)
-    return Exit.OK if all(report.ok for _, report in checked) else Exit.REJECTED
+    return Exit.OK if all(report.ok for _, report in checked) and not found.has_failure else Exit.REJECTED
 
 
-def _check_all(files: Sequence[Path], context_nip: str | None) -> list[tuple[Path, Report]]:
+def _check_file(file: Path, context_nip: str | None) -> Report:
     from ..documents import check as check_document
 
-    return [(file, check_document(file.read_bytes(), context_nip=context_nip)) for file in find_files(files)]
+    return check_document(read_invoice(file), context_nip=context_nip)
 
 
 def _print(checked: Sequence[tuple[Path, Report]], language: str) -> None:
@@ -68,4 +82,9 @@ def _print(checked: Sequence[tuple[Path, Report]], language: str) -> None:
     print(f"{len(checked)} checked, {len(checked) - refused} fine, {refused} that KSeF would refuse.")
 
 
-COMMAND: Final = Command(run=check, add_arguments=_add_arguments, has_access=False)
+COMMAND: Final = Command(
+    run=check,
+    add_arguments=_add_arguments,
+    examples=("check invoices/ --recursive", "check invoice.xml --nip 5265877635 --language pl"),
+    has_access=False,
+)

@@ -14,7 +14,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-import anyio
 import anyio.to_thread
 
 from ..api.environment import Environment
@@ -29,6 +28,7 @@ from ..sandbox import Sandbox, sample_invoice
 from ..sessions.outcomes import AcceptedInvoice
 from ..sessions.upo import SessionUPO
 from .arguments import Command, Parser
+from .files import find_files, read_file, tell_left_out
 from .output import Exit, UsageError
 
 __all__ = ["COMMAND", "check_receipt", "company", "connect", "demo"]
@@ -115,7 +115,7 @@ def check_receipt(upo: SessionUPO, accepted: Sequence[AcceptedInvoice]) -> None:
 
 def _add_arguments(parser: Parser) -> None:
     parser.add_argument(
-        "invoices", nargs="*", type=Path, metavar="INVOICE.xml", help="FA(3); one of our own by default"
+        "invoices", nargs="*", type=Path, metavar="FILE", help="FA(3), or folders; one of our own by default"
     )
 
 
@@ -130,7 +130,11 @@ async def demo(invoices: Sequence[Path] = ()) -> int:
     def say(what: str, text: str) -> None:
         print(f"{time.monotonic() - started:6.2f} s  {what:<9} {text}")
 
-    files = [(path.name, await anyio.Path(path).read_bytes()) for path in invoices]
+    found = await anyio.to_thread.run_sync(find_files, invoices)
+    tell_left_out(found)
+    if invoices and not found.files:
+        raise UsageError("There are no invoices in what was named.")
+    files = [(path.name, await anyio.to_thread.run_sync(read_file, path)) for path in found.files]
     nip = _seller_nip(files[0][1]) if files else None
     async with company(nip) as (environment, credentials), _client(environment, credentials, None) as client:
         nip = credentials.context.value
@@ -162,7 +166,9 @@ async def demo(invoices: Sequence[Path] = ()) -> int:
     return Exit.OK
 
 
-COMMAND: Final = Command(run=demo, add_arguments=_add_arguments, has_access=False)
+COMMAND: Final = Command(
+    run=demo, add_arguments=_add_arguments, examples=("demo", "demo invoice.xml"), has_access=False
+)
 
 
 def _seller_nip(invoice: bytes) -> str | None:

@@ -138,4 +138,8 @@ async def export(folder: Path, *, since: datetime, part: str, overlap: float, ac
     return Exit.OK
 
 
-COMMAND: Final = Command(run=export, add_arguments=_add_arguments)
+COMMAND: Final = Command(
+    run=export,
+    add_arguments=_add_arguments,
+    examples=("export received/ --since 2026-11-01", "export received/ --since 2026-11-01 --overlap 6 --json"),
+)

@@ -24,9 +24,10 @@ def _add_arguments(_: Parser) -> None:
 
 
 async def latarnia(*, access: Access) -> int:
-    """Show whether the Ministry announces an outage of KSeF. Needs no login.
+    """Show whether the Ministry announces an outage of KSeF.
 
-    It is advice: on TEST and DEMO what is announced means nothing, and nothing here stops sending because of it.
+    Needs no login. It is advice: on TEST and DEMO what is announced means nothing, and nothing here stops sending
+    because of it.
     """
     from ..resources.latarnia import Latarnia
 
@@ -50,7 +51,11 @@ async def latarnia(*, access: Access) -> int:
     return Exit.OK
 
 
-COMMAND: Final = Command(run=latarnia, add_arguments=_add_arguments)
+COMMAND: Final = Command(
+    run=latarnia,
+    add_arguments=_add_arguments,
+    examples=("latarnia", "latarnia --json"),
+)
 
 
 def _transport(settled: Settled) -> AiohttpTransport:

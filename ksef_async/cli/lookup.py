@@ -9,32 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
 
+from ..errors import quote
 from .output import UsageError
 
 if TYPE_CHECKING:
     from ..submissions import Submission, Submissions
 
-__all__ = ["PAGE", "chosen", "every", "find_files", "named"]
+__all__ = ["PAGE", "chosen", "every", "named"]
 
 PAGE: Final = 500
 """How many submissions are read at once."""
-
-
-def find_files(paths: Sequence[Path]) -> list[Path]:
-    """Return the files given, and the ``*.xml`` of the folders given, without UPO; in order, each once.
-
-    Raises:
-        UsageError: There is no such file.
-    """
-    found: dict[Path, None] = {}
-    for path in paths:
-        if path.is_dir():
-            found |= dict.fromkeys(one for one in sorted(path.glob("*.xml")) if not one.name.endswith(".upo.xml"))
-        elif path.exists():
-            found[path] = None
-        else:
-            raise UsageError(f"There is no file {path}.")
-    return list(found)
 
 
 async def every(submissions: Submissions, *, has_upo: bool | None = None, after: int = 0) -> AsyncIterator[Submission]:
@@ -61,7 +45,7 @@ async def named(submissions: Submissions, names: Sequence[str]) -> list[Submissi
     """Return the submissions that files, ids, invoice numbers or KSeF numbers name, by their ids.
 
     Raises:
-        UsageError: A name is nobody's.
+        UsageError: A name is nobody's, or that of a file which cannot be read.
     """
     by_id: dict[int, Submission] = {}
     for start in range(0, len(names), PAGE):
@@ -82,10 +66,13 @@ async def _named(submissions: Submissions, names: Sequence[str]) -> dict[int, Su
         known |= {f"{one.id}", one.identity.number, one.ksef_number, one.invoice_hash}
     for name, sha256 in wanted.items():
         if name not in known and (sha256 is None or sha256 not in known):
-            raise UsageError(f"{name} is not in the journal.")
+            raise UsageError(f"{quote(name)} is not in the journal.")
     return by_id
 
 
 def _hash_of_file(name: str) -> bytes | None:
     path = Path(name)
-    return hashlib.sha256(path.read_bytes()).digest() if path.is_file() else None
+    try:
+        return hashlib.sha256(path.read_bytes()).digest() if path.is_file() else None
+    except OSError as error:
+        raise UsageError(f"{quote(name)} cannot be read: {type(error).__name__}.") from error

@@ -42,24 +42,24 @@ class Exit(enum.IntEnum):
     FAILED = 1
     """KSeF, or the way to it, failed. Nothing is lost; run it again."""
     USAGE = 2
-    """Wrong arguments, or no usable credentials. Nothing was sent."""
+    """Wrong arguments or settings, or credentials that KSeF refuses. Run again as it was, it fails again."""
     REJECTED = 3
-    """Done, but at least one invoice was rejected, refused or in conflict; its reason is in the output."""
+    """Done, but an invoice was rejected, refused or in conflict, or a file could not be read; the output says why."""
     UNFINISHED = 4
     """The time given was up, or what was asked for is not there yet. Run it again later."""
     INTERRUPTED = 130
-    """Interrupted (Ctrl-C). Run it again to go on; nothing is sent twice."""
+    """Interrupted (Ctrl-C; 143 by SIGTERM). Run it again to go on; nothing is sent twice."""
 
 
 EXIT_CODES = """\
 exit codes:
-  0: everything that was asked for is done
-  1: KSeF, or the way to it, failed; nothing is lost, run it again
-  2: wrong arguments, a missing extra or no usable credentials; nothing was sent
-  3: done, but an invoice was rejected, refused or in conflict; the output says
-     why
-  4: the time was up, or what was asked for is not there yet; run it again later
-  130: interrupted; run it again to go on, nothing is sent twice
+  0    everything that was asked for is done
+  1    KSeF, or the way to it, failed; nothing is lost, run it again
+  2    wrong arguments, a missing extra, or credentials that cannot be used
+  3    done, but an invoice was refused or a file cannot be read; see the output
+  4    the time was up, or it is not there yet; run it again later
+  130  interrupted (143: SIGTERM); run it again, nothing is sent twice
+  141  whoever read the output has gone
 """
 
 CREDENTIALS = """\
@@ -145,7 +145,7 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 
-def describe_error(error: Exception) -> Mapping[str, str]:
+def describe_error(error: BaseException) -> Mapping[str, str]:
     """Return an error as a value for JSON."""
     return {"type": type(error).__name__, "message": str(error)}
 

@@ -12,14 +12,14 @@ import anyio.to_thread
 from ..api.rates import PRODUCTION_LIMITS
 from .access import Access
 from .arguments import Command, Parser, positive, whole_number
-from .lookup import find_files
+from .files import FoundFiles, add_file_arguments, find_files, tell_left_out
 from .output import Exit, UsageError, print_json
 
 __all__ = ["COMMAND", "plan"]
 
 
 def _add_arguments(parser: Parser) -> None:
-    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="invoices, or folders of them (*.xml)")
+    add_file_arguments(parser)
     parser.add_argument("--count", type=whole_number(1), metavar="N", help="how many invoices, in place of files")
     parser.add_argument(
         "--size", type=whole_number(1), default=10_000, metavar="BYTES", help="of each, with --count; 10,000 by default"
@@ -34,6 +34,7 @@ def _add_arguments(parser: Parser) -> None:
 async def plan(
     files: Sequence[Path],
     *,
+    recursive: bool,
     count: int | None,
     size: int,
     within: float | None,
@@ -41,18 +42,22 @@ async def plan(
     today: bool,
     access: Access,
 ) -> int:
-    """Say how to send invoices soonest within KSeF's limits. Nothing is sent.
+    """Say how to send invoices soonest within KSeF's limits.
 
-    With credentials, KSeF is asked what it grants the company; without, or with --offline, it is what production
-    grants everybody. The exit code is 4 where no way meets --within, or where an invoice dated today (--today)
-    cannot leave before midnight, so that KSeF makes it an offline one.
+    Nothing is sent. With credentials, KSeF is asked what it grants the company; without, or with --offline, it is
+    what production grants everybody. The exit code is 4 where no way meets --within, or where an invoice dated today
+    (--today) cannot leave before midnight, so that KSeF makes it an offline one.
     """
     from ..protocol.planning import Route
     from ..protocol.planning import plan as choose
 
     if bool(files) == (count is not None):
         raise UsageError("Name either files and folders, or --count.")
-    sizes = [size] * count if count is not None else await anyio.to_thread.run_sync(_sizes, files)
+    found, sizes = FoundFiles(files=(), left_out=()), [size] * (count or 0)
+    if files:
+        found, sizes = await anyio.to_thread.run_sync(_sizes, files, recursive)
+    if not access.json:
+        tell_left_out(found)
     if not sizes:
         raise UsageError("There are no invoices in what was named.")
     deadline = within * 60 if within is not None else None
@@ -81,6 +86,7 @@ async def plan(
                 "online": chosen.online_invoices,
                 "open_by": None if chosen.open_by is None else chosen.open_by.isoformat(),
                 "late": chosen.late,
+                "left_out": found.left_out_as_dicts(),
             }
         )
     else:
@@ -101,14 +107,27 @@ async def plan(
             lines.append(f"{chosen.late:,} cannot leave before midnight: KSeF will make them offline invoices.")
         for line in lines:
             print(line)
+    if found.has_failure:
+        return Exit.REJECTED
     return Exit.UNFINISHED if chosen.meets_deadline is False or chosen.late else Exit.OK
 
 
-COMMAND: Final = Command(run=plan, add_arguments=_add_arguments)
+COMMAND: Final = Command(
+    run=plan,
+    add_arguments=_add_arguments,
+    examples=("plan invoices/ --today", "plan --count 10000 --size 8000 --within 120"),
+)
 
 
-def _sizes(paths: Sequence[Path]) -> list[int]:
-    return [path.stat().st_size for path in find_files(paths)]
+def _sizes(paths: Sequence[Path], recursive: bool) -> tuple[FoundFiles, list[int]]:
+    found = find_files(paths, recursive=recursive)
+    sizes = []
+    for file in found.files:
+        try:
+            sizes.append(file.stat().st_size)
+        except OSError as error:
+            found = found.without(file, error)
+    return found, sizes
 
 
 def _words(seconds: float) -> str:

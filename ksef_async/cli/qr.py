@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Final
 
 import anyio
+import anyio.to_thread
 
 from .access import Access
 from .arguments import Command, Parser
+from .files import read_file
 from .output import Exit, UsageError, print_json
 
 __all__ = ["COMMAND", "qr"]
@@ -22,9 +24,9 @@ def _add_arguments(parser: Parser) -> None:
 
 
 async def qr(file: Path, *, ksef_number: str | None, picture: Path | None, access: Access) -> int:
-    """Print the verification link of an invoice, and draw it as a QR code. Needs no login.
+    """Print the verification link of an invoice, or draw it as a QR code.
 
-    A picture needs the extra `qr`. One that exists is written anew.
+    Needs no login. A picture needs the extra `qr`. One that exists is written anew.
     """
     from ..protocol.verification_codes import VerificationCode
 
@@ -34,9 +36,8 @@ async def qr(file: Path, *, ksef_number: str | None, picture: Path | None, acces
         raise UsageError("`qr --picture` needs the extra `qr`: pip install 'ksef_async[qr]'")
     settled = await access.settle()
     environment = settled.environment
-    if not await anyio.Path(file).is_file():
-        raise UsageError(f"There is no file {file}.")
-    code = VerificationCode.of_invoice(await anyio.Path(file).read_bytes(), environment, ksef_number=ksef_number)
+    xml = await anyio.to_thread.run_sync(read_file, file)
+    code = VerificationCode.of_invoice(xml, environment, ksef_number=ksef_number)
     if picture is not None:
         drawn = code.svg().encode() if picture.suffix.lower() == ".svg" else code.png()
         await anyio.Path(picture).write_bytes(drawn)
@@ -47,4 +48,6 @@ async def qr(file: Path, *, ksef_number: str | None, picture: Path | None, acces
     return Exit.OK
 
 
-COMMAND: Final = Command(run=qr, add_arguments=_add_arguments)
+COMMAND: Final = Command(
+    run=qr, add_arguments=_add_arguments, examples=("qr invoice.xml", "qr invoice.xml --picture code.svg")
+)

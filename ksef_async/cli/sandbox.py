@@ -78,9 +78,9 @@ async def sandbox(
     api_version: str,
     production: bool,
 ) -> int:
-    """Serve a simulated KSeF on 127.0.0.1, with a page to look at, until interrupted.
+    """Serve a simulated KSeF on 127.0.0.1, with a page to look at.
 
-    A simulator without legal effect. What its clients need is printed.
+    A simulator without legal effect, which runs until it is interrupted. What its clients need is printed.
     """
     served = Sandbox(
         port=port,
@@ -116,4 +116,9 @@ async def sandbox(
     return Exit.OK
 
 
-COMMAND: Final = Command(run=sandbox, add_arguments=_add_arguments, has_access=False)
+COMMAND: Final = Command(
+    run=sandbox,
+    add_arguments=_add_arguments,
+    examples=("sandbox --port 8080", "sandbox --api-version 2.6 --no-rate-limits"),
+    has_access=False,
+)

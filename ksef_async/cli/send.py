@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,8 @@ from ..calling.events import Event, RequestPaced
 from ..errors import LocalProtocolError
 from .access import JOURNAL_NEEDS, Access
 from .arguments import Command, Parser, positive
-from .lookup import every, find_files
+from .files import FoundFiles, add_file_arguments, find_files, read_invoice, tell_left_out
+from .lookup import every
 from .output import Exit, UsageError, describe, print_json, print_table, state_text
 from .upo import save_upo
 
@@ -51,7 +53,7 @@ class _File:
 
 
 def _add_arguments(parser: Parser) -> None:
-    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="invoices, or folders of them (*.xml)")
+    add_file_arguments(parser)
     parser.add_flag("--retry", "send again what KSeF has rejected")
     parser.add_argument("--upo", type=Path, metavar="FOLDER", help="folder to save the UPO to, as KSEF-NUMBER.upo.xml")
     parser.add_argument(
@@ -59,14 +61,19 @@ def _add_arguments(parser: Parser) -> None:
     )
 
 
-async def send(files: Sequence[Path], *, access: Access, retry: bool, upo: Path | None, timeout: float | None) -> int:
-    """Send invoices, exactly once each, and wait for their KSeF numbers and UPO.
+async def send(
+    files: Sequence[Path], *, access: Access, recursive: bool, retry: bool, upo: Path | None, timeout: float | None
+) -> int:
+    """Send invoices, each exactly once, and wait for numbers and UPO.
 
     Every invoice is written to the journal before it is sent, so the command can be interrupted, or die, and be run
     again: it goes on where it was. A file that is in the journal already is not sent a second time.
     """
     settled = await access.settle()
-    found = [_File(path) for path in await anyio.to_thread.run_sync(find_files, files)]
+    listed = await anyio.to_thread.run_sync(partial(find_files, files, recursive=recursive))
+    if not access.json:
+        tell_left_out(listed)
+    found = [_File(path) for path in listed.files]
     if not found:
         raise UsageError("There are no files to send: name files, or folders with *.xml.")
     bars = _Bars(quiet=access.json)
@@ -83,22 +90,29 @@ async def send(files: Sequence[Path], *, access: Access, retry: bool, upo: Path 
                 for one in seen.values():
                     if one.has_upo:
                         saved[one.id] = await save_upo(submissions, one, upo)
-    _report(found, seen, saved, access=access, journal=settled.journal)
+    _report(found, seen, saved, access=access, journal=settled.journal, listed=listed)
     if limit.cancelled_caught:
         return Exit.UNFINISHED
     failed = any(file.problem for file in found) or any(one.state != "accepted" for one in seen.values())
-    return Exit.REJECTED if failed else Exit.OK
+    return Exit.REJECTED if failed or listed.has_failure else Exit.OK
 
 
-COMMAND: Final = Command(run=send, add_arguments=_add_arguments, needs=JOURNAL_NEEDS)
+COMMAND: Final = Command(
+    run=send,
+    add_arguments=_add_arguments,
+    examples=("send invoices/ --upo receipts/", "send invoice.xml --retry --timeout 600"),
+    needs=JOURNAL_NEEDS,
+)
 
 
 async def _hand_over(submissions: Submissions, files: Sequence[_File], bars: _Bars, *, nip: str, retry: bool) -> None:
     for start in range(0, len(files), _CHUNK):
         chunk = files[start : start + _CHUNK]
-        contents = await anyio.to_thread.run_sync(lambda: [file.path.read_bytes() for file in chunk])  # noqa: B023
+        contents = await anyio.to_thread.run_sync(_read, chunk)
         async with submissions.begin() as tx:
             for file, content in zip(chunk, contents, strict=True):
+                if content is None:
+                    continue
                 try:
                     submission = await submissions.submit(content, tx=tx, nip=nip)
                 except LocalProtocolError as error:
@@ -111,6 +125,17 @@ async def _hand_over(submissions: Submissions, files: Sequence[_File], bars: _Ba
                     await _put_back(submissions, file.submission_id)
         bars.advance("journal", len(chunk))
     bars.expect(sum(file.problem is None for file in files))
+
+
+def _read(files: Sequence[_File]) -> list[bytes | None]:
+    contents: list[bytes | None] = []
+    for file in files:
+        try:
+            contents.append(read_invoice(file.path))
+        except OSError as error:
+            file.problem = f"The file cannot be read: {type(error).__name__}."
+            contents.append(None)
+    return contents
 
 
 async def _put_back(submissions: Submissions, submission_id: int) -> None:
@@ -194,6 +219,7 @@ def _report(
     *,
     access: Access,
     journal: Path,
+    listed: FoundFiles,
 ) -> None:
     rows = [(file, seen.get(file.submission_id) if file.submission_id is not None else None) for file in files]
     counts: dict[str, int] = {}
@@ -209,7 +235,8 @@ def _report(
             }
             for file, submission in rows
         ]
-        print_json({"journal": str(journal), "counts": counts, "invoices": invoices})
+        left_out = listed.left_out_as_dicts()
+        print_json({"journal": str(journal), "counts": counts, "invoices": invoices, "left_out": left_out})
         return
     shown = rows if len(rows) <= _SHORT else [row for row in rows if row[1] is None or row[1].state != "accepted"]
     if shown:

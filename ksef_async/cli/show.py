@@ -12,6 +12,7 @@ import anyio.to_thread
 
 from .access import Access
 from .arguments import Command, Parser
+from .files import read_file
 from .output import Exit, UsageError, print_json
 
 __all__ = ["COMMAND", "show"]
@@ -38,10 +39,10 @@ async def show(
     open: bool,  # noqa: A002 - the option's name
     access: Access,
 ) -> int:
-    """Write an invoice as a page of HTML, which the browser opens, prints or saves as PDF. Needs no login.
+    """Write an invoice as a page of HTML, to be read and printed.
 
-    The page needs nothing from outside. One that exists is written anew. With --open and without --output it is a
-    file in the folder for temporary files.
+    Needs no login. The page needs nothing from outside. One that exists is written anew. With --open and without
+    --output it is a file in the folder for temporary files.
     """
     from ..documents import html
     from ..protocol.verification_codes import VerificationCode
@@ -52,9 +53,7 @@ async def show(
         raise UsageError(f"{file} would be written over: name another file with --output.")
     if code and find_spec("segno") is None:
         raise UsageError("`show --code` needs the extra `qr`: pip install 'ksef_async[qr]'")
-    if not await anyio.Path(file).is_file():
-        raise UsageError(f"There is no file {file}.")
-    xml = await anyio.Path(file).read_bytes()
+    xml = await anyio.to_thread.run_sync(read_file, file)
     codes = []
     if code:
         settled = await access.settle()
@@ -80,4 +79,8 @@ async def show(
     return Exit.OK
 
 
-COMMAND: Final = Command(run=show, add_arguments=_add_arguments)
+COMMAND: Final = Command(
+    run=show,
+    add_arguments=_add_arguments,
+    examples=("show invoice.xml --open", "show invoice.xml --output page.html --language en"),
+)

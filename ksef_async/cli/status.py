@@ -32,8 +32,9 @@ def _add_arguments(parser: Parser) -> None:
 
 
 async def status(invoices: Sequence[str], *, access: Access) -> int:
-    """Show how far invoices are, from the journal. Needs no login.
+    """Show how far invoices are, from the journal.
 
+    Needs no login, and asks KSeF nothing: `send` does that.
     The exit code is 3 where an invoice shown was rejected, else 4 where one is under way, else 0.
     """
     settled = await access.settle()
@@ -62,7 +63,12 @@ async def status(invoices: Sequence[str], *, access: Access) -> int:
     return Exit.UNFINISHED if is_under_way else Exit.OK
 
 
-COMMAND: Final = Command(run=status, add_arguments=_add_arguments, needs=JOURNAL_NEEDS)
+COMMAND: Final = Command(
+    run=status,
+    add_arguments=_add_arguments,
+    examples=("status", 'status "FV/2026/11/7" invoice.xml'),
+    needs=JOURNAL_NEEDS,
+)
 
 
 def _row(submission: Submission) -> tuple[str | Text, ...]:

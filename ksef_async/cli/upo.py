@@ -33,9 +33,9 @@ def _add_arguments(parser: Parser) -> None:
 
 
 async def upo(invoices: Sequence[str], *, folder: Path, access: Access) -> int:
-    """Save the UPO of invoices, from the journal. Needs no login.
+    """Save the UPO of invoices, from the journal.
 
-    The exit code is 4 where an invoice that was named has no UPO yet.
+    Needs no login. The exit code is 4 where an invoice that was named has no UPO yet.
     """
     settled = await access.settle()
     count, missing = 0, []
@@ -55,7 +55,9 @@ async def upo(invoices: Sequence[str], *, folder: Path, access: Access) -> int:
     return Exit.UNFINISHED if missing else Exit.OK
 
 
-COMMAND: Final = Command(run=upo, add_arguments=_add_arguments, needs=JOURNAL_NEEDS)
+COMMAND: Final = Command(
+    run=upo, add_arguments=_add_arguments, examples=("upo --folder receipts/", "upo invoice.xml"), needs=JOURNAL_NEEDS
+)
 
 
 async def save_upo(submissions: Submissions, submission: Submission, folder: Path) -> Path:

@@ -54,7 +54,8 @@ async def pack(
     parts go to a temporary folder, plain invoices never touch the disk. Exit: deletes that folder.
 
     Args:
-        source: The Path of a folder, whose files ``*.xml`` are taken in the order of their names; or an iterable or
+        source: The Path of a folder, whose invoices (``*.xml`` in any case, without ``*.upo.xml`` and hidden files)
+            are taken in the order of their names; or an iterable or
             async iterable of items: the Path of a file, or (file name, bytes), or (file name, bytes, key). The key
             is what you know the invoice by, the file name by default. A plain iterable is walked in worker threads.
         compression: ``Zip``; or ``TarGz``, about half the bytes when the invoices are small.

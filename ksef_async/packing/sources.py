@@ -13,6 +13,7 @@ import attrs
 
 from ..calling.finishing import in_thread
 from ..errors import LocalProtocolError
+from ..protocol.invoice_files import is_invoice_file
 from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT
 from ..protocol.planning import check_file_name
 
@@ -242,7 +243,7 @@ def _open_folder(folder: Path, max_invoices: int) -> OpenedSource:
     if not folder.is_dir():
         raise LocalProtocolError(f"{folder} is no folder; give one file in a list.")
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.name[1:].lower().endswith(".xml") and entry.is_file()]
+        names = [entry.name for entry in entries if is_invoice_file(entry.name) and entry.is_file()]
     # As paths are sorted, which is by the names that the system compares.
     names.sort(key=os.path.normcase)
     return _survey(_Files(folder, names), max_invoices)

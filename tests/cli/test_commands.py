@@ -170,7 +170,7 @@ async def test_wrong_token_sends_nothing_and_is_not_repeated(sandbox: Sandbox, s
 
     result = await shell.run("send", shell.folder, "--json")
 
-    assert (result.code, result.json["error"]["type"]) == (1, "LoginFailedError")
+    assert (result.code, result.json["error"]["type"]) == (2, "LoginFailedError")
     assert "SECRET" not in result.out + result.err
     assert not (shell.folder / "ksef-test.db").exists()
 
@@ -210,14 +210,6 @@ async def test_value_of_an_unknown_option_is_not_repeated(shell: Shell) -> None:
 
         assert result.code == 2
         assert "SECRET" not in result.out + result.err
-
-
-async def test_help_tells_the_exit_codes(shell: Shell) -> None:
-    result = await shell.run("send", "--help")
-
-    assert result.code == 0
-    for code in ("0:", "1:", "2:", "3:", "4:", "130:"):
-        assert code in result.out
 
 
 async def test_interrupted_send_goes_on_and_sends_nothing_twice(sandbox: Sandbox, shell: Shell) -> None:

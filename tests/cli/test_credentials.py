@@ -233,11 +233,11 @@ async def test_expired_certificate_sends_nothing(sandbox: Sandbox, shell: Shell,
     result = await shell.run("send", shell.folder)
 
     assert result.code == 2
-    assert result.err.startswith("The certificate expired on ")
+    assert "\nThe certificate expired on " in result.err
     assert not sandbox.world.logins
 
 
-async def test_certificate_that_ksef_refuses_is_a_failure_of_ksef(
+async def test_certificate_that_ksef_refuses_is_no_failure_of_ksef(
     sandbox: Sandbox, shell: Shell, secrets: Path
 ) -> None:
     shell.invoices(sandbox.nip, 1)
@@ -245,7 +245,7 @@ async def test_certificate_that_ksef_refuses_is_a_failure_of_ksef(
 
     result = await shell.run("send", shell.folder, "--json")
 
-    assert (result.code, result.json["error"]["type"]) == (1, "LoginFailedError")
+    assert (result.code, result.json["error"]["type"]) == (2, "LoginFailedError")
 
 
 async def test_without_the_extra_the_way_to_it_is_told(
@@ -257,4 +257,5 @@ async def test_without_the_extra_the_way_to_it_is_told(
 
     result = await shell.run("send", shell.folder)
 
-    assert (result.code, result.err) == (2, "A certificate needs signxml: pip install 'ksef_async[xades]'\n")
+    assert result.code == 2
+    assert result.err.endswith("\nA certificate needs signxml: pip install 'ksef_async[xades]'\n")

@@ -54,8 +54,8 @@ async def test_what_cannot_be_drawn_is_told(sandbox: Sandbox, anonymous: Shell) 
     for arguments, code, sentence in (
         ((file, "--picture", "code.pdf"), 2, "neither .svg nor .png"),
         (("missing.xml",), 2, "no file missing.xml"),
-        (("odd.xml",), 1, "cannot be read"),
-        ((file, "--ksef-number", "ł"), 1, "cannot be a label"),
+        (("odd.xml",), 2, "cannot be read"),
+        ((file, "--ksef-number", "ł"), 2, "cannot be a label"),
     ):
         result = await anonymous.run("qr", *arguments)
         assert (result.code, sentence in result.err) == (code, True), result.err

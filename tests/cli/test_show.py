@@ -76,7 +76,7 @@ async def test_what_cannot_be_shown_is_told(sandbox: Sandbox, anonymous: Shell) 
     for arguments, code, sentence in (
         ((file, "--output", "page.docx"), 2, "is not .html"),
         (("missing.xml",), 2, "no file missing.xml"),
-        ((anonymous.folder / "odd.xml",), 1, "not well-formed"),
+        ((anonymous.folder / "odd.xml",), 2, "not well-formed"),
         ((page,), 2, "would be written over"),
         ((file, "--language", "de"), 2, "invalid choice"),
     ):
