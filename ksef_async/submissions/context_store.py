@@ -223,7 +223,7 @@ class ContextStore:
             rows = (await connection.execute(chosen)).all()
             if not rows:
                 return ()
-            sending = transition(_S.SENDING).where(_T.id.in_([row.id for row in rows]))
+            sending = transition(_S.SENDING, by_id=True).where(_T.id.in_([row.id for row in rows]))
             await connection.execute(sending.values(owner=self._lease.owner, session=session))
         return tuple(
             [

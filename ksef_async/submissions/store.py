@@ -63,7 +63,9 @@ def in_state(*states: SubmissionState) -> ColumnElement[bool]:
     return or_(*(_T.state == state.value for state in states))
 
 
-def transition(state: SubmissionState, among: Collection[SubmissionState] | None = None) -> Update:
+def transition(
+    state: SubmissionState, among: Collection[SubmissionState] | None = None, *, by_id: bool = False
+) -> Update:
     """Return the statement that moves submissions to ``state``; no other statement changes a state.
 
     Conditions and values are the caller's to add. Whatever they are, only those submissions are moved that are in a
@@ -72,6 +74,7 @@ def transition(state: SubmissionState, among: Collection[SubmissionState] | None
     Args:
         state: The new state.
         among: The states to move from; by default all that lead there.
+        by_id: True where the caller names a few ids: SQLite would look for them among all that are in those states.
 
     Raises:
         ValueError: No transition leads from one of ``among`` to ``state``.
@@ -89,7 +92,8 @@ def transition(state: SubmissionState, among: Collection[SubmissionState] | None
         values["owner"] = None
     if state in GIVEN_UP:
         values["taken_identity"] = None
-    return update(SUBMISSIONS).where(in_state(*sources)).values(values)
+    is_in = or_(*(_T.state.concat("") == source.value for source in sources)) if by_id else in_state(*sources)
+    return update(SUBMISSIONS).where(is_in).values(values)
 
 
 # --- handing in -----------------------------------------------------------------------------------------------

@@ -50,11 +50,13 @@ async def test_claim_sorts_nothing(sqlite_url: str) -> None:
         engine = database.engine.sync_engine
         event.listen(engine, "before_cursor_execute", lambda *call: asked.append((call[2], call[3])))
         await journal.claim(FormCode.FA3, "session", 2)
-        (chosen,) = [(statement, given) for statement, given in asked if "document" in statement]
+        about = [(statement, given) for statement, given in asked if "ksef_submissions" in statement]
         async with database.read() as connection:
-            plan = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {chosen[0]}", chosen[1])
-            steps = [row[-1] for row in plan]
+            plans = [await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", given) for text, given in about]
+            steps = [row[-1] for plan in plans for row in plan]
 
+    # And writes to no more rows than it has found.
     assert steps == [
-        "SEARCH ksef_submissions USING INDEX ksef_submissions_deadlines (state=? AND context=? AND form_code=?)"
+        "SEARCH ksef_submissions USING INDEX ksef_submissions_deadlines (state=? AND context=? AND form_code=?)",
+        "SEARCH ksef_submissions USING INTEGER PRIMARY KEY (rowid=?)",
     ]
