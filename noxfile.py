@@ -100,6 +100,14 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session(python="3.12")
+def outage(session: nox.Session) -> None:
+    """A night without KSeF: 1,000 invoices of one day, five kills, with SQLite and with PostgreSQL."""
+    session.install("-e", ".", *group("test"))
+    environment = {"OUTAGE_INVOICES": "1000", "OUTAGE_SEED": str(random.randrange(1, 2**32))}
+    session.run("pytest", "-s", "tests/submissions/test_outage_night.py", *session.posargs, env=environment)
+
+
+@nox.session(python="3.12")
 def limits(session: nox.Session) -> None:
     """10,000 invoices online within production's limits, in virtual time."""
     session.install("-e", ".", *group("test"))

@@ -50,7 +50,7 @@ async def main(told: dict[str, Any]) -> None:
         }
         quick = Settings(linger=0.5, poll_interval=0.1, first_pause=0.05, lease_duration=4.0, online_within=1.0)
         parts = told["batches"] and {"part_size": told["part_size"], "spool": Path(told["spool"])}
-        settings = attrs.evolve(quick, **(parts or {}))
+        settings = attrs.evolve(quick, **(parts or {}), **told.get("settings", {}))
         submissions = await stack.enter_async_context(
             Submissions(told["url"], client=clients, keys=told["keys"], engine=engine, settings=settings)
         )
