@@ -1,11 +1,14 @@
-"""An invoice with something to read in it, for the page the sandbox serves."""
+"""What there is to read in invoices: one with something to read in it, and what any says in its own words."""
 
 from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import Decimal
+from xml.etree import ElementTree as ET
 
-__all__ = ["office_invoice"]
+from ksef_async.documents.shape import Shape
+
+__all__ = ["office_invoice", "said_values"]
 
 _LINES = (
     ("Fotel biurowy Wierzba, tapicerka grafitowa", "szt.", 4, "689.00", 23),
@@ -49,3 +52,21 @@ def office_invoice(seller_nip: str, number: str, issued_on: date, *, seller: str
 <Platnosc><TerminPlatnosci><Termin>{issued_on + timedelta(days=14)}</Termin></TerminPlatnosci>
 <FormaPlatnosci>6</FormaPlatnosci><RachunekBankowy><NrRB>61109010140000071219812874</NrRB></RachunekBankowy></Platnosc>
 </Fa></Faktura>""".encode()
+
+
+def said_values(root: ET.Element, shape: Shape) -> list[str]:
+    """The values that a document says in its own words: no codes, no flags, no numbers of rows."""
+    values: list[str] = []
+
+    def collect(element: ET.Element, type_name: str) -> None:
+        complex_type = shape.complex(type_name)
+        types = {item.name: item.type for item in complex_type.items}
+        for child in element:
+            child_type = types[child.tag.rpartition("}")[2]]
+            if not shape.is_simple(child_type):
+                collect(child, child_type)
+            elif shape.simple(child_type).base in {"string", "date", "datetime"} and not shape.simple(child_type).enum:
+                values.append(" ".join((child.text or "").split()))
+
+    collect(root, shape.root)
+    return values

@@ -1,4 +1,4 @@
-"""``ksef-async show``: an invoice as a page that people can read, in the browser or in a file."""
+"""``ksef-async show``: an invoice as a page that people can read, as HTML or PDF."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ __all__ = ["COMMAND", "show"]
 def _add_arguments(parser: Parser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="the invoice: FA(3), FA(2) or FA_RR(1)")
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="the page; beside the invoice, in .html, by default"
+        "--output", type=Path, metavar="FILE", help="the page; beside the invoice, in .html or .pdf, by default"
     )
+    parser.add_flag("--pdf", "as PDF rather than HTML; needs the extra `pdf`")
     parser.add_argument("--language", choices=("pl", "en"), default="pl", help="of the page; Polish by default")
     parser.add_argument("--ksef-number", metavar="NUMBER", help="shown on top, and below the verification code")
     parser.add_flag("--code", "with the verification code (KOD I); needs the extra `qr`")
@@ -33,26 +34,34 @@ async def show(
     file: Path,
     *,
     output: Path | None,
+    pdf: bool,
     language: Literal["pl", "en"],
     ksef_number: str | None,
     code: bool,
     open: bool,  # noqa: A002 - the option's name
     access: Access,
 ) -> int:
-    """Write an invoice as a page of HTML, to be read and printed.
+    """Write an invoice as a page of HTML or as PDF, to be read and printed.
 
     Needs no login. The page needs nothing from outside. One that exists is written anew. With --open and without
-    --output it is a file in the folder for temporary files.
+    --output it is a file in the folder for temporary files. It is a PDF with --pdf, or where the output ends in .pdf.
     """
-    from ..documents import html
+    from .. import documents
     from ..protocol.verification_codes import VerificationCode
 
-    if output is not None and output.suffix.lower() not in {".html", ".htm"}:
-        raise UsageError(f"{output} is not .html; the browser saves the page as PDF.")
-    if output is None and not open and file.suffix.lower() == ".html":
+    ending = output.suffix.lower() if output is not None else ""
+    pdf = pdf or ending == ".pdf"
+    if output is not None and ending not in ({".pdf"} if pdf else {".html", ".htm"}):
+        raise UsageError(f"{output} is not .pdf." if pdf else f"{output} is not .html or .pdf.")
+    suffix = ".pdf" if pdf else ".html"
+    if output is None and not open and file.suffix.lower() == suffix:
         raise UsageError(f"{file} would be written over: name another file with --output.")
+    if pdf and find_spec("typst") is None:
+        raise UsageError("`show --pdf` needs the extra `pdf`: pip install 'ksef_async[pdf]'")
     if code and find_spec("segno") is None:
         raise UsageError("`show --code` needs the extra `qr`: pip install 'ksef_async[qr]'")
+    if output is not None and not await anyio.Path(output.parent).is_dir():
+        raise UsageError(f"There is no folder {output.parent}.")
     xml = await anyio.to_thread.run_sync(read_file, file)
     codes = []
     if code:
@@ -60,13 +69,15 @@ async def show(
         codes.append(VerificationCode.of_invoice(xml, settled.environment, ksef_number=ksef_number))
 
     def write() -> Path:
-        page = html(xml, language=language, ksef_number=ksef_number, codes=codes)
+        show_as = documents.pdf if pdf else documents.html
+        page = show_as(xml, language=language, ksef_number=ksef_number, codes=codes)
+        content = page if isinstance(page, bytes) else page.encode()
         if output is None and open:
-            with tempfile.NamedTemporaryFile(prefix="invoice-", suffix=".html", delete=False) as made:
-                made.write(page.encode())
+            with tempfile.NamedTemporaryFile(prefix="invoice-", suffix=suffix, delete=False) as made:
+                made.write(content)
             return Path(made.name)
-        written = output or file.with_suffix(".html")
-        written.write_text(page, "utf-8", newline="\n")
+        written = output or file.with_suffix(suffix)
+        written.write_bytes(content)
         return written
 
     written = await anyio.to_thread.run_sync(write)

@@ -13,8 +13,9 @@ from .sentences import SENTENCES
 if TYPE_CHECKING:
     from .checking import check
     from .page import html
+    from .pdf_page import pdf
 
-__all__ = ["SENTENCES", "DocumentError", "Problem", "Report", "Severity", "check", "html"]
+__all__ = ["SENTENCES", "DocumentError", "Problem", "Report", "Severity", "check", "html", "pdf"]
 
 
 def __getattr__(name: str) -> object:
@@ -27,4 +28,8 @@ def __getattr__(name: str) -> object:
         from .page import html
 
         return html
+    if name == "pdf":
+        from .pdf_page import pdf
+
+        return pdf
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

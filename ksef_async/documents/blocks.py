@@ -1,4 +1,4 @@
-"""The pieces that people are shown of an invoice: what `outline` makes, and `page` and `pdf` write.
+"""The pieces that people are shown of an invoice: what `outline` makes, and `page` and `pdf_page` write.
 
 Every text is as it is shown, in the language of the outline, and is not escaped.
 """

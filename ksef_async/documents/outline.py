@@ -2,7 +2,7 @@
 
 What an invoice always has is laid out; everything else that the document says follows by its name, so nothing is
 left out. Also a document with problems is shown, as long as its root is that of a form. `page` writes it as HTML,
-`pdf` as PDF.
+`pdf_page` as PDF.
 """
 
 from __future__ import annotations

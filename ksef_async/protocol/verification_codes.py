@@ -114,7 +114,7 @@ class VerificationCode:
             f"<title>{escape(self.link)}</title>"
             f'<path fill="#fff" d="M0 0h{side}v{height:g}h-{side}z"/>'
             f'<path fill="#000" shape-rendering="crispEdges" d="{dark}"/>'
-            f'<text x="{side / 2:g}" y="{side + 1:g}" font-family="monospace" font-size="{size:.3g}" '
+            f'<text x="{side / 2:g}" y="{side + 1:g}" font-family="DejaVu Sans Mono, monospace" font-size="{size:.3g}" '
             f'text-anchor="middle">{escape(self.label)}</text></svg>'
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import webbrowser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -9,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from shell import Shell
 
-from ksef_async.documents import html
+from ksef_async.documents import html, pdf
 from ksef_async.sandbox import Sandbox
 
 
@@ -70,16 +71,45 @@ async def test_browser_opens_a_page_in_the_folder_for_temporary_files(
 async def test_what_cannot_be_shown_is_told(sandbox: Sandbox, anonymous: Shell) -> None:
     (file,) = anonymous.invoices(sandbox.nip, 1)
     (anonymous.folder / "odd.xml").write_bytes(b"no invoice")
+    large = file.read_bytes().replace(b"<P_2>", b"<P_2>" + b"a" * 20_000)
+    (anonymous.folder / "large.xml").write_bytes(large)
     page = anonymous.folder / "page.html"
     page.write_bytes(file.read_bytes())
 
     for arguments, code, sentence in (
-        ((file, "--output", "page.docx"), 2, "is not .html"),
+        ((file, "--output", "page.docx"), 2, "is not .html or .pdf"),
         (("missing.xml",), 2, "no file missing.xml"),
         ((anonymous.folder / "odd.xml",), 2, "not well-formed"),
         ((page,), 2, "would be written over"),
         ((file, "--language", "de"), 2, "invalid choice"),
+        ((file, "--pdf", "--output", "page.html"), 2, "page.html is not .pdf"),
+        ((anonymous.folder / "odd.xml", "--pdf"), 2, "not well-formed"),
+        ((anonymous.folder / "large.xml", "--pdf"), 2, "has 20,004 characters"),
+        ((file, "--output", anonymous.folder / "missing" / "page.pdf"), 2, "no folder"),
     ):
         result = await anonymous.run("show", *arguments)
         assert (result.code, sentence in result.err) == (code, True), result.err
     assert not (anonymous.folder / "odd.html").exists()
+
+
+@pytest.mark.parametrize("arguments", [("--pdf",), ("--output", "invoice.pdf")], ids=["flag", "ending"])
+async def test_pdf_is_written(sandbox: Sandbox, anonymous: Shell, arguments: tuple[str, ...]) -> None:
+    (file,) = anonymous.invoices(sandbox.nip, 1)
+
+    page = file.with_suffix(".pdf")
+    if "--output" in arguments:
+        page = anonymous.folder / "invoice.pdf"
+        arguments = ("--output", str(page))
+    result = await anonymous.run("show", file, *arguments, "--language", "en")
+
+    assert (result.code, result.out) == (0, f"{page}\n")
+    assert page.read_bytes() == pdf(file.read_bytes(), language="en")
+
+
+async def test_extra_of_pdf_is_named(sandbox: Sandbox, anonymous: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    (file,) = anonymous.invoices(sandbox.nip, 1)
+    monkeypatch.setitem(sys.modules, "typst", None)
+
+    result = await anonymous.run("show", file, "--pdf")
+
+    assert (result.code, "needs the extra `pdf`" in result.err) == (2, True)

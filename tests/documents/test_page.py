@@ -12,11 +12,12 @@ import pytest
 from every import check_every
 from made_documents import make_document
 from official import SAMPLES, needs
+from readable import said_values
 
 from ksef_async import Environment
 from ksef_async.documents import DocumentError, html
 from ksef_async.documents.labels import LABELS
-from ksef_async.documents.shape import FORMS, Shape, load_shape
+from ksef_async.documents.shape import FORMS, load_shape
 from ksef_async.errors import LocalProtocolError
 from ksef_async.protocol.verification_codes import VerificationCode
 from ksef_async.sandbox import sample_invoice
@@ -48,24 +49,6 @@ class Seen(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._in_head:
             self.texts.append(data)
-
-
-def said_values(root: ET.Element, shape: Shape) -> list[str]:
-    """The values that a document says in its own words: no codes, no flags, no numbers of rows."""
-    values: list[str] = []
-
-    def collect(element: ET.Element, type_name: str) -> None:
-        complex_type = shape.complex(type_name)
-        types = {item.name: item.type for item in complex_type.items}
-        for child in element:
-            child_type = types[child.tag.rpartition("}")[2]]
-            if not shape.is_simple(child_type):
-                collect(child, child_type)
-            elif shape.simple(child_type).base in {"string", "date", "datetime"} and not shape.simple(child_type).enum:
-                values.append(" ".join((child.text or "").split()))
-
-    collect(root, shape.root)
-    return values
 
 
 @pytest.mark.parametrize("form", FORMS)
