@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+import warnings
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -21,6 +22,7 @@ from .calling.caller import Caller
 from .calling.events import Event, Hook, LimitsUnknown
 from .calling.finishing import finish
 from .calling.keys import PublicKeys
+from .calling.opened import Opened
 from .calling.polling import Cadence
 from .calling.transport import AiohttpTransport, Transport
 from .errors import ApiError, KsefError, LocalProtocolError, RemoteProtocolError, TransportError, WaitTimeoutError
@@ -144,7 +146,8 @@ class KsefClient(anyio.AsyncContextManagerMixin):
     """KSeF, for one company: ``async with KsefClient(Environment.TEST, KsefToken(nip=..., token=...)) as client:``.
 
     Logs in at the first call that needs it, and keeps the login fresh. Safe to use from many tasks of one event
-    loop. Runs on asyncio (aiohttp), not on trio.
+    loop, inside of its block; before, after and in other loops each call is a `LocalProtocolError`. Runs on asyncio
+    (aiohttp), not on trio.
 
     Args:
         environment: Where KSeF is; ``"TEST"``, ``"DEMO"``, ``"PRODUCTION"`` and a base URL will do.
@@ -214,12 +217,12 @@ class KsefClient(anyio.AsyncContextManagerMixin):
             raise LocalProtocolError("A transport of the caller's has its own session, proxy and certificates.")
         self._transport = transport
         self._hook = hook
-        caller = Caller(environment, transport, retry=retry, pacer=pacer, hook=hook)
+        self._opened = Opened("KsefClient", "client")
+        caller = Caller(environment, transport, retry=retry, pacer=pacer, hook=hook, check=self._opened.check)
         self._keys = keys = PublicKeys(caller)
         self._tokens = AccessTokens(caller, keys, credentials, cadence=login_cadence)
         self._api = caller.with_bearer(self._tokens)
         self._revoke_on_exit = revoke_on_exit
-        self._entered = False
         self.sessions = SessionManager(self._api, keys)
         self.pacing = Pacing(self._api)
 
@@ -253,12 +256,20 @@ class KsefClient(anyio.AsyncContextManagerMixin):
     def __repr__(self) -> str:
         return f"<KsefClient {self.environment.base_url} {self._credentials.context}>"
 
+    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
+        # One that was refused while it was made has no life yet.
+        if (opened := getattr(self, "_opened", None)) is not None and opened.is_open:
+            warn(f"{self!r} was never left: use `async with`.", ResourceWarning, source=self, stacklevel=1)
+
+    @property
+    def is_open(self) -> bool:
+        """True inside of the client's block, where it can be used."""
+        return self._opened.is_open
+
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         """Open the client; at the end of the block, close its connections."""
-        if self._entered:
-            raise LocalProtocolError("This KsefClient was entered before; make a new one.")
-        self._entered = True
+        self._opened.begin()
         try:
             yield self
             if self._revoke_on_exit:
@@ -271,6 +282,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
                     error.add_note(f"Revoking the login failed as well: {revoke_error}")
             raise
         finally:
+            self._opened.end()
             if self._own_transport is not None:
                 await finish(self._own_transport.aclose(), REVOKE_TIMEOUT)
 
@@ -356,7 +368,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         """The Ministry's announcements of KSeF's availability."""
         from .resources.latarnia import Latarnia
 
-        return Latarnia(self.environment, self._transport, hook=self._hook)
+        return Latarnia(self.environment, self._transport, hook=self._hook, check=self._opened.check)
 
     async def availability(self) -> Availability:
         """Return what is known of KSeF's availability: what Latarnia says, and what this client's own calls saw.
@@ -395,6 +407,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         """Log in now rather than at the first call; does nothing while a login is good.
 
         Raises:
+            LocalProtocolError: The client is not open, or of another event loop.
             LoginFailedError: KSeF refused; ``code`` and ``details`` say why.
             WaitTimeoutError: KSeF has not decided yet.
             CryptoError: A key or certificate cannot be used.
@@ -402,6 +415,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
             ApiError: KSeF refused the call, or failed.
             RemoteProtocolError: The answer is not what KSeF's API describes.
         """
+        self._opened.check()
         await self._tokens.get()
 
     async def refresh(self) -> None:
@@ -420,6 +434,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
 
         Source: POST /auth/token/refresh; uwierzytelnianie.md ("z aktualnym zestawem uprawnień i ról").
         """
+        self._opened.check()
         await self._tokens.refresh()
 
     async def call(

@@ -134,6 +134,7 @@ class Caller:
         retry: How hard to try.
         pacer: Keeps the calls within KSeF's rate limits; those of production by default.
         hook: Is told of every event.
+        check: Raises where nothing may be called: before its owner is opened, and after it is closed.
     """
 
     def __init__(
@@ -144,8 +145,10 @@ class Caller:
         retry: RetryPolicy | None = None,
         pacer: Pacer | None = None,
         hook: Hook | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self.environment = environment
+        self._check = check
         self.pacer = pacer or Pacer()
         # The storage behind signed links has no rate limits of its own; what it says by 429 is kept to.
         self._link_pacer = Pacer.unlimited()
@@ -225,7 +228,8 @@ class Caller:
             The answer as the row's model, ``bytes`` for an XML document, None where there is none.
 
         Raises:
-            LocalProtocolError: The arguments do not fit the row, or there is no token; nothing was sent.
+            LocalProtocolError: The arguments do not fit the row, or there is no token; or the client is not open, or of
+                another event loop. Nothing was sent.
             LoginFailedError: KSeF refused a login that the call needed.
             TransportError: No answer came; ``maybe_delivered`` tells whether KSeF may have acted.
             RateLimitedError: The budget is spent for longer than `RetryPolicy.patience`; nothing was sent, or
@@ -234,6 +238,7 @@ class Caller:
             RemoteProtocolError: The answer does not fit the specification; ``maybe_delivered`` tells that it was one
                 of success, so that KSeF has acted.
         """
+        self._check()
         bearer = None if operation.bearer is Bearer.NONE else self._bearer
         if bearer is None and operation.bearer is not Bearer.NONE:
             raise LocalProtocolError(f"{operation.name} needs a token ({operation.bearer.value}).")
@@ -276,6 +281,7 @@ class Caller:
             TransportError: No answer came.
             ApiError: The storage said no; 403 means the link has expired.
         """
+        self._check()
         self._check_link(name, url)
         request = build_link_request(name, url, largest_answer=largest_answer, into=into)
         return await self._perform(_link(name), request, partial(decipher_link_response, name), self._link_pacer)
@@ -295,6 +301,7 @@ class Caller:
             ApiError: The storage said no; 403 means the link has expired.
             LocalProtocolError: The file is shorter than it should be.
         """
+        self._check()
         self._check_link(name, link.url)
         request = build_upload_request(name, link, body)
         await self._attempt(request, partial(decipher_upload_response, name), attempt)

@@ -37,13 +37,21 @@ class Latarnia:
         environment: Whose outages are announced; see `Environment.latarnia_url`.
         transport: How to get there.
         hook: Is told of every request.
+        check: Raises where nothing may be called, as for `Caller`.
     """
 
-    def __init__(self, environment: Environment, transport: Transport, *, hook: Hook | None = None) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        transport: Transport,
+        *,
+        hook: Hook | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         # A caller of its own: neither token, rate limits nor clock of KSeF have anything to do with it.
         own = Environment(environment.latarnia_url, allow_http=environment.allow_http)
         retry = RetryPolicy(attempts=2, patience=0.0, deadline=TIMEOUT)
-        caller = Caller(own, transport, retry=retry, pacer=Pacer.unlimited(), hook=hook)
+        caller = Caller(own, transport, retry=retry, pacer=Pacer.unlimited(), hook=hook, check=check)
         self._status = _Cached(lambda: caller.call(GET_LATARNIA_STATUS))
         self._messages = _Cached(lambda: caller.call(GET_LATARNIA_MESSAGES))
 

@@ -21,13 +21,13 @@ from urllib.parse import unquote
 import anyio
 import anyio.to_thread
 from sqlalchemy import event, text
-from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
 from ..calling.finishing import finish
-from ..errors import LocalProtocolError
+from .addresses import driver_is_missing, journal_url
 from .schema import migrate
 from .vault import make_private
 
@@ -47,17 +47,16 @@ class Database:
         url: SQLAlchemy's, with an async driver.
 
     Raises:
-        LocalProtocolError: The database is neither SQLite nor PostgreSQL.
+        ConfigurationError: The address cannot be read, is of another kind of database, or its driver is not there.
     """
 
     def __init__(self, url: str) -> None:
-        address = make_url(url)
-        if (kind := address.get_backend_name()) not in ("sqlite", "postgresql"):
-            raise LocalProtocolError(f"A journal is kept in SQLite or PostgreSQL, not in {kind}.")
-        # Documents are parameters; errors must not tell them.
-        self.engine = create_async_engine(address, hide_parameters=True, **_pool(address))
+        address = journal_url(url)
+        with driver_is_missing(address):
+            # Documents are parameters; errors must not tell them.
+            self.engine = create_async_engine(address, hide_parameters=True, **_pool(address))
         self._reading = self.engine.execution_options(ksef_reads=True)
-        self.is_sqlite = kind == "sqlite"
+        self.is_sqlite = address.get_backend_name() == "sqlite"
         if self.is_sqlite:
             _prepare_sqlite(self.engine)
         else:
@@ -79,6 +78,15 @@ class Database:
         if "uri" in query and name.startswith("file:"):
             name = "" if query.get("mode") == "memory" else unquote(name.removeprefix("file:").removeprefix("//"))
         return name if name not in ("", ":memory:") else None
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people: never with a password."""
+        url = self.engine.url
+        if self.is_sqlite:
+            return self.file or "in memory"
+        server = f"{url.host}:{url.port or 5432}" if url.host else "the local server"
+        return f"{url.database} at {server}"
 
     @asynccontextmanager
     async def write(self, *, shield: bool = True) -> AsyncGenerator[AsyncConnection]:

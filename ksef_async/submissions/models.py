@@ -40,6 +40,7 @@ __all__ = [
     "IdentityTakenError",
     "IssuedInvoice",
     "JournalBusyError",
+    "JournalError",
     "LeaseLostError",
     "NotIssuedError",
     "Priority",
@@ -339,6 +340,15 @@ class UnknownSubmissionError(LocalProtocolError):
 
 class JournalBusyError(LocalProtocolError):
     """Another process delivers from this SQLite journal."""
+
+
+class JournalError(KsefError):
+    """The journal's database cannot be used: locked, full, read-only, out of reach, refusing, damaged, ..."""
+
+    def __init__(self, message: str, *, passes: bool) -> None:
+        super().__init__(message)
+        self.passes = passes
+        """True when it may be over by itself: asking again later is safe. False when somebody has to mend it first."""
 
 
 class LeaseLostError(Exception):

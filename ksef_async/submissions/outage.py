@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import anyio
 
-from .models import Settings
+from .models import JournalError, Settings
 from .trouble import gist
 
 __all__ = ["Unreachable", "is_final"]
@@ -39,9 +39,13 @@ class Unreachable:
     Args:
         what: Its name, for people.
         settings: How long to pause.
+        tell: Returns an error as it is to be told.
     """
 
-    def __init__(self, what: str, settings: Settings) -> None:
+    def __init__(
+        self, what: str, settings: Settings, tell: Callable[[Exception], Exception] = lambda error: error
+    ) -> None:
+        self._tell = tell
         self._what = what
         self._settings = settings
         self._tries = 0
@@ -55,7 +59,8 @@ class Unreachable:
         """
         if is_final(error):
             raise error
-        text = f"{type(error).__name__}: {error}"
+        told = self._tell(error)
+        text = f"{type(told).__name__}: {told}"
         if (about := gist(text)) != self._logged:
             self._logged = about
             _log.warning("%s cannot be reached; trying again: %s", self._what, text)
@@ -71,6 +76,8 @@ class Unreachable:
 
 def is_final(error: BaseException) -> bool:
     """Return whether ``error`` of a database lasts until somebody repairs the cause."""
+    if isinstance(error, JournalError):
+        return not error.passes
     return any(_says_no(cause) for cause in _causes(error))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self
@@ -14,18 +14,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..api.environment import Environment
 from ..calling.finishing import finish
+from ..calling.opened import Opened
 from ..errors import LocalProtocolError
 from ..protocol.offline import OfflineMode
 from ..protocol.verification_links import InvoiceFingerprint
 from .database import Database
+from .faults import journal_faults
 from .grouping import Grouped, answered
+from .guarding import Guarded, transaction
 from .intake import NewDocument, hand_in
 from .issuing import correction_of, issue, link_of
 from .models import IssuedInvoice, Priority, Settings, Submission, SubmissionState, UnknownSubmissionError
 from .store import Position, Store, look_up
 from .transactions import Transaction
 from .vault import Vault
-from .worker import Clients, Engine, Worker, beside, client_of
+from .worker import Clients, Engine, Worker, beside, check_open, client_of
 
 if TYPE_CHECKING:
     from ..auth.offline_signing import OfflineSigner
@@ -41,10 +44,11 @@ _PAGE: Final = 500
 class Submissions(anyio.AsyncContextManagerMixin):
     """A journal of invoices to deliver: ``async with Submissions(url, client=client) as submissions:``.
 
-    Entering makes or migrates the tables and delivers nothing; `running` delivers.
+    Entering makes or migrates the tables and delivers nothing; `running` delivers. A fault of the database is a
+    `JournalError`, of whatever call; one that is made outside of the block is a `LocalProtocolError`.
 
     Args:
-        url: SQLAlchemy's, async: ``sqlite+aiosqlite:///journal.db``, ``postgresql+asyncpg://...``,
+        url: SQLAlchemy's: ``sqlite:///journal.db`` (in this folder; ``sqlite:////srv/journal.db`` elsewhere), ``postgresql+asyncpg://...``,
             ``postgresql+psycopg://...``.
         client: Who delivers: a client, NIP -> client, or a function NIP -> client that raises LookupError for a NIP
             it does not know. The clients are the caller's to enter and to leave. None in a process that only
@@ -57,7 +61,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
         environment: Where invoices are sent, for their verification codes; by default the client's.
 
     Raises:
-        LocalProtocolError: ``url`` leads to another kind of database.
+        ConfigurationError: ``url`` cannot be read, leads to another kind of database, or its driver is not installed.
         CryptoError: A key is no Fernet key.
     """
 
@@ -71,9 +75,10 @@ class Submissions(anyio.AsyncContextManagerMixin):
         settings: Settings | None = None,
         environment: Environment | None = None,
     ) -> None:
+        self._opened = Opened("Submissions", "submissions")
         self._database = Database(url)
         self._vault = Vault(keys)
-        self._store = Store(self._database)
+        self._store = Store(Guarded(self._database, self._opened.check))
         self._lookup = Grouped(self._database.read, look_up)
         self._intake = Grouped(
             self._database.write, partial(hand_in, self._vault), weigh=lambda document: len(document.xml)
@@ -83,24 +88,24 @@ class Submissions(anyio.AsyncContextManagerMixin):
         self._engine = engine
         self._settings = settings or Settings()
         self._worker: Worker | None = None
-        self._is_open = False
 
     def __repr__(self) -> str:
-        state = "delivering" if self._worker else "open" if self._is_open else "not open"
+        state = "delivering" if self._worker else "open" if self._opened.is_open else "not open"
         return f"<Submissions {self._database}, {state}>"
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         """Open the journal, and close it at the end of the block."""
+        self._opened.begin()
         try:
             async with AsyncExitStack() as stack:
-                await self._database.migrate()
+                with journal_faults(self._database):
+                    await self._database.migrate()
                 if self._engine is not None:
                     await stack.enter_async_context(self._engine.open())
-                self._is_open = True
                 yield self
         finally:
-            self._is_open = False
+            self._opened.end()
             await finish(self._close(), math.inf)
 
     async def _close(self) -> None:
@@ -125,15 +130,16 @@ class Submissions(anyio.AsyncContextManagerMixin):
 
         Raises:
             JournalBusyError: Another process delivers from this SQLite journal.
-            LocalProtocolError: There is no client to deliver with; or this delivers already.
-            Exception: The database's own, where it refuses for good.
+            LocalProtocolError: There is no client to deliver with, or it is not open; or this delivers already.
+            JournalError: The database refuses for good.
+            Exception: The engine's own, where it does.
         """
-        if not self._is_open:
-            raise LocalProtocolError("Submissions deliver inside of their block only.")
+        self._opened.check()
         if self._clients is None:
             raise LocalProtocolError("These Submissions have no client to deliver with.")
         if self._worker is not None:
             raise LocalProtocolError("These Submissions deliver already.")
+        check_open(self._clients)
         yield_to_intake = partial(self._intake.wait_idle, _PATIENCE)
         worker = Worker(self._database, self._vault, self._clients, self._engine, self._settings, yield_to_intake)
         async with beside(worker.run):
@@ -143,9 +149,16 @@ class Submissions(anyio.AsyncContextManagerMixin):
             finally:
                 self._worker = None
 
-    def begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Begin a transaction on the journal's database, for ``tx`` of `submit`; the end of the block commits it."""
-        return self._database.write(shield=False)
+    @asynccontextmanager
+    async def begin(self) -> AsyncGenerator[AsyncConnection]:
+        """Begin a transaction on the journal's database, for ``tx`` of `submit`; the end of the block commits it.
+
+        Raises:
+            JournalError: It cannot be begun, or not be committed. What the block raises is left as it is.
+        """
+        self._opened.check()
+        async with transaction(self._database) as connection:
+            yield connection
 
     async def submit(
         self,
@@ -185,6 +198,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
             IdentityTakenError: The context has another document of the same seller, kind and number (not rejected,
                 not cancelled), or with the same key. What another context has is nothing to it.
         """
+        self._opened.check()
         if signer is not None and offline is None:
             raise LocalProtocolError("Only an invoice issued offline is signed for: say in which mode, with offline.")
         document = NewDocument(
@@ -203,7 +217,8 @@ class Submissions(anyio.AsyncContextManagerMixin):
         return await self._hand_in(document)
 
     async def _hand_in(self, document: NewDocument) -> Submission:
-        submission = await self._intake.ask(document)
+        with journal_faults(self._database):
+            submission = await self._intake.ask(document)
         if self._worker is not None:
             self._worker.wake(submission.nip)
         return submission
@@ -244,6 +259,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
             IdentityTakenError: Another document has its place, as for `submit`.
             CryptoError: The signer's certificate is not valid now; nothing was written.
         """
+        self._opened.check()
         began = anyio.current_time()
         fingerprint = InvoiceFingerprint.of(xml)
         context = nip or fingerprint.seller_nip
@@ -321,7 +337,9 @@ class Submissions(anyio.AsyncContextManagerMixin):
         """
         if (submission_id is None) == (key is None):
             raise LocalProtocolError("A submission is looked up by its id, or else by its key.")
-        known: tuple[Submission, ...] = await self._lookup.ask((submission_id, key))
+        self._opened.check()
+        with journal_faults(self._database):
+            known: tuple[Submission, ...] = await self._lookup.ask((submission_id, key))
         found = [submission for submission in known if nip is None or submission.nip == nip]
         if not found:
             raise UnknownSubmissionError(f"There is no submission {submission_id if key is None else repr(key)}.")

@@ -252,7 +252,9 @@ def migrate(connection: Connection) -> None:
     _SCHEMA.create(connection, checkfirst=True)
     found = connection.execute(select(_SCHEMA.c.version)).scalar()
     if found is not None and found > VERSION:
-        raise LocalProtocolError(f"The journal has version {found}; this ksef_async knows versions up to {VERSION}.")
+        raise LocalProtocolError(
+            f"The journal has version {found}; this ksef_async knows versions up to {VERSION}: update it."
+        )
     for version in range((found or 0) + 1, VERSION + 1):
         _STEPS[version](connection)
     if found is None:

@@ -19,8 +19,8 @@ from sqlalchemy.sql import ColumnElement
 
 from ..api.sessions import FormCode, InvoicingMode
 from ..protocol.offline import OfflineMode
-from .database import Database
 from .deadline_watch import deadline_troubles
+from .guarding import Guarded
 from .models import (
     GIVEN_UP,
     NEW,
@@ -175,7 +175,7 @@ class Store:
         database: Of the journal.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Guarded) -> None:
         self._database = database
 
     async def list(

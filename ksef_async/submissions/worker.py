@@ -23,18 +23,32 @@ from ..errors import LocalProtocolError
 from .context_store import ContextStore
 from .database import Database
 from .drain import Drain
+from .faults import fault_of, journal_faults
 from .leases import Lease, Leases, exclusive
 from .models import LeaseLostError, Settings
 from .outage import Unreachable
 from .trouble import gist
 from .vault import Vault
 
-__all__ = ["Clients", "Engine", "Worker", "beside", "client_of"]
+__all__ = ["Clients", "Engine", "Worker", "beside", "check_open", "client_of"]
 
 _log = logging.getLogger(__name__)
 
 Clients: TypeAlias = KsefClient | Mapping[str, KsefClient] | Callable[[str], KsefClient]
 """One client, NIP -> client, or a function NIP -> client that raises LookupError for a NIP it does not know."""
+
+
+def check_open(clients: Clients) -> None:
+    """Make sure that those who deliver are open; a function's are not known yet.
+
+    Raises:
+        LocalProtocolError: One is not.
+    """
+    known = (clients,) if isinstance(clients, KsefClient) else clients.values() if isinstance(clients, Mapping) else ()
+    for client in known:
+        if not client.is_open:
+            raise LocalProtocolError(f"{client!r} is not open: enter it before `running()`, with `async with`.")
+
 
 # Seconds that giving a lease back may take when a worker is stopped.
 _GRACE = 5.0
@@ -113,7 +127,7 @@ class Worker:
         self._yield_to_others = yield_to_others
         self._leases = Leases(database, f"{os.getpid()}-{uuid.uuid4().hex}", settings.lease_duration)
         self._drains: dict[str, Drain | None] = {}
-        self._journal = Unreachable("the journal", settings)
+        self._journal = Unreachable("the journal", settings, lambda error: fault_of(error, database) or error)
         # When a context that failed may be tried again, and how often it has failed in a row.
         self._paused: dict[str, tuple[float, int]] = {}
         # The gist of what each has failed with since it was last delivered.
@@ -137,8 +151,13 @@ class Worker:
 
         Raises:
             JournalBusyError: Another process delivers from this SQLite journal.
-            Exception: The journal, or the engine, cannot be used, and will not be by itself (`is_final`).
+            JournalError: The journal cannot be used, and will not be by itself (`is_final`).
+            Exception: The engine cannot.
         """
+        with journal_faults(self._database):
+            await self._run(ready)
+
+    async def _run(self, ready: Callable[[], None]) -> None:
         file = self._database.file
         async with exclusive(file) if file is not None else nullcontext():
             if self._database.is_sqlite:
@@ -243,19 +262,29 @@ class Worker:
         _, times = self._paused.get(context, (0.0, 0))
         pause = self._settings.pause(times + 1)
         self._paused[context] = anyio.current_time() + pause, times + 1
-        text = "; ".join({f"{type(each).__name__}: {each}": None for each in _leaves(error)})
+        faults = {each: fault_of(each, self._database) for each in _leaves(error)}
+        text = "; ".join({_described(fault or each): None for each, fault in faults.items()})
         try:
             await self._leases.note_trouble(context, text)
         except Exception as again:  # noqa: BLE001  # one failure must not stop the others
             # Mostly one outage for all contexts, of which `_waiting` tells.
             _log.warning(
-                "delivery for %s was broken off (%s), and the journal cannot be written: %r", context, text, again
+                "delivery for %s was broken off (%s), and the journal cannot be written: %s",
+                context,
+                text,
+                _described(fault_of(again, self._database) or again),
             )
             return
         told = self._told.setdefault(context, set())
         if (about := gist(text)) not in told:
             told.add(about)
-            _log.error("delivery for %s failed; trying again in %g s", context, pause, exc_info=error)
+            # A fault of the database is told in one sentence; of anything else the place is of interest.
+            exc_info = None if all(faults.values()) else error
+            _log.error("delivery for %s failed; trying again in %g s: %s", context, pause, text, exc_info=exc_info)
+
+
+def _described(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def client_of(clients: Clients, context: str) -> KsefClient:

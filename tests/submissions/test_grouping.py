@@ -18,12 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ksef_async import LocalProtocolError
 from ksef_async.sandbox import sample_invoice
-from ksef_async.submissions import IdentityTakenError, Submission, Submissions, UnknownSubmissionError
+from ksef_async.submissions import IdentityTakenError, JournalError, Submission, Submissions, UnknownSubmissionError
 from ksef_async.submissions.grouping import Grouped
 
 NIP = "5265877635"
@@ -262,7 +262,7 @@ async def test_what_the_database_cannot_store_fails_alone(
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
 
         assert [isinstance(outcome, Submission) for outcome in outcomes] == [True, True, False, True]
-        assert isinstance(outcomes[2], DBAPIError)
+        assert isinstance(outcomes[2], IntegrityError)
         assert len(await submissions.list_page()) == 3
 
 
@@ -299,7 +299,7 @@ async def test_database_that_cannot_be_reached_fails_every_caller(tmp_path: Path
         outcomes = await asyncio.gather(
             *writing, *(submissions.get(first.id) for _ in range(3)), return_exceptions=True
         )
-        assert all(isinstance(outcome, OperationalError) for outcome in outcomes), outcomes
+        assert all(isinstance(outcome, JournalError) for outcome in outcomes), outcomes
 
         shutil.move(tmp_path / "elsewhere", folder)
         assert (await submissions.submit(sample_invoice(NIP, "FV/1"))).id == first.id + 1
@@ -311,7 +311,7 @@ async def test_statement_that_fails_fails_every_caller(journal_url: str) -> None
             await connection.exec_driver_sql("ALTER TABLE ksef_submissions RENAME TO away")
         calls = [submissions.submit(sample_invoice(NIP, f"FV/{number}")) for number in range(4)]
         outcomes = await asyncio.gather(*calls, *(submissions.get(number) for number in (1, 2)), return_exceptions=True)
-        assert all(isinstance(outcome, DBAPIError) for outcome in outcomes), outcomes
+        assert all(isinstance(outcome, JournalError) for outcome in outcomes), outcomes
 
         async with submissions.begin() as connection:
             await connection.exec_driver_sql("ALTER TABLE away RENAME TO ksef_submissions")

@@ -8,6 +8,7 @@ from sqlalchemy import update
 from ksef_async.sandbox import sample_invoice
 from ksef_async.submissions import Submissions, SubmissionState
 from ksef_async.submissions.database import Database
+from ksef_async.submissions.guarding import Guarded
 from ksef_async.submissions.schema import SUBMISSIONS
 from ksef_async.submissions.store import Position, Store
 
@@ -26,7 +27,7 @@ async def test_results_of_one_moment_are_told_each_once(journal_url: str, moment
     position: Position | None = None
 
     for _ in range(3):
-        found, position = await Store(database).unacknowledged(None, position, 2)
+        found, position = await Store(Guarded(database, lambda: None)).unacknowledged(None, position, 2)
         told += [submission.id for submission in found]
 
     await database.aclose()

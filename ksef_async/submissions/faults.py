@@ -1,0 +1,132 @@
+"""Faults of the journal's database, each as one error of ours with a sentence that says what to do.
+
+By SQLite's codes (sqlite.org/rescode.html), SQLSTATE (PostgreSQL, appendix A), errno, and for libpq, which has no
+SQLSTATE for a connection that fails, by its words.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from ..errors import quote
+from .database import Database
+from .models import JournalError
+
+__all__ = ["fault_of", "journal_faults"]
+
+_OURS: Final = ("sqlalchemy", "sqlite3", "aiosqlite", "asyncpg", "psycopg", "psycopg_pool")
+
+_IN_SQLITE: Final[Mapping[int, tuple[str, bool]]] = {
+    sqlite3.SQLITE_BUSY: ("is locked: another program has had a transaction open on it for 30 s; end that", True),
+    sqlite3.SQLITE_LOCKED: ("is locked by another connection of this program", True),
+    sqlite3.SQLITE_READONLY: ("cannot be written: give this user the right to write the file and its folder", False),
+    sqlite3.SQLITE_PERM: ("cannot be used: give this user the right to read and write it", False),
+    sqlite3.SQLITE_FULL: ("cannot grow, for the disk is full: make room", True),
+    sqlite3.SQLITE_IOERR: ("cannot be read or written: look at the disk, and at the space left on it", True),
+    sqlite3.SQLITE_CANTOPEN: (
+        "cannot be opened: its folder has to be there, and this user has to have the right to write to it",
+        False,
+    ),
+    sqlite3.SQLITE_CORRUPT: ("is damaged: restore it from a backup", False),
+    sqlite3.SQLITE_NOTADB: ("is not an SQLite database: name another file", False),
+    sqlite3.SQLITE_ERROR: ("has not the tables that it had when it was opened", False),
+}
+_BY_STATE: Final[tuple[tuple[str, str, bool], ...]] = (
+    ("28", "refuses the user or the password", False),
+    ("3D", "does not exist: create the database", False),
+    ("3F", "has not the schema that is named", False),
+    ("42501", "does not give this user the rights it needs: CREATE on the schema, and all on the tables", False),
+    ("42", "has not the tables that it had when it was opened", False),
+    ("25006", "is read-only: connect to the primary server", True),
+    ("53100", "cannot grow, for the server's disk is full: make room", True),
+    ("53300", "takes no more connections: raise max_connections, or run fewer workers", True),
+    ("53", "has no room left", True),
+    ("55P03", "is locked by another transaction", True),
+    ("40", "gave the transaction up; do it again", True),
+    ("57P", "is shutting down, or starting", True),
+    ("57014", "gave the statement up: it took too long", True),
+    ("08", "has lost the connection", True),
+)
+_BY_WORDS: Final[tuple[tuple[re.Pattern[str], str, bool], ...]] = (
+    (re.compile("password authentication failed|no pg_hba|no password supplied"), _BY_STATE[0][1], False),
+    (re.compile('database ".*" does not exist'), _BY_STATE[1][1], False),
+    (re.compile("role .* does not exist|not permitted"), _BY_STATE[0][1], False),
+    (re.compile("too many (clients|connections)|remaining connection slots"), "takes no more connections", True),
+    (re.compile("starting up|shutting down"), "is shutting down, or starting", True),
+    (
+        re.compile("Connection refused|could not connect|connection failed|failed to resolve|could not translate"),
+        "cannot be reached: is it running, and are host and port right?",
+        True,
+    ),
+)
+_BY_ERRNO: Final[Mapping[int, tuple[str, bool]]] = {
+    errno.ECONNREFUSED: ("cannot be reached: is it running, and are host and port right?", True),
+    errno.ENOENT: ("cannot be opened: its folder, or its socket, does not exist", False),
+    errno.EACCES: ("cannot be used: give this user the right to read and write it and its folder", False),
+    errno.EPERM: ("cannot be used: give this user the right to read and write it and its folder", False),
+    errno.EROFS: ("cannot be written, for its file system is read-only", False),
+    errno.ENOSPC: ("cannot grow, for the disk is full: make room", True),
+    errno.EISDIR: ("cannot be opened: its path is that of a folder", False),
+}
+
+
+@contextmanager
+def journal_faults(database: Database) -> Iterator[None]:
+    """Raise faults of the database as `JournalError`; what else is raised in the block is left as it is."""
+    try:
+        yield
+    except Exception as error:
+        if (fault := fault_of(error, database)) is None:
+            raise
+        # What SQLAlchemy says of it has hundreds of lines, of which this is the gist.
+        raise fault from None
+
+
+def fault_of(error: BaseException, database: Database) -> JournalError | None:
+    """Return the fault of the database that ``error`` tells of; None for anything else, an unmet constraint too."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        (error,) = error.exceptions
+    package = type(error).__module__.partition(".")[0]
+    if isinstance(error, IntegrityError) or not (package in _OURS or isinstance(error, OSError)):
+        return None
+    what, passes = _verdict(error, is_sqlite=database.is_sqlite)
+    origin = getattr(error, "orig", None) or error
+    said = quote(" ".join(str(origin).split()), 300) or type(origin).__name__
+    return JournalError(f"The journal {database.place} {what}. ({type(origin).__name__}: {said})", passes=passes)
+
+
+def _verdict(error: BaseException, *, is_sqlite: bool) -> tuple[str, bool]:
+    if isinstance(error, PoolTimeoutError):
+        return "has all its connections in use: end transactions sooner, or begin fewer at once", True
+    for cause in _causes(error):
+        code = getattr(cause, "sqlite_errorcode", None)
+        if isinstance(code, int) and (known := _IN_SQLITE.get(code & 0xFF)) is not None:
+            return known
+        state = getattr(cause, "sqlstate", None)
+        if isinstance(state, str):
+            for beginning, what, passes in _BY_STATE:
+                if state.startswith(beginning):
+                    return what, passes
+        if isinstance(cause, OSError) and (known := _BY_ERRNO.get(cause.errno or 0)) is not None:
+            return known
+        for words, what, passes in _BY_WORDS:
+            if words.search(str(cause)):
+                return what, passes
+        if isinstance(cause, OSError):
+            return "cannot be reached: is it running, and are host and port right?", True
+    return ("cannot be used" if is_sqlite else "cannot be used, or has lost the connection"), True
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    yield error
+    for inner in (getattr(error, "orig", None), error.__cause__):
+        if isinstance(inner, BaseException):
+            yield from _causes(inner)
