@@ -19,6 +19,7 @@ from ..api.collective_identifiers import InvoiceToGroup
 from ..api.common import Context
 from ..api.invoices import InvoiceFilters
 from .clock import Timings, seconds
+from .redacting import ShownBody
 
 __all__ = ["Background", "Group", "QueryMoments", "Recent", "SeenRequest"]
 
@@ -79,6 +80,12 @@ class SeenRequest:
     """The kind of the fault that happened to it; None without one."""
     refusal: str | None = None
     """KSeF's words where it refused."""
+    query: str = ""
+    """Without secrets, like the bodies."""
+    asked: ShownBody | None = None
+    """The body of the request."""
+    answered: ShownBody | None = None
+    """The body of the answer."""
 
 
 class Recent:
@@ -100,6 +107,9 @@ class Recent:
         seconds: float,
         fault: str | None = None,
         refusal: str | None = None,
+        query: str = "",
+        asked: ShownBody | None = None,
+        answered: ShownBody | None = None,
     ) -> None:
         """Remember a request."""
         self.request_count += 1
@@ -113,6 +123,9 @@ class Recent:
             seconds=seconds,
             fault=fault,
             refusal=refusal,
+            query=query,
+            asked=asked,
+            answered=answered,
         )
         self.requests.append(seen)
 

@@ -27,6 +27,7 @@ from ..protocol.wire import UnreadableJsonError, Wire, WireError, camel
 from .clock import seven_digits
 from .faults import Fault, Faults
 from .ministry import JWT_KINDS
+from .redacting import show_answer, show_query, show_request
 from .refusals import Forbidden, InvalidInput, Refusal, Unauthorized, internal_error
 from .subjects import OWNER
 from .validation import UNREADABLE_JSON, check_media, problems_in_words, read_query
@@ -155,15 +156,19 @@ def _endpoint(
         except Exception:  # noqa: BLE001  # a bug in the sandbox must look like one of KSeF's, and be seen
             _log.exception("%s failed", operation.name)
             response = internal_error(now)
+        is_dropped = fault is not None and fault.kind == "drop"
         world.recent.saw(
             operation.name,
             request.method,
             request.path,
             at=now,
-            status=0 if fault is not None and fault.kind == "drop" else response.status,
+            status=0 if is_dropped else response.status,
             seconds=time.perf_counter() - started,
             fault=fault.kind if fault is not None else None,
             refusal=refused,
+            query=show_query(request.rel_url.raw_query_string),
+            asked=show_request(await request.read(), is_json=operation.request is not bytes),
+            answered=None if is_dropped else show_answer(response),
         )
         return response
 
