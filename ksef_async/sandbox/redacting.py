@@ -7,12 +7,14 @@ where in doubt it is left out. Of what a client sent, only JSON is kept.
 
 from __future__ import annotations
 
+import json as written
 import re
 from typing import Final, Literal
 
 import attrs
-import orjson
 from aiohttp import web
+
+from ..protocol import json
 
 __all__ = ["HIDDEN", "ShownBody", "show_answer", "show_query", "show_request"]
 
@@ -74,10 +76,10 @@ def _json(body: bytes) -> ShownBody | None:
     if len(body) > _MOST_BYTES:
         return None
     try:
-        read = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        read = json.loads(body)
+    except json.JSONDecodeError:
         return None
-    shown = orjson.dumps(_Reader().read("", read), option=orjson.OPT_INDENT_2).decode()
+    shown = written.dumps(_Reader().read("", read), ensure_ascii=False, indent=2)
     return ShownBody(len(body), "json", shown if len(shown) <= _LONGEST_BODY else f"{shown[:_LONGEST_BODY]}…")
 
 

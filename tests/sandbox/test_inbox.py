@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterator
-from datetime import date
+from contextlib import aclosing
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 import anyio
 import pytest
-from clients import ONCE, connected
-from official import SAMPLES, needs
+from clients import ONCE, RecordingTransport, connected
 from readable import office_invoice
 
-from ksef_async import FormCode, InvoiceRejectedError, KsefClient, ServerError
+from ksef_async import FormCode, InvoiceRejectedError, KsefClient, ServerError, SessionType
 from ksef_async.api.limits import GET_RATE_LIMITS
+from ksef_async.api.sessions import CLOSE_ONLINE_SESSION, InvoicingMode
 from ksef_async.packing import pack
-from ksef_async.sandbox import Sandbox, sample_invoice
-from ksef_async.sandbox.inbox.reading import amount, read_invoice, read_ubl
+from ksef_async.protocol import json as protocol_json
+from ksef_async.sandbox import Fault, Sandbox, sample_invoice
+from ksef_async.sandbox.inbox.packaged import packaged, read_language, words_in
+from ksef_async.sandbox.inbox.presets import PRESETS
+from ksef_async.sandbox.inbox.state import CODES, describe_session
+from ksef_async.sandbox.redacting import HIDDEN
 
 DAY = date(2026, 3, 2)
 
@@ -77,7 +84,7 @@ async def test_session_and_its_invoices_are_told(sandbox: Sandbox, client: KsefC
     assert (first["ksefNumber"], first["state"]["mood"]) == (accepted.ksef_number, "success")
     assert (second["ksefNumber"], second["state"]["code"], second["state"]["mood"]) == (None, 440, "failure")
     assert [moment["code"] for moment in invoice["timeline"]] == [100, 150, 200]
-    assert invoice["document"]["read"]["total"] == "8\N{NO-BREAK SPACE}394,86"
+    assert invoice["document"]["isDrawn"]
     assert accepted.ksef_number in invoice["upo"]
     assert invoice["document"]["xml"].encode() == office_invoice(sandbox.nip, "FV/7", DAY)
 
@@ -121,7 +128,7 @@ async def test_every_fault_offered_can_be_planned(sandbox: Sandbox, inbox: Inbox
     _, state = await inbox.get("/inbox/state")
 
     for preset in state["faults"]["presets"]:
-        plan = {"fault": preset["id"], "operation": ""}
+        plan = {"fault": preset, "operation": ""}
         assert (await inbox.post("/inbox/faults", plan, **{"X-Inbox-Token": token}))[0] == 200
 
     assert len(sandbox.faults.planned) == len(state["faults"]["presets"]) > 10
@@ -279,71 +286,11 @@ async def test_answers_can_be_used_by_the_page_only(inbox: Inbox, path: str) -> 
     assert "://" not in text.replace("http://www.w3.org/2000/svg", "").replace(inbox.url, "")
 
 
-async def test_nothing_secret_is_told(sandbox: Sandbox, client: KsefClient, inbox: Inbox) -> None:
-    async with await client.sessions.open_online(FormCode.FA3) as session:
-        sent = await session.send(sample_invoice(sandbox.nip))
-        await sent.outcome()
-        await sent.upo()
-    await session.upo()
-
-    _, state = await inbox.get("/inbox/state")
-    _, told = await inbox.get(f"/inbox/sessions/{session.reference_number}")
-    text = json.dumps([state, told])
-
-    assert any(one["operation"] == "storage" for one in state["requests"])
-    assert sandbox.token not in text
-    assert not re.search(r"eyJ[\w-]{10,}\.|sig=|\|nip-", text)
-
-
 async def test_what_is_not_there_is_not_found(sandbox: Sandbox, client: KsefClient, inbox: Inbox) -> None:
     async with await client.sessions.open_online(FormCode.FA3) as session:
         status, answer = await inbox.get(f"/inbox/sessions/{session.reference_number}/invoices/none")
 
     assert (status, answer) == (404, {"error": "There is no such invoice."})
-
-
-@pytest.mark.parametrize(
-    ("text", "written"),
-    [
-        ("1230", "1 230,00"),
-        ("-1234567.5", "−1 234 567,50"),
-        ("0.12345", "0,12345"),
-        ("about ten", "about ten"),
-        ("NaN", "NaN"),
-        ("1e999999", "1e999999"),
-        ("", ""),
-    ],
-)
-def test_amounts_are_written_as_in_poland(text: str, written: str) -> None:
-    assert amount(text).replace("\N{NO-BREAK SPACE}", " ") == written
-
-
-def test_peppol_document_is_read() -> None:
-    ubl = b"""<Invoice xmlns="urn:i" xmlns:c="urn:c"><c:ID>PEF/1</c:ID><c:IssueDate>2026-03-02</c:IssueDate>
-      <c:DocumentCurrencyCode>EUR</c:DocumentCurrencyCode><c:AccountingSupplierParty><c:Party>
-      <c:PartyLegalEntity><c:RegistrationName>Huta</c:RegistrationName></c:PartyLegalEntity></c:Party>
-      </c:AccountingSupplierParty><c:LegalMonetaryTotal><c:PayableAmount>12.5</c:PayableAmount></c:LegalMonetaryTotal>
-      <c:InvoiceLine><c:ID>1</c:ID><c:InvoicedQuantity unitCode="KGM">2.5</c:InvoicedQuantity>
-      <c:LineExtensionAmount>10</c:LineExtensionAmount><c:Item><c:Name>Blacha</c:Name></c:Item></c:InvoiceLine></Invoice>"""
-
-    read = read_ubl(ubl)
-
-    assert read is not None
-    assert (read.number, read.parties[0].name, read.total, read.currency) == ("PEF/1", "Huta", "12,50", "EUR")
-    assert (read.lines[0].name, read.lines[0].quantity, read.lines[0].unit) == ("Blacha", "2,5", "KGM")
-    assert read_invoice(ubl) is None
-
-
-@needs(SAMPLES)
-@pytest.mark.parametrize("file", sorted(SAMPLES.glob("*.xml")), ids=lambda file: file.stem)
-def test_official_samples_are_read(file: Path) -> None:
-    read = read_invoice(file.read_bytes())
-
-    assert read is not None
-    assert read.number
-    assert read.total
-    assert {"Sprzedawca", "Nabywca"} <= {party.role for party in read.parties}
-    assert all(line.name for line in read.lines)
 
 
 async def test_batch_session_is_told(sandbox: Sandbox, client: KsefClient, inbox: Inbox, tmp_path: Path) -> None:
@@ -359,5 +306,254 @@ async def test_batch_session_is_told(sandbox: Sandbox, client: KsefClient, inbox
     _, invoice = await inbox.get(f"/inbox/sessions/{session.reference_number}/invoices/{row['referenceNumber']}")
 
     assert told["kind"] == "Batch"
+    assert told["waits"] is None
     assert [moment["code"] for moment in told["timeline"]] == [100, 150, 200]
-    assert invoice["document"]["read"]["number"] == "FV/8"
+    assert invoice["document"]["isDrawn"]
+
+
+# --- documents -------------------------------------------------------------------------------------------------------
+
+
+async def first_invoice(sandbox: Sandbox, client: KsefClient, xml: bytes) -> str:
+    """The address of the only invoice of a new session."""
+    async with await client.sessions.open_online(FormCode.FA3) as session:
+        sent = await session.send(xml, check=False)
+        sandbox.clock.advance(60)
+        return f"/inbox/sessions/{session.reference_number}/invoices/{sent.reference_number}"
+
+
+@pytest.mark.parametrize(("language", "word"), [("pl", "Nabywca"), ("en", "Buyer")])
+async def test_document_is_a_page_without_scripts(
+    sandbox: Sandbox, client: KsefClient, inbox: Inbox, language: str, word: str
+) -> None:
+    path = await first_invoice(sandbox, client, office_invoice(sandbox.nip, "FV/1", DAY))
+
+    async with aiohttp.ClientSession() as http, http.get(f"{inbox.url}{path}/page?language={language}") as response:
+        page, policy = await response.text(), response.headers["Content-Security-Policy"]
+
+    assert f'<html lang="{language}">' in page
+    assert word in page
+    assert "<script" not in page
+    style = page.split("<style>")[1].split("</style>")[0]
+    digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy == (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'self'; sandbox allow-same-origin"
+    )
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [b"<Faktura><never-closed></Faktura>", b'<Invoice xmlns="urn:i"><ID>1</ID></Invoice>', b" "],
+    ids=["not well-formed", "another form", "blank"],
+)
+async def test_document_of_no_known_form_is_shown_as_text_only(
+    sandbox: Sandbox, client: KsefClient, inbox: Inbox, xml: bytes
+) -> None:
+    path = await first_invoice(sandbox, client, xml)
+
+    _, invoice = await inbox.get(path)
+    status, answer = await inbox.get(f"{path}/page")
+
+    assert invoice["document"] == {"xml": xml.decode("utf-8", "replace"), "isCut": False, "isDrawn": False}
+    assert (status, answer) == (404, {"error": "This document is not drawn."})
+
+
+# --- search ----------------------------------------------------------------------------------------------------------
+
+
+async def test_search_finds_by_number_nip_and_state_with_paging(
+    sandbox: Sandbox, client: KsefClient, inbox: Inbox
+) -> None:
+    async with await client.sessions.open_online(FormCode.FA3) as session:
+        for number in range(1, 61):
+            buyer = "5260250995" if number % 20 == 0 else "1111111111"
+            await session.send(sample_invoice(sandbox.nip, f"FV/{number:03}", buyer_nip=buyer))
+        await session.send(sample_invoice(sandbox.nip, "FV/001", buyer_nip="5260250995"))  # a duplicate
+        sandbox.clock.advance(60)
+        path = f"/inbox/sessions/{session.reference_number}"
+        _, first = await inbox.get(path)
+
+        async def numbers(**asked: str) -> list[str]:
+            _, told = await inbox.get(f"{path}?{urlencode(asked)}")
+            return [one["number"] for one in told["invoices"]]
+
+        assert len(await numbers()) == 50
+        assert (await numbers(page="2"))[-1] == "FV/001"
+        assert await numbers(page="99") == await numbers(page="2")
+        assert await numbers(query="fv/007") == ["FV/007"]
+        assert await numbers(query=first["invoices"][3]["ksefNumber"].lower()) == ["FV/058"]
+        assert await numbers(query="5260250995") == ["FV/060", "FV/040", "FV/020"]
+        assert await numbers(query="5260250995 fv/04") == ["FV/040"]
+        assert await numbers(query="440 Duplikat") == await numbers(mood="failure") == ["FV/001"]
+        assert await numbers(query="nobody") == await numbers(mood="progress") == []
+        assert (await inbox.get(path))[1]["found"] == {"count": 61, "page": 1, "pages": 2, "first": 1}
+
+
+async def test_search_finds_nothing_by_what_is_not_decided_yet(still_sandbox: Sandbox) -> None:
+    async with connected(still_sandbox) as client, aiohttp.ClientSession() as http:
+        inbox = Inbox(still_sandbox, http)
+        async with await client.sessions.open_online(FormCode.FA3) as session:
+            await session.send(sample_invoice(still_sandbox.nip, "FV/1"))
+
+            _, told = await inbox.get(f"/inbox/sessions/{session.reference_number}?query=FV")
+            _, waiting = await inbox.get(f"/inbox/sessions/{session.reference_number}?mood=progress")
+
+    assert told["found"]["count"] == 0
+    assert waiting["found"]["count"] == 1
+
+
+@pytest.mark.parametrize("asked", ["mood=angry", "page=0", "page=-1", "page=two", "page=" + "9" * 40])
+async def test_page_that_cannot_be_is_refused(client: KsefClient, inbox: Inbox, asked: str) -> None:
+    session = await client.sessions.open_online(FormCode.FA3)
+
+    status, answer = await inbox.get(f"/inbox/sessions/{session.reference_number}?{asked}")
+
+    assert (status, answer) == (400, {"error": "There is no such page of invoices."})
+
+
+# --- waiting ---------------------------------------------------------------------------------------------------------
+
+
+async def test_session_tells_what_it_waits_for(still_sandbox: Sandbox) -> None:
+    sandbox = still_sandbox
+    async with connected(sandbox) as client, aiohttp.ClientSession() as http:
+        inbox = Inbox(sandbox, http)
+
+        async def waits() -> Any:
+            _, state = await inbox.get("/inbox/state")
+            told = state["sessions"][0]["waits"]
+            return told and (told["for"], told["count"], told["until"] is not None)
+
+        session = await client.sessions.open_online(FormCode.FA3)
+        await session.send(sample_invoice(sandbox.nip))
+        assert await waits() == ("invoices", 1, True)
+        await client.call(CLOSE_ONLINE_SESSION, path={"reference_number": session.reference_number})
+        assert await waits() == ("verdicts", 1, True)
+        sandbox.clock.advance(600)
+        assert await waits() is None
+
+        sandbox.faults.add("open_online_session", Fault.stuck())
+        session = await client.sessions.open_online(FormCode.FA3)
+        await session.send(sample_invoice(sandbox.nip, "FV/2"))
+        await client.call(CLOSE_ONLINE_SESSION, path={"reference_number": session.reference_number})
+        assert await waits() == ("nothing", 0, False)
+
+
+# --- requests --------------------------------------------------------------------------------------------------------
+
+
+async def test_request_is_told_with_its_bodies(sandbox: Sandbox, client: KsefClient, inbox: Inbox) -> None:
+    session = await client.sessions.open_online(FormCode.FA3)
+    await session.send(sample_invoice(sandbox.nip))
+    _, state = await inbox.get("/inbox/state")
+    number = next(one["number"] for one in state["requests"] if one["operation"] == "send_invoice")
+
+    _, told = await inbox.get(f"/inbox/requests/{number}")
+
+    asked, answered = json.loads(told["asked"]["text"]), json.loads(told["answered"]["text"])
+    assert asked["encryptedInvoiceContent"].startswith(HIDDEN)
+    assert len(asked["invoiceHash"]) == 44
+    assert answered["referenceNumber"] in sandbox.world.sessions[session.reference_number].invoices
+    assert (told["method"], told["status"], told["asked"]["kind"]) == ("POST", 202, "json")
+    assert "asked" not in state["requests"][0]
+
+
+async def test_request_that_is_forgotten_is_not_found(inbox: Inbox) -> None:
+    assert await inbox.get("/inbox/requests/7") == (404, {"error": "This request is not remembered."})
+
+
+async def test_nothing_secret_is_told(sandbox: Sandbox, inbox: Inbox) -> None:
+    async with (
+        aclosing(RecordingTransport()) as transport,
+        connected(sandbox, transport=transport, retry=ONCE) as client,
+    ):
+        async with await client.sessions.open_online(FormCode.FA3) as session:
+            sent = await session.send(sample_invoice(sandbox.nip))
+            await sent.outcome()
+            await sent.upo()
+        await session.upo()
+        await client.auth_sessions.revoke_current()
+
+    _, state = await inbox.get("/inbox/state")
+    _, told = await inbox.get(f"/inbox/sessions/{session.reference_number}")
+    details = [(await inbox.get(f"/inbox/requests/{one['number']}"))[1] for one in state["requests"]]
+    text = json.dumps([state, told, details])
+
+    assert any(one["operation"] == "storage" for one in state["requests"])
+    secrets = {sandbox.token}
+    for request, response in transport.exchanges:
+        secrets |= {request.headers.get("Authorization", "").removeprefix("Bearer ")}
+        for body in (request.body, response.body):
+            if isinstance(body, bytes) and body.startswith(b"{"):
+                secrets |= {one.decode() for one in re.findall(rb'"([^"]{46,})"', body)}
+    secrets.discard("")
+    assert len(secrets) > 8
+    assert [one for one in secrets if one in text] == []
+    assert not re.search(r"eyJ[\w-]{10,}\.|sig=|\|nip-|BEGIN ", text)
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def test_words_are_there_in_both_languages_with_the_same_places() -> None:
+    english, polish = words_in("en"), words_in("pl")
+
+    assert all(english.values())
+    assert all(polish.values())
+    places = {key: set(re.findall(r"\{\w+\}", text)) for key, text in english.items()}
+    assert {key: set(re.findall(r"\{\w+\}", text)) for key, text in polish.items()} == places
+    assert {key for key, text in polish.items() if key.startswith("n.") and text.count("|") != 2} == set()
+    assert {key for key, text in english.items() if key.startswith("n.") and text.count("|") != 1} == set()
+
+
+def test_every_word_is_used_and_every_word_used_is_there() -> None:
+    words, script = words_in("en"), packaged("inbox.js")
+    used = {
+        key
+        for key in re.findall(r"\{\{([\w.]+)\}\}", packaged("inbox.html"))
+        if not re.match(r"page\.(?!newer|older|which)", key)
+    }
+    used |= set(re.findall(r't\("([\w.]+)"', script)) | set(
+        re.findall(r'"((?!inbox)[a-z]+\.[a-z][\w.]*)"', script, re.IGNORECASE)
+    )
+    used |= {f"n.{key}" for key in re.findall(r'count\([^"]*?"(\w+)"', script)} | {"n.parts"}
+    used |= {f"fault.{name}" for name in PRESETS}
+    used |= {f"code.{kind}.{state['code']}" for kind, states in CODES.items() for state in states}
+    used |= {f"{kind}.{name}" for kind in ("waits", "short") for name in WAITS}
+    used |= {f"column.{name}" for name in ("ordinal", "number", "state", "ksef", "time")}
+    used |= {f"codes.{kind}" for kind in CODES} | {"tab.invoice", "tab.upo", "tab.xml"}
+    used |= {f"kind.{kind.value}" for kind in SessionType} | {f"mode.{mode.value}" for mode in InvoicingMode}
+    used |= {key for key in words if re.fullmatch(r"http\.\d+", key)}
+
+    assert used - words.keys() == set()
+    assert words.keys() - used == set()
+
+
+WAITS = ("invoices", "verdicts", "end", "parts", "close", "package", "nothing")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "kept", "accepted", "expected"),
+    [
+        ("pl", "en", "en", "pl"),
+        (None, "pl", "en", "pl"),
+        (None, None, "pl-PL,pl;q=0.9,en;q=0.8", "pl"),
+        (None, None, "de, en;q=0.5, pl;q=0.4", "en"),
+        (None, None, "plain", "en"),
+        ("<script>", "..", None, "en"),
+        (None, None, None, "en"),
+    ],
+)
+def test_language_is_the_chosen_then_the_kept_then_the_accepted(
+    chosen: str | None, kept: str | None, accepted: str | None, expected: str
+) -> None:
+    assert read_language(chosen, kept, accepted) == expected
+
+
+async def test_page_is_told_the_same_without_orjson(sandbox: Sandbox, client: KsefClient) -> None:
+    async with await client.sessions.open_online(FormCode.FA3) as session:
+        await session.send(sample_invoice(sandbox.nip))
+    told = describe_session(sandbox.world, sandbox.world.sessions[session.reference_number])
+
+    assert protocol_json.dumps_by_standard_library(told, default=datetime.isoformat) == protocol_json.dumps(told)

@@ -9,32 +9,34 @@ the page itself can read.
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial
-from importlib import resources
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 import anyio.to_thread
-import attrs
 from aiohttp import web
 
 from ...api.environment import is_loopback
 from ...api.sessions import InvoiceStatusCode
 from ...protocol import json
-from ..document_file import StoredDocument
 from ..faults import Faults
 from ..upo import invoice_upo
 from ..world import Invoice, Session, World
-from .reading import read_invoice, read_ubl
-from .state import PRESETS, describe_invoice, describe_session, describe_world
+from .documents import draw, read_text
+from .packaged import packaged, page_in, read_language
+from .presets import PRESETS
+from .state import MOODS, describe_invoice, describe_request, describe_session, describe_world
 
 __all__ = ["add_inbox"]
 
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+    "img-src data:; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -43,7 +45,9 @@ _HEADERS: Final = {
 }
 _FILES: Final = {"inbox.css": "text/css", "inbox.js": "text/javascript"}
 _TOKEN_HEADER: Final = "X-Inbox-Token"
-_TOKEN_PLACE: Final = "{{token}}"
+# The language that was chosen last, also on another port of this machine.
+_COOKIE: Final = "inbox-language"
+_YEAR: Final = 366 * 86_400
 # Seconds the clock moves at once, at most: a year.
 _LONGEST_STEP: Final = 366 * 86_400
 _MOST_TIMES: Final = 1_000
@@ -66,6 +70,8 @@ def add_inbox(app: web.Application, world: World, faults: Faults) -> None:
         "/inbox/state": inbox.state,
         "/inbox/sessions/{session}": inbox.session,
         "/inbox/sessions/{session}/invoices/{invoice}": inbox.invoice,
+        "/inbox/sessions/{session}/invoices/{invoice}/page": inbox.document,
+        "/inbox/requests/{number:[0-9]{1,12}}": inbox.request,
     }.items():
         app.router.add_get(path, inbox.guarded(answer))
     app.router.add_post("/inbox/clock", inbox.guarded(partial(_with_token, inbox, inbox.advance)))
@@ -108,7 +114,8 @@ class _Inbox:
                 response = await answer(request)
             except _Problem as problem:
                 response = _json({"error": str(problem)}, status=problem.status)
-            response.headers.update(_HEADERS)
+            for name, value in _HEADERS.items():
+                response.headers.setdefault(name, value)
             return response
 
         return guarded
@@ -131,29 +138,53 @@ class _Inbox:
     def _public(self) -> SplitResult:
         return urlsplit(self._world.public_url)
 
-    async def page(self, _: web.Request) -> web.Response:
-        html = (await _packaged("inbox.html")).replace(_TOKEN_PLACE, self.token)
-        return web.Response(text=html, content_type="text/html")
+    async def page(self, request: web.Request) -> web.Response:
+        chosen = request.query.get("language")
+        language = read_language(chosen, request.cookies.get(_COOKIE), request.headers.get("Accept-Language"))
+        html = await anyio.to_thread.run_sync(page_in, language, self.token)
+        response = web.Response(text=html, content_type="text/html")
+        if language == chosen:
+            response.set_cookie(_COOKIE, language, max_age=_YEAR, samesite="Strict", httponly=True)
+        return response
 
     async def file(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
-        return web.Response(text=await _packaged(name), content_type=_FILES[name])
+        text = await anyio.to_thread.run_sync(packaged, name)
+        return web.Response(text=text, content_type=_FILES[name])
 
     async def state(self, _: web.Request) -> web.Response:
         return _json(describe_world(self._world, self._faults, f"{self._world.public_url}/v2"))
 
+    async def request(self, request: web.Request) -> web.Response:
+        described = describe_request(self._world, int(request.match_info["number"]))
+        if described is None:
+            raise _Problem(404, "This request is not remembered.")
+        return _json(described)
+
     async def session(self, request: web.Request) -> web.Response:
-        return _json(describe_session(self._world, self._find_session(request)))
+        query, mood, page = (request.query.get(name, "") for name in ("query", "mood", "page"))
+        if mood not in ("", *MOODS.values()) or not re.fullmatch(r"([1-9][0-9]{0,5})?", page):
+            raise _Problem(400, "There is no such page of invoices.")
+        session = self._find_session(request)
+        return _json(describe_session(self._world, session, query=query, mood=mood, page=int(page or 1)))
 
     async def invoice(self, request: web.Request) -> web.Response:
-        session = self._find_session(request)
-        invoice = session.invoices.get(request.match_info["invoice"])
-        if invoice is None:
-            raise _Problem(404, "There is no such invoice.")
+        session, invoice = self._find_invoice(request)
         described = describe_invoice(self._world, invoice)
-        described["document"] = await anyio.to_thread.run_sync(_read, invoice.stored)
+        stored = invoice.stored
+        described["document"] = None if stored is None else await anyio.to_thread.run_sync(read_text, stored)
         described["upo"] = await anyio.to_thread.run_sync(_receipt, session, invoice, described["state"]["code"])
         return _json(described)
+
+    async def document(self, request: web.Request) -> web.Response:
+        _, invoice = self._find_invoice(request)
+        language = read_language(request.query.get("language"), None, request.headers.get("Accept-Language"))
+        stored = invoice.stored
+        number = describe_invoice(self._world, invoice)["ksefNumber"]
+        drawn = None if stored is None else await anyio.to_thread.run_sync(partial(draw, stored, language, number))
+        if drawn is None:
+            raise _Problem(404, "This document is not drawn.")
+        return web.Response(text=drawn.html, content_type="text/html", headers=drawn.headers)
 
     async def advance(self, request: web.Request) -> web.Response:
         seconds = (await _body(request)).get("seconds")
@@ -170,7 +201,7 @@ class _Inbox:
             raise _Problem(400, f"fault must be one of those offered, and times from 1 to {_MOST_TIMES}.")
         operation = body.get("operation") or None
         try:
-            self._faults.add(operation if operation is None else str(operation), preset.make(), times=times)
+            self._faults.add(operation if operation is None else str(operation), preset(), times=times)
         except ValueError as error:
             raise _Problem(400, str(error)) from error
         return _json({})
@@ -185,10 +216,12 @@ class _Inbox:
             raise _Problem(404, "There is no such session.")
         return session
 
-
-async def _packaged(name: str) -> str:
-    file = resources.files("ksef_async.sandbox.inbox").joinpath(name)
-    return await anyio.to_thread.run_sync(partial(file.read_text, "utf-8"))
+    def _find_invoice(self, request: web.Request) -> tuple[Session, Invoice]:
+        session = self._find_session(request)
+        invoice = session.invoices.get(request.match_info["invoice"])
+        if invoice is None:
+            raise _Problem(404, "There is no such invoice.")
+        return session, invoice
 
 
 async def _body(request: web.Request) -> dict[str, Any]:
@@ -201,20 +234,11 @@ async def _body(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def _read(stored: StoredDocument | None) -> dict[str, Any] | None:
-    if stored is None:
-        return None
-    xml = stored.read()
-    try:
-        invoice = read_invoice(xml) or read_ubl(xml)
-    except ValueError:
-        invoice = None  # what is no XML is still shown as text
-    return {"xml": xml.decode("utf-8", "replace"), "read": None if invoice is None else attrs.asdict(invoice)}
-
-
 def _receipt(session: Session, invoice: Invoice, code: int) -> str | None:
     return invoice_upo(session, invoice).decode("utf-8") if code == InvoiceStatusCode.ACCEPTED else None
 
 
 def _json(body: object, status: int = 200) -> web.Response:
-    return web.Response(body=json.dumps(body), content_type="application/json", status=status)
+    return web.Response(
+        body=json.dumps(body, default=datetime.isoformat), content_type="application/json", status=status
+    )

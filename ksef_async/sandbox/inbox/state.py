@@ -1,81 +1,37 @@
-"""What the page shows of the world, and the faults it offers; a program has all of them, see `faults`.
+"""What the page shows of the world: the clock, sessions and invoices, requests, the faults in force.
 
-Nothing secret is shown: no token, key or link.
+Nothing secret is shown: no token, key, certificate or link.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final, TypeVar
 
 import attrs
 
+from ...api.sessions import StatusCode
 from ...api.table import OPERATIONS
-from ...protocol.error_codes import ErrorCode
-from ...protocol.lifecycle import INVOICE, Lifecycle, Phase
+from ...protocol.lifecycle import BATCH_SESSION, INVOICE, ONLINE_SESSION, Lifecycle, Phase
 from ..faults import STORAGE, Fault, Faults
+from ..memory import SeenRequest
+from ..sessions import BatchSession
 from ..timeline import Timeline
 from ..world import Invoice, Session, World
+from .presets import PRESETS
 
-__all__ = ["PRESETS", "Preset", "describe_invoice", "describe_session", "describe_world"]
+__all__ = ["CODES", "MOODS", "describe_invoice", "describe_request", "describe_session", "describe_world"]
 
 
 CodeT = TypeVar("CodeT", bound=int | str)
 
-
-# --- faults ----------------------------------------------------------------------------------------------------------
-
-_HOUR: Final = timedelta(hours=1)
-
-
-@attrs.frozen
-class Preset:
-    """A fault with a label for people."""
-
-    label: str
-    make: Callable[[], Fault]
-
-
-PRESETS: Final[Mapping[str, Preset]] = {
-    "drop_before": Preset("Connection lost, KSeF saw nothing", Fault.drop_before),
-    "drop_after": Preset("Connection lost after KSeF acted", Fault.drop_after),
-    "slow": Preset("Answer takes 5 s", lambda: Fault.wait(5)),
-    "server_error": Preset("500 from KSeF", Fault.server_error),
-    "server_error_after": Preset("500 although KSeF acted", lambda: Fault.server_error(after_effect=True)),
-    "other_success": Preset("200 whatever success should be", lambda: Fault.answer_becomes(200)),
-    "bad_gateway": Preset("502 page of a gateway", lambda: Fault.html(502)),
-    "maintenance": Preset("503 page, maintenance", lambda: Fault.html(503)),
-    "firewall": Preset("200 page of a firewall", lambda: Fault.html(200)),
-    "firewall_refuses": Preset("403 page of a firewall", lambda: Fault.html(403)),
-    "unauthorized": Preset("401 without a body", Fault.empty),
-    "forbidden": Preset("403 without a reason", Fault.forbidden),
-    "too_many_requests": Preset("429, retry after 5 s", lambda: Fault.too_many_requests(5)),
-    "unavailable": Preset("400, code 21184: unavailable", lambda: Fault.refuse(ErrorCode(21184))),
-    "out_of_step": Preset("400, code 21301: login not known yet", lambda: Fault.refuse(ErrorCode(21301))),
-    "link_refused": Preset("Storage refuses the link (403)", Fault.link_refused),
-    "wrong_key": Preset("Session's key cannot be read (415)", Fault.wrong_key),
-    "session_dies": Preset("Session ends after this invoice (415)", Fault.session_dies),
-    "batch_key": Preset("Batch session ends with 415", lambda: Fault.session_ends(415)),
-    "batch_archive": Preset("Batch session ends with 430", lambda: Fault.session_ends(430)),
-    "batch_cancelled": Preset("Batch session ends with 440", lambda: Fault.session_ends(440)),
-    "batch_unknown_error": Preset("Batch session ends with 500", lambda: Fault.session_ends(500)),
-    "stuck": Preset("Session, invoice or export stays in progress", Fault.stuck),
-    "invoice_decryption": Preset("Invoice ends with 435", lambda: Fault.invoice_ends(435)),
-    "invoice_unknown_error": Preset("Invoice ends with 500", lambda: Fault.invoice_ends(500)),
-    "invoice_cancelled": Preset("Invoice ends with 550", lambda: Fault.invoice_ends(550)),
-    "indexed_late": Preset("Invoice is found 10 minutes late", lambda: Fault.indexed_late(600)),
-    "export_unknown_error": Preset("Export ends with 500", lambda: Fault.export_ends(500)),
-    "mark_beyond": Preset("Export answers a mark an hour ahead", lambda: Fault.mark_becomes(lambda mark: mark + _HOUR)),
-}
-
-
-# --- the world -------------------------------------------------------------------------------------------------------
-
 _MOST_SESSIONS: Final = 40
 _MOST_REQUESTS: Final = 120
-_MOST_INVOICES: Final = 300
+_ROWS: Final = 50
+
+MOODS: Final = {Phase.IN_PROGRESS: "progress", Phase.SUCCESS: "success", Phase.FAILURE: "failure"}
+"""By the phase of a state: also the name of its colour."""
 
 
 def describe_world(world: World, faults: Faults, base_url: str) -> dict[str, Any]:
@@ -89,14 +45,14 @@ def describe_world(world: World, faults: Faults, base_url: str) -> dict[str, Any
         "sessionCount": len(world.sessions),
         "sessions": [_session(one, now) for one in islice(reversed(world.sessions.values()), _MOST_SESSIONS)],
         "requestCount": world.recent.request_count,
-        "requests": [attrs.asdict(one) for one in islice(reversed(world.recent.requests), _MOST_REQUESTS)],
+        "requests": [_request(one) for one in islice(reversed(world.recent.requests), _MOST_REQUESTS)],
         "faults": {
             "planned": [
                 {"operation": one.operation, "kind": _kind(one.fault), "times": one.times, "chance": one.probability}
                 for one in faults.planned
             ],
             "happened": faults.happened,
-            "presets": [{"id": name, "label": preset.label} for name, preset in PRESETS.items()],
+            "presets": [*PRESETS],
             "operations": [*(operation.name for operation in OPERATIONS), *sorted(STORAGE)],
         },
     }
@@ -106,18 +62,69 @@ def _kind(fault: Fault) -> str:
     return f"{fault.kind} {fault.status}" if fault.status else fault.kind
 
 
-def describe_session(world: World, session: Session) -> dict[str, Any]:
-    """Return one session: its timeline and its newest invoices."""
+# --- requests --------------------------------------------------------------------------------------------------------
+
+
+def describe_request(world: World, number: int) -> dict[str, Any] | None:
+    """Return a request with its bodies; None where it is not remembered."""
+    found = next((one for one in world.recent.requests if one.number == number), None)
+    if found is None:
+        return None
+    bodies = {"asked": found.asked, "answered": found.answered}
+    return _request(found) | {name: body and attrs.asdict(body) for name, body in bodies.items()}
+
+
+def _request(seen: SeenRequest) -> dict[str, Any]:
+    return attrs.asdict(seen, filter=lambda field, _: field.name not in ("asked", "answered"))
+
+
+# --- sessions --------------------------------------------------------------------------------------------------------
+
+
+def describe_session(
+    world: World, session: Session, *, query: str = "", mood: str = "", page: int = 1
+) -> dict[str, Any]:
+    """Return one session: its timeline, and a page of its invoices, the newest first.
+
+    Args:
+        world: What it belongs to.
+        session: The session.
+        query: Only invoices in which every word of it is found: in their numbers, NIPs or states.
+        mood: Only invoices of one of `MOODS`.
+        page: Which page, from 1; the last one where there are fewer.
+    """
     now = world.clock.now()
-    newest = islice(reversed(session.invoices_at(now)), _MOST_INVOICES)
+    found = [
+        invoice
+        for invoice in reversed(session.invoices_at(now))
+        if not (mood or query) or _matches(invoice, now, query.casefold().split(), mood)
+    ]
+    pages = max(1, -(-len(found) // _ROWS))
+    start = (min(page, pages) - 1) * _ROWS
     return {
         **_session(session, now),
         "validUntil": session.valid_until,
         "details": session.status_at(now).details,
         "timeline": _timeline(session.lifecycle, session.timeline, now),
         "upoPages": len(session.upo_pages),
-        "invoices": [_invoice(invoice, now) for invoice in newest],
+        "found": {"count": len(found), "page": min(page, pages), "pages": pages, "first": start + 1},
+        "invoices": [_invoice(invoice, now) for invoice in found[start : start + _ROWS]],
     }
+
+
+def _matches(invoice: Invoice, now: datetime, words: list[str], mood: str) -> bool:
+    code = invoice.timeline.code_at(now)
+    if mood and MOODS[INVOICE.phase(code)] != mood:
+        return False
+    texts = [invoice.reference_number, str(int(code)), INVOICE.states[code].description]
+    # What KSeF has not decided yet is not told.
+    if invoice.timeline.is_terminal_at(now):
+        verdict = invoice.verdict
+        texts += [verdict.invoice_number or "", verdict.ksef_number or ""]
+        if (document := verdict.document) is not None:
+            texts += document.parties
+    known = "\n".join(texts).casefold()
+    return all(word in known for word in words)
 
 
 def _session(session: Session, now: datetime) -> dict[str, Any]:
@@ -129,10 +136,34 @@ def _session(session: Session, now: datetime) -> dict[str, Any]:
         "form": session.form_code.system_code,
         "openedAt": session.opened_at,
         "state": _state(session.lifecycle, session.code_at(now)),
+        "waits": _waits(session, now, count - accepted - rejected),
         "invoiceCount": count,
         "acceptedCount": accepted,
         "rejectedCount": rejected,
     }
+
+
+def _waits(session: Session, now: datetime, undecided: int) -> dict[str, Any] | None:
+    """Return what a session waits for, how many of it, and until when; None where it has ended."""
+    if session.timeline.is_terminal_at(now):
+        return None
+    is_open = session.code_at(now) == StatusCode.OPENED
+    if not is_open and session.is_stuck:
+        return {"for": "nothing", "count": 0, "until": None}
+    if not isinstance(session, BatchSession):
+        return {
+            "for": "invoices" if is_open else "verdicts" if undecided else "end",
+            "count": undecided,
+            "until": session.expires_at if is_open else session.timeline.last.at,
+        }
+    missing = sum(part.stored_size is None for part in session.parts.values())
+    if is_open:
+        until = session.upload_until if missing else session.expires_at
+        return {"for": "parts" if missing else "close", "count": missing, "until": until}
+    return {"for": "package", "count": 0, "until": session.result and session.timeline.last.at}
+
+
+# --- invoices --------------------------------------------------------------------------------------------------------
 
 
 def describe_invoice(world: World, invoice: Invoice) -> dict[str, Any]:
@@ -161,10 +192,20 @@ def _invoice(invoice: Invoice, now: datetime) -> dict[str, Any]:
     }
 
 
+# --- states ----------------------------------------------------------------------------------------------------------
+
+
 def _timeline(lifecycle: Lifecycle[CodeT], timeline: Timeline[CodeT], now: datetime) -> list[dict[str, Any]]:
     return [{"at": step.at, **_state(lifecycle, step.code)} for step in timeline.history(now)]
 
 
 def _state(lifecycle: Lifecycle[CodeT], code: CodeT) -> dict[str, Any]:
-    mood = {Phase.IN_PROGRESS: "progress", Phase.SUCCESS: "success", Phase.FAILURE: "failure"}[lifecycle.phase(code)]
-    return {"code": code, "description": lifecycle.states[code].description, "mood": mood}
+    return {"code": code, "description": lifecycle.states[code].description, "mood": MOODS[lifecycle.phase(code)]}
+
+
+CODES: Final = {
+    "invoice": [_state(INVOICE, code) for code in INVOICE.states],
+    "online": [_state(ONLINE_SESSION, code) for code in ONLINE_SESSION.states],
+    "batch": [_state(BATCH_SESSION, code) for code in BATCH_SESSION.states],
+}
+"""Every state that sessions and invoices can have, for the page's list of codes."""
