@@ -174,13 +174,13 @@ async def day_and_night(shop: Shop, chance: random.Random, say: list[str]) -> No
     waiting = {one.id for one in await submissions.list_page(limit=10_000) if one.ksef_number is None}
     await moved(submissions, waiting)
     claimed = {one.id for one in await submissions.list_page(limit=10_000) if one.attempt}
-    before = sum(1 for _ in sandbox.world.invoices())
+    arrived = sum(1 for _ in sandbox.world.invoices())
 
     shop.until(BACK)
     sandbox.faults.clear()
     total = len(documents) + len(sooner)
     for share in (1 / 3, 2 / 3):
-        while sum(1 for _ in sandbox.world.invoices()) < before + (total - before) * share:
+        while sum(1 for _ in sandbox.world.invoices()) < arrived + (total - arrived) * share:
             await anyio.sleep(0.005)
         await shop.kill_worker()
     with anyio.fail_after(300):
@@ -191,7 +191,7 @@ async def day_and_night(shop: Shop, chance: random.Random, say: list[str]) -> No
     delivered = await submissions.list_page(limit=10_000)
     assert all(one.due_by is None or (one.acquisition_date or MOVED) < one.due_by for one in delivered)
     check_order(sandbox, {one.invoice_hash: one for one in delivered if one.id in waiting - claimed})
-    tell(shop, delivered, before, say)
+    tell(shop, delivered, arrived, say)
 
 
 async def moved(submissions: Submissions, waiting: set[int]) -> None:
@@ -219,7 +219,7 @@ def check_order(sandbox: Sandbox, expected: dict[bytes, Any]) -> None:
     assert all(moment > min(due) for moment in due[soonest + 16 :])
 
 
-def tell(shop: Shop, delivered: Sequence[Any], before: int, say: list[str]) -> None:
+def tell(shop: Shop, delivered: Sequence[Any], arrived: int, say: list[str]) -> None:
     offline = [handed for handed in shop.handed.values() if handed.issued.is_offline]
     modes = Counter(one.invoicing_mode for one in delivered if one.offline is not None)
     slowest = max(handed.seconds for handed in shop.handed.values())
@@ -228,7 +228,7 @@ def tell(shop: Shop, delivered: Sequence[Any], before: int, say: list[str]) -> N
         f"with a KSeF number at the till {len(shop.handed) - len(offline)}, offline with both codes {len(offline)}",
         f"slowest {slowest:.2f} s, of {WITHIN:g} s that customers wait",
         f"issued offline, and for KSeF: Offline {modes[InvoicingMode.OFFLINE]}, Online {modes[InvoicingMode.ONLINE]}",
-        f"at KSeF before it was back: {before}",
+        f"at KSeF before it was back: {arrived}",
     ]
 
 
