@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ import anyio
 import httpx
 import pytest
 from blockbuster import BlockBuster
+from certificates import EC_KEY, pem
 from clients import QUICK
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
 
-from ksef_async import KsefToken, OfflineMode
+from ksef_async import KsefToken, OfflineMode, OfflineSigner
+from ksef_async.api.certificates import CertificateType, EnrollmentData
 from ksef_async.fastapi import KsefClientDep, KsefService, router
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
+from ksef_async.sandbox.authority import Authority
 from ksef_async.submissions import Settings
 
 OTHER_NIP = "5265877635"
@@ -343,3 +347,72 @@ async def test_dependencies_outside_the_lifespan_say_so() -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
         with pytest.raises(RuntimeError, match=r"does not run in KsefService\.lifespan"):
             await http.get(f"/{OTHER_NIP}/invoices")
+
+
+# --- issued while the customer waits --------------------------------------------------------------------------
+
+
+def signers(*nips: str) -> dict[str, OfflineSigner]:
+    now = datetime.now(UTC)
+    authority = Authority(now - timedelta(days=30))
+    subject = EnrollmentData(common_name="Firma", country_name="PL")
+    certificate = authority.issue(subject, EC_KEY.public_key(), now - timedelta(days=1), CertificateType.OFFLINE)[1]
+    return dict.fromkeys(nips, OfflineSigner.from_key(pem(certificate), EC_KEY))
+
+
+async def test_invoice_is_issued_online_or_offline_while_the_customer_waits(sandbox: Sandbox, journal: Path) -> None:
+    service = service_for(sandbox, journal, signers=signers(sandbox.nip))
+    path = f"/ksef/{sandbox.nip}/issued"
+    async with serving(service) as http:
+        online = await http.post(path, content=sample_invoice(sandbox.nip, "FV/1"), params={"within": 20}, timeout=30)
+        sandbox.faults.add("open_online_session", Fault.html(503), times=10**9)
+        sandbox.faults.add("send_invoice", Fault.html(503), times=10**9)
+        sandbox.faults.add("list_session_invoices", Fault.html(503), times=10**9)
+        offline = await http.post(path, content=sample_invoice(sandbox.nip, "FV/2"), params={"within": 0.3})
+        sandbox.faults.clear()
+        last = (await events(http, f"/ksef/{sandbox.nip}/invoices/{offline.json()['submission']['id']}/events"))[-1]
+
+    assert (online.status_code, online.json()["is_offline"], online.json()["certificate_link"]) == (200, False, None)
+    assert online.json()["ksef_number"]
+    told = offline.json()
+    assert (told["is_offline"], told["ksef_number"], told["submission"]["offline"]) == (True, None, "offline24")
+    assert told["verification_link"].startswith(f"{sandbox.environment.qr_url}/invoice/{sandbox.nip}/")
+    assert told["certificate_link"].startswith(f"{sandbox.environment.qr_url}/certificate/Nip/{sandbox.nip}/")
+    assert told["due_by"]
+    assert (last["state"], last["invoicing_mode"] is not None) == ("accepted", True)
+
+
+async def test_what_cannot_be_issued_is_told(sandbox: Sandbox, journal: Path) -> None:
+    service = service_for(sandbox, journal, signers=signers(sandbox.nip))
+    path = f"/ksef/{sandbox.nip}/issued"
+    async with serving(service) as http:
+        nobody = await http.post(f"/ksef/{OTHER_NIP}/issued", content=sample_invoice(OTHER_NIP))
+        too_long = await http.post(path, content=sample_invoice(sandbox.nip), params={"within": 61})
+        nothing = await http.post(path, content=b"no invoice")
+        sandbox.faults.add("send_invoice", Fault.invoice_ends(450))
+        refused = await http.post(path, content=sample_invoice(sandbox.nip), params={"within": 20}, timeout=30)
+
+    assert (nobody.status_code, too_long.status_code, nothing.status_code) == (409, 422, 400)
+    assert [one["loc"] for one in too_long.json()["detail"]] == [["query", "within"]]
+    assert (refused.status_code, refused.json()["submission"]["state"]) == (422, "rejected")
+    assert "450" in refused.json()["detail"]
+
+
+async def test_rejected_offline_invoice_is_corrected(sandbox: Sandbox, journal: Path) -> None:
+    service = service_for(sandbox, journal, signers=signers(sandbox.nip))
+    path = f"/ksef/{sandbox.nip}/invoices"
+    async with serving(service) as http:
+        sandbox.faults.add("send_invoice", Fault.invoice_ends(450))
+        answer = await http.post(path, content=sample_invoice(sandbox.nip), params={"offline": "offline24"})
+        where = answer.headers["Location"]
+        rejected = (await events(http, f"{where}/events"))[-1]
+        corrected = sample_invoice(sandbox.nip, buyer_nip=OTHER_NIP)
+        answer = await http.post(f"{where}/correction", content=corrected)
+        accepted = (await events(http, f"{answer.headers['Location']}/events"))[-1]
+        again = await http.post(f"{answer.headers['Location']}/correction", content=corrected)
+
+    assert (rejected["state"], accepted["state"]) == ("rejected", "accepted")
+    assert accepted["due_by"] == rejected["due_by"]
+    assert accepted["certificate_link"] not in (None, rejected["certificate_link"])
+    assert sandbox.world.corrected_hashes == {bytes.fromhex(rejected["sha256"])}
+    assert again.status_code == 400

@@ -11,6 +11,6 @@ from __future__ import annotations
 
 from .routes import router
 from .service import KsefClientDep, KsefService, SubmissionsDep
-from .views import SubmissionView
+from .views import IssuedView, SubmissionView
 
-__all__ = ["KsefClientDep", "KsefService", "SubmissionView", "SubmissionsDep", "router"]
+__all__ = ["IssuedView", "KsefClientDep", "KsefService", "SubmissionView", "SubmissionsDep", "router"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
@@ -12,16 +12,26 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 
 from ..documents import DocumentError
-from ..errors import LocalProtocolError
+from ..errors import CryptoError, KsefError, LocalProtocolError
 from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT
 from ..protocol.numbers import file_name
 from ..protocol.offline import OfflineMode
-from ..submissions import IdentityTakenError, Submission, SubmissionState, UnknownSubmissionError
+from ..submissions import IdentityTakenError, NotIssuedError, Submission, SubmissionState, UnknownSubmissionError
 from .service import journal_of, service_of
-from .views import EventStream, SubmissionView, event_id
+from .views import EventStream, IssuedView, SubmissionView, event_id
 
-__all__ = ["get_invoice", "get_upo", "list_invoices", "router", "submit_invoice", "watch_invoice"]
+__all__ = [
+    "correct_invoice",
+    "get_invoice",
+    "get_upo",
+    "issue_invoice",
+    "list_invoices",
+    "router",
+    "submit_invoice",
+    "watch_invoice",
+]
 
+Model = TypeVar("Model", bound=BaseModel)
 
 router: Final = APIRouter(tags=["KSeF"])
 """Under ``/{nip}/invoices``. What is asked for most reads the request itself, and tells OpenAPI what it reads:
@@ -68,14 +78,17 @@ class _Options(BaseModel):
     @classmethod
     def of(cls, request: Request) -> _Options:
         """Those of a request, refused as FastAPI refuses them."""
-        key = request.headers.get(_KEY)
-        if key is None and not request.scope["query_string"]:
+        if request.headers.get(_KEY) is None and not request.scope["query_string"]:
             return _NO_OPTIONS
-        try:
-            return cls.model_validate({**request.query_params, "key": key})
-        except ValidationError as error:
-            refused = [{**one, "loc": _place(*one["loc"])} for one in error.errors(include_url=False)]
-            raise RequestValidationError(refused) from error
+        return _validated(cls, request)
+
+
+def _validated(model: type[Model], request: Request) -> Model:
+    try:
+        return model.model_validate({**request.query_params, "key": request.headers.get(_KEY)})
+    except ValidationError as error:
+        refused = [{**one, "loc": _place(*one["loc"])} for one in error.errors(include_url=False)]
+        raise RequestValidationError(refused) from error
 
 
 def _place(name: int | str, *within: int | str) -> tuple[int | str, ...]:
@@ -123,15 +136,94 @@ async def submit_invoice(request: Request) -> Response:
     offline = None if options.offline is None else OfflineMode(options.offline)
     try:
         submission = await submissions.submit(
-            document, key=options.key, nip=nip, priority=options.priority, offline=offline, corrects=replaced
+            document,
+            key=options.key,
+            nip=nip,
+            priority=options.priority,
+            offline=offline,
+            corrects=replaced,
+            signer=None if offline is None else service_of(request).signers.get(nip),
         )
-    except IdentityTakenError as error:
-        raise HTTPException(409, str(error)) from error
-    except DocumentError as error:
-        return JSONResponse({"detail": str(error), "report": error.report.to_dict()}, 422)
-    except LocalProtocolError as error:
-        raise HTTPException(400, str(error)) from error
+    except _REFUSALS as error:
+        return _refused(error)
     return _told(submission, 202, {"Location": f"{quote(request.scope['path'])}/{submission.id}"})
+
+
+# Nothing was written; or KSeF refused what was.
+_REFUSALS: Final = (LocalProtocolError, CryptoError, NotIssuedError)
+
+
+def _refused(error: KsefError) -> Response:
+    match error:
+        case IdentityTakenError():
+            raise HTTPException(409, str(error)) from error
+        case DocumentError():
+            return JSONResponse({"detail": str(error), "report": error.report.to_dict()}, 422)
+        case NotIssuedError():
+            submission = SubmissionView.of(error.submission).model_dump(mode="json")
+            return JSONResponse({"detail": str(error), "submission": submission}, 422)
+        case CryptoError():
+            # Of the service's own signer: it is not the caller who can do something about it.
+            raise HTTPException(500, str(error)) from error
+        case _:
+            raise HTTPException(400, str(error)) from error
+
+
+_WITHIN: Final = {
+    "name": "within",
+    "in": "query",
+    "description": "Seconds after which it is issued offline",
+    "schema": {"type": "number", "minimum": 0, "maximum": 60, "default": 5},
+}
+_ISSUING: Final[dict[str, Any]] = {
+    "requestBody": _SUBMITTED["requestBody"],
+    "parameters": [_NIP, {"name": _KEY, "in": "header", "schema": {"type": "string", "maxLength": 200}}, _WITHIN],
+}
+
+
+class _IssueOptions(BaseModel):
+    key: Annotated[str | None, Field(max_length=200)] = None
+    within: Annotated[float, Field(ge=0, le=60)] = 5.0
+
+
+@router.post("/{nip}/issued", response_model=IssuedView, responses=_REFUSED, openapi_extra=_ISSUING)
+async def issue_invoice(request: Request) -> Response:
+    """Issue one invoice (the XML as the body) while the customer waits: online in time, otherwise offline.
+
+    It is in the journal before anything else, and delivered exactly once; how it goes on, ``/invoices/{id}`` tells.
+    """
+    nip: str = request.path_params["nip"]
+    submissions = journal_of(request, nip)
+    if (signer := service_of(request).signers.get(nip)) is None:
+        raise HTTPException(409, "The company has nobody who signs what is issued offline.")
+    options = _validated(_IssueOptions, request)
+    document = await _read_body(request)
+    try:
+        issued = await submissions.issue(document, signer=signer, within=options.within, key=options.key, nip=nip)
+    except _REFUSALS as error:
+        return _refused(error)
+    return Response(IssuedView.of(issued).model_dump_json(), 200, media_type="application/json")
+
+
+@router.post(
+    "/{nip}/invoices/{submission_id}/correction",
+    status_code=202,
+    response_model=SubmissionView,
+    responses=_REFUSED,
+    openapi_extra={"requestBody": _SUBMITTED["requestBody"], **_ONE},
+)
+async def correct_invoice(request: Request) -> Response:
+    """Write the technical correction (the XML as the body) of a rejected offline invoice into the journal."""
+    original = await _find(request)
+    document = await _read_body(request)
+    try:
+        submission = await service_of(request).submissions.correct(
+            original.id, document, signer=service_of(request).signers.get(original.nip)
+        )
+    except _REFUSALS as error:
+        return _refused(error)
+    listed = request.scope["path"].rpartition("/")[0].rpartition("/")[0]
+    return _told(submission, 202, {"Location": f"{quote(listed)}/{submission.id}"})
 
 
 async def _read_body(request: Request) -> bytes:

@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 
 from ..api.environment import Environment
 from ..auth.credentials import Credentials
+from ..auth.offline_signing import OfflineSigner
 from ..auth.variables import Variables
 from ..calling.networks import tls_context
 from ..client import KsefClient
@@ -44,6 +45,8 @@ class KsefService:
         keys: Fernet keys for what the journal stores, the newest first.
         engine: Distributes the work among processes; see `Submissions`.
         settings: How the work is done.
+        signers: Who signs KOD II of invoices issued offline, by NIP; a company without one issues none while its
+            customer waits.
         deliver: Deliver in this process; False where a worker does, with the same journal.
         stream_lifetime: Seconds after which an event stream ends; a browser opens it again by itself. Servers wait for
             open streams when they stop, for so long at most.
@@ -66,6 +69,7 @@ class KsefService:
         keys: Sequence[bytes | str] = (),
         engine: Engine | None = None,
         settings: Settings | None = None,
+        signers: Mapping[str, OfflineSigner] | None = None,
         deliver: bool = True,
         stream_lifetime: float = 30.0,
         proxy: str | None = None,
@@ -74,6 +78,8 @@ class KsefService:
         client_options: Mapping[str, Any] | None = None,
     ) -> None:
         self._deliver = deliver
+        self.signers: Mapping[str, OfflineSigner] = {**(signers or {})}
+        """Who signs KOD II, by NIP."""
         self.stream_lifetime = stream_lifetime
         address = AddressBudget()
         # One context for all: it holds every certificate of the system.

@@ -13,9 +13,9 @@ from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from ..protocol.offline import OfflineMode
-from ..submissions import Submission, SubmissionState
+from ..submissions import IssuedInvoice, Submission, SubmissionState
 
-__all__ = ["EventStream", "SubmissionView", "event_id"]
+__all__ = ["EventStream", "IssuedView", "SubmissionView", "event_id"]
 
 
 class SubmissionView(BaseModel):
@@ -81,6 +81,33 @@ class SubmissionView(BaseModel):
             invoicing_mode=None if submission.invoicing_mode is None else submission.invoicing_mode.value,
             submitted_at=submission.submitted_at,
             updated_at=submission.updated_at,
+        )
+
+
+class IssuedView(BaseModel):
+    """An invoice that can be handed to the customer, as the router tells it."""
+
+    is_offline: bool
+    """Whether it is handed out as an offline invoice, without a KSeF number."""
+    ksef_number: str | None
+    verification_link: str
+    """The link of KOD I; below its code stands the KSeF number, or ``OFFLINE``."""
+    certificate_link: str | None
+    """The link of KOD II, for an offline invoice."""
+    due_by: datetime | None
+    """When it is too late for an offline invoice to reach KSeF."""
+    submission: SubmissionView
+
+    @classmethod
+    def of(cls, issued: IssuedInvoice) -> IssuedView:
+        """Return the view of ``issued``."""
+        return cls(
+            is_offline=issued.is_offline,
+            ksef_number=issued.ksef_number,
+            verification_link=issued.verification_link,
+            certificate_link=issued.certificate_link,
+            due_by=issued.due_by,
+            submission=SubmissionView.of(issued.submission),
         )
 
 

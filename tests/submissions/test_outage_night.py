@@ -129,7 +129,7 @@ def check_hands(shop: Shop) -> None:
 async def outage(url: str, say: list[str]) -> None:
     chance = random.Random(SEED)
     async with Sandbox(nip=NIP, rate_limits=None, clock=Clock(OPENS)) as sandbox:
-        told = {
+        told: dict[str, Any] = {
             "base_url": sandbox.environment.base_url, "companies": {NIP: sandbox.token}, "url": url, "engine": False,
             "keys": [Fernet.generate_key().decode()], "batches": False,
             "settings": {"deadline_interval": 0.2, "longest_pause": 0.5, "lease_duration": 1.0, "linger": 0.2},
