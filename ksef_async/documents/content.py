@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property
 from typing import Final
 
 from .facets import Checker
@@ -66,15 +65,10 @@ class Content:
             first, last, is_empty = self._link(complex_type.content, {})
             self.after[None] = first
             self._lasts = {item.index for item in last} | ({None} if is_empty else set())
-
-    @cached_property
-    def start(self) -> State:
-        """The beginning."""
-        return State(self, None, final=None in self._lasts)
-
-    @cached_property
-    def _states(self) -> dict[int, State]:
-        return {item.index: State(self, item, final=item.index in self._lasts) for item in self.type.items}
+        #: The beginning.
+        self.start = State(self, None, final=None in self._lasts)
+        # Made once and now: who counts an element compares states, also while another thread checks a document.
+        self._states = {item.index: State(self, item, final=item.index in self._lasts) for item in complex_type.items}
 
     def state_behind(self, item: Item) -> State:
         """Return the state behind one of the elements."""
@@ -182,7 +176,7 @@ def load_content(form: str, name: str) -> Content:
     key = form, name
     if key not in _CONTENTS:
         shape = load_shape(form)
-        _CONTENTS[key] = Content(shape, shape.complex(name))
+        _CONTENTS.setdefault(key, Content(shape, shape.complex(name)))
     return _CONTENTS[key]
 
 
