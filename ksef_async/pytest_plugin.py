@@ -23,7 +23,8 @@ __all__ = ["ksef_client", "ksef_client_options", "ksef_sandbox", "ksef_sandbox_o
 def ksef_sandbox_options() -> dict[str, Any]:
     """Arguments of `ksef_async.sandbox.Sandbox` with which the sandbox is started. Override it to change them.
 
-    Without rate limits by default; ``{"clock": Clock(ticking=False)}`` lets time stand still until a test advances it.
+    Without rate limits by default; ``{"clock": Clock(ticking=False)}`` lets time stand still until a test advances it,
+    and ``{"strict": False}`` takes invoices of the wrong shape, which KSeF refuses.
     """
     return {"rate_limits": None}
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 
 from ksef_async.api.common import Context, ContextType
 from ksef_async.api.invoices import DateRange, DateType, InvoiceFilters, InvoiceSubject
@@ -73,7 +74,7 @@ def feed(sandbox: Sandbox, documents: Iterable[bytes], *, nip: str | None = None
                 is_correction=False,
                 check_identifiers=False,
                 limits=world.granted.context(session.context).online_session,
-                validate=None,
+                find_shape_problems=partial(world.shape_check.problems, session.form_code),
             ),
             session.reference_number,
             now,

@@ -18,7 +18,7 @@ import pytest
 from official import FA_SCHEMAS, needs
 from raw_server import forwarding_to, listening
 
-from ksef_async import ApiError, Environment, FormCode, InvoiceRejectedError, KsefClient, KsefToken
+from ksef_async import AcceptedInvoice, ApiError, Environment, FormCode, InvoiceRejectedError, KsefClient, KsefToken
 from ksef_async.cli.app import program
 from ksef_async.protocol.numbers import KsefNumber
 from ksef_async.sandbox import Sandbox, sample_invoice
@@ -267,9 +267,9 @@ async def test_sandbox_plays_an_older_version() -> None:
     assert "A simulator of KSeF 2.6.0 without legal effect" in served.told
 
 
-@needs(FA_SCHEMAS)
-async def test_sandbox_validates_by_the_schemas_it_is_given() -> None:
-    async with serving("--schemas", str(FA_SCHEMAS), end=signal.SIGTERM) as served:
+async def send_of_wrong_shape(*arguments: str) -> AcceptedInvoice:
+    """Send an invoice whose P_16 is wrong to a sandbox that is started with these arguments."""
+    async with serving(*arguments, end=signal.SIGTERM) as served:
         nip = served.variables["KSEF_NIP"]
         credentials = KsefToken(nip=nip, token=served.variables["KSEF_TOKEN"])
         async with (
@@ -277,8 +277,26 @@ async def test_sandbox_validates_by_the_schemas_it_is_given() -> None:
             await client.sessions.open_online(FormCode.FA3) as session,
         ):
             sent = await session.send(sample_invoice(nip).replace(b"<P_16>2</P_16>", b"<P_16>3</P_16>"))
-            with pytest.raises(InvoiceRejectedError, match="P_16"):
-                await sent.outcome()
+            return await sent.outcome()
+
+
+async def test_sandbox_refuses_wrong_shapes_by_itself() -> None:
+    with pytest.raises(InvoiceRejectedError, match=r"\(/Faktura/Fa/Adnotacje/P_16, line 2, column "):
+        await send_of_wrong_shape()
+
+
+async def test_lax_sandbox_takes_wrong_shapes() -> None:
+    accepted = await send_of_wrong_shape("--lax")
+
+    assert accepted.invoice_number == "FV/1"
+
+
+@needs(FA_SCHEMAS)
+@pytest.mark.parametrize("more", [[], ["--lax"]], ids=["strict", "lax"])
+async def test_sandbox_validates_by_the_schemas_it_is_given(more: list[str]) -> None:
+    # The words are those of lxml.
+    with pytest.raises(InvoiceRejectedError, match=r"P_16.*\[facet 'enumeration'\].*\(line 2\)"):
+        await send_of_wrong_shape("--schemas", str(FA_SCHEMAS), *more)
 
 
 async def test_folder_without_schemas_is_told(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--schemas", type=folder, metavar="FOLDER", help="the Ministry's schemas (*.xsd), to validate invoices against"
     )
+    parser.add_flag("--lax", "take invoices of the wrong shape, which KSeF refuses")
     parser.add_argument(
         "--api-version", type=_version, default=VERSIONS[-1], help=f"as which it answers: {', '.join(VERSIONS)}"
     )
@@ -75,6 +76,7 @@ async def sandbox(
     no_rate_limits: bool,
     public_url: str | None,
     schemas: Path | None,
+    lax: bool,
     api_version: str,
     production: bool,
 ) -> int:
@@ -88,6 +90,7 @@ async def sandbox(
         token=token,
         public_url=public_url,
         rate_limits=None if no_rate_limits else PRODUCTION_LIMITS,
+        strict=not lax,
         schema_folder=schemas,
         api_version=api_version,
         production=production,

@@ -15,7 +15,7 @@ from .source import Places, parse_document, place_of, shown
 from .validation import Finding, find_problems
 from .values import shown_value
 
-__all__ = ["check", "form_of", "load"]
+__all__ = ["check", "find_shape_problems", "form_of", "load"]
 
 #: The namespaces of forms that only KSeF 1.0 took.
 _OLD: Final = {"http://crd.gov.pl/wzor/2021/11/29/11089/": "FA(1)"}
@@ -82,6 +82,16 @@ def check(
         warnings=tuple(sorted(warnings, key=lambda it: it.offset or 0)),
         form=None if form is None else load_shape(form).system_code,
     )
+
+
+def find_shape_problems(root: ET.Element) -> list[Finding]:
+    """Return what is wrong with the shape of a document, which is to be one of FA(3), FA(2) or FA_RR(1).
+
+    Args:
+        root: The document's root.
+    """
+    form = form_of(root)
+    return [_wrong_root(root)] if form is None else find_problems(form, root)[0]
 
 
 def load() -> None:

@@ -199,6 +199,10 @@ class Places:
         """Return where the element's tag begins; of a wanted one only."""
         return self._places[id(element)]
 
+    def parent(self, element: ET.Element) -> ET.Element | None:
+        """Return the element that another stands in; None for the root."""
+        return self._parents.get(id(element))
+
     def path(self, element: ET.Element) -> str:
         """Return the element's path: names from the root on, with a number where siblings have the same name."""
         steps = []

@@ -11,7 +11,7 @@ import attrs
 from ..protocol.xml import ET
 from .content import Content, State, load_content
 from .facets import Checker, explain
-from .shape import Item, load_shape
+from .shape import Item, Simple, load_shape
 from .source import BLANKS, shown
 from .values import shown_value
 
@@ -34,6 +34,8 @@ class Finding:
     element: ET.Element
     attribute: str | None
     values: dict[str, Any]
+    simple: Simple | None = None
+    """The type of the value that is wrong; None where it is no value."""
 
 
 def make_finding(code: str, element: ET.Element, **values: Any) -> Finding:
@@ -50,9 +52,16 @@ class _Findings(list[Finding]):
         super().__init__()
         self.doubts: list[Finding] = []
 
-    def add(self, code: str, element: ET.Element, attribute: str | None = None, **values: Any) -> None:
+    def add(
+        self,
+        code: str,
+        element: ET.Element,
+        attribute: str | None = None,
+        simple: Simple | None = None,
+        **values: Any,
+    ) -> None:
         values = {"name": shown(element.tag), "attribute": attribute, **values}
-        self.append(Finding(code, element, attribute, values))
+        self.append(Finding(code, element, attribute, values, simple))
         if len(self) >= MOST_FINDINGS:
             raise _EnoughError
 
@@ -120,7 +129,7 @@ def _check_attributes(element: ET.Element, content: Content | None, findings: _F
         if checker is not None:
             fault = checker.fault(value)
             if fault is not None:
-                findings.add(fault.code, element, name, **{"name": name, **explain(fault, value)})
+                findings.add(fault.code, element, name, checker.simple, **{"name": name, **explain(fault, value)})
         elif name not in _HINTS:
             findings.add("attribute_unknown", element, shown(name))
     for name in attributes:
@@ -136,7 +145,7 @@ def _check_value(element: ET.Element, checker: Checker, findings: _Findings) -> 
     text = element.text or ""
     fault = checker.fault(text)
     if fault is not None:
-        findings.add(fault.code, element, **explain(fault, text))
+        findings.add(fault.code, element, None, checker.simple, **explain(fault, text))
     elif checker.is_number and text != text.strip(BLANKS) and len(findings.doubts) < MOST_FINDINGS:
         findings.doubts.append(make_finding("number_around", element))
 

@@ -36,6 +36,16 @@ _IDENTIFIERS: Final = ("{*}DaneIdentyfikacyjne/{*}NIP", "{*}DaneIdentyfikacyjne/
 # Where the Peppol documents (UBL) have what we need.
 _UBL_SELLER: Final = "{*}AccountingSupplierParty/{*}Party/{*}PartyTaxScheme/{*}CompanyID"
 _UBL_BUYER: Final = "{*}AccountingCustomerParty/{*}Party/{*}PartyTaxScheme/{*}CompanyID"
+_UBL_NUMBER: Final = "{*}ID"
+# Where each form has the seller's number, which has so many characters at most.
+_NUMBERS: Final = {
+    FormCode.FA2: "{*}Fa/{*}P_2",
+    FormCode.FA3: "{*}Fa/{*}P_2",
+    FormCode.FA_RR1: "{*}FakturaRR/{*}P_4C",
+    FormCode.PEF3: _UBL_NUMBER,
+    FormCode.PEF_KOR3: _UBL_NUMBER,
+}
+_LONGEST_NUMBER: Final = 256
 # Control characters and non-characters that KSeF refuses; all but the first are beyond ASCII.
 _DISCOURAGED: Final = frozenset(
     map(
@@ -110,7 +120,7 @@ def examine(
     is_correction: bool,
     check_identifiers: bool,
     limits: SessionLimits,
-    validate: Callable[[bytes], tuple[str, ...]] | None,
+    find_shape_problems: Callable[[bytes, ET.Element], tuple[str, ...]],
     relations: Relations = NO_RELATIONS,
     is_production: bool = False,
 ) -> CheckedInvoice:
@@ -125,7 +135,7 @@ def examine(
         is_correction: Sent as a technical correction, which may have attachments.
         check_identifiers: Asked for by ``subject-identifier-validation``.
         limits: What the context is granted.
-        validate: Validates against the form's schema and returns what it found; None where there is no schema.
+        find_shape_problems: Returns what is wrong with the shape of a document, in words.
         relations: What the context is to other companies.
         is_production: Take discouraged XML with a warning, as production does; TEST refuses it.
 
@@ -134,11 +144,11 @@ def examine(
     """
     _check_file(invoice, declared, limits)
     root, warnings = _parse(invoice, is_production=is_production)
+    if problems := find_shape_problems(invoice, root):
+        raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, *problems, invoice_number=_likely_number(root, form_code))
     facts = read_facts(root, form_code)
     document = _read_ubl(root, facts) if form_code.form == "PEF" else _read(root, form_code, facts)
     number = document.invoice_number
-    if validate is not None and (problems := validate(invoice)):
-        raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, *problems, invoice_number=number)
     if document.issued_on > polish_day(received_at):
         raise Rejected(
             InvoiceStatusCode.INVALID_DOCUMENT,
@@ -196,6 +206,12 @@ def _said(error: ValueError) -> str:
     return "Wymagane kodowanie to UTF-8." if isinstance(error, UnicodeError) else str(error)
 
 
+def _likely_number(root: ET.Element, form_code: FormCode) -> str | None:
+    """Return the seller's number of a document of the wrong shape; None where nothing in it can be that."""
+    number = collapsed(root.findtext(_NUMBERS[form_code]) or "")
+    return number if 0 < len(number) <= _LONGEST_NUMBER else None
+
+
 def _read(root: ET.Element, form_code: FormCode, facts: Facts) -> CheckedInvoice:
     form = root.find("{*}Naglowek/{*}KodFormularza")
     if local_name(root) != "Faktura" or form is None:
@@ -210,7 +226,7 @@ def _read(root: ET.Element, form_code: FormCode, facts: Facts) -> CheckedInvoice
     body = "{*}FakturaRR" if form_code is FormCode.FA_RR1 else "{*}Fa"
     return CheckedInvoice(
         seller_nip=sys.intern(_required(root, "{*}Podmiot1/{*}DaneIdentyfikacyjne/{*}NIP")),
-        invoice_number=_required(root, f"{body}/{{*}}P_4C" if form_code is FormCode.FA_RR1 else f"{body}/{{*}}P_2"),
+        invoice_number=_required(root, _NUMBERS[form_code]),
         kind=sys.intern(_required(root, f"{body}/{{*}}RodzajFaktury")),
         issued_on=_date(_required(root, f"{body}/{{*}}P_4B" if form_code is FormCode.FA_RR1 else f"{body}/{{*}}P_1")),
         has_attachment=root.find("{*}Zalacznik") is not None,
@@ -224,7 +240,7 @@ def _read_ubl(root: ET.Element, facts: Facts) -> CheckedInvoice:
         raise Rejected(InvoiceStatusCode.INVALID_DOCUMENT, "The element 'Invoice' or 'CreditNote' was expected.")
     return CheckedInvoice(
         seller_nip=_required(root, _UBL_SELLER).removeprefix("PL"),
-        invoice_number=_required(root, "{*}ID"),
+        invoice_number=_required(root, _UBL_NUMBER),
         kind=local_name(root),
         issued_on=_date(_required(root, "{*}IssueDate")),
         has_attachment=False,

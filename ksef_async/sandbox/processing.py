@@ -144,8 +144,6 @@ def _read_package(world: World, session: BatchSession, cipher: SessionCipher) ->
 
 
 def _judge_for(world: World, session: BatchSession, limits: SessionLimits) -> Callable[[Entry], _Examined]:
-    schemas = world.schemas
-    validate = partial(schemas.validate, session.form_code) if schemas is not None else None
     now = world.clock.now()
     may_attach = world.grants.has_attachment_consent(session.context, now)
     relations = world.grants.relations_of(session.context, now)
@@ -170,7 +168,7 @@ def _judge_for(world: World, session: BatchSession, limits: SessionLimits) -> Ca
                 is_correction=True,
                 check_identifiers=session.check_identifiers,
                 limits=limits,
-                validate=validate,
+                find_shape_problems=partial(world.shape_check.problems, session.form_code),
                 relations=relations,
                 is_production=world.is_production,
             )

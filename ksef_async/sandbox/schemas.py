@@ -13,16 +13,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Schemas"]
 
-# The schema of each form by its target namespace, as FA's header fixes it; the file names differ between releases.
+# What the name of each form's schema has in it; the rest of the file names differs between releases.
 _FILES: Final = {
     FormCode.FA2: "FA(2)",
     FormCode.FA3: "FA(3)",
     FormCode.FA_RR1: "FA_RR(1)",
+    FormCode.PEF3: "PEF(3)",
+    FormCode.PEF_KOR3: "PEF_KOR(3)",
 }
 
 
 class Schemas:
-    """The schemas in a folder and the folders in it; forms without one are not validated.
+    """The schemas in a folder and the folders in it; ``form_code in schemas`` says whether a form has one.
 
     Nothing is ever fetched: what a schema imports is looked up by its file name in the same folders.
 
@@ -62,18 +64,23 @@ class Schemas:
         # A schema keeps the errors of its last validation.
         self._lock = threading.Lock()
 
+    def __contains__(self, form_code: FormCode) -> bool:
+        return form_code in self._schemas
+
     def validate(self, form_code: FormCode, invoice: bytes) -> tuple[str, ...]:
         """Return the violations of the schema in an invoice, which is well-formed XML without entities.
 
         Call it in a worker thread: it may take tens of milliseconds.
+
+        Args:
+            form_code: A form that has a schema here.
+            invoice: The document.
         """
         from lxml import etree
 
-        schema = self._schemas.get(form_code)
-        if schema is None:
-            return ()
+        schema = self._schemas[form_code]
         document = etree.fromstring(invoice, self._parser)
         with self._lock:
             if schema.validate(document):
                 return ()
-            return tuple(f"line {error.line}: {error.message}" for error in schema.error_log)  # type: ignore[attr-defined]  # stubs
+            return tuple(f"{error.message} (line {error.line})" for error in schema.error_log)  # type: ignore[attr-defined]  # stubs

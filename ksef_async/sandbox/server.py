@@ -33,6 +33,7 @@ from .inbox.pages import add_inbox
 from .latarnia import SandboxLatarnia, add_latarnia
 from .router import add_routes
 from .schemas import Schemas
+from .shapes import ShapeCheck
 from .storage import add_storage
 from .subjects import ALL_PERMISSIONS, OWNER_PERMISSIONS, Subject
 from .uploads import add_uploads
@@ -66,8 +67,10 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         public_url: Where clients reach it, for the signed links; ``http://127.0.0.1:port`` by default.
         max_invoices: How many invoices a session takes.
         rate_limits: What every context is granted; None for as many calls as one likes.
-        schema_folder: With the Ministry's schemas (``*.xsd``), to validate invoices and logins by certificate in
-            full; needs the extra ``xsd``.
+        strict: Refuse invoices of FA(3), FA(2) and FA_RR(1) whose shape is wrong, as KSeF does, by the library's own
+            data; False takes whatever has the few fields that the sandbox itself needs.
+        schema_folder: With the Ministry's schemas (``*.xsd``), to validate with them the invoices of the forms that it
+            has (PEF, too) and logins by certificate; needs the extra ``xsd``.
         api_version: As which it answers: ``2.9``, or an older one such as ``2.6`` (see `sandbox.versions`), which lacks
             newer operations and fields.
         production: Behave as production where that differs from TEST: discouraged XML is taken with a warning, FA(2)
@@ -90,12 +93,14 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         public_url: str | None = None,
         max_invoices: int = 10_000,
         rate_limits: RateLimits | None = PRODUCTION_LIMITS,
+        strict: bool = True,
         schema_folder: Path | None = None,
         api_version: str = "2.9",
         production: bool = False,
     ) -> None:
         self._port = port
         self._public_url = None if public_url is None else checked_url(public_url)
+        self._strict = strict
         self._schema_folder = schema_folder
         self._own_url = ""
         self.clock = clock or Clock()
@@ -164,9 +169,11 @@ class Sandbox(anyio.AsyncContextManagerMixin):
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         """Start the sandbox, and stop it at the end of the block."""
         await anyio.to_thread.run_sync(self.world.ministry.publish_first_keys, self.clock.now())
+        schemas = None
         if self._schema_folder is not None:
-            self.world.schemas = await anyio.to_thread.run_sync(Schemas, self._schema_folder)
+            schemas = await anyio.to_thread.run_sync(Schemas, self._schema_folder)
             self.world.auth_schema = await anyio.to_thread.run_sync(_auth_schema, self._schema_folder)
+        self.world.shape_check = ShapeCheck(schemas, strict=self._strict)
         self.world.spool = Path(await anyio.to_thread.run_sync(partial(tempfile.mkdtemp, prefix="ksef-sandbox-")))
         self.world.documents = Documents(self.world.spool / "documents")
         app = web.Application(client_max_size=_LARGEST_REQUEST)

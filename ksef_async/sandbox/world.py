@@ -24,8 +24,8 @@ from .logged_in import Login, SignatureProof, StoredToken
 from .memory import Background, Group, QueryMoments, Recent
 from .ministry import Ministry
 from .repository import Repository
-from .schemas import Schemas
 from .sent import Invoice, InvoiceVerdict, Session
+from .shapes import ShapeCheck
 from .subjects import OWNER_PERMISSIONS, Subject
 from .versions import NEWEST, ApiVersion
 
@@ -92,8 +92,8 @@ class World:
         self.grants = Grants()
         """Who may do what on whose behalf."""
         self.limiter = RateLimiter(rate_limits, version)
-        self.schemas: Schemas | None = None
-        """What invoices are validated against; None for the checks that need no schema."""
+        self.shape_check = ShapeCheck()
+        """Finds what is wrong with the shape of invoices."""
         self.auth_schema: AuthSchema | None = None
         """What the document of a login by certificate is validated against, besides being read."""
         self.ministry = Ministry()

@@ -17,6 +17,9 @@ from ksef_async.sandbox import Fault, Timings
 from ksef_async.sandbox.sessions import BatchSession
 
 BLOB = {"x-ms-blob-type": "BlockBlob"}
+ATTACHMENT = (
+    b"<Zalacznik><BlokDanych><MetaDane><ZKlucz>a</ZKlucz><ZWartosc>b</ZWartosc></MetaDane></BlokDanych></Zalacznik>"
+)
 UNKNOWN = "20250625-SB-2C3E6C8000-B675CF5D68-07"
 
 
@@ -423,8 +426,7 @@ async def test_states_follow_the_clock(wire: Wire, batch: Batch) -> None:
 
 
 async def test_attachment_needs_consent(wire: Wire, tokens: Tokens) -> None:
-    plain = wire.invoice()
-    archive = zipped([("1.xml", plain.replace(b"</Faktura>", b"<Zalacznik/></Faktura>"))])
+    archive = zipped([("1.xml", wire.invoice().replace(b"</Faktura>", ATTACHMENT + b"</Faktura>"))])
     consent = {"nip": wire.sandbox.nip}
     codes = []
     for path in (None, "/testdata/attachment", "/testdata/attachment/revoke"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -11,6 +12,7 @@ from ksef_async.api.sessions import FormCode, InvoiceStatusCode
 from ksef_async.sandbox import sample_invoice
 from ksef_async.sandbox.grants import Granted
 from ksef_async.sandbox.intake import CheckedInvoice, Rejected, examine
+from ksef_async.sandbox.shapes import ShapeCheck
 
 NIP = "5265877635"
 CONTEXT = Context(ContextType.NIP, NIP)
@@ -27,7 +29,7 @@ def examined(invoice: bytes) -> CheckedInvoice | Rejected:
             is_correction=False,
             check_identifiers=False,
             limits=Granted(10_000).context(CONTEXT).batch_session,
-            validate=None,
+            find_shape_problems=partial(ShapeCheck().problems, FormCode.FA3),
         )
     except Rejected as rejected:
         return rejected

@@ -100,7 +100,10 @@ async def test_stranger_learns_nothing(wire: Wire, session: OpenedSession, buyer
         assert (await wire.call("POST", QUERY, buyer.access, json=query(subject))).json["invoices"] == []
 
 
-PARTY = "<{0}><DaneIdentyfikacyjne><NIP>5265877635</NIP><Nazwa>Trzeci</Nazwa></DaneIdentyfikacyjne><{1}>{2}</{1}></{0}>"
+PARTY = (
+    "<{0}><DaneIdentyfikacyjne><NIP>5265877635</NIP><Nazwa>Trzeci</Nazwa></DaneIdentyfikacyjne>"
+    "<Adres><KodKraju>PL</KodKraju><AdresL1>ul. Trzecia 3</AdresL1></Adres><{1}>{2}</{1}></{0}>"
+)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,39 @@ async def test_form_without_a_schema_is_checked_as_without_a_folder() -> None:
                 await sent.outcome()
 
 
+UBL = """<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:x" elementFormDefault="qualified">
+<xs:element name="{0}"><xs:complexType><xs:sequence><xs:element name="ID" type="xs:integer"/></xs:sequence>
+</xs:complexType></xs:element></xs:schema>"""
+
+
+@pytest.mark.parametrize(("form", "root"), [(FormCode.PEF3, "Invoice"), (FormCode.PEF_KOR3, "CreditNote")])
+async def test_peppol_invoice_is_validated_where_there_is_a_schema(tmp_path: Path, form: FormCode, root: str) -> None:
+    (tmp_path / "Schemat_PEF(3)_v2-1.xsd").write_text(UBL.format("Invoice"))
+    (tmp_path / "Schemat_PEF_KOR(3)_v2-1.xsd").write_text(UBL.format("CreditNote"))
+    provider = Context(ContextType.PEPPOL_ID, "PPL123456")
+    async with Sandbox(schema_folder=tmp_path) as sandbox:
+        token = token_of(sandbox, Subject("PeppolId", "PPL123456"), provider)
+        async with (
+            KsefClient(sandbox.environment, KsefToken(context=provider, token=token)) as client,
+            await client.sessions.open_online(form) as session,
+        ):
+            sent = await session.send(f'<{root} xmlns="urn:x">\n<ID>FV/1</ID></{root}>'.encode())
+            with pytest.raises(InvoiceRejectedError, match=r"'FV/1' is not a valid value .* \(line 2\)"):
+                await sent.outcome()
+
+
+async def test_forms_that_the_folder_lacks_are_checked_as_without_it(tmp_path: Path) -> None:
+    (tmp_path / "Schemat_PEF(3)_v2-1.xsd").write_text(UBL.format("Invoice"))
+    async with (
+        Sandbox(schema_folder=tmp_path) as sandbox,
+        connected(sandbox) as client,
+        await client.sessions.open_online(FormCode.FA3) as session,
+    ):
+        sent = await session.send(sample_invoice(sandbox.nip).replace(b"<P_16>2", b"<P_16>3"))
+        with pytest.raises(InvoiceRejectedError, match="/Faktura/Fa/Adnotacje/P_16, line 2"):
+            await sent.outcome()
+
+
 async def test_folder_without_schemas_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no schema of any form"):
         async with Sandbox(schema_folder=tmp_path):

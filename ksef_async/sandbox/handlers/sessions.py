@@ -201,10 +201,8 @@ async def _judge(
 def _reader(
     call: Call, session: OnlineSession, cipher: SessionCipher, request: SendInvoiceRequest
 ) -> Callable[[], tuple[StoredDocument, CheckedInvoice | Rejected]]:
-    schemas = call.world.schemas
     limits = call.world.granted.context(session.context).online_session
     relations = call.world.grants.relations_of(session.context, call.now)
-    validate = partial(schemas.validate, session.form_code) if schemas is not None else None
 
     def read() -> tuple[StoredDocument, CheckedInvoice | Rejected]:
         invoice = cipher.decrypt(request.encrypted_invoice_content)
@@ -219,7 +217,7 @@ def _reader(
                 is_correction=request.hash_of_corrected_invoice is not None,
                 check_identifiers=session.check_identifiers,
                 limits=limits,
-                validate=validate,
+                find_shape_problems=partial(call.world.shape_check.problems, session.form_code),
                 relations=relations,
                 is_production=call.world.is_production,
             )
