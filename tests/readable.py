@@ -6,9 +6,10 @@ from datetime import date, timedelta
 from decimal import Decimal
 from xml.etree import ElementTree as ET
 
+from ksef_async.documents import building, fa3
 from ksef_async.documents.shape import Shape
 
-__all__ = ["office_invoice", "said_values"]
+__all__ = ["export_correction", "office_invoice", "said_values"]
 
 _LINES = (
     ("Fotel biurowy Wierzba, tapicerka grafitowa", "szt.", 4, "689.00", 23),
@@ -70,3 +71,56 @@ def said_values(root: ET.Element, shape: Shape) -> list[str]:
 
     collect(root, shape.root)
     return values
+
+
+def export_correction() -> bytes:
+    """A correction in EUR with nearly all that a page may have: margin, exempt rows, a third party, an attachment."""
+    before = [
+        building.row("Turbina wiatrowa Żar 3000, łopaty z włókna węglowego", 2, Decimal("12450.00"), code="84128080"),
+        building.row("Montaż i rozruch na miejscu", 36, Decimal("118.50"), unit="godz.", rate="8"),
+    ]
+    after = [
+        building.row("Turbina wiatrowa Żar 3000, łopaty z włókna węglowego", 2, Decimal("11990.00"), code="84128080"),
+        building.row("Montaż i rozruch na miejscu", 40, Decimal("118.50"), unit="godz.", rate="8"),
+    ]
+    rows = building.changes(before, after)
+    rows += [
+        building.row("Szkolenie obsługi (usługa zwolniona)", 1, Decimal("900.00"), rate="zw", unit="usł."),
+        building.row("Agregat prądotwórczy, używany", 1, Decimal("2150.00"), rate=None, gross=True),
+    ]
+    for number, one in enumerate(rows[len(before) + len(after) :], 3):
+        one.nr_wiersza_fa = number
+    block = building.attachment_block(
+        {"Licznik": "PL-88-4471", "Okres": "styczeń 2026"},
+        heading="Produkcja prądu w czasie rozruchu",
+        paragraphs=["Odczyty co siedem dni, w kilowatogodzinach."],
+        columns=["Dzień", "Turbina 1", "Turbina 2", "Razem"],
+        rows=[["2026-01-07", "1204,5", "1188,0", "2392,5"], ["2026-01-14", "1321,0", "1297,5", "2618,5"]],
+    )
+    invoice = building.invoice(
+        seller=building.seller(
+            "5265877635", "Zażółć Energia sp. z o.o.", "ul. Źródlana 7\n00-001 Łódź", email="faktury@zazolc.example"
+        ),
+        buyer=building.buyer(
+            "Windpark Nord GmbH", "Hafenstraße 12, 20457 Hamburg", eu_vat=("DE", "136695976"), country="DE"
+        ),
+        rows=rows,
+        number="FK/2026/02/11",
+        issued_on=date(2026, 2, 27),
+        period=(date(2026, 1, 1), date(2026, 1, 31)),
+        place="Łódź",
+        currency="EUR",
+        exchange_rate=Decimal("4.2137"),
+        notes=building.legal_notes(split_payment=True, exempt_act="art. 43 ust. 1 pkt 29", margin="used_goods"),
+        payment=building.payment(
+            due=date(2026, 3, 13), form="transfer", account="73111111111111111111111111", bank="Bank Świętokrzyski S.A."
+        ),
+        third_parties=[building.third_party("payer", "Ärmelkanal Finanz AG", "Ringstraße 1, Wien", nip="1111111111")],
+        attachment=building.attachment(block),
+    )
+    corrected = building.corrected_invoice("FV/2026/01/88", date(2026, 1, 31), "5265877635-20260131-0100001AF629-AF")
+    return fa3.write(
+        building.make_correction(
+            invoice, [corrected], reason="Upust za opóźnienie i dłuższy montaż", effect="correction"
+        )
+    )

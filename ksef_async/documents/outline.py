@@ -46,7 +46,7 @@ _NUMBER: Final = re.compile(r"(-?)([0-9]{1,40})(?:\.([0-9]{1,40}))?").fullmatch
 
 #: Elements whose value is a number to be grouped by thousands.
 _NUMBERS: Final = re.compile(
-    r"P_8BZ?|P_9AZ?|P_9B|P_10|P_11|P_11A|P_11Vat|P_11NettoZ|P_11VatZ|P_1[345]_\w+|P_15\w*|P_6B|P_8|Kwota\w*|"
+    r"P_8BZ?|P_9AZ?|P_9B|P_10|P_11|P_11A|P_11Vat|P_11NettoZ|P_11VatZ|P_1[345]_\w+|P_15\w*|P_6B|P_8|Kwota\w*|Kurs\w+|"
     r"Suma\w+|Do(Zaplaty|Rozliczenia)|WartoscZamowienia"
 ).fullmatch
 _RR_NUMBERS: Final = re.compile(
