@@ -149,6 +149,7 @@ if TYPE_CHECKING:
     from .resources.limits import Limits
     from .resources.peppol import Peppol
     from .resources.permissions import Permissions
+    from .resources.renewal import RenewedCertificate
     from .resources.testdata import TestData
     from .resources.tokens import GeneratedToken, Tokens
     from .sessions.batch import BatchOutcome, BatchSession
@@ -280,6 +281,7 @@ __all__ = [
     "RawRequest",
     "RawResponse",
     "RemoteProtocolError",
+    "RenewedCertificate",
     "RequestAnswered",
     "RequestFailed",
     "RequestPaced",
@@ -457,6 +459,7 @@ _LATER: Final = {
     "RawRequest": "protocol.messages",
     "RawResponse": "protocol.messages",
     "RemoteProtocolError": "errors",
+    "RenewedCertificate": "resources.renewal",
     "RequestAnswered": "calling.events",
     "RequestFailed": "calling.events",
     "RequestPaced": "calling.events",

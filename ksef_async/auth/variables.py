@@ -37,8 +37,9 @@ _PRIVATE: Final = {*_WITH_FILE} - {_CERTIFICATE}
 
 VARIABLE_NAMES: Final = ("ENV", "NIP", *_WITH_FILE, *(f"{name}_FILE" for name in _WITH_FILE), "CA_FILE", "JOURNAL")
 """Every variable, without its prefix. ``ENV`` is TEST, DEMO, PRODUCTION or a base URL; ``CERTIFICATE`` and ``KEY`` are
-PEM; ``PKCS12`` is in Base64, but the file of ``PKCS12_FILE`` is the archive itself (.p12, .pfx); ``KEY_PASSWORD`` opens
-the key or the archive; ``JOURNAL_KEY`` is one Fernet key, or several with commas, the newest first.
+PEM, or one PEM is both; ``PKCS12`` is in Base64, but the file of ``PKCS12_FILE`` is the archive itself (.p12, .pfx);
+``KEY_PASSWORD`` opens the key or the archive; ``JOURNAL_KEY`` is one Fernet key, or several with commas, the newest
+first.
 """
 
 _ADVICE: Final = "put it into the environment"
@@ -165,6 +166,10 @@ class Variables:
 
     def _from_pair(self, nip: str) -> CertificateCredentials:
         parts: dict[str, bytes] = {}
+        if self._given(_KEY) is None and b"PRIVATE KEY-----" in (self._bytes(_CERTIFICATE) or b""):
+            # Both are in one file, as `Certificates.renew` writes them.
+            both = self._bytes(_CERTIFICATE, is_private=True) or b""
+            return CertificateCredentials.from_bytes(both, both, password=self._bytes(_PASSWORD), nip=nip)
         for name in _PAIR:
             if (given := self._given(name)) is None:
                 there = next(filter(None, map(self._given, _PAIR)))
@@ -207,13 +212,13 @@ class Variables:
     def _advice_for(self, what: str) -> str:
         return self.advice.replace("put it", f"put {what}")
 
-    def _bytes(self, name: str) -> bytes | None:
+    def _bytes(self, name: str, *, is_private: bool = False) -> bytes | None:
         value, file = self.values.get(name), self.values.get(f"{name}_FILE")
         if value and file:
             full = self.prefix + name
             raise ConfigurationError(f"Both {full} and {full}_FILE are set: one is enough.")
         if file:
-            data = read_private_file(Path(file)) if name in _PRIVATE else _read(Path(file))
+            data = read_private_file(Path(file)) if is_private or name in _PRIVATE else _read(Path(file))
             # Editors end a file with a newline, which is no part of a secret; an archive is taken as it is.
             return data if name == _PKCS12 else data.strip(b"\r\n") if name == _PASSWORD else _stripped(data)
         return value.encode() if value else None

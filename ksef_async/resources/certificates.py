@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
@@ -34,16 +37,22 @@ from ..api.certificates import (
 )
 from ..calling.caller import Caller
 from ..calling.paging import OffsetPages
-from ..errors import BadRequestError
+from ..calling.polling import Cadence
+from ..errors import BadRequestError, RemoteProtocolError
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import ENROLLMENT
-from .handles import OperationHandle
+from .handles import OPERATION_CADENCE, OperationHandle
 from .lists import list_by_offset
 
 if TYPE_CHECKING:
     from ..crypto.certificates import PrivateKey
+    from ..crypto.issuing import KeyKind
+    from .renewal import RenewedCertificate
 
 __all__ = ["Certificates"]
+
+_NEWEST: Final = 10
+"""Certificates that are looked through for the one of a key: as many as one call returns."""
 
 _GONE: Final = (CertificateStatus.BLOCKED, CertificateStatus.REVOKED)
 
@@ -162,6 +171,101 @@ class Certificates:
         return OperationHandle(
             "Enrollment", reference_number, look, lifecycle=ENROLLMENT, status=lambda one: one.status
         )
+
+    async def renew(
+        self,
+        file: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        password: str | bytes | None = None,
+        key_kind: KeyKind = "ec",
+        certificate_type: CertificateType = CertificateType.AUTHENTICATION,
+        cadence: Cadence = OPERATION_CADENCE,
+    ) -> RenewedCertificate:
+        """Apply for the next certificate with the present login, and write it with its new key into ``file``.
+
+        Log in with the certificate that is near its end, and from then on with ``file``: as ``KSEF_CERTIFICATE_FILE``,
+        or by `CertificateCredentials.from_files(file)`. If ``file`` holds the present one, that stays as ``FILE.old``.
+        The present certificate is not revoked.
+
+        Whatever dies in between, nothing is lost: the new key is on the disk before KSeF hears of it
+        (``FILE.renewal``), and ``file`` is replaced in one step. Called again, it goes on where it was. All files are
+        their owner's alone (0600).
+
+        Args:
+            file: PEM of key and certificate, as it is to be.
+            name: To find it again, as for `enroll`; by default with today's date.
+            password: Encrypts the new key.
+            key_kind: Of the new key.
+            certificate_type: For logging in, or for invoices issued in an offline mode.
+            cadence: How often to look at the application, and for how long.
+
+        Raises:
+            ConfigurationError: ``file`` cannot be written where it is.
+            OperationFailedError: KSeF could not issue it; the next call begins anew.
+            WaitTimeoutError: KSeF has not issued it yet; call again.
+            CryptoError: A renewal was begun with another password.
+            BadRequestError: As `enroll`.
+            ForbiddenError: As `enroll`.
+            TransportError: A call failed; call again.
+            ApiError: As for TransportError.
+            RemoteProtocolError: As for TransportError.
+            OSError: A file could not be read or written; call again.
+
+        Source: GET /certificates/enrollments/data, POST /certificates/enrollments, GET
+        /certificates/enrollments/{referenceNumber}, POST /certificates/retrieve.
+        """
+        from ..crypto.issuing import new_private_key
+        from .renewal import RenewalFile, renew_in_steps
+
+        today = self._api.now()
+        title = name or f"Certyfikat {today:%Y-%m-%d}"
+
+        async def find(key: PrivateKey) -> tuple[str, bytes] | None:
+            return await self._find_certificate(key)
+
+        async def apply(key: PrivateKey) -> str:
+            return (await self.enroll(title, key, certificate_type=certificate_type)).reference_number
+
+        async def wait(reference_number: str) -> str:
+            enrolled = await self.enrollment(reference_number).wait(cadence)
+            if enrolled.certificate_serial_number is None:
+                raise RemoteProtocolError(
+                    f"Enrollment {reference_number} has succeeded, but KSeF names no certificate; call again.",
+                    operation=GET_ENROLLMENT.name,
+                )
+            return enrolled.certificate_serial_number
+
+        async def fetch(serial_number: str) -> bytes:
+            for found in await self.get([serial_number]):
+                return found.certificate
+            raise RemoteProtocolError(
+                f"KSeF does not give certificate {serial_number} yet; call again.", operation=RETRIEVE_CERTIFICATES.name
+            )
+
+        return await renew_in_steps(
+            RenewalFile(Path(file), password.encode() if isinstance(password, str) else password),
+            partial(new_private_key, key_kind),
+            find=find,
+            apply=apply,
+            wait=wait,
+            fetch=fetch,
+        )
+
+    async def _find_certificate(self, key: PrivateKey) -> tuple[str, bytes] | None:
+        """Return serial number and DER of the active certificate of ``key``, among the newest; None for none."""
+        from ..crypto.certificates import load_certificate
+
+        newest: list[str] = []
+        async for row in self.list(CertificateFilter(status=CertificateStatus.ACTIVE)):
+            newest.append(row.certificate_serial_number)
+            if len(newest) == _NEWEST:
+                break
+        for found in await self.get(newest) if newest else ():
+            number = found.certificate_serial_number
+            if number is not None and load_certificate(found.certificate).certifies(key.public_key()):
+                return number, found.certificate
+        return None
 
     async def get(self, serial_numbers: Iterable[str]) -> tuple[RetrievedCertificate, ...]:
         """Certificates by their serial numbers, 1 to 10 at a time.
