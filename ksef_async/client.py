@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, TypeVar, Unpack
 
 import anyio
 
@@ -76,6 +76,14 @@ class Pacing:
             LocalProtocolError: There is no such group.
         """
         return self._pacer.remaining(_rate_group(group), anyio.current_time())
+
+    def starts_within(self, operation: Operation[Any, Any], seconds: float, *, most: int) -> int:
+        """Return how many calls of an operation, up to ``most``, can still start within ``seconds``; none is taken.
+
+        What waits for its turn already comes first: e.g. how many invoices can still go online before midnight.
+        """
+        now = anyio.current_time()
+        return self._pacer.starts_before(operation, now, now + seconds, most=most)
 
     def history(self) -> dict[str, list[float]]:
         """Return the calls that count, in seconds before now, by group: for `remember` in another process."""

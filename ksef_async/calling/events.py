@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, Protocol, TypeAlias
 
 import attrs
@@ -18,6 +18,8 @@ __all__ = [
     "Event",
     "ExportReplaced",
     "Hook",
+    "InvoiceTurnedOffline",
+    "InvoicesLate",
     "LimitsUnknown",
     "RequestAnswered",
     "RequestFailed",
@@ -175,6 +177,7 @@ class DeadlineNear:
     due_by: datetime
     """When it is too late (UTC)."""
     count: int
+    """How many of them there are."""
     numbers: tuple[str, ...]
     """The sellers' numbers (P_2), at most 20."""
 
@@ -188,8 +191,38 @@ class DeadlinePassed:
     due_by: datetime
     """When it was too late (UTC)."""
     count: int
+    """How many of them there are."""
     numbers: tuple[str, ...]
     """The sellers' numbers (P_2), at most 20."""
+
+
+@attrs.frozen(kw_only=True)
+class InvoicesLate:
+    """Invoices issued online were not sent before the midnight that ended their date: for KSeF they are Offline now.
+
+    The journal sends them as offline invoices, or holds them until somebody decides; they need KOD II.
+    """
+
+    nip: str
+    """The context they are sent in."""
+    issued_on: date
+    """Their date (P_1)."""
+    count: int
+    """How many of them there are."""
+    are_held: bool
+    """False where they are sent as offline invoices from now on."""
+
+
+@attrs.frozen(kw_only=True)
+class InvoiceTurnedOffline:
+    """An invoice that was sent as an online one, after its date, is Offline for KSeF, so it needs KOD II."""
+
+    ksef_number: str
+    """The number that KSeF gave it."""
+    session_reference_number: str
+    """The session it was sent in."""
+    reference_number: str | None
+    """Its reference number there."""
 
 
 Event: TypeAlias = (
@@ -205,6 +238,8 @@ Event: TypeAlias = (
     | ExportReplaced
     | DeadlineNear
     | DeadlinePassed
+    | InvoicesLate
+    | InvoiceTurnedOffline
 )
 """Everything that a hook is told."""
 
@@ -218,6 +253,14 @@ class Hook(Protocol):
 
 
 _OF_EVERY_CALL: Final = frozenset((RequestSent, RequestAnswered))
+_WARNINGS: Final = (
+    DeadlineNear,
+    ExportReplaced,
+    InvoicesLate,
+    InvoiceTurnedOffline,
+    LimitsUnknown,
+    SystemWarning,
+)
 
 
 def log_level(event: Event) -> int:
@@ -228,9 +271,7 @@ def log_level(event: Event) -> int:
         return logging.INFO if event.is_assumed else logging.WARNING
     if isinstance(event, DeadlinePassed):
         return logging.ERROR
-    if isinstance(event, DeadlineNear):
-        return logging.WARNING
-    if isinstance(event, ExportReplaced | LimitsUnknown | SystemWarning):
+    if isinstance(event, _WARNINGS):
         return logging.WARNING
     is_long = isinstance(event, RequestPaced | RequestRetried) and event.delay >= _LONG_PAUSE
     return logging.INFO if is_long else logging.DEBUG

@@ -156,6 +156,8 @@ class Pacer:
         go online before midnight.
         """
         queue = copy.copy(self._queue(_key(operation)))
+        if not queue.windows and queue.earliest(now) < until:
+            return most
         queue.starts = queue.starts.copy()
         for number in range(most):
             start = queue.earliest(now)

@@ -9,6 +9,7 @@ journal with the claim.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 from typing import Protocol, TypeVar
@@ -34,6 +35,8 @@ class Outgoing:
     xml: bytes = attrs.field(repr=False)
     offline: bool = False
     corrects: bytes | None = None
+    send_before: datetime | None = None
+    """When it may not be sent as it is any more, e.g. because its date is over; None for no such time."""
 
     @cached_property
     def sha256(self) -> bytes:

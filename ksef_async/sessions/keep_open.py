@@ -15,6 +15,7 @@ from typing import Final, Self
 
 import anyio
 
+from ..calling.events import Event
 from ..calling.finishing import finish
 from ..calling.polling import Cadence
 from ..errors import InvoiceRejectedError, KsefError, LocalProtocolError, SessionFailedError
@@ -56,6 +57,7 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
     Args:
         open_session: Opens a session.
         now: KSeF's time.
+        report: Is told of what happens.
         room: Bytes of documents that are kept before KSeF is asked which of them it has decided on.
     """
 
@@ -64,13 +66,14 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
         open_session: Callable[[], Awaitable[OnlineSession]],
         now: Callable[[], datetime],
         *,
+        report: Callable[[Event], None],
         room: int = KEPT_BYTES,
     ) -> None:
         self._open_session = open_session
         self._alone = Alone()
         self._entered = False
         self._left = False
-        self._book = MemoryBook(self._send_again)
+        self._book = MemoryBook(self._send_again, report)
         self._keeper = Keeper(self._open, self._book, now=now, retire=_retire)
         # How many tasks send again although the block is left.
         self._late = 0

@@ -30,6 +30,7 @@ class KeptSession:
     Args:
         session: Opened, or resumed with its key.
         book: Where it is written down what becomes of documents.
+        now: KSeF's time.
         tries: How often one document may fail by itself, while others get through; None for any number.
     """
 
@@ -38,10 +39,12 @@ class KeptSession:
         session: OnlineSession,
         book: Book,
         *,
+        now: Callable[[], datetime],
         tries: int | None = None,
     ) -> None:
         self.session = session
         self._book = book
+        self._now = now
         self._tries = tries
         self.is_active = False
         """True once KSeF has been seen to take invoices in it."""
@@ -95,7 +98,11 @@ class KeptSession:
         Raises:
             KsefError: What ``patience`` did not wait out.
         """
-        result = await self._send(outgoing, patience, again, renew)
+        result: SentInvoice | Undelivered | None = None
+        with anyio.move_on_after(self._seconds_for(outgoing)):
+            result = await self._send(outgoing, patience, again, renew)
+        if result is None:
+            result = self._too_late(outgoing)
         if isinstance(result, Undelivered):
             self._book.undelivered(self.session, outgoing, result)
         else:
@@ -143,6 +150,19 @@ class KeptSession:
             step=Step.ANOTHER_SESSION,
             fate=DocumentFate.IN_DOUBT if is_in_doubt else DocumentFate.NOT_TAKEN_IN,
         )
+
+    def _seconds_for(self, outgoing: Outgoing) -> float | None:
+        if outgoing.send_before is None:
+            return None
+        return max(0.0, (outgoing.send_before - self._now()).total_seconds())
+
+    def _too_late(self, outgoing: Outgoing) -> Undelivered:
+        error = LocalProtocolError(f"It was not sent before {outgoing.send_before}.")
+        if not self.session.may_have(outgoing.sha256):
+            return Undelivered(error=error, step=Step.ANOTHER_SESSION, fate=DocumentFate.NOT_TAKEN_IN)
+        # The session's list settles it once the session is closed.
+        self.spend()
+        return Undelivered(error=error, step=Step.SETTLE, fate=DocumentFate.IN_DOUBT)
 
     async def _is_absent(self, outgoing: Outgoing) -> bool:
         """Return whether KSeF's list, read now, does not have the document; False when the list cannot be read."""
@@ -233,7 +253,7 @@ class Keeper:
             await self._retire(kept)
 
     def _kept(self, session: OnlineSession) -> KeptSession:
-        return KeptSession(session, self._book, tries=self._tries)
+        return KeptSession(session, self._book, now=self._now, tries=self._tries)
 
     def _is_of_use(self, kept: KeptSession) -> bool:
         return not kept.is_spent and kept.session.takes_invoices and not is_old(kept.session, self._now())

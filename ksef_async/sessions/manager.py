@@ -453,7 +453,7 @@ class SessionManager:
         async def open_session() -> OnlineSession:
             return await self.open_online(form_code, features=wanted, activation=activation)
 
-        return SessionKeeper(open_session, api.now)
+        return SessionKeeper(open_session, api.now, report=api.report)
 
     def forget_keys(self) -> None:
         """Fetch the Ministry's keys anew for the next session.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterator
 
+from ..api.sessions import InvoicingMode
+from ..calling.events import Event, InvoiceTurnedOffline
 from ..calling.polling import Cadence
 from ..errors import InvoiceRejectedError, KsefError
 from ..protocol.delivery import Asked, DocumentFate
@@ -41,12 +43,14 @@ class KeptInvoice(SentInvoice):
         book: Is told of it.
     """
 
-    __slots__ = ("_book", "_send_again", "outgoing", "times_sent")
+    __slots__ = ("_book", "_is_told", "_send_again", "_was_offline", "outgoing", "times_sent")
 
     def __init__(self, sent: SentInvoice, outgoing: Outgoing, send_again: SendAgain, book: MemoryBook) -> None:
         self.times_sent = 0
         self.outgoing: Outgoing | None = outgoing
         """None once KSeF has decided, or the document was sent as often as it may be."""
+        self._was_offline = outgoing.offline
+        self._is_told = False
         self._send_again = send_again
         self._book = book
         self.invoice_hash = sent.invoice_hash
@@ -58,6 +62,14 @@ class KeptInvoice(SentInvoice):
         self.session_reference_number = sent.session_reference_number
         self.reference_number = sent.reference_number
         self.times_sent += 1
+
+    def has_turned_offline(self, outcome: AcceptedInvoice) -> bool:
+        """Return, once, whether KSeF regards it as Offline although it was sent as an online invoice."""
+        is_news = outcome.invoicing_mode is InvoicingMode.OFFLINE and not (
+            self._was_offline or self._is_told or outcome.is_duplicate
+        )
+        self._is_told = self._is_told or is_news
+        return is_news
 
     def settle(self) -> None:
         """Let the document go."""
@@ -83,7 +95,7 @@ class KeptInvoice(SentInvoice):
                     self.settle()
                     raise
             else:
-                self.settle()
+                self._book.accepted(self, outcome)
                 return outcome
 
 
@@ -95,10 +107,12 @@ class MemoryBook:
 
     Args:
         send_again: As for `KeptInvoice`.
+        report: Is told of what happens.
     """
 
-    def __init__(self, send_again: SendAgain) -> None:
+    def __init__(self, send_again: SendAgain, report: Callable[[Event], None]) -> None:
         self._send_again = send_again
+        self._report = report
         self.sessions: list[OnlineSession] = []
         """Every session that was opened, in order."""
         self.kept: dict[bytes, KeptInvoice] = {}
@@ -129,8 +143,24 @@ class MemoryBook:
 
     async def decided(self, session: Session, outcome: Outcome, fate: DocumentFate) -> None:
         """See `Book.decided`."""
-        if (kept := self.kept_of(outcome)) is not None:
+        if (kept := self.kept_of(outcome)) is None:
+            return
+        if isinstance(outcome, AcceptedInvoice):
+            self.accepted(kept, outcome)
+        else:
             kept.settle()
+
+    def accepted(self, kept: KeptInvoice, outcome: AcceptedInvoice) -> None:
+        """Let the document of an accepted invoice go, and tell if it is Offline though it was sent as an online one."""
+        if kept.has_turned_offline(outcome):
+            self._report(
+                InvoiceTurnedOffline(
+                    ksef_number=outcome.ksef_number,
+                    session_reference_number=outcome.session_reference_number,
+                    reference_number=outcome.reference_number,
+                )
+            )
+        kept.settle()
 
     def kept_of(self, outcome: Outcome) -> KeptInvoice | None:
         """Return the invoice that an outcome is about; None for what was not sent here."""

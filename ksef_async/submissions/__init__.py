@@ -14,7 +14,8 @@ The way of one invoice, file by file:
    context's lease (``leases``): from now on nobody else delivers for it, and every write asks whether that is still so.
 4. ``drain``: has the engine of both ways of sending (``sessions.keeper``) open a session, which ``book`` writes down
    before anything is sent in it, and claims the next submissions for it: `sending`, the intent, is committed before the
-   call (``context_store``). A large backlog goes by ``batch_work``.
+   call (``context_store``). A large backlog goes by ``batch_work``, and so does what would be Offline after midnight
+   otherwise (``midnight``). Which of them go together stands in ``claims``.
 5. The engine sends it, ``protocol.delivery`` decides what the answer means, and ``book`` writes it, many at a time:
    `taken_in` with its reference number; later, when ``following`` sees it, `accepted` with its KSeF number. If the
    answer is lost, or the process dies, it stays in `sending` until KSeF's own list of the session tells whether it is
@@ -38,6 +39,7 @@ from .models import (
     IssuedInvoice,
     JournalBusyError,
     JournalError,
+    Late,
     NotIssuedError,
     Priority,
     Reason,
@@ -56,6 +58,7 @@ __all__ = [
     "IssuedInvoice",
     "JournalBusyError",
     "JournalError",
+    "Late",
     "NotIssuedError",
     "Priority",
     "Reason",

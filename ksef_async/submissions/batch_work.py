@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
+
+import anyio
 
 from ..api.batch import CLOSE_BATCH_SESSION
 from ..api.sessions import FormCode, StatusCode
@@ -33,7 +36,9 @@ from ..protocol.invoices import MAX_SIZE
 from ..protocol.planning import MAX_INVOICES, MAX_PART_SIZE, MAX_PARTS, Route
 from ..sessions.online import OnlineSession
 from ..sessions.snapshot import BATCH_SNAPSHOT, BatchSnapshot
-from .context_store import BATCH, SPLIT, ContextStore, OpenSession
+from .claims import SPLIT
+from .context_store import BATCH, ContextStore, OpenSession
+from .midnight import MidnightGuard
 from .models import Settings
 from .trouble import Trouble
 
@@ -41,7 +46,7 @@ if TYPE_CHECKING:
     from ..packing import Package
     from ..sessions.batch import BatchSession
 
-__all__ = ["BatchWork", "choose_route"]
+__all__ = ["BatchWork", "choose_route", "takes_batches"]
 
 _log = logging.getLogger(__name__)
 
@@ -59,10 +64,15 @@ def choose_route(client: KsefClient, form_code: FormCode, count: int, size_bytes
         size_bytes: Of all together.
         settings: How long one by one may take.
     """
-    if form_code.form == "PEF" or count < _SMALLEST:
+    if not takes_batches(form_code) or count < _SMALLEST:
         return Route.ONLINE
     within = settings.online_within
     return client.sessions.plan(count, max(1, min(size_bytes // count, MAX_SIZE)), deadline=within).route
+
+
+def takes_batches(form_code: FormCode) -> bool:
+    """Return whether documents of a form may be sent in a batch; Peppol's go online only."""
+    return form_code.form != "PEF"
 
 
 class BatchWork:
@@ -73,13 +83,17 @@ class BatchWork:
         journal: Of the context.
         trouble: Of the context.
         settings: How to work.
+        guard: Of the context.
     """
 
-    def __init__(self, client: KsefClient, journal: ContextStore, trouble: Trouble, settings: Settings) -> None:
+    def __init__(
+        self, client: KsefClient, journal: ContextStore, trouble: Trouble, settings: Settings, guard: MidnightGuard
+    ) -> None:
         self._client = client
         self._journal = journal
         self._trouble = trouble
         self._settings = settings
+        self._guard = guard
         # How many batches in a row have come to nothing.
         self._lost = 0
 
@@ -92,12 +106,16 @@ class BatchWork:
         """Count a batch that KSeF has processed."""
         self._lost = 0
 
-    async def send(self, form_code: FormCode, limit: int) -> BatchSession | None:
+    async def send(
+        self, form_code: FormCode, limit: int, *, opened: Callable[[], None], due: bool = False
+    ) -> BatchSession | None:
         """Pack what is waiting, upload it and close the session.
 
         Args:
             form_code: Of all documents.
             limit: How many at most.
+            opened: Called once the session is open, or will not be.
+            due: True for those only that are Online until midnight.
 
         Returns:
             The session, to be followed; None when it came to nothing, and the documents are in the queue again.
@@ -107,9 +125,12 @@ class BatchWork:
             Exception: What the journal's database raised.
         """
         batch = f"{BATCH}{uuid.uuid4().hex}"
-        if not await self._journal.claim_batch(form_code, batch, min(limit, MAX_INVOICES)):
-            return None
         async with AsyncExitStack() as stack:
+            stack.callback(opened)
+            today, last_moment = self._guard.today(), self._guard.last_moment()
+            lot = await self._journal.claim_batch(form_code, batch, min(limit, MAX_INVOICES), today=today, due=due)
+            if lot is None:
+                return None
             try:
                 package = await stack.enter_async_context(self._packed(batch))
             except (LocalProtocolError, CryptoError) as error:
@@ -119,7 +140,10 @@ class BatchWork:
             except OSError as error:
                 await self._take_back(batch, error, 1)
                 return None
-            session = await self._open(package, form_code, batch)
+            session = await self._open(
+                package, form_code, batch, offline=lot.offline, last_moment=None if lot.offline else last_moment
+            )
+            opened()
             return None if session is None else await self._deliver(session)
 
     async def go_on(self, saved: OpenSession) -> BatchSession | None:
@@ -205,12 +229,23 @@ class BatchWork:
         async for digest, document in self._journal.batch_documents(batch):
             yield f"{digest.hex()}.xml", document
 
-    async def _open(self, package: Package, form_code: FormCode, batch: str) -> BatchSession | None:
-        open_batch = partial(self._client.sessions.open_batch, package, form_code=form_code, ledger=self._journal)
+    async def _open(
+        self, package: Package, form_code: FormCode, batch: str, *, offline: bool, last_moment: datetime | None
+    ) -> BatchSession | None:
+        open_batch = partial(
+            self._client.sessions.open_batch, package, form_code=form_code, offline=offline, ledger=self._journal
+        )
+        session = None
+        now = self._client.sessions.now()
         try:
-            session = await self._trouble.retry(open_batch, asked=Asked.OPEN_BATCH)
+            with anyio.move_on_after(None if last_moment is None else max(0.0, (last_moment - now).total_seconds())):
+                session = await self._trouble.retry(open_batch, asked=Asked.OPEN_BATCH)
         except KsefError as error:
             await self._take_back(batch, error, SPLIT)
+            return None
+        if session is None:
+            # Opened from now on, it would make Offline what is dated today. One that KSeF opens all the same expires.
+            await self._journal.session_given_up(batch, None)
             return None
         # Where this fails, the session is left to expire: it takes no invoices, and cannot be closed without its parts.
         await self._journal.session_opened(session, form_code, batch=batch)

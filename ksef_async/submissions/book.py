@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 
+from ..calling.events import Event, InvoiceTurnedOffline
 from ..calling.finishing import finish
 from ..errors import DuplicateInvoiceError
 from ..protocol.delivery import DocumentFate, is_failure_on_document
@@ -12,7 +15,8 @@ from ..sessions.online import OnlineSession
 from ..sessions.outcomes import AcceptedInvoice, Outcome
 from ..sessions.session import Session
 from ..sessions.tracking import SentInvoice
-from .context_store import SPLIT, ContextStore, DocumentVerdict, Receipt
+from .claims import SPLIT
+from .context_store import ContextStore, DocumentVerdict, Receipt
 from .models import Reason, SubmissionState
 
 __all__ = ["JournalBook"]
@@ -35,10 +39,12 @@ class JournalBook:
 
     Args:
         store: Of the context.
+        report: Is told of what happens.
     """
 
-    def __init__(self, store: ContextStore) -> None:
+    def __init__(self, store: ContextStore, report: Callable[[Event], None]) -> None:
         self._store = store
+        self._report = report
         self._waiting: list[DocumentVerdict] = []
         self._news = anyio.Event()
         self._is_urgent = anyio.Event()
@@ -177,7 +183,14 @@ class JournalBook:
     async def _write(self) -> None:
         lot = self._waiting[:_LARGEST]
         # A lot whose writing is cancelled stays, and is written again: that changes nothing.
-        await self._store.record(lot)
+        for verdict in await self._store.record(lot):
+            self._report(
+                InvoiceTurnedOffline(
+                    ksef_number=verdict.ksef_number or "",
+                    session_reference_number=verdict.session_reference_number,
+                    reference_number=verdict.reference_number,
+                )
+            )
         del self._waiting[: len(lot)]
         async with self._done:
             self._written += len(lot)

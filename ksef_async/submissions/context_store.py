@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -17,12 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..api.sessions import FormCode, InvoicingMode, UPODocument
 from ..protocol.delivery import SEND_AGAIN_LIMIT
-from ..protocol.planning import MAX_INVOICES
+from .claims import FIT, MAY_BE_IN_BATCH, Claim, Lot, Queue, Today, is_due, is_late, largest_lot
 from .database import Database
 from .leases import Lease, check
-from .models import OPEN, Priority, Reason, SubmissionState, sources_of
+from .models import OPEN, Late, Reason, SubmissionState, sources_of
 from .schema import CLAIM_ORDER, SESSIONS, SUBMISSIONS, UPOS
-from .store import in_state, transition
+from .store import in_state, late_values, transition
 from .vault import Vault
 
 if TYPE_CHECKING:
@@ -31,15 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BATCH",
-    "ONE_BY_ONE",
-    "SPLIT",
-    "Claim",
     "ContextStore",
     "DocumentVerdict",
     "OpenSession",
-    "Queue",
     "Receipt",
-    "largest_lot",
 ]
 
 _T = SUBMISSIONS.c
@@ -48,44 +44,8 @@ _S = SubmissionState
 BATCH: Final = "batch "
 """The prefix of a batch's name while it has no session."""
 
-# How many documents go together once so many batches that they were in have come to nothing. Nothing need be wrong
-# with them: the same package mostly passes when it is sent again. In smaller ones it shows which of them is in the
-# way of the others; after these each goes by itself.
-_LOTS: Final = (*[MAX_INVOICES] * (SEND_AGAIN_LIMIT + 1), 1_250, 156)
-
-SPLIT: Final = SEND_AGAIN_LIMIT + 1
-"""After so many lost batches a submission goes in a smaller batch."""
-ONE_BY_ONE: Final = len(_LOTS)
-"""After so many lost batches a submission goes online."""
-
-# Not urgent, not offline, and not in batches that came to nothing time and again.
-_MAY_BE_IN_BATCH: Final = (_T.priority < int(Priority.URGENT)) & (_T.lost_batches < ONE_BY_ONE) & _T.offline.is_(False)
-
 # Documents of a batch that are read at a time.
 _PAGE: Final = 200
-
-
-@attrs.frozen
-class Queue:
-    """The queued submissions of one form."""
-
-    for_batch: int
-    """Number of those that may go in a batch."""
-    size_bytes: int
-    """Their stored size in all."""
-    others: int
-    """Number of those that may not."""
-
-
-@attrs.frozen(kw_only=True)
-class Claim:
-    """A submission whose sending has been committed as an intent."""
-
-    id: int
-    attempt: int
-    xml: bytes = attrs.field(repr=False)
-    offline: bool
-    corrects: bytes | None
 
 
 @attrs.frozen(kw_only=True)
@@ -132,11 +92,6 @@ class DocumentVerdict:
     """For one that goes back to the queue after a lost batch: the least number of lost batches to count for it."""
     receipt: Receipt | None = None
     """For a duplicate of this very document: the receipt of the first."""
-
-
-def largest_lot(lost_batches: int) -> int:
-    """Return how many documents may share a batch after ``lost_batches`` batches with them have come to nothing."""
-    return _LOTS[lost_batches] if lost_batches < ONE_BY_ONE else 0
 
 
 class ContextStore:
@@ -196,16 +151,63 @@ class ContextStore:
             for number, form, snapshot, is_closing in rows
         )
 
-    async def waiting(self) -> Mapping[FormCode, Queue]:
-        """Return what is queued, by its form."""
-        size = func.coalesce(func.sum(case((_MAY_BE_IN_BATCH, func.length(_T.document)))), 0)
-        counted = select(_T.form_code, func.count(case((_MAY_BE_IN_BATCH, 1))), size, func.count())
+    async def waiting(self, today: Today | None = None) -> Mapping[FormCode, Queue]:
+        """Return what is queued, by its form.
+
+        Args:
+            today: The day to count by; None to count nothing as due or late.
+        """
+        late: ColumnElement[bool] = literal(False)
+        due: ColumnElement[bool] = literal(False)
+        if today is not None:
+            late, due = is_late(today), is_due(today)
+        in_batch, due_in_batch = MAY_BE_IN_BATCH & not_(late), due & FIT & _T.offline.is_(False)
+        counted = select(
+            _T.form_code,
+            func.count(case((in_batch, 1))),
+            func.coalesce(func.sum(case((in_batch, func.length(_T.document)))), 0),
+            func.count(case((not_(late) & not_(MAY_BE_IN_BATCH), 1))),
+            func.count(case((due, 1))),
+            func.count(case((due_in_batch, 1))),
+            func.coalesce(func.sum(case((due_in_batch, func.length(_T.document)))), 0),
+            func.count(case((late, 1))),
+        )
         async with self.database.read() as connection:
             rows = (await connection.execute(counted.where(self._queued()).group_by(_T.form_code))).all()
-        return {FormCode(form): Queue(count, int(size), total - count) for form, count, size, total in rows}
+        return {FormCode(form): Queue(*map(int, numbers)) for form, *numbers in rows}
+
+    async def mark_late(self, today: Today, late: Late) -> dict[date, int]:
+        """Mark what was issued online and waits although its date is over; return how many there are of each date.
+
+        Args:
+            today: The day that it is.
+            late: Whether they go as offline invoices from now on, or are held.
+        """
+        those = self._queued() & is_late(today)
+        marked: dict[date, int] = {}
+        async with self._write() as connection:
+            for (text,) in (await connection.execute(select(_T.issued_on).where(those).distinct())).all():
+                day = date.fromisoformat(text)
+                if late is Late.HOLD:
+                    reason = Reason(
+                        None, f"It was not sent before the end of {day}, so KSeF will regard it as Offline."
+                    )
+                    change = transition(_S.HELD, {_S.QUEUED}).values(_told(reason)).values(late=late.value)
+                else:
+                    change = update(SUBMISSIONS).values(late_values(day)).values(updated_at=time.time())
+                result = await connection.execute(change.where(those, _T.issued_on == text))
+                marked[day] = int(result.rowcount)
+        return marked
 
     async def claim(
-        self, form_code: FormCode, session: str, limit: int, *, but_batch: bool = False
+        self,
+        form_code: FormCode,
+        session: str,
+        limit: int,
+        *,
+        but_batch: bool = False,
+        today: Today | None = None,
+        due: bool | None = None,
     ) -> tuple[Claim, ...]:
         """Commit the intent to send the next ``limit`` submissions in a session; return them.
 
@@ -214,10 +216,17 @@ class ContextStore:
             session: Its reference number.
             limit: How many at most.
             but_batch: Leave those that may go in a batch.
+            today: The day that it is: what is late is left. None if no midnight counts.
+            due: True for those only that are to be sent before the end of ``today``, False for the others.
         """
-        chosen = select(_T.id, _T.attempt, _T.document, _T.offline, _T.corrects).where(self._queued(form_code))
+        chosen = select(_T.id, _T.attempt, _T.document, _T.offline, _T.corrects, _T.issued_on)
+        chosen = chosen.where(self._queued(form_code))
         if but_batch:
-            chosen = chosen.where(not_(_MAY_BE_IN_BATCH))
+            chosen = chosen.where(not_(MAY_BE_IN_BATCH))
+        if today is not None:
+            chosen = chosen.where(not_(is_late(today)))
+            if due is not None:
+                chosen = chosen.where(is_due(today) if due else not_(is_due(today)))
         chosen = chosen.order_by(*CLAIM_ORDER).limit(limit).with_for_update(skip_locked=True)
         async with self._write() as connection:
             rows = (await connection.execute(chosen)).all()
@@ -233,25 +242,43 @@ class ContextStore:
                     xml=await self.vault.unlock(document),
                     offline=bool(offline),
                     corrects=None if corrects is None else bytes(corrects),
+                    issued_on=None if issued_on is None else date.fromisoformat(issued_on),
                 )
-                for number, attempt, document, offline, corrects in rows
+                for number, attempt, document, offline, corrects, issued_on in rows
             ]
         )
 
-    async def claim_batch(self, form_code: FormCode, batch: str, limit: int) -> int:
-        """Commit the intent to pack the next ``limit`` submissions as ``batch``; return how many they are.
+    async def claim_batch(
+        self, form_code: FormCode, batch: str, limit: int, *, today: Today | None = None, due: bool = False
+    ) -> Lot | None:
+        """Commit the intent to pack the next ``limit`` submissions as ``batch``; None if there are none.
 
-        Those that have lost as many batches go together, the fewest first.
+        Those that have lost as many batches go together, the fewest first, and offline invoices by themselves.
+
+        Args:
+            form_code: Of all of them.
+            batch: What to name it.
+            limit: How many at most.
+            today: The day that it is: what is late is left. None if no midnight counts.
+            due: True for the last of those, urgent ones too, that are Online before the end of ``today`` only.
         """
-        fit = self._queued(form_code) & _MAY_BE_IN_BATCH
+        fit = self._queued(form_code) & (FIT if due else MAY_BE_IN_BATCH)
+        if today is not None:
+            fit &= not_(is_late(today))
+            if due:
+                fit &= is_due(today) & _T.offline.is_(False)
+        first = select(_T.lost_batches, _T.offline).where(fit).order_by(_T.lost_batches, _T.send_by).limit(1)
         async with self._write() as connection:
-            if (lost := (await connection.execute(select(func.min(_T.lost_batches)).where(fit))).scalar()) is None:
-                return 0
-            chosen = select(_T.id).where(fit, _T.lost_batches == lost).order_by(*CLAIM_ORDER)
+            if (row := (await connection.execute(first)).first()) is None:
+                return None
+            lost, offline = int(row[0]), bool(row[1])
+            # The first ones go online meanwhile.
+            order = [_T.priority, _T.send_by.desc(), _T.attempt.desc(), _T.id.desc()] if due else CLAIM_ORDER
+            chosen = select(_T.id).where(fit, _T.lost_batches == lost, _T.offline.is_(offline)).order_by(*order)
             chosen = chosen.limit(min(limit, largest_lot(lost)))
             sending = transition(_S.SENDING).where(_T.id.in_(chosen.scalar_subquery()))
             result = await connection.execute(sending.values(owner=self._lease.owner, session=batch))
-        return int(result.rowcount)
+        return Lot(int(result.rowcount), offline)
 
     # --- submissions under way ----------------------------------------------------------------------------
 
@@ -266,10 +293,16 @@ class ContextStore:
         async with self.database.read() as connection:
             return bool((await connection.execute(select(_T.offline).where(_T.id == submission_id))).scalar())
 
-    async def record(self, verdicts: Sequence[DocumentVerdict]) -> None:
-        """Write what has become of submissions, all in one transaction; to write it again changes nothing."""
+    async def record(self, verdicts: Sequence[DocumentVerdict]) -> tuple[DocumentVerdict, ...]:
+        """Write what has become of submissions, all in one transaction; to write it again changes nothing.
+
+        Returns:
+            The verdicts by which an invoice is Offline for KSeF that was sent as an online one.
+        """
         stored = {v.receipt: await self.vault.lock(v.receipt.document.xml) for v in verdicts if v.receipt is not None}
+        offline = [v for v in verdicts if v.invoicing_mode is InvoicingMode.OFFLINE and v.receipt is None]
         async with self._write() as connection:
+            turned = tuple([v for v in offline if await self._turn_offline(connection, v)])
             upos = {receipt: await _add_upo(connection, receipt, document) for receipt, document in stored.items()}
             # A verdict can be known before it is written that KSeF has the document: both are written then.
             decided = (_S.ACCEPTED, _S.REJECTED, _S.CONFLICT)
@@ -279,6 +312,16 @@ class ContextStore:
                 await self._move(connection, state, [v for v in verdicts if v.state is state], upos)
             # Those that were sent again often enough are under way still.
             await self._move(connection, _S.REJECTED, [v for v in verdicts if v.has_failed], upos)
+        return turned
+
+    async def _turn_offline(self, connection: AsyncConnection, verdict: DocumentVerdict) -> bool:
+        """Write that an invoice was late, unless it was sent as an offline invoice or that is known already."""
+        its = _T.reference_number == verdict.reference_number
+        if verdict.invoice_hash is not None:
+            its = _T.sha256 == verdict.invoice_hash
+        sent_online = self._in(verdict.session_reference_number) & its & _T.offline.is_(False) & _T.late.is_(None)
+        change = update(SUBMISSIONS).where(sent_online).values(late=Late.OFFLINE.value)
+        return bool((await connection.execute(change)).rowcount)
 
     async def _move(
         self,

@@ -25,12 +25,14 @@ from ..sessions.keeper import Keeper, KeptSession, is_old
 from ..sessions.online import OnlineSession
 from ..sessions.session import session_type
 from ..sessions.tracking import SentInvoice
-from .batch_work import BatchWork, choose_route
+from .batch_work import BatchWork, choose_route, takes_batches
 from .book import JournalBook
-from .context_store import Claim, ContextStore, OpenSession, Queue
+from .claims import Claim, Queue
+from .context_store import ContextStore, OpenSession
 from .deadline_watch import DeadlineWatch
 from .following import Following
 from .leases import Lease, Leases
+from .midnight import MidnightGuard
 from .models import Settings
 from .trouble import Trouble
 
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
 __all__ = ["Drain"]
 
 _log = logging.getLogger(__name__)
+
+# Seconds that opening a session may take when midnight is near, and another way may be quicker.
+_LONGEST_OPENING: Final = 20.0
 
 # A lease is renewed this many times while it lasts.
 _RENEWALS: Final = 3
@@ -72,17 +77,19 @@ class Drain:
         self._lease = lease
         self._settings = settings
         self._yield_to_others = yield_to_others
-        self._book = JournalBook(journal)
+        self._book = JournalBook(journal, client.report)
         self._trouble = Trouble(
             lease.context, settings, partial(leases.note_trouble, lease.context, lease=lease), lease.trouble
         )
         self._deadlines = DeadlineWatch(client, journal.database, lease, settings)
-        self._batches = BatchWork(client, journal, self._trouble, settings)
+        self._guard = MidnightGuard(client, journal, self._trouble, settings)
+        self._batches = BatchWork(client, journal, self._trouble, settings, self._guard)
         self._keepers: dict[FormCode, Keeper] = {}
         # Of the sessions that are open.
         self._followings: dict[KeptSession, Following] = {}
-        # Forms of which a batch is being packed and uploaded.
+        # Forms of which a batch is being packed and uploaded, and those among them of which none is opened yet.
         self._packing: set[FormCode] = set()
+        self._opening: set[FormCode] = set()
         # How many invoices a batch of the context may have; None until KSeF has said so.
         self._batch_limit: int | None = None
         self._finishing = 0
@@ -169,7 +176,9 @@ class Drain:
         idle_since: float | None = None
         while True:
             self._news = anyio.Event()
-            waiting = await self._journal.waiting()
+            waiting = await self._journal.waiting(self._guard.today())
+            if await self._guard.mark_late(waiting):
+                waiting = await self._journal.waiting(self._guard.today())
             for form_code, queue in waiting.items():
                 await self._send_some(form_code, queue, tasks)
             await self._trouble.clear()
@@ -198,9 +207,17 @@ class Drain:
 
     async def _send_some(self, form_code: FormCode, queue: Queue, tasks: TaskGroup) -> None:
         by_batch = form_code in self._packing or await self._starts_batch(form_code, queue, tasks)
-        if not queue.others and (by_batch or not queue.for_batch):
+        due = await self._divide(form_code, queue, tasks)
+        if due is True:
+            by_batch = False  # It cannot wait for the batch any more.
+        if not (queue.claimable(due) if due is not None else queue.others + queue.for_batch * (not by_batch)):
             return  # Nothing that must not wait for the batch.
-        kept = await self._keeper(form_code, tasks).session(self._trouble)
+        kept: KeptSession | None = None
+        with anyio.move_on_after(_LONGEST_OPENING if due else None):
+            kept = await self._keeper(form_code, tasks).session(self._trouble)
+        if kept is None:
+            self._guard.opening_failed()
+            return
         if kept.is_spent:
             return  # KSeF takes no invoices in it, and another is opened the next time.
         if kept not in self._followings:
@@ -208,23 +225,48 @@ class Drain:
         following = self._followings[kept]
         await self._yield_to_others()
         while (room := self._room(following)) > 0:
-            claims = await self._journal.claim(form_code, following.reference_number, room, but_batch=by_batch)
+            claims = await self._journal.claim(
+                form_code,
+                following.reference_number,
+                room,
+                but_batch=by_batch,
+                today=self._guard.today(),
+                due=due,
+            )
             for claim in claims:
                 following.begin()
+                self._guard.begin(claim)
                 tasks.start_soon(self._send, kept, following, claim)
             if len(claims) < room:
                 return
 
+    async def _divide(self, form_code: FormCode, queue: Queue, tasks: TaskGroup) -> bool | None:
+        """Start a batch for what cannot go one by one before midnight; see `MidnightGuard.due_first`."""
+        division = await self._guard.divide(queue, partial(self._largest_batch, form_code))
+        if division is not None and division.batch and form_code not in self._opening:
+            limit = min(division.batch, await self._largest_batch(form_code))
+            self._start_batch(form_code, self._batch_of(form_code, limit, due=True), tasks, others_wait=False)
+        return self._guard.due_first(division)
+
     async def _starts_batch(self, form_code: FormCode, queue: Queue, tasks: TaskGroup) -> bool:
         if choose_route(self._client, form_code, queue.for_batch, queue.size_bytes, self._settings) is Route.ONLINE:
             return False
-        if not (limit := await self._largest_batch()):
+        if not (limit := await self._largest_batch(form_code)):
             return False  # The context is granted no batches.
-        self._start_batch(form_code, partial(self._batches.send, form_code, limit), tasks)
+        self._start_batch(form_code, self._batch_of(form_code, limit), tasks)
         return True
 
-    async def _largest_batch(self) -> int:
+    def _batch_of(
+        self, form_code: FormCode, limit: int, *, due: bool = False
+    ) -> Callable[[], Awaitable[BatchSession | None]]:
+        self._opening.add(form_code)
+        opened = partial(self._opening.discard, form_code)
+        return partial(self._batches.send, form_code, limit, opened=opened, due=due)
+
+    async def _largest_batch(self, form_code: FormCode) -> int:
         """Return how many invoices a batch may have; the usual limit while KSeF cannot be asked."""
+        if not takes_batches(form_code):
+            return 0
         if self._batch_limit is None:
             try:
                 self._batch_limit = (await self._client.limits.get_context()).batch_session.max_invoices
@@ -237,21 +279,40 @@ class Drain:
         return self._batch_limit
 
     def _start_batch(
-        self, form_code: FormCode, send: Callable[[], Awaitable[BatchSession | None]], tasks: TaskGroup
+        self,
+        form_code: FormCode,
+        send: Callable[[], Awaitable[BatchSession | None]],
+        tasks: TaskGroup,
+        *,
+        others_wait: bool = True,
     ) -> None:
-        self._packing.add(form_code)
+        """Send a batch beside whatever else is done.
+
+        Args:
+            form_code: Of its documents.
+            send: Sends it.
+            tasks: Where to.
+            others_wait: Whether what comes meanwhile, and may go in a batch, waits for the next.
+        """
+        if others_wait:
+            self._packing.add(form_code)
         self._finishing += 1
-        tasks.start_soon(self._send_batch, form_code, send, tasks)
+        tasks.start_soon(self._send_batch, form_code, send, tasks, others_wait)
 
     async def _send_batch(
-        self, form_code: FormCode, send: Callable[[], Awaitable[BatchSession | None]], tasks: TaskGroup
+        self,
+        form_code: FormCode,
+        send: Callable[[], Awaitable[BatchSession | None]],
+        tasks: TaskGroup,
+        others_wait: bool,
     ) -> None:
         try:
             session = await send()
             if session is not None:
                 self._finish(self._new_following(session, self._batches), tasks)
         finally:
-            self._packing.discard(form_code)
+            if others_wait:
+                self._packing.discard(form_code)
             self._finishing -= 1
             self.wake()
 
@@ -272,7 +333,12 @@ class Drain:
 
     async def _send(self, kept: KeptSession, following: Following, claim: Claim) -> None:
         """Send one claimed submission; what KSeF cannot have goes back to the queue, and into another session."""
-        outgoing = Outgoing(xml=claim.xml, offline=claim.offline, corrects=claim.corrects)
+        outgoing = Outgoing(
+            xml=claim.xml,
+            offline=claim.offline,
+            corrects=claim.corrects,
+            send_before=self._guard.send_before(claim),
+        )
         is_taken_in = False
         try:
             with self._trouble.lasting():
@@ -281,6 +347,7 @@ class Drain:
             if is_taken_in:
                 self._trouble.is_over()
         finally:
+            self._guard.end(claim)
             following.end(is_taken_in=is_taken_in)
             if kept.is_spent or self._room(following):
                 self.wake()

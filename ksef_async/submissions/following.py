@@ -20,7 +20,8 @@ from ..protocol.delivery import DocumentFate, Step, judge_session
 from ..sessions.keeper import KeptSession, decisions
 from ..sessions.online import OnlineSession
 from .book import JournalBook
-from .context_store import ONE_BY_ONE, SPLIT, ContextStore
+from .claims import ONE_BY_ONE, SPLIT
+from .context_store import ContextStore
 from .models import Reason, SubmissionState
 from .trouble import Trouble
 

@@ -8,7 +8,8 @@ table:
            cancel──┘ └──KSeF does not have it────┘ └─refused at once       │       └─► conflict
            (cancelled)                               (rejected)            └─► queued  (KSeF gave it up: 405, 550)
 
-rejected, conflict and cancelled go back to queued when they are retried.
+rejected, conflict and cancelled go back to queued when they are retried. With ``Settings(late="hold")``, what is dated
+an earlier day goes from queued to held, and from there back when it is released, or to cancelled.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ __all__ = [
     "IssuedInvoice",
     "JournalBusyError",
     "JournalError",
+    "Late",
     "LeaseLostError",
     "NotIssuedError",
     "Priority",
@@ -51,6 +53,25 @@ __all__ = [
     "UnknownSubmissionError",
     "sources_of",
 ]
+
+
+class Late(enum.StrEnum):
+    """A way to treat an invoice issued online that was not sent before the midnight that ended its date (P_1).
+
+    For KSeF it is Offline from then on, whatever it is sent as, and needs KOD II.
+    """
+
+    OFFLINE = "offline"
+    """It is sent with ``offlineMode: true``."""
+    HOLD = "hold"
+    """It is not sent until somebody decides; see `Submissions.release`."""
+
+
+def _late(value: str) -> Late:
+    try:
+        return Late(value)
+    except ValueError:
+        raise LocalProtocolError(f"late is {' or '.join(map(repr, map(str, Late)))}, not {value!r}.") from None
 
 
 @attrs.frozen(kw_only=True)
@@ -88,6 +109,14 @@ class Settings:
     """
     deadline_interval: float = 60.0
     """Between looks at the deadlines of invoices issued offline, and at Latarnia while there are any."""
+    guards_midnight: bool = True
+    """Whether invoices dated today that cannot go one by one before midnight in Poland go in a batch opened before it,
+    so that KSeF does not make them Offline. False: each goes when its turn comes, and ``late`` has no effect.
+    """
+    late: Late = attrs.field(default=Late.OFFLINE, converter=_late)
+    """What is done with those that were not sent before midnight: ``"offline"`` sends them as offline invoices,
+    ``"hold"`` keeps them until somebody decides.
+    """
 
     check: bool = True
     """Whether `Submissions.submit` checks documents (see `ksef_async.documents.check`), and refuses those with a
@@ -119,6 +148,10 @@ class SubmissionState(enum.StrEnum):
     """Seller, kind and number are in KSeF already, on another document or on one that KSeF does not show."""
     CANCELLED = "cancelled"
     """Taken back before it was sent."""
+    HELD = "held"
+    """Not sent before the midnight that ended its date, and kept until somebody decides: `Submissions.release` sends it
+    as an offline invoice, `Submissions.cancel` takes it back.
+    """
 
     @property
     def is_terminal(self) -> bool:
@@ -129,13 +162,14 @@ class SubmissionState(enum.StrEnum):
 _S = SubmissionState
 
 TRANSITIONS: Final[Mapping[SubmissionState, frozenset[SubmissionState]]] = {
-    _S.QUEUED: frozenset({_S.SENDING, _S.CANCELLED}),
+    _S.QUEUED: frozenset({_S.SENDING, _S.CANCELLED, _S.HELD}),
     _S.SENDING: frozenset({_S.TAKEN_IN, _S.QUEUED, _S.REJECTED}),
     _S.TAKEN_IN: frozenset({_S.ACCEPTED, _S.REJECTED, _S.CONFLICT, _S.QUEUED}),
     _S.ACCEPTED: frozenset(),
     _S.REJECTED: frozenset({_S.QUEUED}),
     _S.CONFLICT: frozenset({_S.QUEUED}),
     _S.CANCELLED: frozenset({_S.QUEUED}),
+    _S.HELD: frozenset({_S.QUEUED, _S.CANCELLED}),
 }
 """From each state, what can follow."""
 
@@ -163,7 +197,7 @@ class Priority(enum.IntEnum):
     NORMAL = 0
     """The usual."""
     URGENT = 100
-    """Before all others, and never in a batch."""
+    """Before all others, and not in a batch, except where it would be late for midnight otherwise."""
 
 
 @attrs.frozen(kw_only=True)
@@ -238,6 +272,10 @@ class Submission:
     """When the KSeF number was given."""
     invoicing_mode: InvoicingMode | None
     """Whether KSeF regards it as issued online or offline, once it is accepted; None where KSeF did not tell."""
+    is_late: bool
+    """True for an invoice issued online that was not sent before the midnight that ended its date: KSeF regards it as
+    Offline, so it needs KOD II.
+    """
     is_duplicate: bool
     """Accepted, because this very document was in KSeF already (440)."""
     reason: Reason | None

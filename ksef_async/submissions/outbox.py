@@ -442,7 +442,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
             await anyio.sleep(self._settings.poll_interval)
 
     async def results(self, *, nip: str | None = None) -> AsyncIterator[Submission]:
-        """Iterate over accepted, rejected and conflicting submissions as they become so, without end.
+        """Iterate over accepted, rejected, conflicting and held submissions as they become so, without end.
 
         An iterator yields each once, and so does every later one until it is acknowledged: at least once in all.
         """
@@ -483,6 +483,23 @@ class Submissions(anyio.AsyncContextManagerMixin):
             self._worker.wake(submission.nip)
         return submission
 
+    async def release(self, submission_id: int) -> Submission:
+        """Have a held submission (`SubmissionState.HELD`) sent as an offline invoice, which needs KOD II.
+
+        The other decision is `cancel`: its seller, kind and number are free then, e.g. for the same invoice with
+        another date.
+
+        Raises:
+            UnknownSubmissionError: There is none.
+            LocalProtocolError: It is not held.
+        """
+        submission = await self._store.release(await self.get(submission_id))
+        if submission is None:
+            raise await self._refusal(submission_id, "cannot be released: only what is held can")
+        if self._worker is not None:
+            self._worker.wake(submission.nip)
+        return submission
+
     async def cancel(self, submission_id: int) -> Submission:
         """Take a submission back that has not been sent.
 
@@ -506,5 +523,8 @@ class Submissions(anyio.AsyncContextManagerMixin):
             await anyio.sleep(self._settings.poll_interval)
 
     async def troubles(self) -> dict[str, str]:
-        """Return what keeps each context (NIP) from being delivered at present, for people; empty when all is well."""
+        """Return what keeps each context (NIP) from being delivered at present, for people; empty when all is well.
+
+        What was not sent before the midnight of its date is told, too, until it is accepted, or decided about.
+        """
         return await self._store.troubles()

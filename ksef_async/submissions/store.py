@@ -20,6 +20,7 @@ from sqlalchemy.sql import ColumnElement
 from ..api.sessions import FormCode, InvoicingMode
 from ..protocol.offline import OfflineMode
 from .deadline_watch import deadline_troubles
+from .deadlines import first_deadline
 from .guarding import Guarded
 from .models import (
     GIVEN_UP,
@@ -27,6 +28,7 @@ from .models import (
     OPEN,
     Identity,
     IdentityTakenError,
+    Late,
     Priority,
     Reason,
     Submission,
@@ -36,13 +38,23 @@ from .models import (
 from .schema import CONTEXTS, SESSIONS, SUBMISSIONS, UPOS
 from .transactions import Transaction, execute, insert_missing
 
-__all__ = ["Position", "Store", "add", "find_rivals", "identity_text", "in_state", "look_up", "transition"]
+__all__ = [
+    "Position",
+    "Store",
+    "add",
+    "find_rivals",
+    "identity_text",
+    "in_state",
+    "late_values",
+    "look_up",
+    "transition",
+]
 
 _T = SUBMISSIONS.c
 _S = SubmissionState
 
 _OPEN: Final = tuple(state.value for state in OPEN)
-_RESULTS: Final = tuple(state.value for state in (_S.ACCEPTED, _S.REJECTED, _S.CONFLICT))
+_RESULTS: Final = tuple(state.value for state in (_S.ACCEPTED, _S.REJECTED, _S.CONFLICT, _S.HELD))
 # A number that no row can have is an error to databases.
 _LARGEST_ID: Final = 2**63 - 1
 # Beyond 18 digits it is no id.
@@ -224,10 +236,20 @@ class Store:
             return (await connection.execute(sessions)).first() is not None
 
     async def troubles(self) -> dict[str, str]:
-        """Return what keeps each context from being delivered, and which deadlines are near or have passed."""
+        """Return what keeps each context from being delivered, and which deadlines are near or have passed.
+
+        What was not sent before its midnight is told, too.
+        """
         found = select(CONTEXTS.c.context, CONTEXTS.c.trouble).where(CONTEXTS.c.trouble.is_not(None))
+        late = select(_T.context, _T.state, func.count()).where(_T.late.is_not(None), in_state(_S.HELD, *OPEN))
         async with self._database.read() as connection:
-            texts = {row[0]: [row[1]] for row in await connection.execute(found)}
+            texts: dict[str, list[str]] = {context: [text] for context, text in await connection.execute(found)}
+            counts: dict[tuple[str, bool], int] = {}
+            for context, state, count in await connection.execute(late.group_by(_T.context, _T.state)):
+                which = context, state == _S.HELD.value
+                counts[which] = counts.get(which, 0) + count
+            for (context, is_held), count in counts.items():
+                texts.setdefault(context, []).append(_late_text(count, is_held=is_held))
             for context, text in await deadline_troubles(connection):
                 texts.setdefault(context, []).append(text)
         return {context: "; ".join(each) for context, each in texts.items()}
@@ -269,7 +291,8 @@ class Store:
             IdentityTakenError: Another has taken its identity.
         """
         taken = identity_text(before.identity)
-        change = transition(_S.QUEUED, {state for state in sources_of(_S.QUEUED) if state.is_terminal}).values(
+        ended = {state for state in sources_of(_S.QUEUED) if state.is_terminal and state is not _S.HELD}
+        change = transition(_S.QUEUED, ended).values(
             taken_identity=taken, reason=None, reason_code=None, attempt=0, failures=0, lost_batches=0,
             acknowledged=False,
         )  # fmt: skip
@@ -283,6 +306,15 @@ class Store:
                 f"Another submission has taken the place of invoice {before.identity}.",
                 submission_id=twins[0].id if twins else before.id,
             ) from None
+
+    async def release(self, held: Submission) -> Submission | None:
+        """Put a held submission back into the queue, as an offline invoice; None if it is not held."""
+        if held.issued_on is None:
+            return None
+        change = transition(_S.QUEUED, {_S.HELD}).values(
+            **late_values(held.issued_on), reason=None, reason_code=None, acknowledged=False
+        )
+        return await self._changed(held.id, change)
 
     async def cancel(self, submission_id: int) -> Submission | None:
         """Take a submission back; None if its state does not allow that."""
@@ -323,6 +355,19 @@ class Store:
         return None if row is None else bytes(row[0])
 
 
+def late_values(issued_on: date) -> dict[str, Any]:
+    """Return what is written of submissions of a date that go as offline invoices, because it is over."""
+    # By law such an invoice is due as one issued in the mode offline24 is.
+    due_by = first_deadline(OfflineMode.OFFLINE24, issued_on).timestamp()
+    return {"offline": True, "late": Late.OFFLINE.value, "send_by": due_by}
+
+
+def _late_text(count: int, *, is_held: bool) -> str:
+    some = "1 invoice that was" if count == 1 else f"{count:,} invoices that were"
+    what = "held until it is decided about them" if is_held else "on the way as offline invoices"
+    return f"{some} not sent before the midnight of their date: {what}"
+
+
 def _is(submission_id: int) -> ColumnElement[bool]:
     return _T.id == (submission_id if abs(submission_id) <= _LARGEST_ID else 0)
 
@@ -338,7 +383,7 @@ _COLUMNS: Final = tuple(_T[name] for name in (
     "id", "context", "caller_key", "seller_nip", "kind", "number", "form_code", "sha256", "priority",
     "state", "attempt", "session", "reference_number", "ksef_number", "acquired_at", "is_duplicate", "reason_code",
     "reason", "upo_id", "acknowledged", "submitted_at", "updated_at", "corrects", "issued_on", "mode", "due_by",
-    "certificate_link", "corrects_id", "invoicing_mode",
+    "certificate_link", "corrects_id", "invoicing_mode", "late",
 ))  # fmt: skip
 
 
@@ -348,7 +393,7 @@ def _submission(row: Sequence[Any]) -> Submission:
         number, context, key, seller_nip, kind, invoice_number, form_code, digest, priority, state,
         attempt, session, reference_number, ksef_number, acquired_at, is_duplicate, reason_code, reason,
         upo_id, acknowledged, submitted_at, updated_at, corrects, issued_on, mode, due_by,
-        certificate_link, corrects_id, invoicing_mode,
+        certificate_link, corrects_id, invoicing_mode, late,
     ) = row  # fmt: skip
     return Submission(
         id=number,
@@ -375,6 +420,7 @@ def _submission(row: Sequence[Any]) -> Submission:
         ksef_number=ksef_number,
         acquisition_date=_time(acquired_at),
         invoicing_mode=None if invoicing_mode is None else InvoicingMode(invoicing_mode),
+        is_late=late is not None,
         is_duplicate=bool(is_duplicate),
         reason=None if reason is None else Reason(reason_code, reason),
         has_upo=upo_id is not None,

@@ -181,7 +181,9 @@ async def test_documents_that_ksef_has_decided_on_are_let_go(sandbox: Sandbox) -
         async def open_session() -> OnlineSession:
             return await client.sessions.open_online(FormCode.FA3)
 
-        async with SessionKeeper(open_session, client.sessions.now, room=5 * len(invoices[0])) as sender:
+        async with SessionKeeper(
+            open_session, client.sessions.now, report=client.report, room=5 * len(invoices[0])
+        ) as sender:
             kept: list[SentInvoice] = []
             for invoice in invoices:
                 kept.append(await sender.send(invoice))
@@ -200,7 +202,9 @@ async def test_documents_whose_outcome_was_asked_for_take_no_room(sandbox: Sandb
         async def open_session() -> OnlineSession:
             return await client.sessions.open_online(FormCode.FA3)
 
-        async with SessionKeeper(open_session, client.sessions.now, room=2 * len(invoices[0])) as sender:
+        async with SessionKeeper(
+            open_session, client.sessions.now, report=client.report, room=2 * len(invoices[0])
+        ) as sender:
             for invoice in invoices:
                 await (await sender.send(invoice)).outcome()
 

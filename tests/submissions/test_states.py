@@ -18,8 +18,8 @@ def test_every_state_can_be_reached() -> None:
 
 
 @pytest.mark.parametrize("state", SubmissionState)
-def test_state_is_terminal_when_nothing_but_a_retry_follows(state: SubmissionState) -> None:
-    assert state.is_terminal is (TRANSITIONS[state] <= {SubmissionState.QUEUED})
+def test_state_is_terminal_when_nothing_but_a_decision_follows(state: SubmissionState) -> None:
+    assert state.is_terminal is (TRANSITIONS[state] <= {SubmissionState.QUEUED, SubmissionState.CANCELLED})
     assert state.is_terminal is (state not in OPEN)
 
 
