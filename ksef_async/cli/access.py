@@ -138,8 +138,12 @@ class Settled:
             return await anyio.to_thread.run_sync(self.variables.credentials)
 
     @asynccontextmanager
-    async def client(self, hook: Hook | None = None) -> AsyncIterator[KsefClient]:
+    async def client(self, hook: Hook | None = None, *, log_in: bool = True) -> AsyncIterator[KsefClient]:
         """Logged in, so that wrong credentials show before anything else; keeps to what KSeF grants this company.
+
+        Args:
+            hook: Is told of every request.
+            log_in: False where KSeF may be away, and the journal waits for it.
 
         Raises:
             UsageError: There are no usable credentials; see `credentials`. Or the certificate has expired, by
@@ -148,7 +152,10 @@ class Settled:
         """
         environment = self.environment
         credentials = await self.credentials()
-        async with await anyio.to_thread.run_sync(self._client, environment, credentials, hook) as client:
+        async with await anyio.to_thread.run_sync(self._client, environment, credentials, hook, log_in) as client:
+            if not log_in:
+                yield client
+                return
             try:
                 await client.log_in()
             except CryptoError as error:
@@ -158,13 +165,15 @@ class Settled:
             await client.pacing.adopt_limits()
             yield client
 
-    def _client(self, environment: Environment, credentials: Credentials, hook: Hook | None) -> KsefClient:
+    def _client(
+        self, environment: Environment, credentials: Credentials, hook: Hook | None, revoke_on_exit: bool
+    ) -> KsefClient:
         try:
             return KsefClient(
                 environment,
                 credentials,
                 hook=hook,
-                revoke_on_exit=True,
+                revoke_on_exit=revoke_on_exit,
                 proxy=self.proxy,
                 ca_file=self.ca_file,
             )

@@ -26,6 +26,7 @@ __all__ = ["COMMANDS", "PROGRAM", "load", "main", "parser_of", "program"]
 PROGRAM: Final = "ksef-async"
 COMMANDS: Final = {
     "send": "Send invoices, each exactly once, and wait for numbers and UPO.",
+    "issue": "Issue an invoice while the customer waits, online or offline.",
     "check": "Say what KSeF would refuse in invoices, and what is odd.",
     "show": "Write an invoice as a page of HTML, to be read and printed.",
     "status": "Show how far invoices are, from the journal.",

@@ -184,6 +184,9 @@ def describe(submission: Submission) -> Mapping[str, Any]:
         "session": submission.session_reference_number,
         "sha256": submission.invoice_hash.hex(),
         "has_upo": submission.has_upo,
+        "offline": None if submission.offline is None else submission.offline.value,
+        "due_by": None if submission.due_by is None else submission.due_by.isoformat(),
+        "invoicing_mode": None if submission.invoicing_mode is None else submission.invoicing_mode.value,
         "reason": None if reason is None else {"code": reason.code, "text": reason.text},
         "updated_at": submission.updated_at.isoformat(),
     }

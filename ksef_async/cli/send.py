@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,11 @@ import attrs
 
 from ..calling.events import Event, RequestPaced
 from ..errors import LocalProtocolError
+from ..protocol.offline import OfflineMode
 from .access import JOURNAL_NEEDS, Access
 from .arguments import Command, Parser, positive
 from .files import FoundFiles, add_file_arguments, find_files, read_invoice, tell_left_out
+from .issue import add_signer_arguments, load_signer
 from .lookup import every
 from .output import Exit, UsageError, describe, print_json, print_table, state_text
 from .upo import save_upo
@@ -55,6 +57,12 @@ class _File:
 def _add_arguments(parser: Parser) -> None:
     add_file_arguments(parser)
     parser.add_flag("--retry", "send again what KSeF has rejected")
+    parser.add_argument(
+        "--offline",
+        choices=[mode.value for mode in OfflineMode if mode is not OfflineMode.TOTAL_FAILURE],
+        help="the mode in which they were issued offline; KSeF may be away now, --timeout ends the waiting",
+    )
+    add_signer_arguments(parser, required=False)
     parser.add_argument("--upo", type=Path, metavar="FOLDER", help="folder to save the UPO to, as KSEF-NUMBER.upo.xml")
     parser.add_argument(
         "--timeout", type=positive, metavar="SECONDS", help="time to wait for KSeF; no limit by default"
@@ -62,7 +70,16 @@ def _add_arguments(parser: Parser) -> None:
 
 
 async def send(
-    files: Sequence[Path], *, access: Access, recursive: bool, retry: bool, upo: Path | None, timeout: float | None
+    files: Sequence[Path],
+    *,
+    access: Access,
+    recursive: bool,
+    retry: bool,
+    offline: str | None,
+    certificate: Path | None,
+    key: Path | None,
+    upo: Path | None,
+    timeout: float | None,
 ) -> int:
     """Send invoices, each exactly once, and wait for numbers and UPO.
 
@@ -76,10 +93,16 @@ async def send(
     found = [_File(path) for path in listed.files]
     if not found:
         raise UsageError("There are no files to send: name files, or folders with *.xml.")
+    mode = None if offline is None else OfflineMode(offline)
+    signer = None if certificate is None else await load_signer(certificate, key)
+    if mode is None and (certificate is not None or key is not None):
+        raise UsageError("--certificate and --key sign what was issued offline: say in which mode, with --offline.")
     bars = _Bars(quiet=access.json)
-    async with settled.client(bars.hear) as client, settled.submissions(client) as submissions:
+    log_in = mode is None
+    async with settled.client(bars.hear, log_in=log_in) as client, settled.submissions(client) as submissions:
         with bars.shown(len(found)):
-            await _hand_over(submissions, found, bars, nip=settled.nip, retry=retry)
+            submit = partial(submissions.submit, nip=settled.nip, offline=mode, signer=signer)
+            await _hand_over(submissions, submit, found, bars, retry=retry)
             mine = {file.submission_id for file in found if file.submission_id is not None}
             seen: dict[int, Submission] = {}
             with anyio.move_on_after(timeout) as limit:
@@ -100,12 +123,23 @@ async def send(
 COMMAND: Final = Command(
     run=send,
     add_arguments=_add_arguments,
-    examples=("send invoices/ --upo receipts/", "send invoice.xml --retry --timeout 600"),
+    examples=(
+        "send invoices/ --upo receipts/",
+        "send invoice.xml --retry --timeout 600",
+        "send night/ --offline offline24",
+    ),
     needs=JOURNAL_NEEDS,
 )
 
 
-async def _hand_over(submissions: Submissions, files: Sequence[_File], bars: _Bars, *, nip: str, retry: bool) -> None:
+async def _hand_over(
+    submissions: Submissions,
+    submit: Callable[..., Awaitable[Submission]],
+    files: Sequence[_File],
+    bars: _Bars,
+    *,
+    retry: bool,
+) -> None:
     for start in range(0, len(files), _CHUNK):
         chunk = files[start : start + _CHUNK]
         contents = await anyio.to_thread.run_sync(_read, chunk)
@@ -114,7 +148,7 @@ async def _hand_over(submissions: Submissions, files: Sequence[_File], bars: _Ba
                 if content is None:
                     continue
                 try:
-                    submission = await submissions.submit(content, tx=tx, nip=nip)
+                    submission = await submit(content, tx=tx)
                 except LocalProtocolError as error:
                     file.problem = str(error)
                 else:

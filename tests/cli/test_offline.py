@@ -1,4 +1,4 @@
-"""``ksef-async qr`` and ``latarnia``, and planning before midnight."""
+"""``ksef-async qr``, ``latarnia`` and ``issue``, sending what was issued offline, and planning before midnight."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from certificates import EC_KEY, key_bytes, pem
 from codes import decode_png, decode_svg
 from shell import Shell
 
 from ksef_async import Environment, verification_link
+from ksef_async.api.certificates import CertificateType, EnrollmentData
 from ksef_async.protocol.polish_calendar import next_midnight
 from ksef_async.sandbox import Fault, Sandbox
+from ksef_async.sandbox.authority import Authority
 
 KSEF_NUMBER = "5265877635-20250826-0100001AF629-AF"
 
@@ -97,3 +100,86 @@ async def test_invoices_of_today_are_planned_before_midnight(anonymous: Shell) -
     assert told.json["open_by"].endswith(("T23:00:00+00:00", "T22:00:00+00:00"))
     assert re.search(r": [0-9,]+ online, the others in 10 batch session\(s\)", many.out)
     assert "opened before midnight in Poland" in many.out
+
+
+@pytest.fixture
+def signing(shell: Shell) -> Shell:
+    """A shell with a certificate of the type Offline and its key in the folder."""
+    now = datetime.now(UTC)
+    subject = EnrollmentData(common_name="Firma", country_name="PL")
+    issue = Authority(now - timedelta(days=30)).issue
+    for name, kind in (("offline", CertificateType.OFFLINE), ("login", CertificateType.AUTHENTICATION)):
+        certificate = issue(subject, EC_KEY.public_key(), now - timedelta(days=1), kind)[1]
+        (shell.folder / f"{name}.pem").write_bytes(pem(certificate))
+    (shell.folder / "offline.key").write_bytes(key_bytes(EC_KEY, password=b"secret"))
+    shell.set(KSEF_OFFLINE_KEY_PASSWORD="secret")
+    return shell
+
+
+SIGNED = ("--certificate", "offline.pem", "--key", "offline.key")
+
+
+async def test_invoice_is_issued_online_where_ksef_answers(sandbox: Sandbox, signing: Shell) -> None:
+    (file,) = signing.invoices(sandbox.nip, 1)
+
+    result = await signing.run("issue", file, *SIGNED, "--within", 60, "--codes", "codes")
+
+    assert result.code == 0, result.err
+    number, link, picture = result.out.splitlines()
+    assert (link, picture) == (verification_link(file.read_bytes(), sandbox.environment), "codes/invoice-001.kod1.svg")
+    assert f">{number}<" in (signing.folder / picture).read_text()
+    status = await signing.run("status", file, "--json")
+    assert status.json["invoices"][0]["invoicing_mode"] == "Online"
+
+
+async def test_invoice_is_issued_offline_where_ksef_is_away_and_sent_later(sandbox: Sandbox, signing: Shell) -> None:
+    (file,) = signing.invoices(sandbox.nip, 1)
+    sandbox.faults.add(None, Fault.html(503), times=10**9)
+
+    issued = await signing.run("issue", file, *SIGNED, "--within", 0.3, "--codes", "codes")
+    again = await signing.run("issue", file, *SIGNED, "--within", 60, "--json")
+    sandbox.faults.clear()
+    sent = await signing.run("send", file, "--json")
+
+    assert issued.code == again.code == 4
+    until, first, second, *pictures = issued.out.splitlines()
+    assert re.fullmatch(r"OFFLINE, to be delivered before [0-9-]{10} 2[23]:00 UTC", until)
+    assert [decode_svg((signing.folder / path).read_text()) for path in pictures] == [[first], [second]]
+    assert (again.json["verification_link"], again.json["certificate_link"]) == (first, second)
+    (invoice,) = sent.json["invoices"]
+    assert (invoice["state"], invoice["offline"], invoice["invoicing_mode"]) == ("accepted", "offline24", "Offline")
+
+
+async def test_refused_invoice_is_not_issued(sandbox: Sandbox, signing: Shell) -> None:
+    (file,) = signing.invoices(sandbox.nip, 1)
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(450))
+
+    result = await signing.run("issue", file, *SIGNED, "--within", 60)
+
+    assert (result.code, "450" in result.out) == (3, True)
+
+
+async def test_signer_that_cannot_be_used_is_a_wrong_argument(sandbox: Sandbox, signing: Shell) -> None:
+    (file,) = signing.invoices(sandbox.nip, 1)
+    for arguments, said in (
+        (("issue", file, "--certificate", "login.pem", "--key", "offline.key"), "Authentication"),
+        (("issue", file, "--certificate", "nowhere.pem", "--key", "offline.key"), "nowhere.pem"),
+        (("send", file, *SIGNED), "--offline"),
+    ):
+        result = await signing.run(*arguments)
+        assert (result.code, said in result.err) == (2, True), result.err
+    signing.set(KSEF_OFFLINE_KEY_PASSWORD="wrong")
+    assert (await signing.run("issue", file, *SIGNED)).code == 2
+
+
+async def test_what_was_issued_offline_is_sent_as_such(sandbox: Sandbox, signing: Shell) -> None:
+    file, other = signing.invoices(sandbox.nip, 2)
+    sandbox.faults.add(None, Fault.html(503), times=10**9)
+    waits = await signing.run("send", file, "--offline", "offline24", *SIGNED, "--timeout", 1, "--json")
+    sandbox.faults.clear()
+
+    sent = await signing.run("send", file, other, "--offline", "offline24", "--json")
+
+    assert (waits.code, waits.json["invoices"][0]["offline"]) == (4, "offline24")
+    assert waits.json["invoices"][0]["due_by"]
+    assert (sent.code, {one["invoicing_mode"] for one in sent.json["invoices"]}) == (0, {"Offline"})

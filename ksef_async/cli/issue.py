@@ -1,0 +1,144 @@
+"""``ksef-async issue``: one invoice while the customer waits, with its KSeF number or as an offline invoice.
+
+And who signs what is issued offline, which `send --offline` takes, too.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import anyio
+import anyio.to_thread
+
+from ..auth.offline_signing import OfflineSigner
+from ..errors import CryptoError
+from .access import JOURNAL_NEEDS, Access
+from .arguments import Command, Parser, positive
+from .files import read_file
+from .output import Exit, UsageError, describe, print_json
+
+if TYPE_CHECKING:
+    from ..submissions import IssuedInvoice
+
+__all__ = ["COMMAND", "add_signer_arguments", "issue", "load_signer"]
+
+_PASSWORD: Final = "KSEF_OFFLINE_KEY_PASSWORD"  # the name of the variable
+# Seconds that closing the session may take, once the customer has the invoice.
+_CLOSING: Final = 15.0
+
+
+def add_signer_arguments(parser: Parser, *, required: bool) -> None:
+    """Add the arguments that `load_signer` takes."""
+    parser.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="FILE",
+        required=required,
+        help="certificate of the type Offline, which signs KOD II: PEM, DER or PKCS#12",
+    )
+    parser.add_argument("--key", type=Path, metavar="FILE", help=f"its private key; the password is in {_PASSWORD}")
+
+
+async def load_signer(certificate: Path, key: Path | None) -> OfflineSigner:
+    """Return who signs what is issued offline.
+
+    Raises:
+        UsageError: A file cannot be read or used.
+    """
+    password = os.environ.get(_PASSWORD)
+    try:
+        return await OfflineSigner.from_files(certificate, key, password=password)
+    except (OSError, CryptoError) as error:
+        raise UsageError(f"The certificate for offline invoices cannot be used: {error}") from error
+
+
+def _add_arguments(parser: Parser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="the invoice")
+    parser.add_argument(
+        "--within", type=positive, default=5.0, metavar="SECONDS", help="time to wait for KSeF; 5 by default"
+    )
+    add_signer_arguments(parser, required=True)
+    parser.add_argument("--codes", type=Path, metavar="FOLDER", help="folder to draw the codes in, as FILE.kod1.svg")
+
+
+async def issue(
+    file: Path, *, within: float, certificate: Path, key: Path | None, codes: Path | None, access: Access
+) -> int:
+    """Issue an invoice while the customer waits, online or offline.
+
+    Prints its KSeF number and KOD I if KSeF answers in time, otherwise the deadline and both codes of an offline
+    invoice, which is in the journal then: `send` with the same file delivers it. The exit code is 4 for one that is
+    still to be delivered. Pictures (--codes) need the extra `qr`.
+    """
+    if codes is not None and find_spec("segno") is None:
+        raise UsageError("`issue --codes` needs the extra `qr`: pip install 'ksef_async[qr]'")
+    from ..submissions import NotIssuedError
+
+    settled = await access.settle()
+    signer = await load_signer(certificate, key)
+    xml = await anyio.to_thread.run_sync(read_file, file)
+    # Without a login first: KSeF may be away, and the customer waits.
+    async with (
+        settled.client(log_in=False) as client,
+        settled.submissions(client) as submissions,
+        submissions.running(),
+    ):
+        try:
+            issued = await submissions.issue(xml, within=within, signer=signer, nip=settled.nip)
+        except NotIssuedError as error:
+            if access.json:
+                print_json(describe(error.submission))
+            else:
+                print(error)
+            return Exit.REJECTED
+        pictures = [] if codes is None else await _draw(issued, codes, file.stem)
+        _report(issued, pictures, access=access)
+        if issued.is_offline:
+            return Exit.UNFINISHED
+        with anyio.move_on_after(_CLOSING):
+            await submissions.wait_until_settled(nip=settled.nip)
+    return Exit.OK
+
+
+COMMAND: Final = Command(
+    run=issue,
+    add_arguments=_add_arguments,
+    examples=(
+        "issue invoice.xml --certificate offline.p12",
+        "issue invoice.xml --certificate offline.pem --key offline.key --within 2 --codes codes/",
+    ),
+    needs=JOURNAL_NEEDS,
+)
+
+
+async def _draw(issued: IssuedInvoice, folder: Path, name: str) -> list[Path]:
+    await anyio.Path(folder).mkdir(parents=True, exist_ok=True)
+    pictures = []
+    for number, code in enumerate(issued.codes, 1):
+        pictures.append(path := folder / f"{name}.kod{number}.svg")
+        await anyio.Path(path).write_text(code.svg(), encoding="utf-8")
+    return pictures
+
+
+def _report(issued: IssuedInvoice, pictures: list[Path], *, access: Access) -> None:
+    if access.json:
+        print_json(
+            {
+                **describe(issued.submission),
+                "is_offline": issued.is_offline,
+                "verification_link": issued.verification_link,
+                "certificate_link": issued.certificate_link,
+                "pictures": [str(path) for path in pictures],
+            }
+        )
+        return
+    until = f"OFFLINE, to be delivered before {issued.due_by:%Y-%m-%d %H:%M} UTC" if issued.due_by else "OFFLINE"
+    print(issued.ksef_number or until)
+    print(issued.verification_link)
+    if issued.certificate_link is not None:
+        print(issued.certificate_link)
+    for path in pictures:
+        print(path)
