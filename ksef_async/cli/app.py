@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "plan": "Say how to send invoices soonest within KSeF's limits.",
     "qr": "Print the verification link of an invoice, or draw it as a QR code.",
     "latarnia": "Show whether the Ministry announces an outage of KSeF.",
+    "doctor": "Report what works from here, on the way to KSeF and in it.",
     "sandbox": "Serve a simulated KSeF on 127.0.0.1, with a page to look at.",
     "demo": "Send invoices through one session and print the timeline.",
     "completion": "Print a script that completes commands and options in a shell.",

@@ -184,6 +184,7 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         add_inbox(app, self.world, self.faults)
         add_verification_pages(app, self.world)
         add_latarnia(app, self.latarnia, self.clock, self.faults)
+        app.router.add_get("/docs/v2/openapi.json", self._describe)
         app.router.add_route("*", "/{path:.*}", _refuse)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         try:
@@ -194,6 +195,11 @@ class Sandbox(anyio.AsyncContextManagerMixin):
             yield self
         finally:
             await self.aclose()
+
+    async def _describe(self, _: web.Request) -> web.Response:
+        # Of the Ministry's specification only what tells the version; that it lies here is inferred.
+        info = {"title": "KSeF API (sandbox)", "description": f"**Wersja API:** {self.world.version}", "version": "v2"}
+        return web.json_response({"openapi": "3.0.4", "info": info, "paths": {}})
 
     async def _mark(self, _: web.Request, response: web.StreamResponse) -> None:
         response.headers.update(_SIMULATOR_HEADER)

@@ -7,12 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import attrs
 import pytest
+from processes import ignored_signals, open_sessions, running
 from shell import Shell, variables
 
 from ksef_async.api.common import StatusInfo
@@ -30,72 +28,6 @@ from ksef_async.errors import (
 from ksef_async.sandbox import Fault, Sandbox
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-
-
-@attrs.define
-class Process:
-    process: asyncio.subprocess.Process
-    out: str = ""
-    err: str = ""
-
-    async def printed(self, word: str) -> None:
-        assert self.process.stdout is not None
-        while word not in self.out:
-            line = await asyncio.wait_for(self.process.stdout.readline(), 20)
-            assert line, self.out
-            self.out += line.decode()
-
-    async def says(self, word: str) -> None:
-        assert self.process.stderr is not None
-        while word not in self.err:
-            line = await asyncio.wait_for(self.process.stderr.readline(), 20)
-            assert line, self.err
-            self.err += line.decode()
-
-    def send(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    async def end(self) -> int:
-        out, err = await asyncio.wait_for(self.process.communicate(), 20)
-        self.out += out.decode()
-        self.err += err.decode()
-        assert "Traceback" not in self.err, self.err
-        assert self.process.returncode is not None
-        return self.process.returncode
-
-
-def _default_signals() -> None:
-    # The background jobs of a shell ignore Ctrl-C, and so would whatever a test run in one starts.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def _ignored_signals() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@asynccontextmanager
-async def running(
-    sandbox: Sandbox, *arguments: str, preexec: Callable[[], None] = _default_signals
-) -> AsyncIterator[Process]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("KSEF_")}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ksef_async", *arguments),
-        env={**kept, **variables(sandbox), "PYTHONUNBUFFERED": "1"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        preexec_fn=preexec,
-    )
-    try:
-        yield Process(process)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-def open_sessions(sandbox: Sandbox) -> list[str]:
-    now = sandbox.clock.now()
-    return [name for name, session in sandbox.world.sessions.items() if session.closed_since(now) is None]
 
 
 MOMENTS = [
@@ -164,7 +96,7 @@ async def test_second_signal_leaves_at_once(sandbox: Sandbox) -> None:
 
 async def test_ignored_signal_is_left_ignored(sandbox: Sandbox) -> None:
     sandbox.faults.add("send_invoice", Fault.wait(1.0))
-    async with running(sandbox, "demo", preexec=_ignored_signals) as process:
+    async with running(sandbox, "demo", preexec=ignored_signals) as process:
         await process.printed("open ")
         process.send(signal.SIGINT)
 
