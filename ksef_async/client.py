@@ -226,7 +226,15 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         self._transport = transport
         self._hook = hook
         self._opened = Opened("KsefClient", "client")
-        caller = Caller(environment, transport, retry=retry, pacer=pacer, hook=hook, check=self._opened.check)
+        caller = Caller(
+            environment,
+            transport,
+            retry=retry,
+            pacer=pacer,
+            hook=hook,
+            check=self._opened.check,
+            nip=self._credentials.context.value,
+        )
         self._keys = keys = PublicKeys(caller)
         self._tokens = AccessTokens(caller, keys, credentials, cadence=login_cadence)
         self._api = caller.with_bearer(self._tokens)

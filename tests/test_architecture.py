@@ -31,7 +31,7 @@ LAYERS = (
     ("submissions",),
 )
 #: What stands outside of the house: the public names, the commands, and what extras are for.
-OUTSIDE = (("",), ("pytest_plugin",), ("fastapi", "cli"), ("__main__",))
+OUTSIDE = (("",), ("pytest_plugin",), ("fastapi", "cli", "telemetry"), ("__main__",))
 LEVELS = {room: level for level, rooms in enumerate(LAYERS + OUTSIDE) for room in rooms}
 #: The sandbox stands beside the client's rooms: both meet only in the table, the models and the rules, and in how what
 #: is cancelled is finished.

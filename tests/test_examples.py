@@ -80,8 +80,8 @@ async def test_plan_volume() -> None:
 async def test_metrics() -> None:
     lines = (await run("metrics.py")).splitlines()
 
-    assert lines[0].startswith("ksef_requests_total{operation=")
-    assert 'ksef_requests_total{operation="send_invoice",status="202"} 5' in lines
+    assert 'ksef_request_seconds_count{operation="send_invoice",status="202"} 5.0' in lines
+    assert any(line.startswith('ksef_calls_remaining{client="",group="invoiceSend",window="hour"}') for line in lines)
 
 
 async def test_send_batch() -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import partial
 from http import HTTPMethod
-from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import anyio
+import attrs
 
 from ..api.environment import Environment
 from ..api.operation import LARGEST_UPO, Bearer, Operation, RateGroup
@@ -46,6 +48,7 @@ from .events import (
     Event,
     Hook,
     RequestAnswered,
+    RequestCancelled,
     RequestFailed,
     RequestPaced,
     RequestRetried,
@@ -67,6 +70,9 @@ ResponseT = TypeVar("ResponseT")
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+
+#: Of the whole process, so that events of several clients can be told apart.
+_request_ids: Final = itertools.count(1)
 
 
 def _now() -> float:
@@ -135,6 +141,7 @@ class Caller:
         pacer: Keeps the calls within KSeF's rate limits; those of production by default.
         hook: Is told of every event.
         check: Raises where nothing may be called: before its owner is opened, and after it is closed.
+        nip: For events: on whose behalf calls are made.
     """
 
     def __init__(
@@ -146,6 +153,7 @@ class Caller:
         pacer: Pacer | None = None,
         hook: Hook | None = None,
         check: Callable[[], None] = lambda: None,
+        nip: str | None = None,
     ) -> None:
         self.environment = environment
         self._check = check
@@ -158,6 +166,7 @@ class Caller:
         self._transport = transport
         self._retry = retry or RetryPolicy()
         self._hook = hook
+        self._nip = nip
         self._chance = random.Random()  # noqa: S311  # jitter, nothing secret
         self._bearer: BearerSource | None = None
         self._is_early: Callable[[ApiError], bool] | None = None
@@ -251,9 +260,11 @@ class Caller:
             headers=headers,
         )
         unread: list[Unread] = []
+        request_id = next(_request_ids)
         answer = await self._perform(
             operation,
             request,
+            request_id,
             lambda response: decipher_response(operation, response, unread),
             self.pacer,
             bearer=bearer,
@@ -261,7 +272,7 @@ class Caller:
         )
         if unread:
             is_assumed = all(isinstance(each, Assumed) for each in unread)
-            self.report(AnswerIncomplete.of(operation.name, unread, is_assumed=is_assumed))
+            self.report(AnswerIncomplete.of(operation.name, unread, is_assumed=is_assumed, request_id=request_id))
         return answer
 
     async def download(
@@ -284,7 +295,8 @@ class Caller:
         self._check()
         self._check_link(name, url)
         request = build_link_request(name, url, largest_answer=largest_answer, into=into)
-        return await self._perform(_link(name), request, partial(decipher_link_response, name), self._link_pacer)
+        decipher = partial(decipher_link_response, name)
+        return await self._perform(_link(name), request, next(_request_ids), decipher, self._link_pacer)
 
     async def upload(self, name: str, link: PartUploadRequest, body: FileBody, *, attempt: int = 1) -> None:
         """Send a file to a signed link, once; no token goes with it, and the storage has no rate limits.
@@ -304,7 +316,7 @@ class Caller:
         self._check()
         self._check_link(name, link.url)
         request = build_upload_request(name, link, body)
-        await self._attempt(request, partial(decipher_upload_response, name), attempt)
+        await self._attempt(request, next(_request_ids), partial(decipher_upload_response, name), attempt)
 
     def _check_link(self, name: str, url: str) -> None:
         if not self.environment.accepts(url):
@@ -347,6 +359,8 @@ class Caller:
 
     def report(self, event: Event) -> None:
         """Log what happened and call the hook."""
+        if event.nip is None and self._nip is not None:
+            event = attrs.evolve(event, nip=self._nip)
         _log.log(log_level(event), "%s", event, extra={"ksef_event": event})
         if self._hook is not None:
             try:
@@ -358,6 +372,7 @@ class Caller:
         self,
         operation: Operation[Any, Any],
         request: RawRequest,
+        request_id: int,
         decipher: Callable[[RawResponse], T],
         pacer: Pacer,
         *,
@@ -367,11 +382,11 @@ class Caller:
         attempt, replacement, started = 1, None, None
         agreement = iter(AGREEMENT_PAUSES if is_early else ())
         while True:
-            token = await self._wait_for_turn(operation, pacer, bearer, replacement)
+            token = await self._wait_for_turn(operation, request_id, pacer, bearer, replacement)
             started = started or _now()
             self._in_flight.is_on_the_way = True
             try:
-                return await self._attempt(with_bearer(request, token), decipher, attempt)
+                return await self._attempt(with_bearer(request, token), request_id, decipher, attempt)
             except (TransportError, ApiError, RemoteProtocolError) as error:
                 self._in_flight.is_on_the_way = False
                 delay = next(agreement, None) if is_early and isinstance(error, ApiError) and is_early(error) else None
@@ -395,12 +410,21 @@ class Caller:
                     pacer.block(operation, _now() + ((told if told is not None else delay) or 0.0))
                 if delay is None:
                     raise
-                self.report(RequestRetried(operation=operation.name, attempt=attempt, error=error, delay=delay))
+                self.report(
+                    RequestRetried(
+                        operation=operation.name, request_id=request_id, attempt=attempt, error=error, delay=delay
+                    )
+                )
                 attempt += told is None
             await anyio.sleep(delay)
 
     async def _wait_for_turn(
-        self, operation: Operation[Any, Any], pacer: Pacer, bearer: BearerSource | None, replacement: str | None
+        self,
+        operation: Operation[Any, Any],
+        request_id: int,
+        pacer: Pacer,
+        bearer: BearerSource | None,
+        replacement: str | None,
     ) -> str | None:
         """Wait until the call may start, unless that takes too long; return the token to make it with."""
         now = _now()
@@ -415,44 +439,62 @@ class Caller:
                     retry_after=delay,
                 )
             if delay > 0:
-                await self._sleep_until(turn, operation)
+                await self._sleep_until(turn, operation, request_id)
             # Only now: a call may wait for its turn longer than a token lives.
             token = replacement or (await bearer.get() if bearer else None)
             if pacer.address is not None:
-                await self._sleep_until(pacer.address.reserve(operation, _now()), operation)
+                await self._sleep_until(pacer.address.reserve(operation, _now()), operation, request_id)
         except BaseException:
             pacer.release(operation, turn)
             raise
         return token
 
-    async def _sleep_until(self, start: float, operation: Operation[Any, Any]) -> None:
+    async def _sleep_until(self, start: float, operation: Operation[Any, Any], request_id: int) -> None:
         if (delay := start - _now()) > 0:
-            self.report(RequestPaced(operation=operation.name, delay=delay))
+            self.report(RequestPaced(operation=operation.name, request_id=request_id, delay=delay))
             await anyio.sleep(delay)
 
-    async def _attempt(self, request: RawRequest, decipher: Callable[[RawResponse], T], attempt: int) -> T:
+    async def _attempt(
+        self, request: RawRequest, request_id: int, decipher: Callable[[RawResponse], T], attempt: int
+    ) -> T:
         name = request.operation
         # Most often nobody listens, and these two would be made for nobody.
         is_heard = self._hook is not None or _log.isEnabledFor(logging.DEBUG)
         if is_heard:
-            self.report(RequestSent(operation=name, attempt=attempt))
+            self.report(RequestSent(nip=self._nip, operation=name, request_id=request_id, attempt=attempt))
         started = _now()
         try:
             response = await self._transport.send(request)
+        except asyncio.CancelledError:
+            self.report(
+                RequestCancelled(operation=name, request_id=request_id, attempt=attempt, seconds=_now() - started)
+            )
+            raise
         except (TransportError, RemoteProtocolError) as error:
             now = _now()
             self.seen.note_failure(now)
-            self.report(RequestFailed(operation=name, attempt=attempt, error=error, seconds=now - started))
+            self.report(
+                RequestFailed(
+                    operation=name, request_id=request_id, attempt=attempt, error=error, seconds=now - started
+                )
+            )
             raise
         now = _now()
         self.seen.note_answer(response.status, now)
         self._clock.observe(response.headers.get("date"), now)
         if is_heard:
             self.report(
-                RequestAnswered(operation=name, attempt=attempt, http_status=response.status, seconds=now - started)
+                RequestAnswered(
+                    nip=self._nip,
+                    operation=name,
+                    request_id=request_id,
+                    attempt=attempt,
+                    http_status=response.status,
+                    seconds=now - started,
+                )
             )
         if warning := response.headers.get("x-system-warning"):
-            self.report(SystemWarning(operation=name, text=quote(warning)))
+            self.report(SystemWarning(operation=name, request_id=request_id, text=quote(warning)))
         return await offload(len(response.body), decipher, response)
 
 

@@ -12,6 +12,8 @@ import attrs
 from ..errors import KsefError
 
 __all__ = [
+    "About",
+    "AboutRequest",
     "AnswerIncomplete",
     "DeadlineNear",
     "DeadlinePassed",
@@ -22,6 +24,7 @@ __all__ = [
     "InvoicesLate",
     "LimitsUnknown",
     "RequestAnswered",
+    "RequestCancelled",
     "RequestFailed",
     "RequestPaced",
     "RequestRetried",
@@ -37,31 +40,46 @@ _LONG_PAUSE: Final = 5.0
 
 
 @attrs.frozen(kw_only=True)
-class RequestPaced:
-    """A request waits, so that KSeF's rate limits hold."""
+class About:
+    """The fields of every event."""
+
+    nip: str | None = None
+    """The company on whose behalf it happened: its NIP, or the number of another context; None where there is none."""
+
+
+@attrs.frozen(kw_only=True)
+class AboutRequest(About):
+    """The fields of every event of a request."""
 
     operation: str
     """Name of the operation, e.g. ``"send_invoice"``."""
+    request_id: int | None = None
+    """The same for all events of one request and its repeats, and for no other request of this process.
+
+    None where several requests are tried again as a whole.
+    """
+
+
+@attrs.frozen(kw_only=True)
+class RequestPaced(AboutRequest):
+    """A request waits, so that KSeF's rate limits hold."""
+
     delay: float
     """Seconds."""
 
 
 @attrs.frozen(kw_only=True)
-class RequestSent:
+class RequestSent(AboutRequest):
     """A request is on its way."""
 
-    operation: str
-    """Name of the operation."""
     attempt: int
     """From 1; higher for repeats."""
 
 
 @attrs.frozen(kw_only=True)
-class RequestAnswered:
+class RequestAnswered(AboutRequest):
     """A complete answer came, good or bad."""
 
-    operation: str
-    """Name of the operation."""
     attempt: int
     """From 1; higher for repeats."""
     http_status: int
@@ -71,15 +89,13 @@ class RequestAnswered:
 
 
 @attrs.frozen(kw_only=True)
-class AnswerIncomplete:
+class AnswerIncomplete(AboutRequest):
     """A part of an answer could not be read; it was left out, and the rest was taken.
 
     A row of a list is left out as a whole. A limit that KSeF does not tell, or not in a usable way, is taken to be
     the one that its documentation tells.
     """
 
-    operation: str
-    """Name of the operation."""
     parts: tuple[str, ...]
     """Where, in KSeF's own names, and what was expected there: ``"$.invoices[3].referenceNumber: expected a string"``.
     At most 20, and never what stands there.
@@ -90,14 +106,22 @@ class AnswerIncomplete:
     """True when nothing is wrong: all of it are limits that KSeF does not tell, as older versions do not."""
 
     @classmethod
-    def of(cls, operation: str, unread: Sequence[tuple[str, str]], *, is_assumed: bool = False) -> AnswerIncomplete:
+    def of(
+        cls,
+        operation: str,
+        unread: Sequence[tuple[str, str]],
+        *,
+        is_assumed: bool = False,
+        request_id: int | None = None,
+    ) -> AnswerIncomplete:
         """Return the event that tells of each path and what was expected there."""
         parts = tuple(f"{path}: {reason}" for path, reason in unread[:_MOST_PARTS])
-        return cls(operation=operation, parts=parts, count=len(unread), is_assumed=is_assumed)
+        count = len(unread)
+        return cls(operation=operation, request_id=request_id, parts=parts, count=count, is_assumed=is_assumed)
 
 
 @attrs.frozen(kw_only=True)
-class LimitsUnknown:
+class LimitsUnknown(About):
     """KSeF could not be asked what it grants: calls are paced by the limits there are, production's unless told."""
 
     error: KsefError
@@ -105,11 +129,9 @@ class LimitsUnknown:
 
 
 @attrs.frozen(kw_only=True)
-class RequestFailed:
+class RequestFailed(AboutRequest):
     """No complete answer came."""
 
-    operation: str
-    """Name of the operation."""
     attempt: int
     """From 1; higher for repeats."""
     error: KsefError
@@ -119,11 +141,19 @@ class RequestFailed:
 
 
 @attrs.frozen(kw_only=True)
-class RequestRetried:
+class RequestCancelled(AboutRequest):
+    """The caller was cancelled while a request was on its way: KSeF may have acted."""
+
+    attempt: int
+    """From 1; higher for repeats."""
+    seconds: float
+    """From sending until it was cancelled."""
+
+
+@attrs.frozen(kw_only=True)
+class RequestRetried(AboutRequest):
     """A request will be repeated."""
 
-    operation: str
-    """Name of the operation."""
     attempt: int
     """The one that failed."""
     error: KsefError
@@ -133,7 +163,7 @@ class RequestRetried:
 
 
 @attrs.frozen(kw_only=True)
-class ExportReplaced:
+class ExportReplaced(About):
     """An export hangs, failed or is damaged; it is given up, and another one will be begun."""
 
     reference_number: str | None
@@ -147,17 +177,15 @@ class ExportReplaced:
 
 
 @attrs.frozen(kw_only=True)
-class SystemWarning:
+class SystemWarning(AboutRequest):
     """KSeF warns of something (``X-System-Warning``), although it did what was asked."""
 
-    operation: str
-    """Name of the operation."""
     text: str
     """The warning, for people, in Polish."""
 
 
 @attrs.frozen(kw_only=True)
-class SessionChanged:
+class SessionChanged(About):
     """A session was seen in a new state."""
 
     reference_number: str
@@ -169,11 +197,9 @@ class SessionChanged:
 
 
 @attrs.frozen(kw_only=True)
-class DeadlineNear:
+class DeadlineNear(About):
     """Invoices issued offline have to be with KSeF soon, and are not yet."""
 
-    nip: str
-    """The context they are sent in."""
     due_by: datetime
     """When it is too late (UTC)."""
     count: int
@@ -183,11 +209,9 @@ class DeadlineNear:
 
 
 @attrs.frozen(kw_only=True)
-class DeadlinePassed:
+class DeadlinePassed(About):
     """Invoices issued offline were not with KSeF by their deadline; they are still delivered."""
 
-    nip: str
-    """The context they are sent in."""
     due_by: datetime
     """When it was too late (UTC)."""
     count: int
@@ -197,14 +221,12 @@ class DeadlinePassed:
 
 
 @attrs.frozen(kw_only=True)
-class InvoicesLate:
+class InvoicesLate(About):
     """Invoices issued online were not sent before the midnight that ended their date: for KSeF they are Offline now.
 
     The journal sends them as offline invoices, or holds them until somebody decides; they need KOD II.
     """
 
-    nip: str
-    """The context they are sent in."""
     issued_on: date
     """Their date (P_1)."""
     count: int
@@ -214,7 +236,7 @@ class InvoicesLate:
 
 
 @attrs.frozen(kw_only=True)
-class InvoiceTurnedOffline:
+class InvoiceTurnedOffline(About):
     """An invoice that was sent as an online one, after its date, is Offline for KSeF, so it needs KOD II."""
 
     ksef_number: str
@@ -232,6 +254,7 @@ Event: TypeAlias = (
     | AnswerIncomplete
     | LimitsUnknown
     | RequestFailed
+    | RequestCancelled
     | RequestRetried
     | SystemWarning
     | SessionChanged

@@ -90,6 +90,7 @@ class IssuedView(BaseModel):
     is_offline: bool
     """Whether it is handed out as an offline invoice, without a KSeF number."""
     ksef_number: str | None
+    """The invoice's number in KSeF; null for an offline invoice."""
     verification_link: str
     """The link of KOD I; below its code stands the KSeF number, or ``OFFLINE``."""
     certificate_link: str | None
@@ -97,6 +98,7 @@ class IssuedView(BaseModel):
     due_by: datetime | None
     """When it is too late for an offline invoice to reach KSeF."""
     submission: SubmissionView
+    """The invoice in the journal, by which it is delivered and followed."""
 
     @classmethod
     def of(cls, issued: IssuedInvoice) -> IssuedView:

@@ -61,6 +61,8 @@ async def test_hook_is_told_of_every_attempt(client: KsefClient, sandbox: Sandbo
     ]
     assert [event.http_status for event in events if isinstance(event, RequestAnswered)] == [502, 429, 200]
     assert {getattr(event, "operation", None) for event in events} == {"get_rate_limits"}
+    assert len({getattr(event, "request_id", None) for event in events} | {None}) == 2
+    assert {event.nip for event in events} == {sandbox.nip}
 
 
 async def test_hook_is_told_of_lost_answers(client: KsefClient, sandbox: Sandbox, events: list[Event]) -> None:
@@ -99,18 +101,19 @@ async def test_hook_is_told_when_a_request_waits(sandbox: Sandbox, events: list[
 
 
 async def test_warning_of_ksef_is_told_and_logged(
-    client: KsefClient, events: list[Event], caplog: pytest.LogCaptureFixture
+    client: KsefClient, sandbox: Sandbox, events: list[Event], caplog: pytest.LogCaptureFixture
 ) -> None:
     session = await client.sessions.open_online(FormCode.FA3)
     warning = {"X-Test-System-Warning": "[xml-002]: Faktura zawiera znaki"}
 
     await client.call(GET_SESSION_STATUS, path={"reference_number": session.reference_number}, headers=warning)
 
-    expected = SystemWarning(operation="get_session_status", text="[xml-002]: Faktura zawiera znaki")
-    assert expected in events
+    (told,) = (event for event in events if isinstance(event, SystemWarning))
+    assert (told.operation, told.text) == ("get_session_status", "[xml-002]: Faktura zawiera znaki")
+    assert told.nip == sandbox.nip
     (record,) = (record for record in caplog.records if record.levelno == logging.WARNING)
     assert record.name == "ksef_async.calling.caller"
-    assert record.__dict__["ksef_event"] == expected
+    assert record.__dict__["ksef_event"] == told
 
 
 async def test_failing_hook_fails_no_call(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
