@@ -8,7 +8,10 @@ import json
 import os
 import re
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import httpx
@@ -53,6 +56,31 @@ async def test_build_invoice() -> None:
 
     KsefNumber.parse(lines[0].removeprefix("230.34 PLN accepted as "))
     assert lines[1].startswith("a page of ")
+
+
+@pytest.mark.parametrize("time", ["first", "second"])
+async def test_change_received_invoice(time: str) -> None:
+    counts, *changes = (await run("change_received_invoice.py")).splitlines()
+
+    assert re.fullmatch(r"(\d+) elements received, \1 written", counts)
+    assert changes == ["P_7: 'Usługa przykładowa' is now 'Usługa przykładowa, poprawiony opis'"]
+
+
+async def test_check_folder(tmp_path: Path) -> None:
+    outputs = {await run("check_folder.py") for _ in range(2)}
+
+    (output,) = outputs
+    said = [line for line in output.splitlines() if not line.startswith(" ")]
+    assert said == [
+        "a good one.xml: FA (3), good",
+        "comma.xml: FA (3), would be refused",
+        "number.xml: FA (3), would be refused",
+        "total.xml: FA (3), good",
+    ]
+    assert 'P_15 is "1230,00"; write the number with a point' in output
+    assert "P_15 is 1231.00, but the sums above it give 1230.00." in output
+    (tmp_path / "good.xml").write_bytes(sample_invoice(NIP))
+    assert await run("check_folder.py", tmp_path) == "good.xml: FA (3), good\n"
 
 
 async def test_certificate() -> None:
@@ -124,23 +152,34 @@ async def test_worker(tmp_path: Path) -> None:
     assert all(path.stat().st_mtime_ns == time for path, time in changed.items())
 
 
-async def test_fastapi_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_blocking_calls: BlockBuster) -> None:
+def load_app(name: str, journal: Path, monkeypatch: pytest.MonkeyPatch, no_blocking_calls: BlockBuster) -> FastAPI:
     no_blocking_calls.functions["os.path.abspath"].can_block_in(
         "sqlalchemy/dialects/sqlite/pysqlite.py", "create_connect_args"
     )
     monkeypatch.delenv("KSEF_ENV", raising=False)
-    monkeypatch.setenv("JOURNAL", f"sqlite+aiosqlite:///{tmp_path / 'invoices.db'}")
-    spec = importlib.util.spec_from_file_location("fastapi_service", EXAMPLES / "fastapi_service.py")
+    monkeypatch.setenv("JOURNAL", f"sqlite+aiosqlite:///{journal}")
+    spec = importlib.util.spec_from_file_location(Path(name).stem, EXAMPLES / name)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # FastAPI looks up the annotations of a function in its module.
-    monkeypatch.setitem(sys.modules, "fastapi_service", module)
+    monkeypatch.setitem(sys.modules, spec.name, module)
     spec.loader.exec_module(module)
     app: FastAPI = module.app
+    return app
 
+
+@asynccontextmanager
+async def serve(app: FastAPI) -> AsyncGenerator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+        yield http
+
+
+async def test_fastapi_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_blocking_calls: BlockBuster) -> None:
+    app = load_app("fastapi_service.py", tmp_path / "invoices.db", monkeypatch, no_blocking_calls)
+
+    async with serve(app) as http:
         nip = (await http.get("/company")).json()["nip"]
         orders = [(await http.post(f"/orders/{order}/invoice")).json()["id"] for order in (1, 1, 2)]
         posted = await http.post(f"/ksef/{nip}/invoices", content=sample_invoice(nip, "FV/3"))
@@ -152,3 +191,37 @@ async def test_fastapi_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
     KsefNumber.parse(status["ksef_number"])
     assert status["ksef_number"] in stream.text
     assert status["ksef_number"] in upo.text
+
+
+ORDER: dict[str, Any] = {
+    "number": "17",
+    "buyer": {"name": "Łąka i Synowie S.A.", "address": "ul. Źródlana 3, 30-002 Kraków", "nip": "1111111111"},
+    "rows": [{"name": "Konfitura z żurawiny", "quantity": 12, "price": "15.90", "rate": "5"}],
+}
+
+
+async def test_fastapi_orders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_blocking_calls: BlockBuster) -> None:
+    journal = tmp_path / "orders.db"
+    app = load_app("fastapi_orders.py", journal, monkeypatch, no_blocking_calls)
+    async with serve(app) as http:
+        answers = [await http.post("/orders", json=ORDER) for _ in range(2)]
+        refused = await http.post("/orders", json={**ORDER, "number": "18", "buyer": {**ORDER["buyer"], "nip": "12"}})
+        absent = await http.get("/orders/18")
+        async with asyncio.timeout(30):
+            while (taken := (await http.get("/orders/17")).json())["invoice"]["state"] != "accepted":
+                await asyncio.sleep(0.1)
+
+    # Once more, with another sandbox: the order is known, and is not invoiced again.
+    app = load_app("fastapi_orders.py", journal, monkeypatch, no_blocking_calls)
+    async with serve(app) as http:
+        again = (await http.post("/orders", json=ORDER)).json()
+        other = await http.post("/orders", json={**ORDER, "number": "19"})
+
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert {answer.json()["invoice"]["id"] for answer in answers} == {taken["invoice"]["id"]}
+    assert taken["total"] == "200.34"
+    KsefNumber.parse(taken["invoice"]["ksef_number"])
+    assert (refused.status_code, absent.status_code) == (422, 404)
+    assert "NIP" in refused.json()["detail"][0]
+    assert again == taken
+    assert other.json()["invoice"]["id"] != taken["invoice"]["id"]
