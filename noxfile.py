@@ -90,6 +90,22 @@ def types(session: nox.Session) -> None:
     session.run("pyright")
 
 
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site, in English and Polish, into ``site``: a warning is an error, links and anchors are checked."""
+    session.install("-e", ".", *group("docs"))
+    # Material tells of a later MkDocs, which is not what is built with here.
+    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run("python", "tests/pages.py")
+
+
+@nox.session
+def recipes(session: nox.Session) -> None:
+    """The recipes, each with the framework that it is for, against the sandbox."""
+    session.install("-e", ".", *group("recipes"))
+    session.run("python", "-m", "pytest", "tests/recipes", *session.posargs)
+
+
 @nox.session(python="3.12")
 def chaos(session: nox.Session) -> None:
     """10,000 invoices through every fault there is, with a new seed each time; it is printed."""

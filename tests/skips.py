@@ -16,7 +16,6 @@ NAMED: Final = {
     r"only for nox -s schemathesis": "nox -s schemathesis",
     r"(INBOX_SCREENSHOT|PAGE_SCREENSHOTS) does not say where to keep (it|them)": "for looking at, nothing is asserted",
     r"only for nox -s recipes": "nox -s recipes",
-    r"INBOX_SCREENSHOT does not say where to keep it": "for looking at, nothing is asserted",
     r"it has no effect, and is not repeated": "rows of a table for which the question does not arise",
     r"the Ministry's .+ is in \.\./shared/ksef only": "where the Ministry's samples and older versions are at hand",
     r"no file system is mounted read-only": "in containers whose secrets are mounted",

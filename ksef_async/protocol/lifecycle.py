@@ -1,9 +1,9 @@
 """The state machine of everything that has a status: its states, their meaning, and which state can follow which.
 
 Nothing else decides. The sandbox changes a state only by `Lifecycle.move` (through `sandbox.timeline`), the client
-reads from the same tables whether something is in progress, has succeeded or has failed, and ``docs/lifecycle.md`` is
-drawn from them by ``tools/lifecycle_diagrams.py``. What only resources have is in `resource_lifecycles`, so that a
-program that sends does not load their models.
+reads from the same tables whether something is in progress, has succeeded or has failed, and ``lifecycle.md`` in the
+documentation is drawn from them by ``tools/lifecycle_diagrams.py``. What only resources have is in
+`resource_lifecycles`, so that a program that sends does not load their models.
 
 KSeF numbers most states. Its rule for numbers, known or not: below 200 in progress, 200 success, from 201 failure. A
 success is terminal although it may be followed by something else later: a login can be revoked, a package expires.

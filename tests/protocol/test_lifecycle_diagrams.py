@@ -13,7 +13,7 @@ from ksef_async.protocol.resource_lifecycles import LIFECYCLES, AnyLifecycle
 from ksef_async.submissions.models import TRANSITIONS
 
 ROOT = Path(__file__).parents[2]
-DOCUMENT = (ROOT / "docs" / "lifecycle.md").read_text("utf-8")
+DOCUMENT = (ROOT / "docs" / "en" / "lifecycle.md").read_text("utf-8")
 
 
 def test_document_is_what_the_tool_draws_from_the_tables() -> None:

@@ -1,6 +1,6 @@
 """The sandbox's page in a browser: what it shows, how it is worked by keyboard, and for whom it is readable.
 
-``INBOX_SCREENSHOT=docs/inbox.png`` keeps a picture of it, and one of a phone beside it.
+``INBOX_SCREENSHOT=docs/assets/inbox.png`` keeps a picture of it, and one of a phone beside it.
 """
 
 from __future__ import annotations
