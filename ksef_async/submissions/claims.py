@@ -43,9 +43,9 @@ SPLIT: Final = SEND_AGAIN_LIMIT + 1
 ONE_BY_ONE: Final = len(_LOTS)
 """After so many lost batches a submission goes online."""
 
-FIT: Final = (_T.lost_batches < ONE_BY_ONE) & (_T.offline.is_(False) | _T.late.is_not(None))
-"""Of those that can be sent in a batch: not lost in batches time and again, and not issued offline, unless a midnight
-made it so.
+FIT: Final = (_T.lost_batches < ONE_BY_ONE) & _T.corrects.is_(None)
+"""Of those that can be sent in a batch: not lost in batches time and again, and no technical corrections, which KSeF
+takes in online sessions only. Offline invoices go in batches of their own.
 """
 MAY_BE_IN_BATCH: Final = (_T.priority < int(Priority.URGENT)) & FIT
 """Of those that are sent in a batch when there are many."""

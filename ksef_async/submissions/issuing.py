@@ -23,7 +23,7 @@ import anyio
 
 from ..api.common import Context, ContextType
 from ..api.environment import Environment
-from ..api.sessions import InvoiceStatusCode
+from ..api.sessions import InvoiceStatusCode, InvoicingMode
 from ..errors import LocalProtocolError
 from ..protocol.offline import OfflineMode
 from ..protocol.verification_links import InvoiceFingerprint
@@ -95,13 +95,19 @@ async def issue(
                 signing.is_wanted.set()
         if not submission.state.is_terminal:
             submission = await _issued_offline(submission, signing.result(submission), get, store)
-    elif submission.certificate_link is None and not submission.state.is_terminal:
-        # Handed in as an offline invoice, without a signer.
+    if submission.certificate_link is None and _needs_second_code(submission):
+        # Handed in as an offline invoice without a signer; or its date is over, so that it is one for KSeF.
         submission = await store.add_certificate_link(submission.id, await sign()) or await get(submission.id)
     if submission.ksef_number is None and (submission.offline is None or submission.state.is_terminal):
         why = "" if submission.reason is None else f": {submission.reason.text}"
         raise NotIssuedError(f"Invoice {submission.identity} is {submission.state.value}{why}", submission=submission)
     return IssuedInvoice(submission=submission, verification_link=submission.verification_link(environment))
+
+
+def _needs_second_code(submission: Submission) -> bool:
+    if submission.state is SubmissionState.ACCEPTED:
+        return submission.invoicing_mode is InvoicingMode.OFFLINE
+    return submission.offline is not None and not submission.state.is_terminal
 
 
 async def _decided(submission: Submission, get: _Get) -> Submission:

@@ -332,8 +332,12 @@ class IssuedInvoice:
 
     @property
     def certificate_link(self) -> str | None:
-        """Return the link of KOD II, which an offline invoice has beside KOD I; None for one with its KSeF number."""
-        return self.submission.certificate_link if self.is_offline else None
+        """Return the link of KOD II, which an offline invoice has beside KOD I; None for an online one.
+
+        One that has its KSeF number may be Offline for KSeF, too, because its date was over when it was sent.
+        """
+        is_online = self.submission.invoicing_mode is InvoicingMode.ONLINE
+        return None if is_online else self.submission.certificate_link
 
     @property
     def due_by(self) -> datetime | None:

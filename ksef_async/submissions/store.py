@@ -336,8 +336,8 @@ class Store:
         return await self._changed(submission_id, change)
 
     async def add_certificate_link(self, submission_id: int, link: str) -> Submission | None:
-        """Keep the link of KOD II of an offline invoice that has none yet; None where it has."""
-        without = update(SUBMISSIONS).where(_T.mode.is_not(None), _T.certificate_link.is_(None))
+        """Keep the link of KOD II of a submission that has none yet; None where it has."""
+        without = update(SUBMISSIONS).where(_T.certificate_link.is_(None))
         return await self._changed(submission_id, without.values(certificate_link=link))
 
     async def _changed(self, submission_id: int, change: Update) -> Submission | None:

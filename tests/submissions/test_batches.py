@@ -9,7 +9,7 @@ import anyio
 import pytest
 from clients import QUICK, connected
 
-from ksef_async import KsefClient
+from ksef_async import InvoicingMode, KsefClient, OfflineMode
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.submissions import Priority, Submissions, SubmissionState
@@ -53,6 +53,23 @@ async def test_backlog_goes_in_a_batch_and_what_is_urgent_online(submissions: Su
     await check_delivered(submissions, sandbox, BACKLOG + 1)
     assert kinds(sandbox) == {"SB": 1, "SO": 1}
     assert "-SO-" in ((await submissions.get(urgent.id)).session_reference_number or "")
+
+
+async def test_many_offline_invoices_go_in_a_batch_of_their_own(submissions: Submissions, sandbox: Sandbox) -> None:
+    async with submissions.begin() as transaction:
+        for number in range(BACKLOG):
+            document = sample_invoice(sandbox.nip, f"FV/{number}")
+            await submissions.submit(document, tx=transaction, offline=OfflineMode.OFFLINE24)
+    online = await submissions.submit(sample_invoice(sandbox.nip, "FV/U"), priority=Priority.URGENT)
+
+    async with submissions.running():
+        with anyio.fail_after(40):
+            await submissions.wait_until_settled()
+
+    await check_delivered(submissions, sandbox, BACKLOG + 1)
+    assert kinds(sandbox) == {"SB": 1, "SO": 1}
+    delivered = await submissions.list_page(limit=BACKLOG + 1)
+    assert {one.id for one in delivered if one.invoicing_mode is InvoicingMode.ONLINE} == {online.id}
 
 
 @pytest.mark.parametrize("seconds", [0.2, 0.5])

@@ -13,6 +13,7 @@ from codes import decode_png
 
 from ksef_async import CryptoError, InvoicingMode, KsefClient, LocalProtocolError, OfflineMode, OfflineSigner
 from ksef_async.api.certificates import CertificateType, EnrollmentData
+from ksef_async.protocol.polish_calendar import polish_day
 from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
 from ksef_async.sandbox.authority import Authority
 from ksef_async.submissions import IssuedInvoice, NotIssuedError, Submissions, SubmissionState
@@ -109,7 +110,7 @@ async def test_what_ksef_may_have_when_the_time_runs_out_is_not_sent_twice(
     sandbox.faults.add("send_invoice", Fault.drop_after())
     sandbox.faults.add("list_session_invoices", Fault.html(503), times=FOREVER)
     async with submissions.running():
-        issued = await submissions.issue(sample_invoice(NIP), within=0.5, signer=SIGNER)
+        issued = await submissions.issue(sample_invoice(NIP), within=3.0, signer=SIGNER)
         check_offline(issued)
         assert issued.submission.state is SubmissionState.SENDING
 
@@ -130,7 +131,7 @@ async def test_what_did_not_arrive_is_sent_again_as_an_offline_invoice(
     sandbox.faults.add("send_invoice", Fault.drop_before())
     sandbox.faults.add("list_session_invoices", Fault.html(503), times=FOREVER)
     async with submissions.running():
-        issued = await submissions.issue(sample_invoice(NIP), within=0.5, signer=SIGNER)
+        issued = await submissions.issue(sample_invoice(NIP), within=3.0, signer=SIGNER)
         assert issued.submission.state is SubmissionState.SENDING
 
         sandbox.faults.clear()
@@ -150,7 +151,7 @@ async def test_what_the_worker_that_died_may_have_sent_is_looked_up_before_it_go
         async with Submissions(journal_url, client=client, settings=QUICK_SETTINGS) as submissions:
             async with submissions.running():
                 issued = await submissions.issue(
-                    sample_invoice(NIP, f"FV/{fault.after_effect}"), within=0.5, signer=SIGNER
+                    sample_invoice(NIP, f"FV/{fault.after_effect}"), within=3.0, signer=SIGNER
                 )
                 assert issued.submission.state is SubmissionState.SENDING
         sandbox.faults.clear()
@@ -182,6 +183,16 @@ async def test_what_ksef_is_still_reading_is_handed_out_offline_and_stays_online
         delivered = await submissions.get(issued.submission.id)
         assert (delivered.offline, delivered.invoicing_mode) == (OfflineMode.OFFLINE24, InvoicingMode.ONLINE)
         assert len([*sandbox.world.invoices()]) == 1
+
+
+async def test_invoice_whose_date_is_over_has_its_number_and_the_second_code(submissions: Submissions) -> None:
+    document = sample_invoice(NIP, issued_on=polish_day(NOW) - timedelta(days=1))
+    async with submissions.running():
+        issued = await submissions.issue(document, within=20, signer=SIGNER)
+
+    assert issued.submission.invoicing_mode is InvoicingMode.OFFLINE
+    assert issued.ksef_number
+    assert [code.label for code in issued.codes] == [issued.ksef_number, "CERTYFIKAT"]
 
 
 async def test_refused_invoice_cannot_be_handed_out(submissions: Submissions, sandbox: Sandbox) -> None:
