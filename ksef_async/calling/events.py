@@ -10,6 +10,7 @@ from typing import Final, Protocol, TypeAlias
 import attrs
 
 from ..errors import KsefError
+from .waiting import TOLD_AFTER
 
 __all__ = [
     "About",
@@ -35,8 +36,6 @@ __all__ = [
 ]
 
 _MOST_PARTS: Final = 20
-# Seconds from which on a pause is told at level INFO.
-_LONG_PAUSE: Final = 5.0
 
 
 @attrs.frozen(kw_only=True)
@@ -296,5 +295,5 @@ def log_level(event: Event) -> int:
         return logging.ERROR
     if isinstance(event, _WARNINGS):
         return logging.WARNING
-    is_long = isinstance(event, RequestPaced | RequestRetried) and event.delay >= _LONG_PAUSE
+    is_long = isinstance(event, RequestPaced | RequestRetried) and event.delay >= TOLD_AFTER
     return logging.INFO if is_long else logging.DEBUG

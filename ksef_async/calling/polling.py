@@ -11,6 +11,7 @@ import attrs
 
 from ..errors import Status, WaitTimeoutError
 from ..protocol.retry import growing_pause
+from .waiting import LongWait
 
 __all__ = ["Cadence", "wait_until"]
 
@@ -68,6 +69,7 @@ async def wait_until(
     """
     last: Status | None = None
     looks = 0
+    waiting = LongWait(what)
     with anyio.move_on_after(cadence.deadline):
         await anyio.sleep(cadence.first_look)
         while True:
@@ -76,5 +78,6 @@ async def wait_until(
                 return seen
             last = status(seen)
             looks += 1
-            await anyio.sleep(cadence.pause(looks))
+            waiting.pause(pause := cadence.pause(looks))
+            await anyio.sleep(pause)
     raise WaitTimeoutError(f"{what}: still in progress after {cadence.deadline} s", last_status=last)

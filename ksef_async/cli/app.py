@@ -20,6 +20,7 @@ from typing import Any, Final
 from .. import __version__
 from .arguments import Command, Parser
 from .output import CREDENTIALS, EXIT_CODES, Exit, ReportedError, UsageError, describe_error, print_json
+from .waits import tell_waits
 
 __all__ = ["COMMANDS", "PROGRAM", "load", "main", "parser_of", "program"]
 
@@ -99,6 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.ERROR)
+    tell_waits()
     in_json = "--json" in given
     try:
         command = _parse(given)

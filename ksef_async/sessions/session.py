@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import abc
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
+from typing import Any
 
 import anyio
 
@@ -62,6 +64,7 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
         self._history = history
         self._tracker = Tracker(api, reference_number)
         self._entered = False
+        self._owner: asyncio.Task[Any] | None = None
         self._close_lock = anyio.Lock()
         self._closed = False
 
@@ -89,6 +92,7 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
         if self._entered:
             raise LocalProtocolError(f"Session {self.reference_number} was entered before; open a new one.")
         self._entered = True
+        self._owner = asyncio.current_task()
 
     async def terminate(self) -> SessionStatus:
         """Close the session and return its status straight afterwards; leaving the block does it, too.
@@ -117,6 +121,13 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
     def _is_held_open(self) -> bool:
         """Whether this object's own block is still to close the session."""
 
+    def _check_not_held_open_by_listener(self) -> None:
+        if self._is_held_open and asyncio.current_task() is self._owner:
+            raise LocalProtocolError(
+                f"Session {self.reference_number} is held open by the very block that waits for its next change: "
+                "iterate after the block (or after terminate()), or in another task."
+            )
+
     def _check_not_held_open(self, what: str) -> None:
         if self._is_held_open:
             raise LocalProtocolError(
@@ -143,10 +154,13 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
     def transitions(self, cadence: Cadence = TRANSITION_CADENCE) -> Transitions:
         """Return the session's changes of state, from the first one seen to the terminal one, as an async iterator.
 
+        It goes on while the session is held open by its block: listen after the block, or in another task. Where the
+        task of the block listens inside of it, nothing would ever change, and iterating is a `LocalProtocolError`.
+
         Args:
             cadence: How often to look, and for how long (by default without end).
         """
-        return Transitions(self._history, self.reference_number, cadence)
+        return Transitions(self._history, self.reference_number, cadence, self._check_not_held_open_by_listener)
 
     def invoices(self) -> TokenPages[SessionInvoice]:
         """Return the session's invoices in the order KSeF took them in, 1,000 a page.
@@ -252,7 +266,8 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
         Raises:
             LocalProtocolError: This object's own block still holds the session open: KSeF makes the receipt after
                 the close.
-            SessionFailedError: The session ended without a receipt.
+            SessionFailedError: The session ended without a receipt. That is so, too (445), where all that was sent are
+                duplicates: `SentInvoice.upo` has the receipts of their originals.
             WaitTimeoutError: It is still being processed; ask again later.
             RemoteProtocolError: The receipt is not what KSeF vouches for, or not about this session.
             TransportError: No answer came.
@@ -294,8 +309,15 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
         raise AssertionError("transitions end with a terminal status")
 
     def _failure(self, what: str, status: SessionStatus) -> SessionFailedError:
+        advice = ""
+        if status.status.code == StatusCode.VALIDATION_ERROR:
+            advice = (
+                " (an invoice that KSeF called a duplicate of the very same document, 440, is accepted all the same: "
+                "its outcome() says so, and upo() of what send() or find_sent() returned fetches the original's "
+                "receipt)"
+            )
         return SessionFailedError(
-            f"Session {self.reference_number} {what}",
+            f"Session {self.reference_number} {what}{advice}",
             status=status.status,
             reference_number=self.reference_number,
             may_be_sent_again=judge_session(status.status.code).step is Step.ANOTHER_SESSION,

@@ -24,6 +24,7 @@ from ..api.sessions import (
 )
 from ..calling.caller import Caller
 from ..calling.polling import Cadence
+from ..calling.waiting import LongWait
 from ..errors import BadRequestError, DuplicateInvoiceError, ForbiddenError, RemoteProtocolError, WaitTimeoutError
 from ..protocol.delivery import DocumentFate, judge_invoice
 from ..protocol.error_codes import ErrorCode
@@ -67,6 +68,7 @@ class Tracker:
         self._waiting: Counter[str] = Counter()
         self._looked_at = 0.0
         self._looks_in_vain = 0
+        self._wait = LongWait(f"decisions about invoices of session {session_reference_number}")
         # Rejections, so that each is one object, and what KSeF calls duplicates, which takes requests to find out; an
         # acceptance is read from the list again.
         self._outcomes: dict[str, Outcome] = {}
@@ -229,7 +231,9 @@ class Tracker:
     async def _look_when_due(self, cadence: Cadence, wanted: Counter[str] | set[str]) -> None:
         pages = self.ledger.pages_to_read
         # A look that takes many requests is taken more seldom.
-        await anyio.sleep_until(self._looked_at + pages * cadence.pause(self._looks_in_vain))
+        due = self._looked_at + pages * cadence.pause(self._looks_in_vain)
+        self._wait.pause(max(0.0, due - anyio.current_time()))
+        await anyio.sleep_until(due)
         pending = [number for number in wanted if not self._is_final(number)]
         if len(pending) <= pages * _LOOKS_A_PAGE:
             for reference_number in pending:
@@ -239,6 +243,8 @@ class Tracker:
         self._looked_at = anyio.current_time()
         in_vain = not any(self._is_final(number) for number in pending)
         self._looks_in_vain = self._looks_in_vain + 1 if in_vain else 1
+        if not in_vain:
+            self._wait.is_over()
 
     async def _look(self, reference_number: str) -> SessionInvoice:
         path = {"reference_number": self._session, "invoice_reference_number": reference_number}

@@ -15,6 +15,7 @@ import attrs
 
 from ..api.sessions import SessionStatus
 from ..calling.polling import Cadence
+from ..calling.waiting import LongWait
 from ..errors import WaitTimeoutError
 from ..protocol.lifecycle import SESSION
 
@@ -65,6 +66,7 @@ class SessionHistory:
         self.transitions: list[Transition] = []
         self.last: SessionStatus | None = None
         """The status seen last."""
+        self._wait: LongWait | None = None
         self._looks_unchanged = 0
         self._looked_at = float("-inf")
 
@@ -87,15 +89,19 @@ class SessionHistory:
             return status
         self.last = status
         if code != previous:
-            self._looks_unchanged = 1
+            self._looks_unchanged, self._wait = 1, None
             transition = Transition(previous=previous, current=code, seen_at=datetime.now(UTC), status=status)
             self.transitions.append(transition)
             self._changed(transition)
         return status
 
-    async def look_when_due(self, cadence: Cadence) -> None:
-        """Wait until the next look is due by ``cadence``, then look."""
-        await anyio.sleep_until(self._looked_at + cadence.pause(self._looks_unchanged))
+    async def look_when_due(self, cadence: Cadence, what: str) -> None:
+        """Wait until the next look is due by ``cadence``, then look; ``what`` is waited for."""
+        due = self._looked_at + cadence.pause(self._looks_unchanged)
+        if self._wait is None:
+            self._wait = LongWait(what)
+        self._wait.pause(max(0.0, due - anyio.current_time()))
+        await anyio.sleep_until(due)
         await self.look()
 
 
@@ -105,6 +111,12 @@ class Transitions:
     Every listener sees all of them, however late it comes. An error of a look is raised to the listener that
     looked, which may simply go on iterating.
 
+    Args:
+        history: Of the session.
+        reference_number: Of the session.
+        cadence: How often to look, and for how long.
+        check: Raises where waiting for another change, without a deadline, would never end.
+
     Raises:
         WaitTimeoutError: ``cadence.deadline`` passed without a terminal status.
         TransportError: No answer came.
@@ -112,8 +124,15 @@ class Transitions:
         RemoteProtocolError: The answer is not what KSeF's API describes.
     """
 
-    def __init__(self, history: SessionHistory, reference_number: str, cadence: Cadence = TRANSITION_CADENCE) -> None:
+    def __init__(
+        self,
+        history: SessionHistory,
+        reference_number: str,
+        cadence: Cadence = TRANSITION_CADENCE,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self._history = history
+        self._check = check
         self._reference_number = reference_number
         self._cadence = cadence
         self._next = 0
@@ -129,11 +148,13 @@ class Transitions:
         while self._next == len(history.transitions):
             if history.is_complete:
                 raise StopAsyncIteration
+            if history.transitions and self._cadence.deadline is None:
+                self._check()
             with anyio.CancelScope(deadline=self._give_up_at):
                 async with history.lock:
                     # Another listener may have looked while this one waited for the lock.
                     if self._next == len(history.transitions):
-                        await history.look_when_due(self._cadence)
+                        await history.look_when_due(self._cadence, f"Session {self._reference_number}")
             if self._next == len(history.transitions) and anyio.current_time() >= self._give_up_at:
                 raise WaitTimeoutError(
                     f"Session {self._reference_number} is still in progress after {self._cadence.deadline} s; "

@@ -1,0 +1,52 @@
+"""A line on standard error for whatever keeps a command waiting for some seconds, once a wait."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Final
+
+from ..calling.events import RequestPaced, RequestRetried
+from ..errors import RateLimitedError
+
+__all__ = ["tell_waits"]
+
+_LOGGERS: Final = ("ksef_async.calling.waiting", "ksef_async.calling.caller")
+
+
+def tell_waits() -> None:
+    """Print what is waited for, from now on, whatever the level of other logging is."""
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        if not any(isinstance(handler, _Waits) for handler in logger.handlers):
+            logger.addHandler(_Waits(logging.INFO))
+        logger.setLevel(min(logger.level or logging.INFO, logging.INFO))
+
+
+class _Waits(logging.Handler):
+    """Prints the records that tell of waits, and no others."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        # Many calls may wait for one limit: until when each operation's wait was told.
+        self._told_until: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record, if it tells of a wait that was not told yet."""
+        event = getattr(record, "ksef_event", None)
+        if hasattr(record, "ksef_wait"):
+            print(record.getMessage(), file=sys.stderr)
+        elif isinstance(event, RequestPaced | RequestRetried):
+            now = time.monotonic()
+            if now < self._told_until.get(event.operation, 0.0):
+                return
+            self._told_until[event.operation] = now + event.delay
+            print(_sentence(event), file=sys.stderr)
+
+
+def _sentence(event: RequestPaced | RequestRetried) -> str:
+    if isinstance(event, RequestRetried) and not isinstance(event.error, RateLimitedError):
+        reason = f"{event.operation} failed ({type(event.error).__name__})"
+        return f"{reason}; trying again in {event.delay:.0f} s."
+    return f"Waiting {event.delay:.0f} s for KSeF's limits ({event.operation})."
