@@ -7,8 +7,9 @@ where in doubt it is left out. Of what a client sent, only JSON is kept.
 
 from __future__ import annotations
 
-import json as written
 import re
+from functools import lru_cache
+from itertools import islice
 from typing import Final, Literal
 
 import attrs
@@ -25,13 +26,20 @@ _SECRET_NAME: Final = re.compile(
     r"(?:token|key|secret|password|vector|content|csr|certificate|signature|url|link|authorization|header)s?",
     re.IGNORECASE,
 )
-_SECRET_TEXT: Final = re.compile(r"eyJ[\w-]{5,}[\w.-]*|https?://[^\s\"'<>]*\?[^\s\"'<>]*|\S*\|nip-\S*|[\w+/=-]{60,}")
+_SECRET_TEXT: Final = re.compile(r"eyJ[\w-]{5,}[\w.-]*|https?://[^\s\"'<>]*\?[^\s\"'<>]*|(?<![\w+/=-])[\w+/=-]{60,}")
+_KSEF_TOKEN: Final = re.compile(r"[^\s\"'<>]{0,200}\|nip-[^\s\"'<>]*")
+# A text that is shorter and has none of these is no secret: most are looked at no further.
+_SHORTEST_RUN: Final = 60
+_SIGNS: Final = ("eyJ", "://", "|nip-")
 _WORD_ENDS: Final = re.compile(r"[_-]|(?<=[a-z0-9])(?=[A-Z])")
 # A body longer than this is not read, a text or a list longer than that is cut.
 _MOST_BYTES: Final = 1_000_000
 _LONGEST_TEXT: Final = 600
 _LONGEST_LIST: Final = 20
+_MOST_NAMES: Final = 100
+_LONGEST_NAME: Final = 80
 _LONGEST_BODY: Final = 20_000
+_LONGEST_JSON: Final = 60_000
 _DEEPEST: Final = 16
 _MOST_VALUES: Final = 1_500
 
@@ -79,21 +87,35 @@ def _json(body: bytes) -> ShownBody | None:
         read = json.loads(body)
     except json.JSONDecodeError:
         return None
-    shown = written.dumps(_Reader().read("", read), ensure_ascii=False, indent=2)
-    return ShownBody(len(body), "json", shown if len(shown) <= _LONGEST_BODY else f"{shown[:_LONGEST_BODY]}…")
+    shown = json.dumps(_Reader().read("", read)).decode()
+    return ShownBody(len(body), "json", shown if len(shown) <= _LONGEST_JSON else f"{shown[:_LONGEST_JSON]}…")
 
 
 def _value(name: str, text: str) -> str:
-    # The last word decides: `publicKeyId` and `tokenDescription` only name something.
-    if text and _SECRET_NAME.fullmatch(_WORD_ENDS.split(name)[-1]):
+    if text and (len(name) > _LONGEST_NAME or _is_secret(name)):
         return f"{HIDDEN} ({len(text)})"
+    if len(text) < _SHORTEST_RUN and not any(sign in text for sign in _SIGNS):
+        return text
     return _without_secrets(text, _LONGEST_TEXT)
+
+
+@lru_cache(maxsize=2_000)
+def _is_secret(name: str) -> bool:
+    # The last word decides: `publicKeyId` and `tokenDescription` only name something.
+    return _SECRET_NAME.fullmatch(_WORD_ENDS.split(name)[-1]) is not None
 
 
 def _without_secrets(text: str, most: int) -> str:
     """Return a text without its secrets, cut before the first word that does not fit: half a secret is one, too."""
-    shown = _SECRET_TEXT.sub(lambda match: f"{HIDDEN} ({len(match[0])})", _cut(text, most))
+    shown = _cut(text, most)
+    if "|nip-" in shown:
+        shown = _KSEF_TOKEN.sub(_hide, shown)
+    shown = _SECRET_TEXT.sub(_hide, shown)
     return shown if len(text) <= most else f"{shown}… (+{len(text) - most})"
+
+
+def _hide(match: re.Match[str]) -> str:
+    return f"{HIDDEN} ({len(match[0])})"
 
 
 def _cut(text: str, most: int) -> str:
@@ -120,7 +142,7 @@ class _Reader:
         if isinstance(value, list):
             items = [self.read(name, item, depth + 1) for item in value[:_LONGEST_LIST]]
             return items if len(value) <= _LONGEST_LIST else [*items, f"… (+{len(value) - _LONGEST_LIST})"]
-        pairs = list(value.items())[: 5 * _LONGEST_LIST]
+        pairs = [*islice(value.items(), _MOST_NAMES)]
         # What a header is called tells nothing of how secret it is.
         names = [name if name == "headers" else key for key, _ in pairs]
         return {

@@ -28,7 +28,7 @@ from ksef_async.protocol import json as protocol_json
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.sandbox.inbox.packaged import packaged, read_language, words_in
 from ksef_async.sandbox.inbox.presets import PRESETS
-from ksef_async.sandbox.inbox.state import CODES, describe_session
+from ksef_async.sandbox.inbox.state import CODES, describe_session, describe_world
 from ksef_async.sandbox.redacting import HIDDEN
 
 DAY = date(2026, 3, 2)
@@ -438,6 +438,28 @@ async def test_session_tells_what_it_waits_for(still_sandbox: Sandbox) -> None:
         await session.send(sample_invoice(sandbox.nip, "FV/2"))
         await client.call(CLOSE_ONLINE_SESSION, path={"reference_number": session.reference_number})
         assert await waits() == ("nothing", 0, False)
+
+
+async def test_batch_session_tells_what_it_waits_for(still_sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox = still_sandbox
+    (tmp_path / "one.xml").write_bytes(sample_invoice(sandbox.nip))
+
+    def waits() -> Any:
+        (told,) = describe_world(sandbox.world, sandbox.faults, "")["sessions"]
+        return told["waits"] and (told["waits"]["for"], told["waits"]["count"], told["waits"]["until"] is not None)
+
+    async with connected(sandbox) as client, pack(tmp_path) as package:
+        session = await client.sessions.open_batch(package, form_code=FormCode.FA3)
+        assert waits() == ("parts", 1, True)
+        async with session:
+            assert waits() == ("close", 0, True)
+        assert waits()[:2] == ("package", 0)
+        held = sandbox.world.sessions[session.reference_number]
+        with anyio.fail_after(20):
+            while waits() == ("package", 0, False):  # until it is known when the package is done
+                await anyio.sleep(0.01)
+        sandbox.clock.advance((held.timeline.last.at - sandbox.clock.now()).total_seconds())
+    assert waits() is None
 
 
 # --- requests --------------------------------------------------------------------------------------------------------

@@ -320,23 +320,43 @@ async def test_nothing_moves_where_less_motion_is_wanted(client: KsefClient, loo
         assert await page.evaluate("document.getAnimations().length") > 0
 
 
+@pytest.mark.parametrize("size", [PHONE, (320, 640)], ids=["phone", "narrow"])
 async def test_phone_shows_one_part_at_a_time_and_nothing_beside_the_screen(
-    sandbox: Sandbox, client: KsefClient, looking: Looking
+    sandbox: Sandbox, client: KsefClient, looking: Looking, size: tuple[int, int]
 ) -> None:
     await fill(sandbox, client)
-    async with looking(size=PHONE, language="pl") as page:
+    async with looking(size=size, language="pl") as page:
         await page.locator(".invoices [data-key]").first.wait_for()
         parts = page.get_by_role("navigation", name="Części strony")
         for part in ("Sesje", "Sesja", "Faktura", "Żądania", "Usterki"):
             await parts.get_by_role("button", name=part, exact=True).click()
 
             ends = await page.locator("body *").evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
-            assert max(ends) <= PHONE[0], part
+            assert max(ends) <= size[0], part
 
         await page.get_by_role("button", name="Sesja", exact=True).click()
         await page.locator(".invoices [data-key]", has_text="FV/2026/11/0413").click()
         await page.get_by_role("article", name="FV/2026/11/0413").wait_for()
         assert not await page.locator(".invoices").is_visible()
+
+
+@pytest.mark.parametrize("size", [DESK, (1000, 900), PHONE], ids=["desk", "tablet", "phone"])
+async def test_long_texts_wrap_and_leave_room_to_others(
+    sandbox: Sandbox, client: KsefClient, looking: Looking, size: tuple[int, int]
+) -> None:
+    number = "N" * 200 + "/2026"
+    async with await client.sessions.open_online(FormCode.FA3) as session, looking(size=size) as page:
+        await (await session.send(office_invoice(sandbox.nip, number, today().date(), seller="Długa " * 40))).outcome()
+        if size is PHONE:
+            await page.locator(".invoices [data-key]", has_text="NNN").click()
+        await page.get_by_role("heading", name=number, exact=True).wait_for()
+
+        ends = await page.locator("body *").evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
+        assert max(ends) <= size[0]
+        if size is not PHONE:
+            box = await page.locator(".invoices .chip").first.bounding_box()
+            assert box is not None
+            assert box["height"] < 50
 
 
 @pytest.mark.timeout(180)

@@ -242,7 +242,7 @@ function drawInvoices(session) {
     role: "row", "aria-selected": one.referenceNumber === view.invoice, "data-key": one.referenceNumber,
     ...pressed(() => { show({ invoice: one.referenceNumber }); showPane("invoice"); }),
   },
-  cell("num", one.ordinal), cell("name", one.number ?? "–"), cell("state", chip(one.state, "invoice", `${one.state.code} ${one.state.description}`)),
+  cell("num", one.ordinal), cell("name", h("span", { title: one.number }, one.number ?? "–")), cell("state", chip(one.state, "invoice", `${one.state.code} ${one.state.description}`)),
   cell("ksef mono", one.ksefNumber ?? ""), cell("when num", at(one.receivedAt))));
   const heads = ["ordinal", "number", "state", "ksef", "time"].map((one) => h("th", { scope: "col", role: "columnheader" }, t(`column.${one}`)));
   const table = h("table", { role: "grid", "aria-label": t("invoices"), "aria-describedby": "invoice-keys" },
@@ -331,13 +331,17 @@ function drawRequests(requests) {
   return roving(h("ol", { "aria-labelledby": "requests-title" }, rows), null);
 }
 
+function pretty(json) {
+  try { return JSON.stringify(JSON.parse(json), null, 2); } catch { return json; }  // one that was cut
+}
+
 async function openRequest(n) {
   const one = await answerTo(`/inbox/requests/${n}`);
   const body = (key, shown) => h("section", { "aria-label": t(key) },
     h("h3", { class: "label" }, t(key), shown ? h("span", { class: "count" }, count(shown.size, "bytes")) : null),
     shown === null ? h("p", { class: "empty" }, t("request.empty"))
       : shown.kind === "hidden" ? h("p", { class: "empty" }, t("request.hidden"))
-        : h("pre", { class: "code", tabindex: 0 }, shown.kind === "json" ? shown.text : colour(indent(shown.text))));
+        : h("pre", { class: "code", tabindex: 0 }, shown.kind === "json" ? pretty(shown.text) : colour(indent(shown.text))));
   const hasDots = [one.asked, one.answered].some((shown) => shown?.text.includes("••••••"));
   $("request-title").textContent = one.operation;
   $("request").replaceChildren(
