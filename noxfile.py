@@ -132,6 +132,14 @@ def limits(session: nox.Session) -> None:
 
 
 @nox.session(python="3.12")
+def midnight(session: nox.Session) -> None:
+    """2,000 invoices dated today in the queue at half past ten in the evening, with the journal's guard and without."""
+    session.install("-e", ".", *group("test"))
+    environment = {"MIDNIGHT_INVOICES": "2000"}
+    session.run("pytest", "-s", "tests/submissions/test_midnight.py", *session.posargs, env=environment)
+
+
+@nox.session(python="3.12")
 def fuzz(session: nox.Session) -> None:
     """100,000 changed answers under whole flows, with a new seed each time; it is printed. Takes half an hour."""
     session.install("-e", ".", *group("test"))

@@ -33,10 +33,14 @@ __all__ = [
 WORTH_A_BATCH: Final = 20
 """Invoices for which a batch is opened at once; fewer wait for more to come, until `LAST_CALL`."""
 LAST_CALL: Final = 600.0
-"""Seconds before midnight from which on a batch is opened for however few."""
+"""Seconds before midnight from which on a batch is opened for however few, first now and then, at last at once."""
 PACKING_RATE: Final = 10_000_000
 """Bytes a second that are packed and encrypted at least; a batch is opened once its package is complete."""
 
+# When few invoices are not made to wait for more: for so many seconds from each of these on, and all the time at last.
+_CALLS: Final = (LAST_CALL, 300.0, 150.0, 75.0)
+_CALL: Final = 15.0
+_AT_LAST: Final = 45.0
 # The last sessions that may be opened are kept for what may still come, and used at such intervals before midnight.
 _KEPT: Final = 3
 _SPACING: Final = 15.0
@@ -127,10 +131,16 @@ def divide(now: datetime, evening: Evening) -> Division:
         _packed_within(left, evening),
     )
     late = evening.waiting - online - in_batches
-    is_worth_it = in_batches >= WORTH_A_BATCH and evening.batches > _KEPT
-    last_call = min(LAST_CALL, (evening.batches + 1) * _SPACING) + evening.size_bytes / PACKING_RATE
-    is_now = is_worth_it or left <= last_call
+    left_to_open = left - evening.size_bytes / PACKING_RATE
+    if evening.batches <= _KEPT:
+        is_now = left_to_open <= (evening.batches + 1) * _SPACING
+    else:
+        is_now = in_batches >= WORTH_A_BATCH or left_to_open <= _AT_LAST or _is_called(left_to_open)
     return Division(online=online, batch=in_batches if is_now else 0, gathered=0 if is_now else in_batches, late=late)
+
+
+def _is_called(left: float) -> bool:
+    return any(call - _CALL <= left <= call for call in _CALLS)
 
 
 def _packed_within(seconds: float, evening: Evening) -> int:

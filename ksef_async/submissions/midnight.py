@@ -32,7 +32,7 @@ __all__ = ["MidnightGuard"]
 _SLOW: Final = 15.0
 # Seconds for which sending one by one counts as stuck once no session could be opened for it.
 _STUCK: Final = 60.0
-# KSeF's time is known to a second or so.
+# KSeF's time is known to a second or so: a day is over so much sooner here.
 _INACCURACY: Final = timedelta(seconds=2)
 # The most batch sessions that are counted.
 _MOST_BATCHES: Final = 100
@@ -61,20 +61,23 @@ class MidnightGuard:
         """Return the day in Poland; None if no midnight counts."""
         if not self._settings.guards_midnight:
             return None
-        now = self._client.sessions.now()
+        now = self._now()
         return Today(now.timestamp(), next_midnight(now).timestamp())
 
     def last_moment(self) -> datetime | None:
         """Return until when a batch opened today keeps its invoices online; None if no midnight counts."""
         if not self._settings.guards_midnight:
             return None
-        return next_midnight(self._client.sessions.now()) - _INACCURACY
+        return next_midnight(self._now()) - _INACCURACY
 
     def send_before(self, claim: Claim) -> datetime | None:
         """Return until when a claimed submission can be sent as it is; None without end."""
         if not self._settings.guards_midnight or claim.offline or claim.issued_on is None:
             return None
         return online_until(claim.issued_on) - _INACCURACY
+
+    def _now(self) -> datetime:
+        return self._client.sessions.now() + _INACCURACY
 
     # --- what is late -------------------------------------------------------------------------------------
 
@@ -109,7 +112,7 @@ class MidnightGuard:
         """
         if not self._settings.guards_midnight or not queue.due:
             return None
-        now = self._client.sessions.now()
+        now = self._now()
         left = seconds_left(now)
         pacing = self._client.pacing
         sends = 0
@@ -139,7 +142,7 @@ class MidnightGuard:
             return None
         if not division.online:
             return False
-        return True if seconds_left(self._client.sessions.now()) <= LAST_CALL else None
+        return True if seconds_left(self._now()) <= LAST_CALL else None
 
     # --- whether sending one by one gets on ---------------------------------------------------------------
 

@@ -179,6 +179,9 @@ def queue(waiting: int, **changes: int) -> Evening:
         pytest.param("2026-03-03 23:49:54", queue(361), Division(online=360, gathered=1), id="a moment before"),
         pytest.param("2026-03-03 23:49:56", queue(361), Division(online=360, batch=1), id="last call"),
         pytest.param("2026-03-03 23:50", queue(5, sends=0), Division(online=0, batch=5), id="the budget is spent"),
+        pytest.param("2026-03-03 23:53", queue(5, sends=0), Division(online=0, gathered=5), id="between two calls"),
+        pytest.param("2026-03-03 23:55", queue(5, sends=0), Division(online=0, batch=5), id="second call"),
+        pytest.param("2026-03-03 23:59:10", queue(5, sends=0), Division(online=0, batch=5), id="at last all the time"),
         pytest.param(
             "2026-03-03 23:50", queue(5, sends=0, batches=2), Division(online=0, gathered=5), id="two batches are left"
         ),
