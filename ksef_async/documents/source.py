@@ -175,12 +175,12 @@ class Places:
 
     def __init__(self, data: bytes, root: ET.Element, wanted: Iterable[ET.Element]) -> None:
         ids = {id(element) for element in wanted}
-        numbers = {number: id(element) for number, element in enumerate(root.iter()) if id(element) in ids}
-        self._parents = {id(child): parent for parent in root.iter() for child in parent} if ids else {}
+        self._parents: dict[int, ET.Element] = {}
         self._places: dict[int, Place] = {}
         self._numbers: dict[int, dict[int, int]] = {}
         if ids:
-            self._find(data, numbers)
+            self._parents = {id(child): parent for parent in root.iter() for child in parent}
+            self._find(data, {number: id(each) for number, each in enumerate(root.iter()) if id(each) in ids})
 
     def _find(self, data: bytes, numbers: dict[int, int]) -> None:
         parser = expat.ParserCreate()

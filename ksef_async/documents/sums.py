@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cached_property
 from typing import Any, Final
 
 from ..protocol.xml import ET
@@ -40,6 +41,31 @@ _GROSZ: Final = Decimal("0.01")
 _ZERO: Final = Decimal()
 
 
+class _Row:
+    """One of the many rows of a document, with its texts by name, as a search for each of them takes longer.
+
+    Args:
+        element: The row.
+        namespace: In braces.
+    """
+
+    __slots__ = ("_namespace", "_texts", "element")
+
+    def __init__(self, element: ET.Element, namespace: str) -> None:
+        self.element = element
+        self._namespace = namespace
+        self._texts = {child.tag: child.text for child in element}
+
+    def text(self, name: str) -> str:
+        text = self._texts.get(self._namespace + name)
+        return " ".join(text.split()) if text else ""
+
+    def number(self, name: str) -> Decimal | None:
+        text = self._texts.get(self._namespace + name)
+        # Blanks around it are not looked at.
+        return Decimal(text) if text else None
+
+
 class _Sums:
     """The warnings about one document.
 
@@ -52,6 +78,11 @@ class _Sums:
         self.root = root
         self.namespace = namespace
         self.found: list[Finding] = []
+
+    @cached_property
+    def rows(self) -> list[_Row]:
+        """Of an invoice of FA."""
+        return [_Row(row, self.namespace) for row in self.all("FaWiersz")]
 
     def get(self, name: str, parent: ET.Element | None = None) -> ET.Element | None:
         return (self.root if parent is None else parent).find(self.namespace + name)
@@ -118,21 +149,23 @@ def _check_kind(sums: _Sums, kind: str) -> None:
 
 def _check_rows(sums: _Sums) -> None:
     seen = set()
-    for row in sums.all("FaWiersz"):
-        number = sums.text("NrWierszaFa", row)
-        key = number, sums.text("StanPrzed", row)
+    for row in sums.rows:
+        number = row.text("NrWierszaFa")
+        key = number, row.text("StanPrzed")
         if key in seen:
-            sums.add("row_number", sums.get("NrWierszaFa", row), value=number)
+            sums.add("row_number", sums.get("NrWierszaFa", row.element), value=number)
         seen.add(key)
-        quantity, discount = sums.number("P_8B", row), sums.number("P_10", row) or _ZERO
+        quantity, discount = row.number("P_8B"), row.number("P_10") or _ZERO
+        if quantity is None:
+            continue
         for price_name, value_name in (("P_9A", "P_11"), ("P_9B", "P_11A")):
-            price = sums.number(price_name, row)
-            if quantity is None or price is None:
+            price = row.number(price_name)
+            if price is None:
                 continue
             # The discount is that of the row, or that of a unit: the Ministry's samples have both.
-            value = sums.number(value_name, row)
+            value = row.number(value_name)
             if value is None or abs(quantity * (price - discount) - value) > _GROSZ:
-                sums.compare("row_value", value_name, quantity * price - discount, _GROSZ, row)
+                sums.compare("row_value", value_name, quantity * price - discount, _GROSZ, row.element)
 
 
 def _check_groups(sums: _Sums) -> None:
@@ -141,11 +174,10 @@ def _check_groups(sums: _Sums) -> None:
     taxes: defaultdict[str, Decimal] = defaultdict(Decimal)
     rates: defaultdict[str, set[str]] = defaultdict(set)
     counts: defaultdict[str, int] = defaultdict(int)
-    rows = sums.all("FaWiersz")
-    for row in rows:
-        rate = sums.text("P_12", row)
+    for row in sums.rows:
+        rate = row.text("P_12")
         group = GROUPS.get(rate)
-        net, gross, tax = (sums.number(name, row) for name in ("P_11", "P_11A", "P_11Vat"))
+        net, gross, tax = row.number("P_11"), row.number("P_11A"), row.number("P_11Vat")
         if group is None or (net is None and gross is None):
             # OSS, the margin scheme, and rows without a value: the sums are not in the rows.
             return
@@ -153,12 +185,12 @@ def _check_groups(sums: _Sums) -> None:
         if net is None:
             assert gross is not None  # noqa: S101 - one of the two is there
             net = gross - (tax if tax is not None else gross * percent / (100 + percent))
-        sign = -1 if sums.text("StanPrzed", row) else 1
+        sign = -1 if row.text("StanPrzed") else 1
         nets[group] += sign * net
         taxes[group] += sign * (tax if tax is not None else net * percent / 100)
         rates[group].add(rate)
         counts[group] += 1
-    if not rows:
+    if not sums.rows:
         return
     for group in dict.fromkeys(GROUPS.values()):
         off = _GROSZ * max(counts[group], 1)
@@ -196,7 +228,7 @@ def _sum_names(sums: _Sums) -> Iterator[str]:
 
 def _check_currency(sums: _Sums) -> None:
     currency = sums.text("KodWaluty")
-    rates = {sums.text("KursWaluty", row) for row in sums.all("FaWiersz")} | {sums.text("KursWalutyZ")}
+    rates = {row.text("KursWaluty") for row in sums.rows} | {sums.text("KursWalutyZ")}
     rates.discard("")
     for group in "1234":
         tax, in_pln = sums.number(f"P_14_{group}"), sums.get(f"P_14_{group}W")
@@ -207,7 +239,7 @@ def _check_currency(sums: _Sums) -> None:
             sums.add("tax_pln_absent", sums.get(f"P_14_{group}"), currency=currency, missing=missing)
         elif currency != "PLN" and tax is not None and len(rates) == 1:
             (rate,) = rates
-            off = _GROSZ * (1 + len(sums.all("FaWiersz")))
+            off = _GROSZ * (1 + len(sums.rows))
             sums.compare(
                 "tax_pln", f"P_14_{group}W", tax * Decimal(rate), off * max(Decimal(rate), Decimal(1)), rate=rate
             )
