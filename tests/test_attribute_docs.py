@@ -26,7 +26,8 @@ def public(owner: griffe.Object | griffe.Alias, seen: set[str]) -> Iterator[grif
     yield found
     if found.is_class:
         for name, member in found.members.items():
-            if not name.startswith("_"):
+            # pydantic's own settings are nobody's business.
+            if not name.startswith("_") and name != "model_config":
                 yield from public(member, seen)
 
 

@@ -196,7 +196,12 @@ async def test_schema_tells_what_is_read_by_hand(http: httpx.AsyncClient) -> Non
         ("query", "offline", False),
         ("query", "corrects", False),
     }
-    assert {*submit["responses"]} == {"202", "400", "404", "409", "413", "422"}
+    assert {*submit["responses"]} == {"202", "400", "404", "409", "413", "422", "503"}
+    for path in paths.values():
+        for operation in path.values():
+            for status, answer in operation["responses"].items():
+                if path is not paths["/where"] and status >= "400":
+                    assert answer["content"]["application/json"]["schema"]["$ref"].endswith("/Refusal")
     for asked in about_one:
         assert {(one["in"], one["name"]) for one in asked["parameters"]} >= {("path", "nip"), ("path", "submission_id")}
     for told in (submit["responses"]["202"], about_one[0]["responses"]["200"]):

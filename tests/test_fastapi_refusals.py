@@ -136,6 +136,10 @@ async def test_addresses_are_those_that_were_published() -> None:
         "/{nip}/invoices/{submission_id}",
         "/{nip}/invoices/{submission_id}/upo",
         "/{nip}/invoices/{submission_id}/events",
+        "/{nip}/invoices/{submission_id}/correction",
+        "/{nip}/issued",
+        "/{nip}/received",
+        "/{nip}/received/{ksef_number}",
     }
 
 

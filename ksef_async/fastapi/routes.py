@@ -17,8 +17,10 @@ from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT
 from ..protocol.numbers import file_name
 from ..protocol.offline import OfflineMode
 from ..submissions import IdentityTakenError, NotIssuedError, Submission, SubmissionState, UnknownSubmissionError
+from . import received
+from .refusals import FaultRoute, responses
 from .service import journal_of, service_of
-from .views import EventStream, IssuedView, SubmissionView, event_id
+from .views import EXAMPLE_OF_EVENTS, EventStream, IssuedView, SubmissionView, event_id
 
 __all__ = [
     "correct_invoice",
@@ -33,7 +35,7 @@ __all__ = [
 
 Model = TypeVar("Model", bound=BaseModel)
 
-router: Final = APIRouter(tags=["KSeF"])
+router: Final = APIRouter(tags=["KSeF"], route_class=FaultRoute)
 """Under ``/{nip}/invoices``. What is asked for most reads the request itself, and tells OpenAPI what it reads:
 parameters and response models of FastAPI's take longer than the journal.
 """
@@ -107,13 +109,7 @@ _SUBMITTED: Final[dict[str, Any]] = {
         ),
     ],
 }
-_REFUSED: Final[dict[int | str, dict[str, Any]]] = {
-    400: {"description": "Not fit to be sent, or no technical correction"},
-    404: {"description": "There is no such company"},
-    409: {"description": "Another document of the company has its seller, kind and number, or its key"},
-    413: {"description": "Too large"},
-    422: {"description": "KSeF would refuse the document (``report`` says why), or a parameter cannot be understood"},
-}
+_REFUSED: Final = responses(400, 404, 409, 413, 422, 503)
 
 
 @router.post(
@@ -235,7 +231,7 @@ async def _read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-@router.get("/{nip}/invoices")
+@router.get("/{nip}/invoices", responses=responses(404, 422, 503))
 async def list_invoices(
     nip: str,
     request: Request,
@@ -248,13 +244,23 @@ async def list_invoices(
     return [SubmissionView.of(submission) for submission in found]
 
 
-@router.get("/{nip}/invoices/{submission_id}", response_model=SubmissionView, openapi_extra=_ONE)
+@router.get(
+    "/{nip}/invoices/{submission_id}",
+    response_model=SubmissionView,
+    responses=responses(404, 503),
+    openapi_extra=_ONE,
+)
 async def get_invoice(request: Request) -> Response:
     """Return an invoice's status."""
     return _told(await _find(request))
 
 
-@router.get("/{nip}/invoices/{submission_id}/upo", response_class=Response, openapi_extra=_ONE)
+@router.get(
+    "/{nip}/invoices/{submission_id}/upo",
+    response_class=Response,
+    responses={200: {"description": "The UPO", "content": {"application/xml": {}}}, **responses(404, 503)},
+    openapi_extra=_ONE,
+)
 async def get_upo(request: Request) -> Response:
     """Return the UPO, exactly as KSeF issued it. 404 until it is there: it comes once the session is closed."""
     submission = await _find(request)
@@ -266,7 +272,19 @@ async def get_upo(request: Request) -> Response:
     return Response(upo, media_type="application/xml", headers=headers)
 
 
-@router.get("/{nip}/invoices/{submission_id}/events", response_class=Response, openapi_extra=_ONE)
+@router.get(
+    "/{nip}/invoices/{submission_id}/events",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Events ``transition`` whose data is a SubmissionView; comments in between keep it open",
+            "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE_OF_EVENTS}},
+        },
+        204: {"description": "The end was told before"},
+        **responses(404, 422, 503),
+    },
+    openapi_extra=_ONE,
+)
 async def watch_invoice(request: Request, last_event_id: Annotated[str | None, Header()] = None) -> Response:
     """Each change of an invoice's state as an event ``transition`` (SSE), the present one first, to its end.
 
@@ -277,3 +295,6 @@ async def watch_invoice(request: Request, last_event_id: Annotated[str | None, H
         return Response(status_code=204)
     service = service_of(request)
     return EventStream(service.submissions.watch(submission.id), service.stream_lifetime)
+
+
+router.include_router(received.router)

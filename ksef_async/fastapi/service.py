@@ -21,7 +21,7 @@ from ..errors import ConfigurationError
 from ..protocol.pacing import AddressBudget, Pacer
 from ..submissions import Engine, Settings, Submissions
 
-__all__ = ["KsefClientDep", "KsefService", "ServiceOptions", "SubmissionsDep", "journal_of", "service_of"]
+__all__ = ["KsefClientDep", "KsefService", "ServiceOptions", "SubmissionsDep", "client_for", "journal_of", "service_of"]
 
 
 class ServiceOptions(TypedDict, total=False):
@@ -144,7 +144,8 @@ class KsefService:
         under way is in the journal, and the next start goes on with it.
 
         Raises:
-            JournalBusyError: Another process delivers from this SQLite journal.
+            JournalBusyError: Another process delivers from this SQLite journal: several processes of one service need
+                ``deliver=False`` and a worker of their own, or a journal in PostgreSQL.
         """
         async with AsyncExitStack() as stack:
             for client in self.clients.values():
@@ -178,12 +179,21 @@ def service_of(connection: HTTPConnection) -> KsefService:
     return service
 
 
-async def _client(connection: HTTPConnection) -> KsefClient:
-    nip: str | None = connection.path_params.get("nip") or connection.query_params.get("nip")
+def client_for(connection: HTTPConnection, nip: str | None) -> KsefClient:
+    """Return the client of a company of the service's, or of its only one.
+
+    Raises:
+        HTTPException: 404, the company is none of them.
+    """
     try:
         return service_of(connection).client_of(nip)
     except LookupError:
         raise _no_company() from None
+
+
+async def _client(connection: HTTPConnection) -> KsefClient:
+    nip: str | None = connection.path_params.get("nip") or connection.query_params.get("nip")
+    return client_for(connection, nip)
 
 
 async def _submissions(connection: HTTPConnection) -> Submissions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import datetime
 from functools import partial
@@ -9,17 +10,43 @@ from typing import Any, Final
 
 import anyio
 from fastapi import Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, JsonValue
 from starlette.types import Receive, Scope, Send
 
 from ..protocol.offline import OfflineMode
 from ..submissions import IssuedInvoice, Submission, SubmissionState
 
-__all__ = ["EventStream", "IssuedView", "SubmissionView", "event_id"]
+__all__ = ["EXAMPLE_OF_EVENTS", "EventStream", "IssuedView", "SubmissionView", "event_id"]
+
+
+_EXAMPLE: Final[dict[str, JsonValue]] = {
+    "id": 7,
+    "key": "order 7",
+    "nip": "5265877635",
+    "number": "FV/7",
+    "kind": "VAT",
+    "state": "accepted",
+    "ksef_number": "5265877635-20261124-0100001AF629-2C",
+    "session_reference_number": "20261124-SO-2B3C4D5E6F-A1B2C3D4E5-2C",
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "has_upo": False,
+    "reason_code": None,
+    "reason": None,
+    "offline": None,
+    "due_by": None,
+    "certificate_link": None,
+    "invoicing_mode": "Online",
+    "submitted_at": "2026-11-24T10:00:00Z",
+    "updated_at": "2026-11-24T10:00:02Z",
+}
+EXAMPLE_OF_EVENTS: Final = f"id: 7-accepted-0\nevent: transition\ndata: {json.dumps(_EXAMPLE)}\n\n"
+"""One event of a stream, for OpenAPI."""
 
 
 class SubmissionView(BaseModel):
     """A submission, as the router tells it."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, json_schema_extra={"examples": [_EXAMPLE]})
 
     id: int
     """Its number in the journal."""
@@ -86,6 +113,8 @@ class SubmissionView(BaseModel):
 
 class IssuedView(BaseModel):
     """An invoice that can be handed to the customer, as the router tells it."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     is_offline: bool
     """Whether it is handed out as an offline invoice, without a KSeF number."""

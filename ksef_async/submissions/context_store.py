@@ -422,7 +422,8 @@ class ContextStore:
             for page, document in zip(pages, stored, strict=True):
                 upo_id = await _add_upo(connection, Receipt(session, str(page.page), page), document)
                 entries = [{"of_number": entry.ksef_number, "of_hash": entry.invoice_hash} for entry in page.entries]
-                await connection.execute(update(SUBMISSIONS).where(accepted, confirmed).values(upo_id=upo_id), entries)
+                confirming = update(SUBMISSIONS).where(accepted, confirmed)
+                await connection.execute(confirming.values(upo_id=upo_id, updated_at=time.time()), entries)
             left = int((await connection.execute(select(func.count()).where(accepted))).scalar_one())
             if not left or not pages:
                 await _change_session(connection, session, is_open=False, status_code=status_code, snapshot=None)

@@ -205,7 +205,8 @@ def _take(path: Path) -> IO[str]:
         file.close()
         raise JournalBusyError(
             f"Process {holder} delivers from this journal already ({path.name} is locked). On SQLite one process "
-            "delivers at a time; any number may submit. For several workers keep the journal in PostgreSQL."
+            "delivers at a time; any number may submit (KsefService(..., deliver=False), or Submissions without "
+            "running()). For several workers keep the journal in PostgreSQL."
         ) from None
     file.truncate(0)
     file.write(str(os.getpid()))

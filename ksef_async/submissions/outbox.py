@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 import anyio
+import attrs
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..api.environment import Environment
@@ -455,7 +456,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
                 for submission in found:
                     before = yielded.get(submission.id)
                     unacknowledged.add(submission.id)
-                    if before is None or before.updated_at != submission.updated_at:
+                    if before is None or _has_ended_anew(before, submission):
                         yielded[submission.id] = submission
                         yield submission
                 if position is None:
@@ -528,3 +529,8 @@ class Submissions(anyio.AsyncContextManagerMixin):
         What was not sent before the midnight of its date is told, too, until it is accepted, or decided about.
         """
         return await self._store.troubles()
+
+
+def _has_ended_anew(before: Submission, now: Submission) -> bool:
+    """Return whether more has changed than that the UPO has come, which is no result."""
+    return attrs.evolve(now, has_upo=before.has_upo, updated_at=before.updated_at) != before

@@ -333,6 +333,33 @@ async def test_results_are_told_until_they_are_acknowledged(submissions: Submiss
     assert sorted([heard[0], *again]) == [1, 2, 3]
 
 
+async def test_upo_moves_the_time_of_the_last_change_and_is_no_further_result(
+    submissions: Submissions, sandbox: Sandbox
+) -> None:
+    submitted = await submissions.submit(sample_invoice(sandbox.nip))
+    results: list[Submission] = []
+
+    async def listen() -> None:
+        async for submission in submissions.results():
+            results.append(submission)  # noqa: PERF401  # as they come; it does not end
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(listen)
+        async with submissions.running():
+            with anyio.fail_after(20):
+                seen = [submission async for submission in submissions.watch(submitted.id)]
+                # Others that are submitted later are heard of, so what came before them was told.
+                later = await submissions.submit(sample_invoice(sandbox.nip, "FV/later"))
+                while results[-1:] == [] or results[-1].id != later.id:
+                    await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
+
+    accepted, receipt = seen[-2:]
+    assert (accepted.has_upo, receipt.has_upo) == (False, True)
+    assert receipt.updated_at > accepted.updated_at
+    assert [result.id for result in results] == [submitted.id, later.id]
+
+
 async def test_urgent_submission_goes_before_those_that_wait_for_the_budget(sqlite_url: str) -> None:
     async with Sandbox() as sandbox:
         credentials = KsefToken(nip=sandbox.nip, token=sandbox.token)
