@@ -206,8 +206,8 @@ def schemathesis(session: nox.Session) -> None:
 @nox.session(python="3.12")
 def bench(session: nox.Session) -> None:
     """Ratios against the least work there is, in one run: all benches, or ``nox -s bench -- flow --gigabytes 5``."""
-    session.install("-e", ".[fast,fastapi]", "uvicorn[standard]>=0.32", "ksef-client==0.20.*", "ksef2==1.1.*")
+    session.install("-e", ".[fast,fastapi]", "uvicorn[standard]>=0.32", "ksef-client[xml]==0.20.*", "ksef2==1.1.*")
     which, *options = session.posargs or ("all",)
-    for name in ("online", "packages", "batch", "upload", "flow", "service"):
+    for name in ("online", "packages", "batch", "upload", "flow", "service", "documents"):
         if which in {"all", name}:
             session.run("python", f"tests/benchmarks/bench_{name}.py", *options)

@@ -66,7 +66,7 @@ def pdf(
     """Return an invoice as a PDF of A4 pages; the same document gives the same bytes.
 
     It shows what `html` shows, and repeats the heads of tables on each page. It computes for 50 to 150 ms, or some
-    10 s and 1 GB for 10,000 rows: from asynchronous code call it with
+    10 s and 1.5 GB for 10,000 rows: from asynchronous code call it with
     ``await anyio.to_thread.run_sync(partial(pdf, xml, language="en"))``, which leaves the event loop free.
 
     Args:
