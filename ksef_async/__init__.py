@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from .calling.caller import BearerSource, Caller
     from .calling.events import (
         AnswerIncomplete,
+        CredentialsEnding,
         DeadlineNear,
         DeadlinePassed,
         Event,
@@ -204,6 +205,7 @@ __all__ = [
     "Context",
     "ContextLimits",
     "ContextType",
+    "CredentialsEnding",
     "CryptoError",
     "DateRange",
     "DateType",
@@ -382,6 +384,7 @@ _LATER: Final = {
     "Context": "api.common",
     "ContextLimits": "api.limits",
     "ContextType": "api.common",
+    "CredentialsEnding": "calling.events",
     "CryptoError": "errors",
     "DateRange": "api.invoices",
     "DateType": "api.invoices",

@@ -17,9 +17,10 @@ from .api.operation import Operation, RateGroup
 from .api.rates import RateLimit, RateLimits
 from .auth.access import AccessTokens
 from .auth.credentials import Credentials, checked_credentials
+from .auth.ending import EXPIRY_NOTICE
 from .auth.variables import Variables
 from .calling.caller import Caller
-from .calling.events import Event, Hook, LimitsUnknown
+from .calling.events import CredentialsEnding, Event, Hook, LimitsUnknown
 from .calling.finishing import finish
 from .calling.keys import PublicKeys
 from .calling.opened import Opened
@@ -148,6 +149,7 @@ class ClientOptions(TypedDict, total=False):
     proxy: str | None
     ssl_context: ssl.SSLContext | None
     ca_file: Path | str | None
+    expiry_notice: float
 
 
 class KsefClient(anyio.AsyncContextManagerMixin):
@@ -179,6 +181,8 @@ class KsefClient(anyio.AsyncContextManagerMixin):
             for this machine; HTTP_PROXY counts for plain http, see `Environment`); empty for none at all.
         ssl_context: Decides which certificates are trusted; by default those of the system, or of SSL_CERT_FILE.
         ca_file: Certificates of authorities (PEM) that are trusted besides, such as the company's own.
+        expiry_notice: Seconds before the end of the certificate, or of tokens, from which on that is told once a day,
+            by the event `CredentialsEnding` and a warning in the log; by default 30 days, 0 for never.
 
     Raises:
         LocalProtocolError: ``environment`` or ``credentials`` is something else; production does not take the check
@@ -208,6 +212,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         proxy: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
         ca_file: Path | str | None = None,
+        expiry_notice: float = EXPIRY_NOTICE,
     ) -> None:
         self.environment = environment = Environment.of(environment)
         self._credentials = checked_credentials(credentials, environment)
@@ -236,7 +241,7 @@ class KsefClient(anyio.AsyncContextManagerMixin):
             nip=self._credentials.context.value,
         )
         self._keys = keys = PublicKeys(caller)
-        self._tokens = AccessTokens(caller, keys, credentials, cadence=login_cadence)
+        self._tokens = AccessTokens(caller, keys, credentials, cadence=login_cadence, notice=expiry_notice)
         self._api = caller.with_bearer(self._tokens)
         self._revoke_on_exit = revoke_on_exit
         self.sessions = SessionManager(self._api, keys)
@@ -276,6 +281,12 @@ class KsefClient(anyio.AsyncContextManagerMixin):
         # One that was refused while it was made has no life yet.
         if (opened := getattr(self, "_opened", None)) is not None and opened.is_open:
             warn(f"{self!r} was never left: use `async with`.", ResourceWarning, source=self, stacklevel=1)
+
+    @property
+    def credentials_ending(self) -> CredentialsEnding | None:
+        """The end of certificate or token, where ``expiry_notice`` has it told; None while it is far."""
+        self._opened.check()
+        return self._tokens.ending
 
     @property
     def is_open(self) -> bool:

@@ -133,6 +133,11 @@ class Environment:
         return address[1] if address else ""
 
     @property
+    def is_of_the_ministry(self) -> bool:
+        """True for the Ministry's own environments, by their hosts."""
+        return self.host in _SIDE_HOSTS
+
+    @property
     def has_dummy_latarnia(self) -> bool:
         """True where what Latarnia announces means nothing: on TEST and DEMO."""
         return self.latarnia_url == self.TEST.latarnia_url

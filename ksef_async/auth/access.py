@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import anyio
 
 from ..api.auth import REFRESH_ACCESS_TOKEN, REVOKE_CURRENT_LOGIN, TokenInfo, TokenPair
 from ..calling.caller import Caller
+from ..calling.events import CredentialsEnding
 from ..calling.keys import PublicKeys
 from ..calling.polling import Cadence
 from ..errors import BadRequestError, ForbiddenError, RemoteProtocolError, UnauthorizedError
 from .credentials import Credentials
+from .ending import EXPIRY_NOTICE, ending_of
 from .login import log_in
 
 __all__ = ["AccessTokens"]
@@ -28,11 +30,20 @@ class AccessTokens:
         keys: The Ministry's public keys.
         credentials: Who logs in, and how.
         cadence: How often to look at a login, and for how long; see `log_in`.
+        notice: Seconds before the end of certificate or token from which on that is told, once a day.
     """
 
     def __init__(
-        self, caller: Caller, keys: PublicKeys, credentials: Credentials, *, cadence: Cadence | None = None
+        self,
+        caller: Caller,
+        keys: PublicKeys,
+        credentials: Credentials,
+        *,
+        cadence: Cadence | None = None,
+        notice: float = EXPIRY_NOTICE,
     ) -> None:
+        self._notice = notice
+        self._told_on: date | None = None
         self._caller = caller
         self._keys = keys
         self._credentials = credentials
@@ -112,7 +123,19 @@ class AccessTokens:
         renewal = self._begun
         self._tokens = await self._renewed()
         self._renewal = renewal
+        self._tell_of_the_end()
         return self._tokens.access_token.token
+
+    @property
+    def ending(self) -> CredentialsEnding | None:
+        """The end of certificate or token, where it is near enough to be told; None while it is far."""
+        return ending_of(self._credentials, self._caller.environment, self._caller.now(), self._notice)
+
+    def _tell_of_the_end(self) -> None:
+        today = self._caller.now().date()
+        if today != self._told_on and (ending := self.ending) is not None:
+            self._told_on = today
+            self._caller.report(ending)
 
     async def _renewed(self) -> TokenPair:
         if self._tokens is not None and not self._ends_soon(self._tokens.refresh_token):

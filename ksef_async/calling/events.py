@@ -16,6 +16,7 @@ __all__ = [
     "About",
     "AboutRequest",
     "AnswerIncomplete",
+    "CredentialsEnding",
     "DeadlineNear",
     "DeadlinePassed",
     "Event",
@@ -246,6 +247,25 @@ class InvoiceTurnedOffline(About):
     """Its reference number there."""
 
 
+@attrs.frozen(kw_only=True, str=False)
+class CredentialsEnding(About):
+    """Who logs in can soon do so no more: get another certificate. Told once a day."""
+
+    kind: str
+    """``"certificate"`` or ``"token"``."""
+    valid_until: datetime
+    """When it ends (UTC); of a token, by the regulation."""
+
+    def __str__(self) -> str:
+        day = f"{self.valid_until:%Y-%m-%d %H:%M} UTC"
+        if self.kind == "token":
+            return (
+                f"KSeF tokens, such as that of {self.nip}, serve as a login until {day} by the regulation: "
+                "change to a certificate."
+            )
+        return f"The certificate of {self.nip} ends on {day}: client.certificates.renew(...) gets the next one."
+
+
 Event: TypeAlias = (
     RequestPaced
     | RequestSent
@@ -262,6 +282,7 @@ Event: TypeAlias = (
     | DeadlinePassed
     | InvoicesLate
     | InvoiceTurnedOffline
+    | CredentialsEnding
 )
 """Everything that a hook is told."""
 
@@ -276,6 +297,7 @@ class Hook(Protocol):
 
 _OF_EVERY_CALL: Final = frozenset((RequestSent, RequestAnswered))
 _WARNINGS: Final = (
+    CredentialsEnding,
     DeadlineNear,
     ExportReplaced,
     InvoicesLate,

@@ -20,7 +20,7 @@ from typing import Any, Final
 from .. import __version__
 from .arguments import Command, Parser
 from .output import CREDENTIALS, EXIT_CODES, Exit, ReportedError, UsageError, describe_error, print_json
-from .waits import tell_waits
+from .waits import waits_told
 
 __all__ = ["COMMANDS", "PROGRAM", "load", "main", "parser_of", "program"]
 
@@ -100,7 +100,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if arguments is None else arguments
     logging.basicConfig(level=logging.ERROR)
-    tell_waits()
     in_json = "--json" in given
     try:
         command = _parse(given)
@@ -110,7 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, Exit.USAGE, in_json=in_json)
     except KeyboardInterrupt:
         return _end_interrupted(Exit.INTERRUPTED, ())
-    return _run(command, in_json=in_json)
+    with waits_told():
+        return _run(command, in_json=in_json)
 
 
 def _run(command: Callable[[], Coroutine[Any, Any, int]], *, in_json: bool) -> int:

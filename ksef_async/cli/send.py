@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -13,7 +12,7 @@ import anyio
 import anyio.to_thread
 import attrs
 
-from ..calling.events import Event, RequestPaced
+from ..calling.events import CredentialsEnding, Event
 from ..errors import LocalProtocolError
 from ..protocol.offline import OfflineMode
 from .access import JOURNAL_NEEDS, Access
@@ -38,7 +37,6 @@ _LOOK: Final = 0.25
 # So many rows are shown each; of more, those with a reason.
 _SHORT: Final = 20
 # Seconds of waiting that need an explanation.
-_PATIENCE: Final = 5.0
 # How far a state is: everything that has come at least so far counts.
 _STEPS: Final = {
     "sent": frozenset({"taken_in", "accepted", "rejected", "conflict"}),
@@ -205,7 +203,6 @@ class _Bars:
         columns = (TextColumn("{task.description:<14}"), BarColumn(40), MofNCompleteColumn(), TimeElapsedColumn())
         self._progress = Progress(*columns, console=Console(stderr=True), disable=quiet)
         self._tasks: dict[str, TaskID] = {}
-        self._paced_until = 0.0
         self._told: set[str] = set()
 
     @contextmanager
@@ -231,13 +228,9 @@ class _Bars:
         self._progress.update(self._tasks["upo"], completed=done, total=len(seen) - rejected)
 
     def hear(self, event: Event) -> None:
-        """Say why nothing seems to happen: KSeF takes only so many invoices a minute."""
-        if isinstance(event, RequestPaced) and event.delay > _PATIENCE and event.operation == "send_invoice":
-            until = time.monotonic() + event.delay
-            if until > self._paced_until + _PATIENCE:
-                self._paced_until = until
-                message = f"KSeF's rate limit for invoices is spent; going on in {event.delay:.0f} s"
-                self._progress.console.print(message, style="dim")
+        """Take a note of what is printed for every command, so that it is not said again."""
+        if isinstance(event, CredentialsEnding):
+            self._told.add(str(event))
 
     def tell(self, troubles: Mapping[str, str]) -> None:
         """Say what keeps invoices from being delivered, each thing once."""

@@ -1,31 +1,42 @@
-"""A line on standard error for whatever keeps a command waiting for some seconds, once a wait."""
+"""A line on standard error for whatever keeps a command waiting for some seconds, and for a login that ends soon."""
 
 from __future__ import annotations
 
 import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from ..calling.events import RequestPaced, RequestRetried
+from ..calling.events import CredentialsEnding, RequestPaced, RequestRetried
 from ..errors import RateLimitedError
 
-__all__ = ["tell_waits"]
+__all__ = ["waits_told"]
 
 _LOGGERS: Final = ("ksef_async.calling.waiting", "ksef_async.calling.caller")
 
 
-def tell_waits() -> None:
-    """Print what is waited for, from now on, whatever the level of other logging is."""
-    for name in _LOGGERS:
-        logger = logging.getLogger(name)
-        if not any(isinstance(handler, _Waits) for handler in logger.handlers):
-            logger.addHandler(_Waits(logging.INFO))
-        logger.setLevel(min(logger.level or logging.INFO, logging.INFO))
+@contextmanager
+def waits_told() -> Iterator[None]:
+    """Print what is waited for in the block, whatever the level of other logging is."""
+    handler = _Waits(logging.INFO)
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        if not logger.isEnabledFor(logging.INFO):
+            logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)
 
 
 class _Waits(logging.Handler):
-    """Prints the records that tell of waits, and no others."""
+    """Prints the records that tell of waits and of the login's end, and no others."""
 
     def __init__(self, level: int) -> None:
         super().__init__(level)
@@ -35,7 +46,7 @@ class _Waits(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record, if it tells of a wait that was not told yet."""
         event = getattr(record, "ksef_event", None)
-        if hasattr(record, "ksef_wait"):
+        if hasattr(record, "ksef_wait") or isinstance(event, CredentialsEnding):
             print(record.getMessage(), file=sys.stderr)
         elif isinstance(event, RequestPaced | RequestRetried):
             now = time.monotonic()

@@ -29,7 +29,7 @@ from .models import IssuedInvoice, Priority, Settings, Submission, SubmissionSta
 from .store import Position, Store, look_up
 from .transactions import Transaction
 from .vault import Vault
-from .worker import Clients, Engine, Worker, beside, check_open, client_of
+from .worker import Clients, Engine, Worker, beside, check_open, client_of, endings
 
 if TYPE_CHECKING:
     from ..auth.offline_signing import OfflineSigner
@@ -526,9 +526,14 @@ class Submissions(anyio.AsyncContextManagerMixin):
     async def troubles(self) -> dict[str, str]:
         """Return what keeps each context (NIP) from being delivered at present, for people; empty when all is well.
 
-        What was not sent before the midnight of its date is told, too, until it is accepted, or decided about.
+        What was not sent before the midnight of its date is told, too, until it is accepted, or decided about; and a
+        certificate, or a token, that is near its end.
         """
-        return await self._store.troubles()
+        troubles = await self._store.troubles()
+        for ending in endings(self._clients):
+            nip = ending.nip or ""
+            troubles[nip] = "; ".join(filter(None, (troubles.get(nip), str(ending))))
+        return troubles
 
 
 def _has_ended_anew(before: Submission, now: Submission) -> bool:

@@ -10,13 +10,14 @@ import logging
 import math
 import os
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any, Protocol, TypeAlias, cast
 
 import anyio
 from anyio.abc import TaskGroup
 
+from ..calling.events import CredentialsEnding
 from ..calling.finishing import ended, finish
 from ..client import KsefClient
 from ..errors import LocalProtocolError
@@ -30,7 +31,7 @@ from .outage import Unreachable
 from .trouble import gist
 from .vault import Vault
 
-__all__ = ["Clients", "Engine", "Worker", "beside", "check_open", "client_of"]
+__all__ = ["Clients", "Engine", "Worker", "beside", "check_open", "client_of", "endings"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,10 +45,21 @@ def check_open(clients: Clients) -> None:
     Raises:
         LocalProtocolError: One is not.
     """
-    known = (clients,) if isinstance(clients, KsefClient) else clients.values() if isinstance(clients, Mapping) else ()
-    for client in known:
+    for client in _known(clients):
         if not client.is_open:
             raise LocalProtocolError(f"{client!r} is not open: enter it before `running()`, with `async with`.")
+
+
+def endings(clients: Clients | None) -> list[CredentialsEnding]:
+    """Return what is to be told of the ends of logins; a function's clients are not known."""
+    found = [client.credentials_ending for client in _known(clients) if client.is_open]
+    return [ending for ending in found if ending is not None]
+
+
+def _known(clients: Clients | None) -> Iterable[KsefClient]:
+    if isinstance(clients, KsefClient):
+        return (clients,)
+    return clients.values() if isinstance(clients, Mapping) else ()
 
 
 # Seconds that giving a lease back may take when a worker is stopped.

@@ -15,6 +15,7 @@ from ..api.operation import RateGroup
 from ..api.rates import UNLIMITED, RateLimit
 from ..calling.events import (
     AnswerIncomplete,
+    CredentialsEnding,
     DeadlineNear,
     DeadlinePassed,
     Event,
@@ -76,6 +77,7 @@ class PrometheusMetrics(Collector):
         self._sessions = counter("session_changes", "Sessions seen in a new state", "status")
         self._exports = counter("exports_replaced", "Exports that were given up and begun anew")
         self._deadlines = counter("deadline_notices", "Invoices near or past a deadline", "kind")
+        self._endings = counter("credentials_ending", "Days on which a login was told to end soon", "kind")
         registry.register(self)
 
     def __call__(self, event: Event) -> None:
@@ -108,6 +110,8 @@ class PrometheusMetrics(Collector):
                 self._child(self._deadlines, nip, "midnight").inc(event.count)
             case InvoiceTurnedOffline():
                 self._child(self._deadlines, nip, "turned_offline").inc()
+            case CredentialsEnding():
+                self._child(self._endings, nip, event.kind).inc()
             case _:
                 pass
 
