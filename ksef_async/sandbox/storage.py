@@ -16,7 +16,8 @@ from aiohttp import web
 
 from .clock import seconds
 from .exports import ExportPart
-from .faults import DOWNLOAD_PART, DOWNLOAD_UPO, Faults
+from .faults import DOWNLOAD_PART, DOWNLOAD_UPO, Fault, Faults
+from .redacting import ShownBody, show_answer
 from .refusals import Refusal, StorageRefusal
 from .upo import invoice_upo, session_upo_pages
 from .world import Invoice, Session, World, new_reference_number
@@ -84,23 +85,21 @@ def _reader(world: World, faults: Faults) -> Callable[[web.Request], Awaitable[w
             if fault is not None and fault.after_effect:
                 await anyio.sleep(fault.seconds)
             if fault is not None and (instead := fault.response(request, now)) is not None:
-                _note(world, request, now, instead.status)
-                return instead
+                return _noted(world, request, now, instead, fault)
             if "Authorization" in request.headers:
                 raise StorageRefusal(400, "InvalidAuthenticationInfo", "A signed link takes no Authorization header.")
             if not world.ministry.is_signed(request.path, request.query, now):
                 raise StorageRefusal(403, "AuthenticationFailed", "The signature is wrong or has expired.")
         except Refusal as refusal:
             response = refusal.response(instance=request.path, now=now, problem_details=False)
-            _note(world, request, now, response.status)
-            return response
-        _note(world, request, now, 200)
+            return _noted(world, request, now, response, fault, str(refusal))
         change = None if fault is None else fault.altered
         if match:
             part = _part(world, match["export"].upper(), match["name"])
             digest = b64encode(part.encrypted_sha256).decode("ascii")
             content_type = "application/octet-stream"
             if change is None:
+                _note(world, request, now, 200, ShownBody(part.encrypted_size, "hidden"))
                 return await _send_part(request, part, {"x-ms-meta-hash": digest, "Content-Type": content_type})
             body = await anyio.Path(part.path).read_bytes()
         else:
@@ -108,7 +107,7 @@ def _reader(world: World, faults: Faults) -> Callable[[web.Request], Awaitable[w
             digest = b64encode(hashlib.sha256(body).digest()).decode("ascii")
             content_type = "application/xml"
         answer = web.Response(body=body, content_type=content_type, headers={"x-ms-meta-hash": digest})
-        return answer if change is None else change(answer)
+        return _noted(world, request, now, answer if change is None else change(answer), fault)
 
     return read
 
@@ -132,9 +131,42 @@ async def _send_part(request: web.Request, part: ExportPart, headers: dict[str, 
     return response
 
 
-def _note(world: World, request: web.Request, now: datetime, status: int) -> None:
+def _noted(
+    world: World,
+    request: web.Request,
+    now: datetime,
+    answer: web.Response,
+    fault: Fault | None,
+    refusal: str | None = None,
+) -> web.Response:
+    """Return an answer, remembered for the sandbox's page."""
+    is_dropped = fault is not None and fault.kind == "drop"
+    body = None if is_dropped else show_answer(answer)
+    _note(world, request, now, 0 if is_dropped else answer.status, body, fault, refusal)
+    return answer
+
+
+def _note(
+    world: World,
+    request: web.Request,
+    now: datetime,
+    status: int,
+    body: ShownBody | None,
+    fault: Fault | None = None,
+    refusal: str | None = None,
+) -> None:
     # Without the query: a link's signature is as good as a password.
-    world.recent.saw("storage", request.method, request.path, at=now, status=status, seconds=0.0)
+    world.recent.saw(
+        "storage",
+        request.method,
+        request.path,
+        at=now,
+        status=status,
+        seconds=0.0,
+        fault=None if fault is None else fault.kind,
+        refusal=refusal,
+        answered=body,
+    )
 
 
 async def _document(world: World, path: str, now: datetime) -> bytes:

@@ -26,6 +26,7 @@ from ksef_async.api.sessions import CLOSE_ONLINE_SESSION, InvoicingMode
 from ksef_async.packing import pack
 from ksef_async.protocol import json as protocol_json
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
+from ksef_async.sandbox.faults import DOWNLOAD_UPO
 from ksef_async.sandbox.inbox.packaged import packaged, read_language, words_in
 from ksef_async.sandbox.inbox.presets import PRESETS
 from ksef_async.sandbox.inbox.state import CODES, describe_session, describe_world
@@ -479,6 +480,22 @@ async def test_request_is_told_with_its_bodies(sandbox: Sandbox, client: KsefCli
     assert answered["referenceNumber"] in sandbox.world.sessions[session.reference_number].invoices
     assert (told["method"], told["status"], told["asked"]["kind"]) == ("POST", 202, "json")
     assert "asked" not in state["requests"][0]
+
+
+async def test_download_is_told_with_what_came_of_it(sandbox: Sandbox, inbox: Inbox) -> None:
+    async with connected(sandbox) as client:
+        async with await client.sessions.open_online(FormCode.FA3) as session:
+            await (await session.send(sample_invoice(sandbox.nip))).outcome()
+        sandbox.faults.add(DOWNLOAD_UPO, Fault.drop_before())
+        await session.upo()  # tries again by itself
+
+    _, state = await inbox.get("/inbox/state")
+    told, lost = [one for one in state["requests"] if one["operation"] == "storage"]
+    _, request = await inbox.get(f"/inbox/requests/{told['number']}")
+
+    assert "<Potwierdzenie" in request["answered"]["text"]
+    assert (told["status"], told["fault"]) == (200, None)
+    assert (lost["status"], lost["fault"]) == (0, "drop")
 
 
 async def test_request_that_is_forgotten_is_not_found(inbox: Inbox) -> None:
