@@ -19,6 +19,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.pages import Page
 
 __all__ = [
+    "FIRST",
     "MODULES",
     "TOPICS",
     "on_page_markdown",
@@ -36,6 +37,8 @@ MODULES: Final = (
     "ksef_async.documents.building",
     "ksef_async.sandbox",
     "ksef_async.fastapi",
+    "ksef_async.telemetry.opentelemetry",
+    "ksef_async.telemetry.prometheus",
 )
 """Where users import from."""
 
@@ -51,13 +54,37 @@ TOPICS: Final = {
         r"auth\.offline_signing|protocol\.(offline|verification_\w+|availability)|(api|resources)\.latarnia",
     ),
     "errors": ("Errors", r"errors"),
-    "events": ("Events", r"calling\.events"),
+    "events": ("Events and telemetry", r"calling\.events|telemetry"),
     "calling": ("Pacing, retries, transport", r"calling|protocol|api\.(rates|limits)"),
     "resources": ("The rest of the API", r"resources|api"),
     "sandbox": ("Sandbox", r"sandbox"),
     "fastapi": ("FastAPI", r"fastapi"),
 }
 """The pages: their titles, and the modules whose names they hold; the first that fits."""
+
+FIRST: Final = (
+    "KsefClient",
+    "CertificateCredentials",
+    "KsefToken",
+    "Environment",
+    "SessionManager",
+    "OnlineSession",
+    "SentInvoice",
+    "SessionKeeper",
+    "pack",
+    "BatchSession",
+    "Downloads",
+    "Sync",
+    "Invoices",
+    "Submissions",
+    "Submission",
+    "check",
+    "html",
+    "KsefError",
+    "Sandbox",
+    "KsefService",
+)
+"""What a page begins with."""
 
 _MERMAID: Final = "assets/mermaid.js"
 
@@ -87,6 +114,8 @@ def reference() -> dict[str, list[str]]:
         homes = _homes(module)
         for name in import_module(module).__all__:
             pages[topic_of(homes.get(name, module))].append(f"{module}.{name}")
+    for names in pages.values():
+        names.sort(key=lambda full: [*FIRST, full.rpartition(".")[2]].index(full.rpartition(".")[2]))
     return pages
 
 
