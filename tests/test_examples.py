@@ -132,6 +132,32 @@ async def test_verification_codes() -> None:
     assert rest.endswith(": True")
 
 
+@pytest.mark.parametrize("time", ["first", "second"])
+async def test_till(time: str) -> None:
+    lines = (await run("till.py")).splitlines()
+
+    assert len(lines) == 4, time
+    assert re.fullmatch(r"FV/1: ([0-9A-F-]+|OFFLINE and CERTYFIKAT), in time: True", lines[0])
+    assert lines[1] == "FV/2: OFFLINE and CERTYFIKAT, in time: True"
+    assert re.fullmatch("FV/1: accepted, (Online|Offline) at KSeF", lines[2])
+    assert lines[3] == "FV/2: accepted, Offline at KSeF"
+
+
+@pytest.mark.parametrize("time", ["first", "second"])
+async def test_outage_night(time: str) -> None:
+    due, waits, moved, *delivered = (await run("outage_night.py")).splitlines()
+
+    assert re.fullmatch(r"14:00  FV/1: due by [0-9-]{10}", due), time
+    assert waits == "14:00  FV/1: waits for the end"
+    assert re.fullmatch(r"08:00  FV/1: due by [0-9-]{10}", moved)
+    assert moved[-10:] > due[-10:]
+    assert len(delivered) == 5
+    for line in delivered:
+        number, mode = line.partition(": ")[2].split(", ")
+        KsefNumber.parse(number)
+        assert mode == "Offline"
+
+
 async def test_worker(tmp_path: Path) -> None:
     # The sandbox of each run makes up its company, so only an invoice of the worker's own can be accepted.
     (tmp_path / "broken.xml").write_bytes(b"no invoice")

@@ -37,6 +37,8 @@ class Outgoing:
     corrects: bytes | None = None
     send_before: datetime | None = None
     """When it may not be sent as it is any more, e.g. because its date is over; None for no such time."""
+    turned_offline: Callable[[], Awaitable[bool]] | None = attrs.field(default=None, eq=False, repr=False)
+    """See `OnlineSession.send`."""
 
     @cached_property
     def sha256(self) -> bytes:

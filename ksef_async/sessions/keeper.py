@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 
 import anyio
+import attrs
 
 from ..calling.polling import Cadence
 from ..errors import KsefError, LocalProtocolError, ProcessingError
@@ -84,7 +85,6 @@ class KeptSession:
         patience: Patience,
         *,
         again: bool = False,
-        renew: Callable[[Outgoing], Awaitable[Outgoing]] | None = None,
     ) -> SentInvoice | Undelivered:
         """Hand one document over until KSeF has it, refuses it, or the session is of no use any more.
 
@@ -92,15 +92,13 @@ class KeptSession:
             outgoing: The document.
             patience: What to do about errors that may pass.
             again: Send it although KSeF has it.
-            renew: Returns the same document as it is to be sent after a pause: it may have become an offline invoice
-                meanwhile.
 
         Raises:
             KsefError: What ``patience`` did not wait out.
         """
         result: SentInvoice | Undelivered | None = None
         with anyio.move_on_after(self._seconds_for(outgoing)):
-            result = await self._send(outgoing, patience, again, renew)
+            result = await self._send(outgoing, patience, again)
         if result is None:
             result = self._too_late(outgoing)
         if isinstance(result, Undelivered):
@@ -110,18 +108,16 @@ class KeptSession:
             self._book.taken_in(outgoing, result)
         return result
 
-    async def _send(
-        self,
-        outgoing: Outgoing,
-        patience: Patience,
-        again: bool,
-        renew: Callable[[Outgoing], Awaitable[Outgoing]] | None,
-    ) -> SentInvoice | Undelivered:
+    async def _send(self, outgoing: Outgoing, patience: Patience, again: bool) -> SentInvoice | Undelivered:
         session, tries, successes = self.session, 0, self.successes
         while not self.is_spent:
             try:
                 return await session.send(
-                    outgoing.xml, offline=outgoing.offline, corrects=outgoing.corrects, again=again
+                    outgoing.xml,
+                    offline=outgoing.offline,
+                    corrects=outgoing.corrects,
+                    again=again,
+                    turned_offline=outgoing.turned_offline,
                 )
             except KsefError as error:
                 tries += 1
@@ -142,8 +138,8 @@ class KeptSession:
                     if is_alone and await self._is_absent(outgoing):
                         return Undelivered(error=error, step=Step.GIVE_UP, fate=DocumentFate.REFUSED, failures=tries)
                 await patience.wait_out(error, tries)
-                if renew is not None:
-                    outgoing = await renew(outgoing)
+                if not outgoing.offline and outgoing.turned_offline is not None and await outgoing.turned_offline():
+                    outgoing = attrs.evolve(outgoing, offline=True)
         is_in_doubt = session.may_have(outgoing.sha256)
         return Undelivered(
             error=self.failure or LocalProtocolError(f"Session {session.reference_number} takes no more invoices."),

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, H
 from itertools import count
 
 import anyio
+import attrs
 
 from ..api.sessions import SEND_INVOICE, SendInvoiceRequest
 from ..calling.caller import Caller
@@ -73,12 +74,19 @@ class Sender:
         """Return whether KSeF has, or may have (the answer was lost), the document with this SHA-256 (32 bytes)."""
         return invoice_hash in self._in_doubt or self.reference_of(invoice_hash) is not None
 
-    async def hand_over(self, request: SendInvoiceRequest, *, again: bool) -> str:
+    async def hand_over(
+        self,
+        request: SendInvoiceRequest,
+        *,
+        again: bool,
+        turned_offline: Callable[[], Awaitable[bool]] | None = None,
+    ) -> str:
         """Send an invoice unless KSeF has it; the reference number.
 
         Args:
             request: Encrypted and hashed.
             again: Send it even so.
+            turned_offline: See `OnlineSession.send`.
 
         Raises:
             TransportError: KSeF does not have it; or it may have it, which ``maybe_delivered`` tells, and next time its
@@ -94,7 +102,7 @@ class Sender:
             if known is not None and not again:
                 return known
             try:
-                reference_number = await self._deliver(request)
+                reference_number = await self._deliver(request, turned_offline)
             except KsefError as error:
                 # Whichever call failed last: an attempt may have come through, and KSeF's list has not shown it.
                 error.maybe_delivered = error.maybe_delivered or digest in self._in_doubt
@@ -103,13 +111,17 @@ class Sender:
             self._tracker.sent[reference_number] = digest
             return reference_number
 
-    async def _deliver(self, request: SendInvoiceRequest) -> str:
+    async def _deliver(self, request: SendInvoiceRequest, turned_offline: Callable[[], Awaitable[bool]] | None) -> str:
         digest = request.invoice_hash
         if found := await self.find_doubtful(digest):
             return found
         attempts = self._api.attempts()
         while True:
             was_in_doubt = digest in self._in_doubt
+            # Since the first attempt time has passed, in a pause or while KSeF's list was read.
+            is_first = not was_in_doubt and attempts.number == 1
+            if not (is_first or request.offline_mode) and turned_offline is not None and await turned_offline():
+                request = attrs.evolve(request, offline_mode=True)
             # From here on, until KSeF has said something: a cancelled task leaves the doubt behind.
             self._in_doubt.setdefault(digest, self._earlier(digest))
             try:

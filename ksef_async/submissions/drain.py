@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
-import attrs
 from anyio.abc import TaskGroup
 
 from ..api.operation import RateGroup
@@ -338,12 +337,12 @@ class Drain:
             offline=claim.offline,
             corrects=claim.corrects,
             send_before=self._guard.send_before(claim),
+            turned_offline=partial(self._journal.is_offline, claim.id),
         )
         is_taken_in = False
         try:
             with self._trouble.lasting():
-                renew = partial(self._renewed, claim.id)
-                is_taken_in = isinstance(await kept.send(outgoing, self._trouble, renew=renew), SentInvoice)
+                is_taken_in = isinstance(await kept.send(outgoing, self._trouble), SentInvoice)
             if is_taken_in:
                 self._trouble.is_over()
         finally:
@@ -351,12 +350,6 @@ class Drain:
             following.end(is_taken_in=is_taken_in)
             if kept.is_spent or self._room(following):
                 self.wake()
-
-    async def _renewed(self, submission_id: int, outgoing: Outgoing) -> Outgoing:
-        # While KSeF does not answer, `Submissions.issue` may have made an offline invoice of it.
-        if outgoing.offline or not await self._journal.is_offline(submission_id):
-            return outgoing
-        return attrs.evolve(outgoing, offline=True)
 
     # --- sessions -----------------------------------------------------------------------------------------
 

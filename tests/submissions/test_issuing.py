@@ -14,6 +14,7 @@ from codes import decode_png
 from ksef_async import CryptoError, InvoicingMode, KsefClient, LocalProtocolError, OfflineMode, OfflineSigner
 from ksef_async.api.certificates import CertificateType, EnrollmentData
 from ksef_async.protocol.polish_calendar import polish_day
+from ksef_async.protocol.retry import RetryPolicy
 from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
 from ksef_async.sandbox.authority import Authority
 from ksef_async.submissions import IssuedInvoice, NotIssuedError, Submissions, SubmissionState
@@ -125,9 +126,22 @@ async def test_what_ksef_may_have_when_the_time_runs_out_is_not_sent_twice(
     assert len([*sandbox.world.invoices()]) == 1
 
 
+@pytest.mark.parametrize("attempts", [1, 5], ids=["after a pause of the worker", "within one call"])
 async def test_what_did_not_arrive_is_sent_again_as_an_offline_invoice(
-    submissions: Submissions, sandbox: Sandbox
+    sqlite_url: str, sandbox: Sandbox, attempts: int
 ) -> None:
+    policy = RetryPolicy(attempts=attempts, first_pause=2.0, longest_pause=2.0)
+    async with (
+        connected(sandbox, retry=policy) as client,
+        Submissions(sqlite_url, client=client, settings=QUICK_SETTINGS) as submissions,
+    ):
+        await issue_what_is_lost(submissions, sandbox)
+
+    assert modes_at_ksef(sandbox) == [InvoicingMode.OFFLINE]
+    assert len([*sandbox.world.invoices()]) == 1
+
+
+async def issue_what_is_lost(submissions: Submissions, sandbox: Sandbox) -> None:
     sandbox.faults.add("send_invoice", Fault.drop_before())
     sandbox.faults.add("list_session_invoices", Fault.html(503), times=FOREVER)
     async with submissions.running():
@@ -137,9 +151,6 @@ async def test_what_did_not_arrive_is_sent_again_as_an_offline_invoice(
         sandbox.faults.clear()
         with anyio.fail_after(20):
             await submissions.wait_until_settled()
-
-    assert modes_at_ksef(sandbox) == [InvoicingMode.OFFLINE]
-    assert len([*sandbox.world.invoices()]) == 1
 
 
 async def test_what_the_worker_that_died_may_have_sent_is_looked_up_before_it_goes_offline(
@@ -171,7 +182,7 @@ async def test_what_ksef_is_still_reading_is_handed_out_offline_and_stays_online
         Submissions(sqlite_url, client=client, settings=QUICK_SETTINGS) as submissions,
         submissions.running(),
     ):
-        issued = await submissions.issue(sample_invoice(NIP), within=1.0, signer=SIGNER)
+        issued = await submissions.issue(sample_invoice(NIP), within=3.0, signer=SIGNER)
         check_offline(issued)
         assert issued.submission.state is SubmissionState.TAKEN_IN
 
