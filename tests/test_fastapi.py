@@ -22,9 +22,10 @@ from ksef_async import KsefToken, OfflineMode, OfflineSigner
 from ksef_async.api.certificates import CertificateType, EnrollmentData
 from ksef_async.fastapi import KsefClientDep, KsefService, router
 from ksef_async.protocol.pacing import Pacer
+from ksef_async.protocol.polish_calendar import polish_day
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.sandbox.authority import Authority
-from ksef_async.submissions import Settings
+from ksef_async.submissions import Late, Settings
 
 OTHER_NIP = "5265877635"
 
@@ -36,9 +37,8 @@ def service_for(sandbox: Sandbox, journal: Path, **options: Any) -> KsefService:
         sandbox.environment,
         {nip: KsefToken(nip=nip, token=token) for nip, token in tokens.items()},
         journal=f"sqlite+aiosqlite:///{journal}",
-        settings=Settings(linger=0.1, poll_interval=0.05),
         client_options={"pacer": Pacer.unlimited(), "retry": QUICK},
-        **options,
+        **{"settings": Settings(linger=0.1, poll_interval=0.05), **options},
     )
 
 
@@ -401,6 +401,27 @@ async def test_what_cannot_be_issued_is_told(sandbox: Sandbox, journal: Path) ->
     assert [one["loc"] for one in too_long.json()["detail"]] == [["query", "within"]]
     assert (refused.status_code, refused.json()["submission"]["state"]) == (422, "rejected")
     assert "450" in refused.json()["detail"]
+
+
+async def test_held_invoice_is_released_as_an_offline_one(sandbox: Sandbox, journal: Path) -> None:
+    settings = Settings(linger=0.1, poll_interval=0.05, late=Late.HOLD)
+    service = service_for(sandbox, journal, signers=signers(sandbox.nip), settings=settings)
+    yesterday = polish_day(datetime.now(UTC)) - timedelta(days=1)
+    async with serving(service) as http:
+        answer = await http.post(
+            f"/ksef/{sandbox.nip}/invoices", content=sample_invoice(sandbox.nip, issued_on=yesterday)
+        )
+        where = answer.headers["Location"]
+        held = (await events(http, f"{where}/events"))[-1]
+        released = await http.post(f"{where}/release")
+        accepted = (await events(http, f"{where}/events"))[-1]
+        again = await http.post(f"{where}/release")
+
+    assert (held["state"], held["is_late"], held["offline"]) == ("held", True, None)
+    assert (released.status_code, released.headers["Location"]) == (202, where)
+    assert (accepted["state"], accepted["invoicing_mode"], accepted["offline"]) == ("accepted", "Offline", "offline24")
+    assert accepted["certificate_link"] is not None
+    assert again.status_code == 400
 
 
 async def test_rejected_offline_invoice_is_corrected(sandbox: Sandbox, journal: Path) -> None:

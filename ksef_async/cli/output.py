@@ -98,6 +98,7 @@ _COLOURS = {
     "refused": "red",
     "conflict": "red",
     "cancelled": "yellow",
+    "held": "yellow",
     "queued": "dim",
 }
 
@@ -183,6 +184,7 @@ def describe(submission: Submission) -> Mapping[str, Any]:
         "ksef_number": submission.ksef_number,
         "session": submission.session_reference_number,
         "sha256": submission.invoice_hash.hex(),
+        "is_late": submission.is_late,
         "has_upo": submission.has_upo,
         "offline": None if submission.offline is None else submission.offline.value,
         "due_by": None if submission.due_by is None else submission.due_by.isoformat(),

@@ -28,6 +28,7 @@ __all__ = [
     "get_upo",
     "issue_invoice",
     "list_invoices",
+    "release_invoice",
     "router",
     "submit_invoice",
     "watch_invoice",
@@ -220,6 +221,25 @@ async def correct_invoice(request: Request) -> Response:
         return _refused(error)
     listed = request.scope["path"].rpartition("/")[0].rpartition("/")[0]
     return _told(submission, 202, {"Location": f"{quote(listed)}/{submission.id}"})
+
+
+@router.post(
+    "/{nip}/invoices/{submission_id}/release",
+    status_code=202,
+    response_model=SubmissionView,
+    responses={400: {"description": "It is not held"}, 404: _REFUSED[404]},
+    openapi_extra=_ONE,
+)
+async def release_invoice(request: Request) -> Response:
+    """Have a held invoice sent as an offline invoice; the service's signer, if the company has one, signs KOD II."""
+    held = await _find(request)
+    try:
+        submission = await service_of(request).submissions.release(
+            held.id, signer=service_of(request).signers.get(held.nip)
+        )
+    except _REFUSALS as error:
+        return _refused(error)
+    return _told(submission, 202, {"Location": quote(request.scope["path"].rpartition("/")[0])})
 
 
 async def _read_body(request: Request) -> bytes:

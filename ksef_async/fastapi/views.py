@@ -80,6 +80,8 @@ class SubmissionView(BaseModel):
     """The link of KOD II."""
     invoicing_mode: str | None
     """``Online`` or ``Offline``, as KSeF decided when it accepted it."""
+    is_late: bool
+    """Whether it was issued online and not sent before the midnight that ended its date, so that it needs KOD II."""
     submitted_at: datetime
     """When it was submitted."""
     updated_at: datetime
@@ -106,6 +108,7 @@ class SubmissionView(BaseModel):
             due_by=submission.due_by,
             certificate_link=submission.certificate_link,
             invoicing_mode=None if submission.invoicing_mode is None else submission.invoicing_mode.value,
+            is_late=submission.is_late,
             submitted_at=submission.submitted_at,
             updated_at=submission.updated_at,
         )

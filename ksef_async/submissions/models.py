@@ -249,7 +249,9 @@ class Submission:
     priority: int
     """The higher, the earlier it is sent."""
     offline: OfflineMode | None
-    """The mode in which it was issued offline; None for one issued online."""
+    """The mode in which it was issued offline; None for one issued online. One that `is_late` when it is sent counts as
+    issued in the mode offline24.
+    """
     due_by: datetime | None
     """When it is too late for an invoice issued offline to reach KSeF (UTC); None where no deadline holds, or none is
     known.

@@ -484,17 +484,26 @@ class Submissions(anyio.AsyncContextManagerMixin):
             self._worker.wake(submission.nip)
         return submission
 
-    async def release(self, submission_id: int) -> Submission:
-        """Have a held submission (`SubmissionState.HELD`) sent as an offline invoice, which needs KOD II.
+    async def release(self, submission_id: int, *, signer: OfflineSigner | None = None) -> Submission:
+        """Have a held submission (`SubmissionState.HELD`) sent as an invoice issued offline (``OFFLINE24``).
 
         The other decision is `cancel`: its seller, kind and number are free then, e.g. for the same invoice with
         another date.
 
+        Args:
+            submission_id: Of the submission.
+            signer: Signs KOD II, which it needs from now on; the link is kept (`Submission.certificate_link`).
+
         Raises:
             UnknownSubmissionError: There is none.
             LocalProtocolError: It is not held.
+            CryptoError: The signer's certificate is not valid now; it is held still.
         """
-        submission = await self._store.release(await self.get(submission_id))
+        held, link = await self.get(submission_id), None
+        if signer is not None and held.state is SubmissionState.HELD:
+            environment, now = self._environment_of(held.nip), self._now_of(held.nip)
+            link = await link_of(held.fingerprint, signer, held.nip, environment, now)
+        submission = await self._store.release(held, link)
         if submission is None:
             raise await self._refusal(submission_id, "cannot be released: only what is held can")
         if self._worker is not None:

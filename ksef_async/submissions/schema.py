@@ -87,7 +87,8 @@ SUBMISSIONS: Final = Table(
     Column("lost_batches", Integer, nullable=False, server_default="0"),
     # Its date (P_1) in ISO 8601; NULL where it could not be read, or where an earlier version wrote the row.
     Column("issued_on", String(10)),
-    # The offline mode that it was issued in, see `OfflineMode`; NULL for one issued online.
+    # The offline mode that it was issued in, see `OfflineMode`; NULL for one issued online. What is late when sent
+    # counts as issued in the mode offline24.
     Column("mode", String(16)),
     # Of one issued offline: when it is too late; NULL where no deadline is known, or none holds any more.
     Column("due_by", Float),

@@ -307,12 +307,16 @@ class Store:
                 submission_id=twins[0].id if twins else before.id,
             ) from None
 
-    async def release(self, held: Submission) -> Submission | None:
+    async def release(self, held: Submission, certificate_link: str | None) -> Submission | None:
         """Put a held submission back into the queue, as an offline invoice; None if it is not held."""
         if held.issued_on is None:
             return None
         change = transition(_S.QUEUED, {_S.HELD}).values(
-            **late_values(held.issued_on), reason=None, reason_code=None, acknowledged=False
+            **late_values(held.issued_on),
+            certificate_link=certificate_link,
+            reason=None,
+            reason_code=None,
+            acknowledged=False,
         )
         return await self._changed(held.id, change)
 
@@ -357,9 +361,17 @@ class Store:
 
 def late_values(issued_on: date) -> dict[str, Any]:
     """Return what is written of submissions of a date that go as offline invoices, because it is over."""
-    # By law such an invoice is due as one issued in the mode offline24 is.
-    due_by = first_deadline(OfflineMode.OFFLINE24, issued_on).timestamp()
-    return {"offline": True, "late": Late.OFFLINE.value, "send_by": due_by}
+    # For KSeF it is one issued in the mode offline24, and due as such.
+    mode = OfflineMode.OFFLINE24
+    due_by = first_deadline(mode, issued_on).timestamp()
+    return {
+        "offline": True,
+        "late": Late.OFFLINE.value,
+        "mode": mode.value,
+        "due_by": due_by,
+        "send_by": due_by,
+        "due_told": 0,
+    }
 
 
 def _late_text(count: int, *, is_held: bool) -> str:

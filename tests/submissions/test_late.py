@@ -11,14 +11,15 @@ import attrs
 import pytest
 from clients import RecordingTransport, connected
 
-from ksef_async import InvoicingMode, KsefClient
+from ksef_async import CryptoError, InvoicingMode, KsefClient, OfflineMode
 from ksef_async.calling.events import Event, InvoicesLate, InvoiceTurnedOffline
 from ksef_async.errors import LocalProtocolError
-from ksef_async.protocol.polish_calendar import polish_day
+from ksef_async.protocol.polish_calendar import end_of_day, polish_day, working_day_after
 from ksef_async.sandbox import Sandbox, sample_invoice
 from ksef_async.submissions import IdentityTakenError, Late, Settings, Submissions, SubmissionState
 
 from .conftest import QUICK_SETTINGS, deliver
+from .test_issuing import EXPIRED, SIGNER
 
 OFFLINE = attrs.evolve(QUICK_SETTINGS, late=Late.OFFLINE)
 HOLD = attrs.evolve(QUICK_SETTINGS, late=Late.HOLD)
@@ -59,7 +60,8 @@ async def test_what_is_late_is_sent_as_an_offline_invoice(
         late, today = await submissions.get(late.id), await submissions.get(today.id)
         troubles = await submissions.troubles()
 
-    assert (late.state, late.is_late, late.offline) == (SubmissionState.ACCEPTED, True, None)
+    assert (late.state, late.is_late, late.offline) == (SubmissionState.ACCEPTED, True, OfflineMode.OFFLINE24)
+    assert late.due_by == end_of_day(working_day_after(yesterday()))
     assert (today.state, today.is_late) == (SubmissionState.ACCEPTED, False)
     assert (late.invoicing_mode, today.invoicing_mode) == (InvoicingMode.OFFLINE, InvoicingMode.ONLINE)
     bodies = [request.body for request in transport.requests("send_invoice")]
@@ -102,6 +104,21 @@ async def test_what_is_held_waits_for_a_decision(
         assert (await submissions.get(again.id)).invoicing_mode is InvoicingMode.ONLINE
         assert (await submissions.get(ids[2])).state is SubmissionState.HELD
         assert "1 invoice that was not sent before" in (await submissions.troubles())[sandbox.nip]
+
+
+async def test_what_is_released_has_its_second_code(sqlite_url: str, sandbox: Sandbox, client: KsefClient) -> None:
+    async with Submissions(sqlite_url, client=client, settings=HOLD) as submissions:
+        held = await submissions.submit(sample_invoice(sandbox.nip, "FV/1", yesterday()))
+        await deliver(submissions)
+
+        with pytest.raises(CryptoError):
+            await submissions.release(held.id, signer=EXPIRED)
+        assert (await submissions.get(held.id)).state is SubmissionState.HELD
+        released = await submissions.release(held.id, signer=SIGNER)
+
+    assert released.offline is OfflineMode.OFFLINE24
+    assert released.certificate_link is not None
+    assert f"/{sandbox.nip}/" in released.certificate_link
 
 
 async def test_decisions_are_asked_of_what_is_held_only(sqlite_url: str, sandbox: Sandbox, client: KsefClient) -> None:
