@@ -33,13 +33,14 @@ def read_language(chosen: str | None, kept: str | None, accepted: str | None) ->
     """
     tags = (_TAG.match(part) for part in (accepted or "").split(","))
     wanted = [chosen, kept, *(match[1].lower() for match in tags if match)]
-    return next((language for each in wanted for language in LANGUAGES if each == language), LANGUAGES[0])
+    found: list[Language] = [language for each in wanted for language in LANGUAGES if each == language]
+    return found[0] if found else LANGUAGES[0]
 
 
 @cache
 def packaged(name: str) -> str:
     """Return a file of the page; the first time, call it in a thread."""
-    return (resources.files(__package__) / name).read_text("utf-8")
+    return (resources.files("ksef_async.sandbox.inbox") / name).read_text("utf-8")
 
 
 @cache
