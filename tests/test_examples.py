@@ -87,6 +87,7 @@ async def test_certificate() -> None:
     assert (await run("certificate.py")).splitlines() == [
         "300 applications left",
         "Faktury: Active, of Nip 5265877635",
+        "company.pem is the new one, company.pem.old the one before",
     ]
 
 

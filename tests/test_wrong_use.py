@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import warnings
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,21 +24,22 @@ from ksef_async import (
     KsefClient,
     KsefToken,
     LocalProtocolError,
+    OnlineSession,
     SessionFilter,
     SessionType,
+    StatusCode,
 )
 from ksef_async.api.keys import LIST_PUBLIC_KEYS
 from ksef_async.sandbox import Sandbox, sample_invoice
-from ksef_async.submissions import Submissions
+from ksef_async.submissions import Settings, Submission, Submissions
 
 REFERENCE = "20260701-SO-2C3E6C8000-B675CF5D68-07"
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 async def first(items: Any) -> Any:
-    async for item in items:
-        return item
-    return None
+    """What comes next; None where nothing does."""
+    return await anext(items.__aiter__(), None)
 
 
 CALLS: dict[str, Callable[[KsefClient], Awaitable[Any]]] = {
@@ -207,3 +208,53 @@ async def test_journal_delivers_with_open_clients_only(sandbox: Sandbox, url: st
         with pytest.raises(LocalProtocolError, match="enter it before `running"):
             async with journal.running():
                 pass
+
+
+@pytest.mark.parametrize("nip", [5265877635, "526-587-76-35", "x" * 33], ids=repr)
+async def test_nips_of_the_journal_are_nips(sandbox: Sandbox, url: str, nip: Any) -> None:
+    with pytest.raises(LocalProtocolError, match="NIP"):
+        Submissions(url, client={nip: connected(sandbox)})
+    async with Submissions(url) as journal:
+        with pytest.raises(LocalProtocolError, match="NIP"):
+            await journal.submit(sample_invoice("5265877635"), nip=nip)
+
+
+async def test_everything_fits_a_fixture_whose_ends_run_in_different_tasks(sandbox: Sandbox, url: str) -> None:
+    # As fixtures of pytest-asyncio do, each part of which has a task of its own.
+    async def fixture() -> AsyncIterator[Submissions]:
+        async with (
+            connected(sandbox) as client,
+            Submissions(url, client=client, settings=Settings(linger=0.1, poll_interval=0.05)) as submissions,
+            submissions.running(),
+        ):
+            yield submissions
+
+    async def use(journal: Submissions) -> Submission:
+        submitted = await journal.submit(sample_invoice(sandbox.nip))
+        await journal.wait_until_settled()
+        return await journal.get(submitted.id)
+
+    parts = fixture()
+    journal = await asyncio.create_task(first(parts))
+    result = await asyncio.create_task(use(journal))
+    assert await asyncio.create_task(first(parts)) is None
+
+    assert result.has_upo
+    assert len([*sandbox.world.invoices()]) == 1
+    with pytest.raises(LocalProtocolError, match="its block has ended"):
+        await journal.count()
+
+
+async def test_session_fits_such_a_fixture(sandbox: Sandbox) -> None:
+    async def fixture() -> AsyncIterator[OnlineSession]:
+        async with connected(sandbox) as client, await client.sessions.open_online(FormCode.FA3) as session:
+            yield session
+
+    parts = fixture()
+    session = await asyncio.create_task(first(parts))
+    sent = await asyncio.create_task(session.send(sample_invoice(sandbox.nip)))
+    await asyncio.create_task(sent.outcome())
+    assert await asyncio.create_task(first(parts)) is None
+
+    (closed,) = sandbox.world.sessions.values()
+    assert closed.code_at(sandbox.clock.now()) != StatusCode.OPENED

@@ -36,7 +36,6 @@ _CHUNK: Final = 100
 _LOOK: Final = 0.25
 # So many rows are shown each; of more, those with a reason.
 _SHORT: Final = 20
-# Seconds of waiting that need an explanation.
 # How far a state is: everything that has come at least so far counts.
 _STEPS: Final = {
     "sent": frozenset({"taken_in", "accepted", "rejected", "conflict"}),

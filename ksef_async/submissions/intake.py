@@ -20,6 +20,7 @@ from ..api.sessions import FormCode
 from ..calling.finishing import offload
 from ..errors import LocalProtocolError
 from ..protocol.invoices import check_correction, check_invoice_file
+from ..protocol.numbers import nip_problem
 from ..protocol.offline import OfflineMode
 from ..protocol.polish_calendar import is_calendar_year
 from ..protocol.xml import collapsed, local_name, parse_xml
@@ -40,7 +41,6 @@ _AT_A_TIME: Final = 20_000
 
 # As the columns take them; of the numbers, what every database takes.
 _LONGEST_KEY: Final = 255
-_LONGEST_NIP: Final = 32
 _LEAST_PRIORITY: Final = -(2**31) + 1
 
 # A key, or an identity, of a context.
@@ -75,8 +75,8 @@ class NewDocument:
     def __attrs_post_init__(self) -> None:
         if self.key is not None and (not 0 < len(self.key) <= _LONGEST_KEY or "\0" in self.key):
             raise LocalProtocolError(f"A key has 1 to {_LONGEST_KEY} characters, and no NUL.")
-        if self.nip is not None and (not 0 < len(self.nip) <= _LONGEST_NIP or "\0" in self.nip):
-            raise LocalProtocolError("The context of a submission is a NIP.")
+        if self.nip is not None and (problem := nip_problem(self.nip)):
+            raise LocalProtocolError(problem)
         if not _LEAST_PRIORITY <= self.priority <= -_LEAST_PRIORITY:
             raise LocalProtocolError(f"A priority is between {_LEAST_PRIORITY} and {-_LEAST_PRIORITY}.")
         check_invoice_file(self.xml)

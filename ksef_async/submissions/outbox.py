@@ -29,7 +29,7 @@ from .models import IssuedInvoice, Priority, Settings, Submission, SubmissionSta
 from .store import Position, Store, look_up
 from .transactions import Transaction
 from .vault import Vault
-from .worker import Clients, Engine, Worker, beside, check_open, client_of, endings
+from .worker import Clients, Engine, Worker, beside, check_nips, check_open, client_of, endings
 
 if TYPE_CHECKING:
     from ..auth.offline_signing import OfflineSigner
@@ -62,6 +62,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
         environment: Where invoices are sent, for their verification codes; by default the client's.
 
     Raises:
+        LocalProtocolError: A key of a mapping of clients is no NIP.
         ConfigurationError: ``url`` cannot be read, leads to another kind of database, or its driver is not installed.
         CryptoError: A key is no Fernet key.
     """
@@ -84,6 +85,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
         self._intake = Grouped(
             self._database.write, partial(hand_in, self._vault), weigh=lambda document: len(document.xml)
         )
+        check_nips(client)
         self._clients = client
         self._environment = environment
         self._engine = engine

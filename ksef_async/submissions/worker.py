@@ -21,6 +21,7 @@ from ..calling.events import CredentialsEnding
 from ..calling.finishing import ended, finish
 from ..client import KsefClient
 from ..errors import LocalProtocolError
+from ..protocol.numbers import nip_problem
 from .context_store import ContextStore
 from .database import Database
 from .drain import Drain
@@ -31,12 +32,23 @@ from .outage import Unreachable
 from .trouble import gist
 from .vault import Vault
 
-__all__ = ["Clients", "Engine", "Worker", "beside", "check_open", "client_of", "endings"]
+__all__ = ["Clients", "Engine", "Worker", "beside", "check_nips", "check_open", "client_of", "endings"]
 
 _log = logging.getLogger(__name__)
 
 Clients: TypeAlias = KsefClient | Mapping[str, KsefClient] | Callable[[str], KsefClient]
 """One client, NIP -> client, or a function NIP -> client that raises LookupError for a NIP it does not know."""
+
+
+def check_nips(clients: Clients | None) -> None:
+    """Make sure that the keys of a mapping of clients are NIPs, as those of submissions are.
+
+    Raises:
+        LocalProtocolError: One is not.
+    """
+    for nip in clients if isinstance(clients, Mapping) else ():
+        if problem := nip_problem(nip):
+            raise LocalProtocolError(problem)
 
 
 def check_open(clients: Clients) -> None:
