@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from .cli.app import program
+from .cli.start import program
 
 __all__: list[str] = []
 

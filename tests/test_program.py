@@ -19,7 +19,7 @@ from official import FA_SCHEMAS, needs
 from raw_server import forwarding_to, listening
 
 from ksef_async import AcceptedInvoice, ApiError, Environment, FormCode, InvoiceRejectedError, KsefClient, KsefToken
-from ksef_async.cli.app import program
+from ksef_async.cli.start import program
 from ksef_async.protocol.numbers import KsefNumber
 from ksef_async.sandbox import Sandbox, sample_invoice
 

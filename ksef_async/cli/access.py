@@ -110,8 +110,15 @@ class Settled:
 
     @property
     def journal(self) -> Path:
-        """The journal's file: one for each environment, for what was sent to one was not sent to another."""
+        """The journal's file: one for each environment, for what was sent to one was not sent to another.
+
+        Raises:
+            UsageError: KSEF_JOURNAL is the address of a database, as a service takes it.
+        """
         if given := self.variables.journal:
+            if "://" in given:
+                # It is not repeated: it may hold a password.
+                raise UsageError("KSEF_JOURNAL: the commands keep their journal in a file, not at an address.")
             return Path(given)
         return Path(f"ksef-{self.environment_word}.db")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import inspect
+import io
 import logging
 import os
 import signal
@@ -22,7 +23,7 @@ from .arguments import Command, Parser
 from .output import CREDENTIALS, EXIT_CODES, Exit, ReportedError, UsageError, describe_error, print_json
 from .waits import waits_told
 
-__all__ = ["COMMANDS", "PROGRAM", "load", "main", "parser_of", "program"]
+__all__ = ["COMMANDS", "PROGRAM", "load", "main", "parser_of", "run_process"]
 
 PROGRAM: Final = "ksef-async"
 COMMANDS: Final = {
@@ -52,14 +53,15 @@ _MORE: Final = f"""\
 _BROKEN_PIPE: Final = 141
 
 
-def program() -> int:
+def run_process() -> int:
     """Run one command as a process of its own: as `main`, and its output reaches whoever reads it, or is told lost.
 
     Returns:
         The exit code; 141 where whoever read the output has gone.
     """
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None and hasattr(stream, "reconfigure"):
+        # None where a process has no terminal and no file (pythonw).
+        if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a letter shows its code.
             stream.reconfigure(errors="backslashreplace")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMAND", "send"]
 
+_STAYS_OPEN: Final = "A session may be open at KSeF: the next run goes on in it, or KSeF closes it after 12 hours."
 # Files in one transaction of the journal.
 _CHUNK: Final = 100
 # Seconds between looks at the journal, for the bars.
@@ -103,8 +105,12 @@ async def send(
             mine = {file.submission_id for file in found if file.submission_id is not None}
             seen: dict[int, Submission] = {}
             with anyio.move_on_after(timeout) as limit:
-                async with submissions.running():
-                    await _follow(submissions, mine, seen, bars)
+                try:
+                    async with submissions.running():
+                        await _follow(submissions, mine, seen, bars)
+                except asyncio.CancelledError as error:
+                    error.add_note(_STAYS_OPEN)
+                    raise
             saved = {}
             if upo is not None:
                 for one in seen.values():

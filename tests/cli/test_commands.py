@@ -164,6 +164,17 @@ async def test_what_is_missing_is_named(sandbox: Sandbox, shell: Shell, missing:
     assert result.err.startswith(f"{named} is not set")
 
 
+async def test_address_of_a_journal_is_refused_and_not_repeated(sandbox: Sandbox, shell: Shell) -> None:
+    shell.invoices(sandbox.nip, 1)
+    shell.set(KSEF_JOURNAL="postgresql+asyncpg://user:PASSWORD@127.0.0.1/journal")
+
+    sent, looked = await shell.run("send", shell.folder), await shell.run("doctor", "--json")
+
+    assert (sent.code, looked.code) == (2, 2)
+    assert "keep their journal in a file" in sent.err
+    assert "PASSWORD" not in sent.out + sent.err + looked.out + looked.err
+
+
 async def test_wrong_token_sends_nothing_and_is_not_repeated(sandbox: Sandbox, shell: Shell) -> None:
     shell.invoices(sandbox.nip, 1)
     shell.set(KSEF_TOKEN="SECRET")

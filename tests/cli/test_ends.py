@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anyio
 import pytest
 from processes import ignored_signals, open_sessions, running
 from shell import Shell, variables
@@ -191,3 +192,57 @@ def refused(cls: type[ApiError], status: int, operation: str = "open_online_sess
 def test_errors_have_true_codes(error: Exception, code: int | None) -> None:
     assert exit_code(error) == code
     assert [*leaves(ExceptionGroup("", [ExceptionGroup("", [error])]))] == [error]
+
+
+async def test_interrupted_before_anything_is_loaded(tmp_path: Path) -> None:
+    # An import that tells when it runs, and takes its time: everything after the very start of Python.
+    (tmp_path / "argparse.py").write_text("import time; print('loading', flush=True); time.sleep(20)")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ksef_async", "--help"),
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert process.stdout is not None
+    assert await asyncio.wait_for(process.stdout.readline(), 20) == b"loading\n"
+
+    process.send_signal(signal.SIGINT)
+    _, err = await asyncio.wait_for(process.communicate(), 20)
+
+    assert (process.returncode, err) == (130, b"Interrupted.\n")
+
+
+@pytest.mark.parametrize(
+    ("operation", "fault"),
+    [
+        pytest.param("get_challenge", Fault.wait(1.0), id="logging in"),
+        pytest.param("open_online_session", Fault.wait(1.0), id="opening"),
+        pytest.param("open_online_session", Fault.stuck(), id="waiting for activation"),
+        pytest.param("send_invoice", Fault.wait(1.0), id="sending"),
+        pytest.param("send_invoice", Fault.stuck(), id="waiting for the outcome"),
+        pytest.param("close_online_session", Fault.wait(1.0), id="closing"),
+    ],
+)
+async def test_interrupted_send_goes_on_from_any_moment(
+    sandbox: Sandbox, shell: Shell, operation: str, fault: Fault
+) -> None:
+    pytest.importorskip("sqlalchemy", reason="the extra durable is not installed")
+    shell.invoices(sandbox.nip, 2)
+    sandbox.faults.add(operation, fault)
+    async with running(sandbox, "send", ".", "--upo", "upo") as process:
+        with anyio.fail_after(30):
+            while sandbox.faults.planned:  # until the call has come
+                await asyncio.sleep(0.02)
+        process.send(signal.SIGINT)
+
+        assert await process.end() == 130
+
+    assert "Run it again to go on" in process.err
+    # The journal keeps its session for the next run.
+    assert not open_sessions(sandbox) or "A session may be open at KSeF: the next run goes on in it" in process.err
+    sandbox.faults.clear()
+    if fault != Fault.stuck():
+        again = await shell.run("send", ".", "--json")
+        assert (again.code, again.states) == (0, {"accepted": 2})
+        assert len([*sandbox.world.invoices()]) == 2

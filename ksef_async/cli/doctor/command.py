@@ -52,14 +52,9 @@ async def doctor(*, send: bool, access: Access) -> int:
     if send and not may_try(environment):
         raise UsageError(f"--send is for TEST and the sandbox; nothing is sent to {environment.base_url}.")
     made_at, versions = datetime.now(UTC), _versions()
-    report = None
     if not access.json:
         print(write_head(made_at, environment.base_url, versions), flush=True)
-
-        def report(finding: Finding) -> None:
-            print(write_finding(finding), flush=True)
-
-    made = await examine(settled, send=send, report=report)
+    made = await examine(settled, send=send, report=None if access.json else _print)
     if access.json:
         print_json(made.to_dict())
     else:
@@ -122,6 +117,10 @@ COMMAND: Final = Command(
     add_arguments=_add_arguments,
     examples=("doctor", "doctor --send --json", "doctor --proxy http://proxy.example:3128 --ca-file company.pem"),
 )
+
+
+def _print(finding: Finding) -> None:
+    print(write_finding(finding), flush=True)
 
 
 def _transport(settled: Settled) -> AiohttpTransport:
