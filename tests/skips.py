@@ -14,7 +14,7 @@ NAMED: Final = {
     r"(ksef-client|ksef2) is installed by `nox -s interop`": "nox -s interop",
     r"ksef2 needs Python 3\.12": "nox -s interop",
     r"only for nox -s schemathesis": "nox -s schemathesis",
-    r"(INBOX_SCREENSHOT|PAGE_SCREENSHOTS) does not say where to keep (it|them)": "for looking at, nothing is asserted",
+    r"INBOX_SCREENSHOT does not say where to keep it": "for looking at, nothing is asserted",
     r"only for nox -s recipes": "nox -s recipes",
     r"it has no effect, and is not repeated": "rows of a table for which the question does not arise",
     r"the Ministry's .+ is in \.\./shared/ksef only": "where the Ministry's samples and older versions are at hand",
