@@ -110,6 +110,8 @@ class ModelKsef:
     def __init__(self, *, room: int = 4, bad: set[int]) -> None:
         self.sessions: list[ModelSession] = []
         self.issued: Counter[int] = Counter()
+        self.modes: dict[int, list[bool]] = {}
+        """Of each document, how it was sent each time that KSeF took it in: True as an offline invoice."""
         self.bad = bad
         self.room = room
 
@@ -117,7 +119,7 @@ class ModelKsef:
         self.sessions.append(ModelSession())
         return len(self.sessions) - 1
 
-    def send(self, number: int, document: int, trouble: Trouble, lag: bool) -> None:
+    def send(self, number: int, document: int, trouble: Trouble, lag: bool, offline: bool) -> None:
         session = self.sessions[number]
         if trouble not in (Trouble.NONE, *AFTER):
             raise error_of(trouble, SEND)
@@ -128,6 +130,7 @@ class ModelKsef:
         if len(session.invoices) >= self.room:
             raise refusal(21155, SEND)
         session.invoices.append((document, 100))
+        self.modes.setdefault(document, []).append(offline)
         session.hidden = session.hidden + 1 if lag else 0
         if trouble is not Trouble.NONE:
             raise error_of(trouble, SEND)
@@ -170,6 +173,8 @@ class Entry:
     fate: DocumentFate = DocumentFate.NOT_TAKEN_IN
     session: int | None = None
     failures: int = 0
+    offline: bool = False
+    """Whether the customer was given it as an offline invoice, because the time was over."""
 
     @property
     def is_final(self) -> bool:
@@ -205,7 +210,7 @@ class Deliverer:
         # Written before the call.
         entry.fate, entry.session = DocumentFate.IN_DOUBT, session
         try:
-            self.ksef.send(session, document, pop(troubles), lag)
+            self.ksef.send(session, document, pop(troubles), lag, entry.offline)
         except KsefError as error:
             judgement = judge(Asked.SEND, error, is_in_doubt=was is DocumentFate.IN_DOUBT)
         else:
@@ -291,6 +296,23 @@ class Histories(RuleBasedStateMachine):
         self.deliverer = Deliverer(self.ksef)
         self.deliverer.book = {document: Entry() for document in range(6)}
         self.was_refused: set[int] = set()
+        # How often KSeF had taken a document in when the customer was given it as an offline invoice.
+        self.handed_out: dict[int, int] = {}
+
+    @rule(document=DOCUMENTS)
+    def time_is_over(self, document: int) -> None:
+        """What KSeF has not decided becomes an offline invoice, wherever it is; nothing is taken back."""
+        entry = self.deliverer.book[document]
+        if not entry.is_final and not entry.offline:
+            entry.offline = True
+            self.handed_out[document] = len(self.ksef.modes.get(document, []))
+
+    @invariant()
+    def what_is_handed_out_offline_is_sent_as_such_from_then_on(self) -> None:
+        for document, modes in self.ksef.modes.items():
+            since = self.handed_out.get(document, len(modes))
+            assert not any(modes[:since])
+            assert all(modes[since:])
 
     @rule(document=DOCUMENTS, troubles=SOME_TROUBLE, lag=st.booleans())
     def send(self, document: int, troubles: list[Trouble], lag: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -301,6 +302,55 @@ async def test_submitted_offline_invoice_keeps_the_link_its_signer_signed(submis
     assert f"/certificate/Nip/{NIP}/{NIP}/{SIGNER.serial_number}/" in submission.certificate_link
     with pytest.raises(LocalProtocolError, match="offline"):
         await submissions.submit(sample_invoice(NIP, "FV/2"), signer=SIGNER)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_whatever_is_lost_everything_is_in_hand_once_at_ksef_and_in_its_mode(journal_url: str, seed: int) -> None:
+    chance = random.Random(seed)
+    issued: list[IssuedInvoice] = []
+    quick = RetryPolicy(attempts=2, first_pause=0.05, longest_pause=0.05)
+    async with (
+        Sandbox(nip=NIP, rate_limits=None) as sandbox,
+        connected(sandbox, retry=quick) as client,
+        Submissions(journal_url, client=client, settings=QUICK_SETTINGS) as submissions,
+    ):
+        sandbox.faults.seed(seed)
+        for fault, probability in (
+            (Fault.drop_after(), 0.15),
+            (Fault.drop_before(), 0.15),
+            (Fault.html(503), 0.1),
+            (Fault.html(503, after_effect=True), 0.1),
+        ):
+            sandbox.faults.add("send_invoice", fault, probability=probability)
+        sandbox.faults.add("list_session_invoices", Fault.html(503), probability=0.3)
+
+        async def sell(number: int) -> None:
+            within = chance.choice([0.0, 0.05, 0.2, 1.0])
+            issued.append(await submissions.issue(sample_invoice(NIP, f"FV/{number}"), within=within, signer=SIGNER))
+
+        async with submissions.running():
+            for start in range(0, 40, 8):
+                async with anyio.create_task_group() as tills:
+                    for number in range(start, start + 8):
+                        tills.start_soon(sell, number)
+            sandbox.faults.clear()
+            with anyio.fail_after(120):
+                await submissions.wait_until_settled()
+
+        at_ksef = [invoice.invoice_hash for invoice in sandbox.world.invoices() if invoice.is_accepted]
+        assert len(at_ksef) == len({*at_ksef}) == len(issued) == 40
+        for one in issued:
+            delivered = await submissions.get(one.submission.id)
+            assert delivered.state is SubmissionState.ACCEPTED
+            if not one.is_offline:
+                assert delivered.offline is None
+                continue
+            assert one.certificate_link
+            if one.submission.attempt == 0:
+                # It became an offline invoice before anything of it was sent.
+                assert delivered.invoicing_mode is InvoicingMode.OFFLINE
+    assert any(one.is_offline for one in issued)
 
 
 # --- technical corrections ------------------------------------------------------------------------------------
