@@ -6,6 +6,7 @@ is asked of attrs; their annotations are those of the source.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -27,7 +28,9 @@ class AttrsSignatures(griffe.Extension):
             if member.is_alias:
                 continue
             if isinstance(member, griffe.Class) and any("attrs" in str(each.value) for each in member.decorators):
-                member.set_member("__init__", _init(member))
+                # What needs an extra that is not installed is in no reference either.
+                with suppress(ModuleNotFoundError):
+                    member.set_member("__init__", _init(member))
             if isinstance(member, griffe.Module | griffe.Class):
                 self._visit(member)
 
