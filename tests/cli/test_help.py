@@ -77,13 +77,13 @@ async def test_overview_tells_the_exit_codes(shell: Shell) -> None:
         assert f"\n  {code}" in result.out
 
 
-async def test_exit_codes_in_the_guide_are_those_of_the_help(shell: Shell) -> None:
+async def test_exit_codes_in_the_documentation_are_those_of_the_help(shell: Shell) -> None:
     result = await shell.run("help", "exit-codes")
-    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "en" / "commands.md").read_text("utf-8")
 
     for line in result.out.splitlines()[1:]:
         code, _, meaning = line.strip().partition(" ")
-        assert f"| {code} | {meaning.strip()} |" in guide
+        assert f"| {code} | {meaning.strip()} |" in page
 
 
 @pytest.mark.parametrize("argument", ["--version", "--help"])
