@@ -177,15 +177,23 @@ def mutants(session: nox.Session) -> None:
 
 @nox.session(python="3.12")
 def durable(session: nox.Session) -> None:
-    """2,000 invoices, ten kills, on SQLite and PostgreSQL; then 1,000 companies in one process."""
+    """2,000 invoices, ten kills, on SQLite and PostgreSQL; 1,000 companies in one process; kills while receiving."""
     session.install("-e", ".", *group("test"))
     environment = {
         "DURABLE_INVOICES": "2000",
         "DURABLE_KILLS": "10",
         "DURABLE_COMPANIES": "1000",
         "CANCELLATION_TIMES": "100",
+        "KILLING_INVOICES": "500",
+        "KILLING_KILLS": "5",
+        "KSEF_SYNC_INVOICES": "5000",
+        "KSEF_SYNC_KILLS": "6",
     }
-    files = tuple(f"tests/submissions/test_{name}.py" for name in ("killing", "companies", "cancellation"))
+    files = (
+        *(f"tests/submissions/test_{name}.py" for name in ("killing", "companies", "cancellation")),
+        "tests/sessions/test_killing.py",
+        "tests/downloads/test_killing.py",
+    )
     session.run("pytest", "-s", *files, *session.posargs, env=environment)
 
 

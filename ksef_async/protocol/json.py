@@ -12,15 +12,14 @@ import re
 import secrets
 from collections.abc import Callable
 from decimal import Decimal
+from importlib import import_module
 from json import JSONDecodeError
 from typing import Any, Final
 
 try:
-    import orjson
+    _orjson: Any = import_module("orjson")
 except ImportError:
-    _HAS_ORJSON = False
-else:
-    _HAS_ORJSON = True
+    _orjson = None
 
 __all__ = [
     "JSONDecodeError",
@@ -47,7 +46,7 @@ def loads(data: bytes | str) -> Any:
     Raises:
         JSONDecodeError: It is none. The error holds the whole text, which may have secrets: do not chain it.
     """
-    return orjson.loads(data) if _HAS_ORJSON else loads_by_standard_library(data)
+    return loads_by_standard_library(data) if _orjson is None else _orjson.loads(data)
 
 
 def loads_exactly(data: bytes | str) -> Any:
@@ -74,15 +73,16 @@ def dumps(value: object, *, default: Callable[[Any], object] | None = None) -> b
     Raises:
         TypeError: It has something else.
     """
-    if not _HAS_ORJSON:
+    if _orjson is None:
         return dumps_by_standard_library(value, default=default)
 
     def otherwise(other: object) -> object:
         if isinstance(other, Decimal):
-            return orjson.Fragment(_number(other))
+            return _orjson.Fragment(_number(other))
         return _converted(other, default)
 
-    return orjson.dumps(value, default=otherwise)
+    written: bytes = _orjson.dumps(value, default=otherwise)
+    return written
 
 
 def loads_by_standard_library(

@@ -1,6 +1,6 @@
 """Invoices arrive while a process receives them and is killed again and again: none is missing, none comes twice.
 
-How many is read from KSEF_SYNC_INVOICES: 1,000 by default, 5,000 for the figure in the README.
+How many is read from KSEF_SYNC_INVOICES: 400 by default, 5,000 for the figure in the README.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from receiving import BUYER, feed_samples, settle
 from ksef_async.sandbox import Sandbox
 
 CHILD = Path(__file__).with_name("syncing_process.py")
-INVOICES = int(os.environ.get("KSEF_SYNC_INVOICES", "1000"))
-KILLS = 6
+INVOICES = int(os.environ.get("KSEF_SYNC_INVOICES", "400"))
+KILLS = int(os.environ.get("KSEF_SYNC_KILLS", "3"))
 SEED = 20261124
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sys
 from collections import Counter
@@ -13,7 +14,9 @@ from cryptography.fernet import Fernet
 from ksef_async.sandbox import Sandbox
 
 CHILD = Path(__file__).with_name("sending_process.py")
-INVOICES = 500
+#: `nox -s durable` kills more often.
+INVOICES = int(os.environ.get("KILLING_INVOICES", "200"))
+KILLS = int(os.environ.get("KILLING_KILLS", "3"))
 SEED = 20261124
 
 
@@ -27,7 +30,7 @@ async def test_process_killed_again_and_again_sends_each_invoice_once(sandbox: S
     key, file = Fernet.generate_key().decode(), tmp_path / "snapshot"
 
     # Each of the killed processes gets some way further than the one before.
-    for moment in sorted(random.Random(SEED).sample(range(1, INVOICES), 5)):
+    for moment in sorted(random.Random(SEED).sample(range(1, INVOICES), KILLS)):
         process = await start(sandbox, key, file)
         while len([*sandbox.world.invoices()]) < moment:
             await anyio.sleep(0.001)
