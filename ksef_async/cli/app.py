@@ -21,7 +21,6 @@ from typing import Any, Final
 from .. import __version__
 from .arguments import Command, Parser
 from .output import CREDENTIALS, EXIT_CODES, Exit, ReportedError, UsageError, describe_error, print_json
-from .waits import waits_told
 
 __all__ = ["COMMANDS", "PROGRAM", "load", "main", "parser_of", "run_process"]
 
@@ -30,7 +29,7 @@ COMMANDS: Final = {
     "send": "Send invoices, each exactly once, and wait for numbers and UPO.",
     "issue": "Issue an invoice while the customer waits, online or offline.",
     "check": "Say what KSeF would refuse in invoices, and what is odd.",
-    "show": "Write an invoice as a page of HTML, to be read and printed.",
+    "show": "Write an invoice as a page of HTML or as PDF, to read and print.",
     "status": "Show how far invoices are, from the journal.",
     "upo": "Save the UPO of invoices, from the journal.",
     "export": "Fetch every invoice that KSeF has stored since a day, each once.",
@@ -111,16 +110,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, Exit.USAGE, in_json=in_json)
     except KeyboardInterrupt:
         return _end_interrupted(Exit.INTERRUPTED, ())
-    with waits_told():
-        return _run(command, in_json=in_json)
+    return _run(command, in_json=in_json)
 
 
 def _run(command: Callable[[], Coroutine[Any, Any, int]], *, in_json: bool) -> int:
     try:
+        # These load the client, which help has no use for.
         from .running import InterruptedCommandError, exit_code, leaves, run
+        from .waits import waits_told
 
         try:
-            return run(command)
+            with waits_told():
+                return run(command)
         except InterruptedCommandError as interrupted:
             return _end_interrupted(interrupted.code, interrupted.notes)
         except BrokenPipeError:

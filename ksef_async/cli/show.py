@@ -41,7 +41,7 @@ async def show(
     open: bool,  # noqa: A002 - the option's name
     access: Access,
 ) -> int:
-    """Write an invoice as a page of HTML or as PDF, to be read and printed.
+    """Write an invoice as a page of HTML or as PDF, to read and print.
 
     Needs no login. The page needs nothing from outside. One that exists is written anew. With --open and without
     --output it is a file in the folder for temporary files. It is a PDF with --pdf, or where the output ends in .pdf.

@@ -91,7 +91,7 @@ def test_start_loads_nothing_that_takes_long(argument: str) -> None:
     program = (
         "import sys; from ksef_async.cli.app import main\n"
         f"main([{argument!r}])\n"
-        "heavy = {'aiohttp', 'anyio', 'asyncio', 'cryptography', 'orjson', 'rich', 'sqlalchemy', 'yarl'}\n"
+        "heavy = {'aiohttp', 'asyncio', 'cryptography', 'orjson', 'rich', 'sqlalchemy', 'yarl'}\n"
         "print(*heavy & {*sys.modules}, file=sys.stderr)"
     )
     started = time.perf_counter()
