@@ -14,6 +14,7 @@ from ksef_async.sandbox import Clock, Fault, Sandbox, sample_invoice
 from ksef_async.submissions import Settings, Submissions
 
 NIP = "5265877635"
+SECOND = timedelta(seconds=1)
 # Without the check of documents, which asks this machine what day it is: here it is tomorrow.
 QUICK = Settings(deadline_interval=0.2, first_pause=0.1, longest_pause=0.5, check=False)
 
@@ -22,9 +23,9 @@ async def tell(journal: Submissions, clock: Clock, *, has_deadline: bool) -> Non
     """Tell the deadline, once what Latarnia announces was heard."""
     async for one in journal.watch(1):
         if (one.due_by is not None) is has_deadline:
-            break
-    day = "waits for the end" if one.due_by is None else f"due by {polish_day(one.due_by - timedelta(seconds=1))}"
-    print(f"{clock.now().astimezone(WARSAW):%H:%M}  {one.identity.number}: {day}")
+            day = "waits for the end" if one.due_by is None else f"due by {polish_day(one.due_by - SECOND)}"
+            print(f"{clock.now().astimezone(WARSAW):%H:%M}  {one.identity.number}: {day}")
+            return
 
 
 async def main(day: date) -> None:

@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+import aiohttp
 import anyio
 import pytest
 from certificates import EC_KEY, NIP, pem
@@ -379,6 +380,11 @@ async def test_rejected_offline_invoice_is_corrected_by_the_deadline_of_the_orig
     assert (delivered.offline, delivered.due_by) == (original.offline, original.due_by)
     assert delivered.certificate_link not in (None, original.certificate_link)
     assert sandbox.world.corrected_hashes == {original.invoice_hash}
+    # The paper that the customer has leads to the correction.
+    link = original.verification_link(sandbox.environment)
+    async with aiohttp.ClientSession() as http, http.get(link, headers={"Accept": "application/json"}) as page:
+        told = await page.json()
+    assert (told["ksefNumber"], told["technicallyCorrected"]) == (delivered.ksef_number, True)
 
 
 @pytest.mark.parametrize("code", [410, 415])

@@ -46,6 +46,7 @@ from ksef_async import (
     InvoiceRejectedError,
     Invoices,
     InvoiceSubject,
+    InvoicingMode,
     KsefClient,
     KsefError,
     KsefToken,
@@ -111,7 +112,7 @@ from ksef_async.crypto.issuing import new_private_key
 from ksef_async.documents import fa2, fa3, fa_rr1
 from ksef_async.resources.tokens import GeneratedToken
 from ksef_async.sandbox import Sandbox
-from ksef_async.submissions import Submission, Submissions
+from ksef_async.submissions import IssuedInvoice, Submission, Submissions
 
 
 async def certificates(files: tuple[str, str]) -> None:
@@ -366,6 +367,13 @@ async def receiving(client: KsefClient, filters: InvoiceFilters, since: datetime
 
 async def journals(client: KsefClient) -> None:
     async with Submissions("sqlite:///journal.db", client=client) as submissions:
+        issued = await submissions.issue(b"<Faktura/>", signer=OfflineSigner.from_bytes(b"", b""), within=2.0)
+        assert_type(issued, IssuedInvoice)
+        assert_type(issued.ksef_number, str | None)
+        assert_type(issued.due_by, datetime | None)
+        assert_type(issued.codes, tuple[VerificationCode, ...])
+        assert_type(await submissions.correct(issued.submission.id, b"<Faktura/>"), Submission)
+        assert_type(issued.submission.invoicing_mode, InvoicingMode | None)
         submission = await submissions.submit(b"<Faktura/>", key="order 1", nip="5265877635")
         assert_type(submission, Submission)
         assert_type(await submissions.get(submission.id), Submission)
