@@ -108,7 +108,7 @@ COMMAND: Final = Command(
     add_arguments=_add_arguments,
     examples=(
         "issue invoice.xml --certificate offline.p12",
-        "issue invoice.xml --within 2 --codes codes/",
+        "issue invoice.xml --certificate offline.p12 --codes codes/",
     ),
     needs=JOURNAL_NEEDS,
 )
