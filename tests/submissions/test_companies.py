@@ -48,12 +48,14 @@ async def test_every_company_is_delivered_within_its_limits(sqlite_url: str) -> 
         session = await stack.enter_async_context(aiohttp.ClientSession())
         address = AddressBudget()
         clients = {
-            nip: KsefClient(
-                sandbox.environment,
-                KsefToken(nip=nip, token=sandbox.issue_token(nip)),
-                http_session=session,
-                pacer=Pacer(address=address),
-                hook=traffic,
+            nip: await stack.enter_async_context(
+                KsefClient(
+                    sandbox.environment,
+                    KsefToken(nip=nip, token=sandbox.issue_token(nip)),
+                    http_session=session,
+                    pacer=Pacer(address=address),
+                    hook=traffic,
+                )
             )
             for nip in nips(COMPANIES)
         }
