@@ -36,7 +36,9 @@ def first_deadline(mode: OfflineMode, issued_on: date) -> datetime:
 
 
 def deadline_in(mode: OfflineMode, issued_on: date, outages: Sequence[Outage]) -> Deadline:
-    """Return the deadline by what was announced; the earliest possible where the outage of the mode was not.
+    """Return the deadline by what was announced, whether or not the outage of the mode is among it.
+
+    Where it is not, its end is taken to have been on the invoice's date; what was announced later moves the deadline.
 
     Raises:
         LocalProtocolError: As for `first_deadline`.
@@ -44,7 +46,9 @@ def deadline_in(mode: OfflineMode, issued_on: date, outages: Sequence[Outage]) -
     try:
         return offline_deadline(mode, issued_on, outages)
     except LocalProtocolError:
-        return Deadline(day=working_day_after(issued_on, _WORKING_DAYS[mode]))
+        moved = offline_deadline(OfflineMode.OFFLINE24, issued_on, outages)
+        earliest = working_day_after(issued_on, _WORKING_DAYS[mode])
+        return moved if moved.day is None else Deadline(day=max(earliest, moved.day))
 
 
 def send_by(issued_on: date | None, due_by: float | None) -> float:

@@ -17,6 +17,7 @@ from ksef_async.protocol.offline import Outage
 from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
 from ksef_async.submissions import Settings, Submission, Submissions, SubmissionState
 from ksef_async.submissions.deadline_watch import _Group, _moved
+from ksef_async.submissions.deadlines import deadline_in
 from ksef_async.submissions.schema import NEVER
 
 from .conftest import QUICK_SETTINGS
@@ -182,3 +183,18 @@ def test_deadline_moves_by_what_is_announced(
     due_by: float | None, outages: list[Outage], expected: tuple[float | None, float] | None
 ) -> None:
     assert _moved(_Group(OFFLINE24, TUESDAY, due_by), outages) == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "outages", "day"),
+    [
+        pytest.param(OfflineMode.UNAVAILABILITY, [], date(2026, 3, 4), id="nothing is announced"),
+        pytest.param(OfflineMode.UNAVAILABILITY, [DURING], date(2026, 3, 13), id="a failure is"),
+        pytest.param(OfflineMode.EMERGENCY, [EARLY], date(2026, 3, 12), id="another failure was"),
+        pytest.param(OfflineMode.UNAVAILABILITY, [Outage(kind=OutageKind.FAILURE, start=NOON)], None, id="it lasts"),
+    ],
+)
+def test_mode_whose_outage_is_not_announced_has_a_deadline(
+    mode: OfflineMode, outages: list[Outage], day: date | None
+) -> None:
+    assert deadline_in(mode, TUESDAY, outages).day == day

@@ -40,8 +40,9 @@ FOREVER: Final = 10**9
 DAY: Final = date(2026, 3, 3)
 OPENS, DIES, ANNOUNCED, CLOSES = (datetime(2026, 3, 3, hour, tzinfo=WARSAW) for hour in (8, 14, 16, 20))
 ENDED, BACK = (datetime(2026, 3, 4, hour, tzinfo=WARSAW) for hour in (8, 9))
-# The end of Wednesday; and of the seventh working day after it.
+# The end of Wednesday, of Thursday, and of the seventh working day after the failure.
 DUE: Final = datetime(2026, 3, 5, tzinfo=WARSAW)
+NEXT: Final = datetime(2026, 3, 6, tzinfo=WARSAW)
 MOVED: Final = datetime(2026, 3, 14, tzinfo=WARSAW)
 
 
@@ -165,12 +166,12 @@ async def day_and_night(shop: Shop, chance: random.Random, say: list[str]) -> No
     check_hands(shop)
     assert not all(handed.issued.is_offline for handed in shop.handed.values())
 
-    # In another mode, whose deadline the failure does not move: handed in last, and due first.
-    sooner = [sample_invoice(NIP, f"FV/U/{number}", DAY) for number in range(INVOICES // 10)]
-    for document in sooner:
-        await submissions.submit(document, offline=OfflineMode.UNAVAILABILITY)
+    # Of the next morning, whose deadline the failure does not move: handed in last, and due first.
     shop.until(ENDED)
     sandbox.latarnia.end(event)
+    sooner = [sample_invoice(NIP, f"FV/M/{number}", BACK.date()) for number in range(INVOICES // 10)]
+    for document in sooner:
+        await submissions.submit(document, offline=OfflineMode.OFFLINE24)
     waiting = {one.id for one in await submissions.list_page(limit=10_000) if one.ksef_number is None}
     await moved(submissions, waiting)
     claimed = {one.id for one in await submissions.list_page(limit=10_000) if one.attempt}
@@ -200,8 +201,8 @@ async def moved(submissions: Submissions, waiting: set[int]) -> None:
         while True:
             found = [one for one in await submissions.list_page(limit=10_000) if one.id in waiting]
             outstanding = [one for one in found if one.state in ("queued", "sending")]
-            wanted = {OfflineMode.OFFLINE24: MOVED, OfflineMode.UNAVAILABILITY: DUE}
-            if all(one.offline is not None and one.due_by == wanted[one.offline] for one in outstanding):
+            wanted = {DAY: MOVED, BACK.date(): NEXT}
+            if all(one.issued_on is not None and one.due_by == wanted[one.issued_on] for one in outstanding):
                 return
             await anyio.sleep(0.1)
 
