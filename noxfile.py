@@ -12,7 +12,7 @@ import nox
 nox.options.default_venv_backend = "uv|virtualenv"
 # What is tested is the Python that is there; a missing one is reported, not fetched.
 nox.options.download_python = "never"
-nox.options.sessions = ["lint", "types", "tests"]
+nox.options.sessions = ["lint", "types", "docs", "tests"]
 
 # pyenv keeps its Pythons off the PATH unless one of them is chosen.
 for version in sorted(Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser().glob("versions/3.*/bin")):

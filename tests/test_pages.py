@@ -225,6 +225,25 @@ def test_each_file_that_a_page_shows_is_run_by_a_test() -> None:
     assert [name for name in sorted(names) if name not in tests] == []
 
 
+@pytest.mark.parametrize("page", [*pages.ENGLISH, *map(pages.polish, TRANSLATED)], ids=lambda page: page.name)
+def test_links_lead_to_files_that_are_there(page: Path) -> None:
+    # Of the site only: a page of it that leads to another folder is a dead link there. Anchors are checked by MkDocs.
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if not re.match(r"https?:|reference/", link)]
+    inside = pages.ROOT if page.parent == pages.ROOT else pages.ROOT / "docs"
+
+    assert [link for link in links if not (page.parent / link).resolve().is_relative_to(inside)] == []
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_example_is_on_the_page_of_recipes() -> None:
+    page = (pages.ROOT / "docs" / "en" / "recipes.md").read_text("utf-8")
+    names = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
+    names |= {path.name for path in (EXAMPLES / "recipes").iterdir() if not path.name.startswith("_")}
+
+    assert [name for name in sorted(names) if name not in page] == []
+
+
 def test_tables_are_what_the_code_gives() -> None:
     command = [sys.executable, "tools/page_tables.py", "--check"]
 
