@@ -22,6 +22,7 @@ __all__ = [
     "FIRST",
     "MODULES",
     "TOPICS",
+    "on_page_content",
     "on_page_markdown",
     "on_post_build",
     "on_post_page",
@@ -139,6 +140,11 @@ def on_post_build(*, config: MkDocsConfig) -> None:
 def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
     """Leave out what only the tests read: which blocks are not run, and why."""
     return re.sub(r"^<!-- (?:not run|pytest|served)\b.*-->\n", "", markdown, flags=re.MULTILINE)
+
+
+def on_page_content(html: str, *, page: Page, **_: Any) -> str:
+    """Let a diagram be moved sideways on a phone, in place of being too small to read."""
+    return re.sub(r'<pre class="mermaid">.*?</pre>', r'<div class="diagram">\g<0></div>', html, flags=re.DOTALL)
 
 
 def on_post_page(output: str, *, page: Page, **_: Any) -> str:
