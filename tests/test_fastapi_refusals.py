@@ -137,6 +137,7 @@ async def test_addresses_are_those_that_were_published() -> None:
         "/{nip}/invoices/{submission_id}/upo",
         "/{nip}/invoices/{submission_id}/events",
         "/{nip}/invoices/{submission_id}/correction",
+        "/{nip}/invoices/{submission_id}/release",
         "/{nip}/issued",
         "/{nip}/received",
         "/{nip}/received/{ksef_number}",

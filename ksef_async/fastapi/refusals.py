@@ -69,7 +69,7 @@ class Refusal(BaseModel):
 
 
 _DESCRIPTIONS: Final = {
-    400: "Not fit to be sent, or no technical correction",
+    400: "Not fit to be sent, no technical correction, or not held",
     404: "There is no such company, invoice or receipt",
     409: "Another document of the company has its seller, kind and number, or its key",
     413: "Too large",

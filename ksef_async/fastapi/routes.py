@@ -227,7 +227,7 @@ async def correct_invoice(request: Request) -> Response:
     "/{nip}/invoices/{submission_id}/release",
     status_code=202,
     response_model=SubmissionView,
-    responses={400: {"description": "It is not held"}, 404: _REFUSED[404]},
+    responses=responses(400, 404, 503),
     openapi_extra=_ONE,
 )
 async def release_invoice(request: Request) -> Response:
