@@ -19,6 +19,9 @@ from .service import client_for
 
 __all__ = ["Part", "ReceivedPage", "ReceivedView", "get_received", "list_received", "router"]
 
+# KSeF counts pages in 32 bits.
+_LAST_PAGE: Final = 2**31 - 1
+
 router: Final = APIRouter(route_class=FaultRoute)
 
 
@@ -119,7 +122,7 @@ async def list_received(
     since: AwareDatetime,
     until: AwareDatetime | None = None,
     part: Part = Part.BUYER,
-    page: Annotated[int, Query(ge=0)] = 0,
+    page: Annotated[int, Query(ge=0, le=_LAST_PAGE)] = 0,
     limit: Annotated[int, Query(ge=10, le=250)] = 250,
 ) -> ReceivedPage:
     """Return a page of the invoices that KSeF has stored for good from ``since`` to ``until``, 100 days at most.
