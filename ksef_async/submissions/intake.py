@@ -81,6 +81,9 @@ class NewDocument:
             raise LocalProtocolError(f"A priority is between {_LEAST_PRIORITY} and {-_LEAST_PRIORITY}.")
         check_invoice_file(self.xml)
         check_correction(self.corrects, offline=self.offline is not None)
+        if self.corrects is not None and hashlib.sha256(self.xml).digest() == self.corrects:
+            # It would be the same submission, which is rejected, and nothing would be delivered.
+            raise LocalProtocolError("This is the very file that KSeF rejected: correct it, or retry it as it is.")
         if self.offline is OfflineMode.TOTAL_FAILURE:
             raise LocalProtocolError("An invoice issued in a total failure of KSeF is never delivered.")
 

@@ -26,7 +26,7 @@ from ..api.environment import Environment
 from ..api.sessions import InvoiceStatusCode, InvoicingMode
 from ..errors import LocalProtocolError
 from ..protocol.offline import OfflineMode
-from ..protocol.verification_links import InvoiceFingerprint
+from ..protocol.verification_links import InvoiceFingerprint, verification_link
 from .deadlines import first_deadline
 from .intake import NewDocument, read_identity
 from .models import IssuedInvoice, NotIssuedError, Submission, SubmissionState
@@ -61,6 +61,7 @@ async def link_of(
 
 async def issue(
     submission: Submission,
+    fingerprint: InvoiceFingerprint,
     *,
     within: float,
     environment: Environment,
@@ -72,6 +73,7 @@ async def issue(
 
     Args:
         submission: In the journal, just now or before.
+        fingerprint: Of its document; the journal does not know the date of what an earlier version wrote.
         within: Seconds to wait.
         environment: Where the invoice is sent.
         sign: Makes the link of KOD II. It begins when half of the time is over, so that it is mostly made by the end
@@ -94,14 +96,14 @@ async def issue(
             else:
                 signing.is_wanted.set()
         if not submission.state.is_terminal:
-            submission = await _issued_offline(submission, signing.result(submission), get, store)
+            submission = await _issued_offline(submission, fingerprint, signing, get, store)
     if submission.certificate_link is None and _needs_second_code(submission):
         # Handed in as an offline invoice without a signer; or its date is over, so that it is one for KSeF.
         submission = await store.add_certificate_link(submission.id, await sign()) or await get(submission.id)
     if submission.ksef_number is None and (submission.offline is None or submission.state.is_terminal):
         why = "" if submission.reason is None else f": {submission.reason.text}"
         raise NotIssuedError(f"Invoice {submission.identity} is {submission.state.value}{why}", submission=submission)
-    return IssuedInvoice(submission=submission, verification_link=submission.verification_link(environment))
+    return IssuedInvoice(submission=submission, verification_link=verification_link(fingerprint, environment))
 
 
 def _needs_second_code(submission: Submission) -> bool:
@@ -117,12 +119,18 @@ async def _decided(submission: Submission, get: _Get) -> Submission:
     return submission
 
 
-async def _issued_offline(submission: Submission, link: str, get: _Get, store: Store) -> Submission:
-    if submission.issued_on is None:
-        raise AssertionError("what is issued has a date")
-    due_by = first_deadline(OfflineMode.OFFLINE24, submission.issued_on)
+async def _issued_offline(
+    submission: Submission, fingerprint: InvoiceFingerprint, signing: _Signing, get: _Get, store: Store
+) -> Submission:
+    if signing.error is not None:
+        # Signing may have taken a while, after which nobody need sign any more.
+        submission = await get(submission.id)
+        if submission.state.is_terminal or submission.offline is not None:
+            return submission
+    issued_on = fingerprint.issued_on
+    due_by, link = first_deadline(OfflineMode.OFFLINE24, issued_on), signing.result(submission)
     # None: KSeF has decided in the last moment, or another caller was as late with the same invoice.
-    return await store.issue_offline(submission.id, due_by, link) or await get(submission.id)
+    return await store.issue_offline(submission.id, issued_on, due_by, link) or await get(submission.id)
 
 
 class _Signing:
@@ -136,7 +144,9 @@ class _Signing:
     def __init__(self, sign: Callable[[], Awaitable[str]], delay: float) -> None:
         self._sign = sign
         self._delay = delay
-        self._link: str | Exception | None = None
+        self._link: str | None = None
+        self.error: Exception | None = None
+        """The reason why there is no link."""
         self.is_wanted = anyio.Event()
         """Set to begin at once."""
 
@@ -147,15 +157,15 @@ class _Signing:
         try:
             self._link = await self._sign()
         except Exception as error:  # noqa: BLE001  # the caller's hook; raised where the link is needed
-            self._link = error
+            self.error = error
 
     def result(self, submission: Submission) -> str:
         """Return the link, or raise what went wrong."""
-        if isinstance(self._link, Exception):
-            self._link.add_note(
+        if self.error is not None:
+            self.error.add_note(
                 f"Submission {submission.id} is in the journal, and is delivered as an invoice issued online."
             )
-            raise self._link
+            raise self.error
         if self._link is None:
             raise AssertionError("it has run to its end")
         return self._link

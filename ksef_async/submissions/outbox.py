@@ -274,6 +274,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
         submission = await self._hand_in(document)
         return await issue(
             submission,
+            fingerprint,
             within=within - (anyio.current_time() - began),
             environment=environment,
             sign=partial(link_of, fingerprint, signer, context, environment, now),
@@ -298,7 +299,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
         Raises:
             UnknownSubmissionError: There is no such submission.
             LocalProtocolError: It is no rejected offline invoice, KSeF refused it for want of a permission, or ``xml``
-                has another seller, kind, number or date.
+                is the very file that was rejected, or has another seller, kind, number or date.
             DocumentError: KSeF would refuse the document, as for `submit`.
             IdentityTakenError: Another document has taken its place.
             CryptoError: The signer's certificate is not valid now.

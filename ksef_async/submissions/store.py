@@ -324,7 +324,9 @@ class Store:
         """Take a submission back; None if its state does not allow that."""
         return await self._changed(submission_id, transition(_S.CANCELLED))
 
-    async def issue_offline(self, submission_id: int, due_by: datetime, certificate_link: str) -> Submission | None:
+    async def issue_offline(
+        self, submission_id: int, issued_on: date, due_by: datetime, certificate_link: str
+    ) -> Submission | None:
         """Make an offline invoice (OFFLINE24) of what KSeF has not decided; None where it has, or where it is one.
 
         It is sent as such from now on. What is under way goes on as it was begun: if KSeF turns out not to have it, it
@@ -332,6 +334,7 @@ class Store:
         """
         due = due_by.timestamp()
         change = update(SUBMISSIONS).where(in_state(*OPEN), _T.mode.is_(None)).values(
+            issued_on=issued_on.isoformat(),
             offline=True, mode=OfflineMode.OFFLINE24.value, due_by=due, send_by=due, due_told=0,
             certificate_link=certificate_link, updated_at=time.time(),
             # It waits for nobody any more; those who do go first.

@@ -296,6 +296,29 @@ async def test_signature_that_cannot_be_made_is_told_and_the_invoice_goes_online
     assert (left.state, left.offline) == (SubmissionState.QUEUED, None)
 
 
+async def test_invoice_that_ksef_decides_on_while_the_signature_fails_is_issued(
+    submissions: Submissions, sandbox: Sandbox
+) -> None:
+    is_accepted = anyio.Event()
+
+    async def no_card(data: bytes, algorithm: str) -> bytes:
+        await is_accepted.wait()
+        raise OSError("the card is not in the reader")
+
+    async def accept() -> None:
+        await deliver(submissions)
+        is_accepted.set()
+
+    async with anyio.create_task_group() as tasks:
+        signer = OfflineSigner.from_hook(CERTIFICATE, no_card)
+        tasks.start_soon(accept)
+        issued = await submissions.issue(sample_invoice(NIP), within=0.0, signer=signer)
+
+    assert issued.ksef_number
+    assert not issued.is_offline
+    assert modes_at_ksef(sandbox) == [InvoicingMode.ONLINE]
+
+
 async def test_submitted_offline_invoice_keeps_the_link_its_signer_signed(submissions: Submissions) -> None:
     submission = await submissions.submit(sample_invoice(NIP), offline=OfflineMode.OFFLINE24, signer=SIGNER)
 
@@ -385,6 +408,18 @@ async def test_rejected_offline_invoice_is_corrected_by_the_deadline_of_the_orig
     async with aiohttp.ClientSession() as http, http.get(link, headers={"Accept": "application/json"}) as page:
         told = await page.json()
     assert (told["ksefNumber"], told["technicallyCorrected"]) == (delivered.ksef_number, True)
+
+
+async def test_rejected_file_is_no_correction_of_itself(submissions: Submissions, sandbox: Sandbox) -> None:
+    rejected = await submissions.get(await rejected_offline(submissions, sandbox))
+    document = await submissions.document(rejected.id)
+
+    with pytest.raises(LocalProtocolError, match="very file"):
+        await submissions.correct(rejected.id, document, signer=SIGNER)
+    with pytest.raises(LocalProtocolError, match="very file"):
+        await submissions.submit(document, offline=OfflineMode.OFFLINE24, corrects=rejected.invoice_hash)
+
+    assert await submissions.list_page() == (rejected,)
 
 
 @pytest.mark.parametrize("code", [410, 415])

@@ -12,11 +12,13 @@ import pytest
 from clients import connected
 from sqlalchemy.engine import URL
 
-from ksef_async import OfflineMode
+from ksef_async import Environment, OfflineMode
+from ksef_async.protocol.verification_links import InvoiceFingerprint, verification_link
 from ksef_async.sandbox import Sandbox, sample_invoice
 from ksef_async.submissions import IdentityTakenError, Submissions, SubmissionState
 
 from .conftest import QUICK_SETTINGS
+from .test_issuing import SIGNER
 
 HERE = Path(__file__).parent
 NIP, OTHER_NIP = "5265877635", "7010002137"
@@ -95,3 +97,16 @@ async def test_migrated_journal_keeps_companies_apart(old_journal: str) -> None:
             mine = await submissions.get(key="order 0", nip=NIP)
 
             assert (mine.id, theirs.id) == (1, 4)
+
+
+async def test_what_an_earlier_version_wrote_is_issued_while_the_customer_waits(old_journal: str) -> None:
+    document = DOCUMENTS[0]
+    async with Submissions(old_journal, environment=Environment.TEST) as submissions:
+        issued = await submissions.issue(document, within=0.1, signer=SIGNER)
+
+        assert issued.submission.issued_on == InvoiceFingerprint.of(document).issued_on
+        assert issued.submission.due_by is not None
+        assert issued.is_offline
+        assert issued.verification_link == verification_link(InvoiceFingerprint.of(document), Environment.TEST)
+        assert [code.label for code in issued.codes] == ["OFFLINE", "CERTYFIKAT"]
+        assert await submissions.issue(document, within=3_600, signer=SIGNER) == issued
