@@ -133,13 +133,16 @@ class DeadlineWatch:
                     continue
             async with self._database.write() as connection:
                 await check(connection, self._lease)
-                counted = select(_T.due_by, func.count()).where(these).group_by(_T.due_by).order_by(_T.due_by)
-                for due_by, count in (await connection.execute(counted)).all():
-                    named = select(_T.number).where(these, _T.due_by == due_by).order_by(_T.id).limit(_MOST_NAMED)
-                    numbers = tuple((await connection.execute(named)).scalars())
-                    moment = datetime.fromtimestamp(due_by, UTC)
-                    told.append(event(nip=self._lease.context, due_by=moment, count=count, numbers=numbers))
-                await connection.execute(update(SUBMISSIONS).where(these).values(due_told=level))
+                # One statement: what others change or hand in meanwhile is told of if it is marked, and only then.
+                marking = update(SUBMISSIONS).where(these).values(due_told=level)
+                marked = (await connection.execute(marking.returning(_T.due_by, _T.id, _T.number))).all()
+            by_deadline: dict[float, list[str]] = {}
+            for due_by, _, number in sorted(marked):
+                by_deadline.setdefault(due_by, []).append(number)
+            for due_by, numbers in by_deadline.items():
+                moment = datetime.fromtimestamp(due_by, UTC)
+                named = tuple(numbers[:_MOST_NAMED])
+                told.append(event(nip=self._lease.context, due_by=moment, count=len(numbers), numbers=named))
         return told
 
 

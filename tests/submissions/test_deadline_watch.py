@@ -10,6 +10,7 @@ import anyio
 import attrs
 import pytest
 from clients import ONCE, connected
+from sqlalchemy.engine import URL
 
 from ksef_async import DeadlineNear, DeadlinePassed, OfflineMode, OutageKind
 from ksef_async.calling.events import Event
@@ -69,6 +70,25 @@ async def scene(url: str, settings: Settings = SETTINGS) -> AsyncIterator[Scene]
         await client.log_in()  # from now on it knows KSeF's time
         sandbox.faults.add("open_online_session", Fault.html(503), times=FOREVER)
         yield Scene(sandbox, submissions, events)
+
+
+async def test_what_is_told_is_what_is_written(postgres_database: URL) -> None:
+    url = postgres_database.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+    blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    async with scene(url) as here, here.submissions.running():
+        first, second = [await here.submit(number) for number in (1, 2)]
+        async with here.submissions.begin() as connection:
+            # Its deadline is moved while the watch is about to tell of it.
+            await connection.exec_driver_sql(
+                f"UPDATE ksef_submissions SET due_by = due_by + 864000 WHERE id = {first.id}"
+            )
+            here.sandbox.clock.advance(29 * HOUR)
+            with anyio.fail_after(20):
+                while not (await connection.exec_driver_sql(blocked)).scalar():
+                    await anyio.sleep(0.01)
+        await here.until(here.told)
+
+    assert here.told() == [DeadlineNear(nip=NIP, due_by=DUE, count=1, numbers=(second.identity.number,))]
 
 
 async def test_deadline_is_told_when_it_is_near_and_when_it_has_passed_once_each(journal_url: str) -> None:
