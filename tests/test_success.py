@@ -139,7 +139,7 @@ async def closing_online(trial: Trial) -> None:
     async with await trial.client.sessions.open_online(FormCode.FA3) as session:
         await session.send(trial.invoice("closing"))
         trial.change("close_online_session")
-    assert len([*(await session.upo()).entries]) == 1
+    assert len((await session.upo()).entries) == 1
 
 
 async def opening_batch(trial: Trial) -> None:

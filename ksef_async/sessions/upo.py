@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import sys
 from base64 import b64decode
-from collections.abc import Iterator
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -47,9 +46,9 @@ class SessionUPO:
     """One a page of `UPO.pages`, in order; an archive must keep the ``xml`` of each."""
 
     @property
-    def entries(self) -> Iterator[UPOEntry]:
+    def entries(self) -> tuple[UPOEntry, ...]:
         """Every accepted invoice, page by page."""
-        return (entry for document in self.documents for entry in document.entries)
+        return tuple(entry for document in self.documents for entry in document.entries)
 
 
 async def verify_upo(xml: bytes, *, session_reference_number: str) -> UPODocument:
