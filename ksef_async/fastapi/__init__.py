@@ -9,8 +9,9 @@ The router asks nobody who they are: ``who_may`` is yours, and finds the company
 
 from __future__ import annotations
 
+from .refusals import FaultRoute
 from .routes import router
 from .service import KsefClientDep, KsefService, SubmissionsDep
 from .views import IssuedView, SubmissionView
 
-__all__ = ["IssuedView", "KsefClientDep", "KsefService", "SubmissionView", "SubmissionsDep", "router"]
+__all__ = ["FaultRoute", "IssuedView", "KsefClientDep", "KsefService", "SubmissionView", "SubmissionsDep", "router"]

@@ -11,9 +11,10 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 
+from ..documents import DocumentError
 from ..errors import ApiError, InvalidFieldError, KsefError, RateLimitedError, RemoteProtocolError, TransportError
 from ..protocol.error_codes import ErrorCode
-from ..submissions import JournalError, UnknownSubmissionError
+from ..submissions import IdentityTakenError, JournalError, UnknownSubmissionError
 from .views import SubmissionView
 
 __all__ = ["FaultRoute", "Finding", "Refusal", "Report", "refusal_of", "responses"]
@@ -89,7 +90,7 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def refusal_of(error: KsefError) -> Response | None:
-    """Return the answer to what somebody else is to blame for: the journal's database, or KSeF; None otherwise.
+    """Return the answer to what was asked and cannot be done, or not now; None where the program itself is wrong.
 
     Args:
         error: What was raised.
@@ -104,6 +105,10 @@ def refusal_of(error: KsefError) -> Response | None:
             status, after = 503, _SOON
         case ApiError(code=ErrorCode.UNKNOWN_INVOICE):
             status = 404
+        case DocumentError():
+            return JSONResponse({"detail": str(error), "report": error.report.to_dict()}, 422)
+        case IdentityTakenError():
+            status = 409
         case InvalidFieldError():
             status = 422
         case ApiError() | TransportError() | RemoteProtocolError():
@@ -117,7 +122,11 @@ def refusal_of(error: KsefError) -> Response | None:
 
 
 class FaultRoute(APIRoute):
-    """A route that answers as `refusal_of` says."""
+    """A route that answers what the library refuses with a status and a sentence, where FastAPI would answer 500.
+
+    The routes of `router` are such routes; those of your own are with ``APIRouter(route_class=FaultRoute)``.
+    ``app.router.route_class = FaultRoute`` makes all that are added to the application from then on.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler, which answers where the one of FastAPI would raise."""
