@@ -1,4 +1,7 @@
-"""Build an invoice from an order, check it, send it, and write its page for people."""
+"""Build an invoice from an order, check it, send it, and write its page for people.
+
+``pip install 'ksef_async[xades]'``
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Change one field of a received invoice, and see that nothing else has changed."""
+"""Change one field of a received invoice, and see that nothing else has changed.
+
+``pip install 'ksef_async[xades]'``
+"""
 
 from __future__ import annotations
 

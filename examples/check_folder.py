@@ -1,5 +1,7 @@
 """Check the invoices of a folder before they are sent: what KSeF would refuse, and where; no login, no network.
 
+``pip install ksef_async``
+
 ``python check_folder.py FOLDER`` ends with 1 where there is a problem; without a folder it makes one with mistakes.
 ``ksef-async check FOLDER`` does the same with a table.
 """

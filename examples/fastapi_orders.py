@@ -1,5 +1,7 @@
 """A FastAPI service: the JSON of an order becomes an accepted invoice, in one transaction with the order.
 
+``pip install 'ksef_async[xades,fastapi]' uvicorn``
+
 There is no order without its invoice, and no invoice without its order, whatever dies and when. Run it with
 ``uvicorn fastapi_orders:app``, then post what is at the end of this file to ``localhost:8000/orders``.
 """

@@ -1,44 +1,43 @@
 """A FastAPI service: an invoice is handed over, followed, and its UPO downloaded; a restart loses nothing.
 
-Run it with ``uvicorn fastapi_service:app`` (``uvicorn[standard]`` answers sooner), ask ``/company`` for the NIP, then
-``curl --data-binary @invoice.xml localhost:8000/ksef/NIP/invoices``; all addresses are at ``/docs``.
+``pip install 'ksef_async[xades,fastapi]' uvicorn``, then ``uvicorn fastapi_service:app``. Ask ``/company`` for the NIP,
+then ``curl --data-binary @invoice.xml localhost:8000/ksef/NIP/invoices``; all addresses are at ``/docs``.
+
+A journal in SQLite is delivered by one process. For several, ``DELIVER=no uvicorn --workers 2 fastapi_service:app``
+takes invoices in, and one more process without ``DELIVER=no``, on another ``--port``, delivers them. Set KSEF_ENV, as
+every process without it has a sandbox of its own. With PostgreSQL as ``JOURNAL`` all of them may deliver.
 """
 
 from __future__ import annotations
 
-import gc
 import os
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
 from ksef_async.cli.demo import company
-from ksef_async.fastapi import KsefClientDep, KsefService, SubmissionsDep, SubmissionView, router
+from ksef_async.fastapi import FaultRoute, KsefClientDep, KsefService, SubmissionsDep, SubmissionView, router
 from ksef_async.sandbox import sample_invoice
 
 JOURNAL = os.environ.get("JOURNAL", "sqlite+aiosqlite:///invoices.db")
+DELIVER = os.environ.get("DELIVER") != "no"
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
     # The embedded sandbox, unless KSEF_ENV says otherwise. Of your own: service = KsefService.from_env(), or
     # KsefService.from_env("FIRST_", "SECOND_") for several companies.
-    async with company() as (environment, credentials):
+    async with company(nip="5265877635") as (environment, credentials):
         app.state.nip = credentials.context.value
-        service = KsefService(environment, {app.state.nip: credentials}, journal=JOURNAL)
+        service = KsefService(environment, {app.state.nip: credentials}, journal=JOURNAL, deliver=DELIVER)
         async with service.lifespan(app):
-            # What is loaded by now stays: Python need not look through all of it for garbage, 0.1 s at a time, nor
-            # look as often as it does for programs that make less of it.
-            gc.freeze()
-            gc.set_threshold(100_000)
-            # SQLite works in threads of its own: they are not to wait for 5 ms each time they have an answer.
-            sys.setswitchinterval(0.0005)
             yield
 
 
 app = FastAPI(lifespan=lifespan)
+# What the library refuses in the handlers below is 404, 409, 422, 502 or 503 with a sentence, and not 500.
+app.router.route_class = FaultRoute
 # Whoever may call these addresses may issue invoices: give dependencies=[Depends(...)] that know your users.
 app.include_router(router, prefix="/ksef")
 

@@ -1,4 +1,7 @@
-"""A night without KSeF, on the sandbox's clock: a failure is announced, moves the deadlines, and ends."""
+"""A night without KSeF, on the sandbox's clock: a failure is announced, moves the deadlines, and ends.
+
+``pip install 'ksef_async[xades,durable]'``
+"""
 
 from __future__ import annotations
 

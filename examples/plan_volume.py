@@ -1,4 +1,7 @@
-"""Ask how to send a month's invoices: online or in batches, how long it takes, and what keeps it from being sooner."""
+"""Ask how to send a month's invoices: online or in batches, how long it takes, and what keeps it from being sooner.
+
+``pip install 'ksef_async[xades]'``
+"""
 
 from __future__ import annotations
 

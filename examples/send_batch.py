@@ -1,4 +1,6 @@
-"""Send a folder of invoices in one batch session, with progress bars (`pip install rich`).
+"""Send a folder of invoices in one batch session, with progress bars.
+
+``pip install 'ksef_async[xades]' rich``
 
 Run it as it stands, against a sandbox of its own, or with a folder: python examples/send_batch.py FOLDER
 """
@@ -16,12 +18,12 @@ from ksef_async import (
     CompressionType,
     FormCode,
     KsefClient,
-    KsefToken,
     PackageProgress,
     PackageStage,
     pack,
 )
-from ksef_async.sandbox import Sandbox, sample_invoice
+from ksef_async.cli.demo import connect
+from ksef_async.sandbox import sample_invoice
 
 
 async def send(client: KsefClient, invoices: Path | list[tuple[str, bytes]]) -> None:
@@ -45,14 +47,12 @@ async def send(client: KsefClient, invoices: Path | list[tuple[str, bytes]]) -> 
 
 
 async def main() -> None:
-    if len(sys.argv) > 1:
-        async with KsefClient.from_env() as client:  # KSEF_ENV, KSEF_NIP, and a certificate or a token
+    async with connect() as (client, nip):
+        if len(sys.argv) > 1:
             await send(client, Path(sys.argv[1]))
-        return
-    async with Sandbox() as sandbox:
-        invoices = [(f"{n}.xml", sample_invoice(sandbox.nip, f"FV/{n}")) for n in range(1, 200)]
-        async with KsefClient(sandbox.environment, KsefToken(nip=sandbox.nip, token=sandbox.token)) as client:
-            await send(client, [*invoices, ("broken.xml", b"no invoice")])
+            return
+        invoices = [(f"{n}.xml", sample_invoice(nip, f"FV/{n}")) for n in range(1, 200)]
+        await send(client, [*invoices, ("broken.xml", b"no invoice")])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Send one invoice, wait for its KSeF number, and fetch the session's UPO."""
+"""Send one invoice, wait for its KSeF number, and fetch the session's UPO.
+
+``pip install 'ksef_async[xades]'``
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Tests of a program that sends invoices, with the fixtures this library brings: ``pytest test_with_sandbox.py``."""
+"""Tests of a program that sends invoices, with the fixtures this library brings: ``pytest test_with_sandbox.py``.
+
+``pip install ksef_async pytest anyio``
+"""
 
 from __future__ import annotations
 

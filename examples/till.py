@@ -1,4 +1,7 @@
-"""A till that never keeps a customer waiting for more than two seconds, whether KSeF answers or not."""
+"""A till that never keeps a customer waiting for more than two seconds, whether KSeF answers or not.
+
+``pip install 'ksef_async[xades,durable]'``
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Issue an invoice while KSeF is down: two codes for the customer, and where they lead before it is sent and after."""
+"""Issue an invoice while KSeF is down: two codes for the customer, and where they lead before it is sent and after.
+
+``pip install 'ksef_async[xades]'``
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Watch a session from its opening to its UPO while another task sends invoices in it."""
+"""Watch a session from its opening to its UPO while another task sends invoices in it.
+
+``pip install 'ksef_async[xades]'``
+"""
 
 from __future__ import annotations
 

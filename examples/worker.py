@@ -1,5 +1,7 @@
 """A worker: takes every XML file from a folder, delivers it, and keeps its KSeF number and UPO beside it.
 
+``pip install 'ksef_async[xades,durable]'``
+
 ``python worker.py FOLDER`` leaves ``invoice.ksef.json`` and ``invoice.upo.xml`` beside ``invoice.xml``. What was sent
 is in ``journal.db``: a worker that dies at any moment goes on where it was when it is started again, and no invoice
 is issued twice. What KSeF rejected has the reason in its JSON instead of a number.

@@ -37,6 +37,11 @@ async def run(name: str, *arguments: object) -> str:
     return out.decode()
 
 
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_example_says_what_to_install(path: Path) -> None:
+    assert re.search(r"`pip install ('ksef_async\[[a-z,]+\]'|ksef_async)", path.read_text("utf-8"))
+
+
 def test_every_example_is_run_here() -> None:
     # "test_with_sandbox.py" is run by test_pytest_plugin.py.
     text = Path(__file__).read_text("utf-8")
@@ -214,6 +219,18 @@ async def test_fastapi_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
         status = (await http.get(posted.headers["Location"])).json()
         upo = await http.get(posted.headers["Location"] + "/upo")
 
+    # Once more, with another sandbox: what is in the journal is known, and other documents under its keys are refused.
+    app = load_app("fastapi_service.py", tmp_path / "invoices.db", monkeypatch, no_blocking_calls)
+    async with serve(app) as http:
+        again = [(await http.post(f"/orders/{order}/invoice")).json()["id"] for order in (1, 2)]
+        posted_again = await http.post(f"/ksef/{nip}/invoices", content=sample_invoice(nip, "FV/3"))
+        key = {"Idempotency-Key": "order 9"}
+        await http.post(f"/ksef/{nip}/invoices", content=sample_invoice(nip, "FV/8"), headers=key)
+        taken = await http.post("/orders/9/invoice")
+
+    assert again == [orders[0], orders[2]]
+    assert posted_again.json()["id"] == posted.json()["id"]
+    assert taken.status_code == 409
     assert orders[0] == orders[1] != orders[2]
     KsefNumber.parse(status["ksef_number"])
     assert status["ksef_number"] in stream.text
