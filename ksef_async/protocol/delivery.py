@@ -112,6 +112,7 @@ __all__ = [
     "fails_alone",
     "fate_after",
     "is_failure_on_document",
+    "is_full",
     "judge",
     "judge_invoice",
     "judge_session",
@@ -121,7 +122,7 @@ SEND_AGAIN_LIMIT: Final = 3
 """How often one document, or one package, is sent again before its failure is final."""
 
 SESSIONS_LIMIT: Final = 3
-"""How many sessions one document is tried in before the caller is told."""
+"""How many sessions one document is tried in before the caller is told; those that others fill do not count."""
 
 PARTS_LIMIT: Final = 3
 """How often the parts of a package are uploaded again because KSeF does not have them."""
@@ -574,6 +575,15 @@ def fate_after(before: DocumentFate, news: DocumentFate) -> DocumentFate:
     # KSeF's list and its statuses are about the document; an answer to a sending is about that one attempt.
     is_about_attempt = news in (_D.NOT_TAKEN_IN, _D.REFUSED)
     return _D.IN_DOUBT if before is _D.IN_DOUBT and is_about_attempt else news
+
+
+def is_full(error: KsefError) -> bool:
+    """Return whether a session takes no more because it has as many documents as it may have.
+
+    Args:
+        error: What was raised when a document was sent in it.
+    """
+    return isinstance(error, BadRequestError) and error.code == ErrorCode.SESSION_FULL
 
 
 def fails_alone(judgement: Judgement, *, tries: int, successes: int, limit: int) -> bool:

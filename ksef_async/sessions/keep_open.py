@@ -19,7 +19,7 @@ from ..calling.events import Event
 from ..calling.finishing import finish
 from ..calling.polling import Cadence
 from ..errors import InvoiceRejectedError, KsefError, LocalProtocolError, SessionFailedError
-from ..protocol.delivery import SEND_AGAIN_LIMIT, SESSIONS_LIMIT, Asked, DocumentFate, Step, judge
+from ..protocol.delivery import SEND_AGAIN_LIMIT, SESSIONS_LIMIT, Asked, DocumentFate, Step, is_full, judge
 from .book import Outgoing
 from .checking import check_document
 from .keeper import Keeper, KeptSession, decisions
@@ -161,23 +161,27 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
         return kept
 
     async def _send(self, outgoing: Outgoing, *, again: bool = False) -> None:
-        """Send a document in whichever session takes it, `SESSIONS_LIMIT` of them at most; the book has it then."""
+        """Send a document in whichever session takes it; the book has it then.
+
+        `SESSIONS_LIMIT` of them may fail, while one that others have filled says nothing about this document.
+        """
         sessions = 0
         while True:
             # What a session has taken in before it was left is not sent in another.
             if not again and (found := await self._find_doubtful(outgoing.sha256)):
                 self._book.taken_in(outgoing, found)
                 return
-            sessions += 1
             try:
                 kept = await self._keeper.session(_IMPATIENCE)
             except KsefError as error:
+                sessions += 1
                 if judge(Asked.OPEN, error).step is not Step.ANOTHER_SESSION or sessions == SESSIONS_LIMIT:
                     raise
                 continue
             result = await kept.send(outgoing, _IMPATIENCE, again=again)
             if isinstance(result, SentInvoice):
                 return
+            sessions += not (is_full(result.error) and kept.successes)
             if result.step is not Step.ANOTHER_SESSION or sessions == SESSIONS_LIMIT:
                 raise result.error
             await self._keeper.leave(kept)

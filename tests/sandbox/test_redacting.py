@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin
 import attrs
 import pytest
 from aiohttp import web
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ksef_async.api.operation import Operation
@@ -146,6 +146,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(json_values, st.sampled_from([*SECRETS.values()]), st.sampled_from(["token", "a", "referenceNumber"]))
 def test_any_json_is_shown_without_the_secret_in_it(value: object, secret: str, name: str) -> None:
     text = shown({"first": value, name: [secret], "last": value})

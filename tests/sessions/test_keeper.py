@@ -58,6 +58,17 @@ async def test_full_session_is_replaced_while_many_tasks_send(client: KsefClient
     assert sorted(sessions(sandbox)) == [(200, 10), (200, 20), (200, 20)]
 
 
+async def test_session_that_others_filled_says_nothing_about_a_document() -> None:
+    # One of the sixteen that send at once gets in, and the others find the session full, some of them many times.
+    async with Sandbox(max_invoices=1, rate_limits=None) as sandbox, connected(sandbox) as client:
+        invoices = [sample_invoice(sandbox.nip, f"FV/{number}") for number in range(16)]
+        async with client.sessions.keep_open(FormCode.FA3) as sender:
+            sent = [each async for each in sender.send_many(invoices)]
+
+    assert len({each.session_reference_number for each in sent}) == 16
+    assert sessions(sandbox) == [(code, 1) for code, _ in sessions(sandbox)]
+
+
 async def test_document_is_recognised_across_sessions(client: KsefClient, sandbox: Sandbox) -> None:
     invoices = [sample_invoice(sandbox.nip, f"FV/{number}") for number in range(30)]
 
