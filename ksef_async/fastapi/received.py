@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Final
 
@@ -23,6 +23,10 @@ __all__ = ["Part", "ReceivedPage", "ReceivedView", "get_received", "list_receive
 _LAST_PAGE: Final = 2**31 - 1
 
 router: Final = APIRouter(route_class=FaultRoute)
+
+
+#: KSeF has no invoices from outside of these years, and at the ends of the calendar UTC has other ones.
+_Moment = Annotated[AwareDatetime, Query(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(3000, 1, 1, tzinfo=UTC))]
 
 
 class Part(enum.StrEnum):
@@ -119,8 +123,8 @@ class ReceivedPage(BaseModel):
 async def list_received(
     nip: str,
     request: Request,
-    since: AwareDatetime,
-    until: AwareDatetime | None = None,
+    since: _Moment,
+    until: _Moment | None = None,
     part: Part = Part.BUYER,
     page: Annotated[int, Query(ge=0, le=_LAST_PAGE)] = 0,
     limit: Annotated[int, Query(ge=10, le=250)] = 250,
