@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeAlias, TypedDict, Unpack
 
 import anyio
@@ -288,6 +290,32 @@ class CertificateCredentials:
         if not options.keys() & {"nip", "context"}:
             options["nip"] = seal_nip
         return cls(certificate=certificate, key=private_key, **options)
+
+    async def save(self, path: Path | str) -> None:
+        """Write key and certificate into one new file (PEM, 0600), for `from_files` and ``KSEF_CERTIFICATE_FILE``.
+
+        Args:
+            path: The file, which must not be there yet.
+
+        Raises:
+            LocalProtocolError: The key is not at hand, as that of a card; or the file is there already.
+            OSError: It cannot be written.
+        """
+        await anyio.to_thread.run_sync(self._save, Path(path))
+
+    def _save(self, path: Path) -> None:
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+        export = getattr(self.key, "private_bytes", None)
+        if export is None:
+            raise LocalProtocolError("The key of these credentials signs elsewhere; it cannot be written into a file.")
+        key: bytes = export(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            raise LocalProtocolError(f"{path} is there already; it is not overwritten.") from None
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(key + ssl.DER_cert_to_PEM_cert(self.certificate.der).encode("ascii"))
 
 
 Credentials: TypeAlias = KsefToken | CertificateCredentials

@@ -32,7 +32,7 @@ from ksef_async import (
 )
 from ksef_async.api.auth import GET_LOGIN_STATUS
 from ksef_async.auth.credentials import CertificateOptions
-from ksef_async.crypto.issuing import self_signed, self_signed_person, self_signed_seal
+from ksef_async.crypto.issuing import KeyKind, self_signed, self_signed_person, self_signed_seal
 from ksef_async.protocol.error_codes import ErrorCode
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.sandbox import Clock, Sandbox, Timings, sample_invoice
@@ -140,6 +140,34 @@ async def test_person_logs_in_with_a_certificate_of_our_own(
 async def test_person_has_either_a_pesel_or_a_nip() -> None:
     with pytest.raises(LocalProtocolError, match="not both"):
         await CertificateCredentials.self_signed(NIP, pesel="15062788702", person_nip=NIP)
+
+
+@pytest.mark.parametrize("kind", ["ec", "rsa"])
+async def test_certificate_of_ones_own_is_kept_in_a_file(sandbox: Sandbox, tmp_path: Path, kind: KeyKind) -> None:
+    made = await CertificateCredentials.self_signed(NIP, key_kind=kind)
+    file = tmp_path / "company.pem"
+
+    await made.save(file)
+
+    assert file.stat().st_mode & 0o777 == 0o600
+    credentials = await CertificateCredentials.from_files(file, nip=NIP)
+    assert credentials.certificate.der == made.certificate.der
+    async with KsefClient(sandbox.environment, credentials) as client:
+        await client.log_in()
+    with pytest.raises(LocalProtocolError, match="there already"):
+        await made.save(file)
+
+
+async def test_key_of_a_card_is_kept_in_no_file(tmp_path: Path) -> None:
+    async def sign(data: bytes, algorithm: str) -> bytes:
+        return b""
+
+    made = await CertificateCredentials.self_signed(NIP)
+    credentials = CertificateCredentials.from_hook(made.certificate.der, sign, nip=NIP)
+
+    with pytest.raises(LocalProtocolError, match="signs elsewhere"):
+        await credentials.save(tmp_path / "company.pem")
+    assert [*tmp_path.iterdir()] == []
 
 
 async def test_certificate_logs_in_from_files(sandbox: Sandbox, tmp_path: Path) -> None:
