@@ -20,7 +20,7 @@ for version in sorted(Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser(
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 
-PARALLEL = ("-n", "2", "--dist", "worksteal")
+PARALLEL = ("-n", "3", "--dist", "worksteal")
 
 
 def group(name: str) -> list[str]:
@@ -188,11 +188,13 @@ def durable(session: nox.Session) -> None:
         "KILLING_KILLS": "5",
         "KSEF_SYNC_INVOICES": "5000",
         "KSEF_SYNC_KILLS": "6",
+        "RENEWAL_STEPS": "all",
     }
     files = (
         *(f"tests/submissions/test_{name}.py" for name in ("killing", "companies", "cancellation")),
         "tests/sessions/test_killing.py",
         "tests/downloads/test_killing.py",
+        "tests/resources/test_renewal.py",
     )
     session.run("pytest", "-s", *files, *session.posargs, env=environment)
 

@@ -96,7 +96,7 @@ def test_bad_document_is_read_or_shown_or_refused_in_bounded_time(call: Callable
         # Anything else that is raised fails the test.
         with suppress(DocumentError):
             call(document)
-        assert time.process_time() - start < 2 * MOST_SECONDS, name
+        assert time.process_time() - start < 5 * MOST_SECONDS, name
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")

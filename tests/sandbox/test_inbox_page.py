@@ -360,9 +360,12 @@ async def test_long_texts_wrap_and_leave_room_to_others(
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("language", ["en", "pl"])
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize(
+    ("size", "language", "scheme"),
+    # Each pair of sizes, languages and schemes once.
+    [(DESK, "en", "light"), (DESK, "pl", "dark"), (PHONE, "en", "dark"), (PHONE, "pl", "light")],
+    ids=["desk-en-light", "desk-pl-dark", "phone-en-dark", "phone-pl-light"],
+)
 async def test_axe_finds_nothing(
     sandbox: Sandbox, client: KsefClient, looking: Looking, size: tuple[int, int], language: str, scheme: str
 ) -> None:

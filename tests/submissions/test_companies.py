@@ -59,8 +59,6 @@ async def test_every_company_is_delivered_within_its_limits(sqlite_url: str) -> 
             )
             for nip in nips(COMPANIES)
         }
-        for client in clients.values():
-            await stack.enter_async_context(client)
         settings = Settings(linger=1.0, max_contexts=50)
         submissions = await stack.enter_async_context(Submissions(sqlite_url, client=clients, settings=settings))
         async with submissions.begin() as transaction:
