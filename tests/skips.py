@@ -19,6 +19,7 @@ NAMED: Final = {
     r"it has no effect, and is not repeated": "rows of a table for which the question does not arise",
     r"the Ministry's .+ is in \.\./shared/ksef only": "where the Ministry's samples and older versions are at hand",
     r"no file system is mounted read-only": "in containers whose secrets are mounted",
+    r"root reads everything": "for whoever is not root",
     r"this file system keeps files in memory": "on a disk",
 }
 

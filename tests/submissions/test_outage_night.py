@@ -234,9 +234,9 @@ def tell(shop: Shop, delivered: Sequence[Any], arrived: int, say: list[str]) -> 
 
 
 @pytest.mark.timeout(900)
+# One driver of PostgreSQL is enough for a night.
+@pytest.mark.parametrize("journal_url", ["sqlite+aiosqlite", "postgresql+asyncpg"], indirect=True)
 async def test_night_without_ksef(journal_url: str) -> None:
-    if "psycopg" in journal_url:
-        pytest.skip("one driver of PostgreSQL is enough for a night")
     say: list[str] = []
 
     await outage(journal_url, say)
