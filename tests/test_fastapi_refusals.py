@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from test_fastapi import OTHER_NIP, service_for, serving
 
 from ksef_async.fastapi import router
+from ksef_async.fastapi.refusals import Finding, Refusal, Report
 from ksef_async.sandbox import Sandbox, sample_invoice
 
 #: What people try: numbers no row can have, other scripts' digits, other languages' syntax.
@@ -152,7 +153,12 @@ async def test_document_that_ksef_would_refuse_is_answered_with_the_report(
     answer = await http.post(f"/ksef/{sandbox.nip}/invoices", content=broken)
 
     assert answer.status_code == 422
-    (problem,) = answer.json()["report"]["problems"]
+    report = answer.json()["report"]
+    (problem,) = report["problems"]
+    # OpenAPI tells all of it.
+    assert report.keys() == Report.model_fields.keys()
+    assert problem.keys() == Finding.model_fields.keys()
+    Refusal.model_validate(answer.json())
     assert (problem["code"], problem["path"], problem["line"]) == ("number_comma", "/Faktura/Fa/P_15", 2)
     assert problem["message_pl"] in str(problem)
     assert "1234.56" in answer.json()["detail"]

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 
-from ..documents import DocumentError
+from ..documents import DocumentError, Severity
 from ..errors import ApiError, InvalidFieldError, KsefError, RateLimitedError, RemoteProtocolError, TransportError
 from ..protocol.error_codes import ErrorCode
 from ..submissions import IdentityTakenError, JournalError, UnknownSubmissionError
@@ -36,6 +36,10 @@ class Finding(BaseModel):
     """From 1."""
     column: int | None = None
     """From 1."""
+    offset: int | None = None
+    """The byte of the file, from 0."""
+    severity: Severity
+    """Whether KSeF refuses the document for it."""
     message: str
     """What to do, in English."""
     message_pl: str
@@ -47,9 +51,13 @@ class Report(BaseModel):
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
+    ok: bool
+    """Whether there is no problem."""
+    form: str | None
+    """The form by its system code, as ``FA (3)``; null where it is none that is known here."""
     problems: list[Finding]
     """What KSeF would refuse the document for."""
-    warnings: list[Finding] = []
+    warnings: list[Finding]
     """What may be meant."""
 
 

@@ -44,7 +44,7 @@ parameters and response models of FastAPI's take longer than the journal.
 _LARGEST_ID: Final = 2**63 - 1
 _DIGITS: Final = len(str(_LARGEST_ID))
 
-_NIP: Final = {"name": "nip", "in": "path", "required": True, "schema": {"type": "string"}}
+_NIP: Final[dict[str, Any]] = {"name": "nip", "in": "path", "required": True, "schema": {"type": "string"}}
 _ONE: Final[dict[str, Any]] = {
     "parameters": [_NIP, {"name": "submission_id", "in": "path", "required": True, "schema": {"type": "integer"}}]
 }
@@ -99,22 +99,27 @@ def _place(name: int | str, *within: int | str) -> tuple[int | str, ...]:
 
 
 _NO_OPTIONS: Final = _Options()
-_SUBMITTED: Final[dict[str, Any]] = {
-    "requestBody": {"required": True, "content": {"application/xml": {"schema": {"type": "string"}}}},
-    "parameters": [
-        _NIP,
-        *(
-            {"name": place[1], "in": place[0], "schema": schema}
-            for name, schema in _Options.model_json_schema()["properties"].items()
-            for place in [_place(name)]
-        ),
-    ],
-}
+
+
+def _handed_in(options: type[BaseModel]) -> dict[str, Any]:
+    """Return what OpenAPI says of a document with options, which are read by hand."""
+    parameters = [_NIP]
+    for field, schema in options.model_json_schema()["properties"].items():
+        place, name = _place(field)
+        parameters.append({"name": name, "in": place, "schema": schema})
+    return {"requestBody": _DOCUMENT, "parameters": parameters}
+
+
+_DOCUMENT: Final = {"required": True, "content": {"application/xml": {"schema": {"type": "string"}}}}
 _REFUSED: Final = responses(400, 404, 409, 413, 422, 503)
 
 
 @router.post(
-    "/{nip}/invoices", status_code=202, response_model=SubmissionView, responses=_REFUSED, openapi_extra=_SUBMITTED
+    "/{nip}/invoices",
+    status_code=202,
+    response_model=SubmissionView,
+    responses=_REFUSED,
+    openapi_extra=_handed_in(_Options),
 )
 async def submit_invoice(request: Request) -> Response:
     """Write one invoice (the XML as the body) into the journal; from there it is delivered exactly once.
@@ -164,24 +169,12 @@ def _refused(error: KsefError) -> Response:
             raise HTTPException(400, str(error)) from error
 
 
-_WITHIN: Final = {
-    "name": "within",
-    "in": "query",
-    "description": "Seconds after which it is issued offline",
-    "schema": {"type": "number", "minimum": 0, "maximum": 60, "default": 5},
-}
-_ISSUING: Final[dict[str, Any]] = {
-    "requestBody": _SUBMITTED["requestBody"],
-    "parameters": [_NIP, {"name": _KEY, "in": "header", "schema": {"type": "string", "maxLength": 200}}, _WITHIN],
-}
-
-
 class _IssueOptions(BaseModel):
     key: Annotated[str | None, Field(max_length=200)] = None
-    within: Annotated[float, Field(ge=0, le=60)] = 5.0
+    within: Annotated[float, Field(ge=0, le=60, description="Seconds after which it is issued offline")] = 5.0
 
 
-@router.post("/{nip}/issued", response_model=IssuedView, responses=_REFUSED, openapi_extra=_ISSUING)
+@router.post("/{nip}/issued", response_model=IssuedView, responses=_REFUSED, openapi_extra=_handed_in(_IssueOptions))
 async def issue_invoice(request: Request) -> Response:
     """Issue one invoice (the XML as the body) while the customer waits: online in time, otherwise offline.
 
@@ -205,7 +198,7 @@ async def issue_invoice(request: Request) -> Response:
     status_code=202,
     response_model=SubmissionView,
     responses=_REFUSED,
-    openapi_extra={"requestBody": _SUBMITTED["requestBody"], **_ONE},
+    openapi_extra={"requestBody": _DOCUMENT, **_ONE},
 )
 async def correct_invoice(request: Request) -> Response:
     """Write the technical correction (the XML as the body) of a rejected offline invoice into the journal."""
