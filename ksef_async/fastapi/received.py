@@ -24,7 +24,6 @@ _LAST_PAGE: Final = 2**31 - 1
 
 router: Final = APIRouter(route_class=FaultRoute)
 
-
 #: KSeF has no invoices from outside of these years, and at the ends of the calendar UTC has other ones.
 _Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(3000, 1, 1, tzinfo=UTC))]
 

@@ -18,7 +18,7 @@ from ..protocol.numbers import file_name
 from ..protocol.offline import OfflineMode
 from ..submissions import IdentityTakenError, NotIssuedError, Submission, SubmissionState, UnknownSubmissionError
 from . import received
-from .refusals import FaultRoute, refusal_of, responses
+from .refusals import FaultRoute, responses
 from .service import journal_of, service_of
 from .views import EXAMPLE_OF_EVENTS, EventStream, IssuedView, SubmissionView, event_id
 
@@ -157,8 +157,8 @@ _REFUSALS: Final = (LocalProtocolError, CryptoError, NotIssuedError)
 
 def _refused(error: KsefError) -> Response:
     match error:
-        case IdentityTakenError() | DocumentError() if (told := refusal_of(error)) is not None:
-            return told
+        case IdentityTakenError() | DocumentError():
+            raise error  # which the route answers
         case NotIssuedError():
             submission = SubmissionView.of(error.submission).model_dump(mode="json")
             return JSONResponse({"detail": str(error), "submission": submission}, 422)
