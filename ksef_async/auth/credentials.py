@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ import attrs
 from ..api.auth import AuthorizationPolicy, SubjectBy
 from ..api.common import Context, ContextType
 from ..api.environment import Environment
+from ..calling.private_files import create_private_file
 from ..errors import LocalProtocolError
 from ..protocol.numbers import has_valid_check_digit, has_valid_internal_id, nip_problem
 
@@ -304,18 +304,14 @@ class CertificateCredentials:
         await anyio.to_thread.run_sync(self._save, Path(path))
 
     def _save(self, path: Path) -> None:
-        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+        from ..crypto.certificates import ExportableKey, private_key_pem
 
-        export = getattr(self.key, "private_bytes", None)
-        if export is None:
+        if not isinstance(self.key, ExportableKey):
             raise LocalProtocolError("The key of these credentials signs elsewhere; it cannot be written into a file.")
-        key: bytes = export(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            create_private_file(path, private_key_pem(self.key) + self.certificate.pem)
         except FileExistsError:
             raise LocalProtocolError(f"{path} is there already; it is not overwritten.") from None
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key + ssl.DER_cert_to_PEM_cert(self.certificate.der).encode("ascii"))
 
 
 Credentials: TypeAlias = KsefToken | CertificateCredentials

@@ -9,8 +9,9 @@ from __future__ import annotations
 import binascii
 import hashlib
 import re
+import ssl
 from datetime import datetime
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 from cryptography import x509
@@ -27,6 +28,7 @@ from .pkcs12 import read_pkcs12
 __all__ = [
     "SUBJECT_NAMES",
     "Certificate",
+    "ExportableKey",
     "PrivateKey",
     "PublicKey",
     "check_key",
@@ -35,6 +37,7 @@ __all__ = [
     "load_certificate_of",
     "load_pkcs12",
     "load_private_key",
+    "private_key_pem",
 ]
 
 PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -72,6 +75,12 @@ class Certificate:
 
     def __repr__(self) -> str:
         return f"<Certificate {self.fingerprint[:16]}... until {self.valid_until:%Y-%m-%d}>"
+
+    @property
+    def pem(self) -> bytes:
+        """The exact bytes, in PEM."""
+        # Not by `cryptography`, which may not encode what KSeF wrote wrong.
+        return ssl.DER_cert_to_PEM_cert(self.der).encode("ascii")
 
     @property
     def fingerprint(self) -> str:
@@ -232,6 +241,29 @@ def load_private_key(data: bytes, password: bytes | None = None) -> PrivateKey:
         raise CryptoError(f"KSeF takes RSA and EC keys, not {type(key).__name__}.")
     check_key(key.public_key())
     return key
+
+
+@runtime_checkable
+class ExportableKey(Protocol):
+    """A private key that can be written into a file, as those of `cryptography` can and a card's cannot."""
+
+    def private_bytes(
+        self,
+        encoding: serialization.Encoding,
+        form: serialization.PrivateFormat,
+        encryption: serialization.KeySerializationEncryption,
+        /,
+    ) -> bytes:
+        """Return the key."""
+        ...
+
+
+def private_key_pem(key: ExportableKey, password: bytes | None = None) -> bytes:
+    """Return a private key in PEM (PKCS#8), encrypted where there is a password."""
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if password is not None:
+        encryption = serialization.BestAvailableEncryption(password)
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
 
 
 def load_pkcs12(data: bytes, password: bytes | None = None) -> tuple[Certificate, PrivateKey]:

@@ -14,7 +14,6 @@ Source: certyfikaty-KSeF.md; GET /certificates/enrollments/data to POST /certifi
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -25,7 +24,8 @@ from typing import TYPE_CHECKING, Final
 import anyio.to_thread
 import attrs
 
-from ..errors import ConfigurationError, GoneError, OperationFailedError, RemoteProtocolError
+from ..calling.private_files import part_of, replace_private_file
+from ..errors import ConfigurationError, CryptoError, GoneError, OperationFailedError, RemoteProtocolError
 
 if TYPE_CHECKING:
     from ..crypto.certificates import Certificate, PrivateKey
@@ -87,18 +87,19 @@ class RenewalFile:
 
     def keep(self, key: PrivateKey, reference_number: str | None = None) -> None:
         """Write how far the renewal is; on the disk when this returns."""
+        from ..crypto.certificates import private_key_pem
+
         line = b"" if reference_number is None else f"Application: {reference_number}\n".encode()
-        _replace(self._pending, line + self._pem(key))
+        replace_private_file(self._pending, line + private_key_pem(key, self.password))
 
     def forget(self) -> None:
         """Delete what is left of a renewal that is over, or that has come to nothing."""
-        for path in (*map(_part, (self.path, self._old, self._pending)), self._pending):
+        for path in (*map(part_of, (self.path, self._old, self._pending)), self._pending):
             path.unlink(missing_ok=True)
 
     def finish(self, certificate: Certificate, key: PrivateKey) -> None:
         """Put the new certificate in the place of the present one, which stays as ``.old``; end the renewal."""
-        from ..crypto.certificates import load_certificate_of
-        from ..errors import CryptoError
+        from ..crypto.certificates import load_certificate_of, private_key_pem
 
         present = None
         with suppress(FileNotFoundError):
@@ -111,8 +112,8 @@ class RenewalFile:
         # Where an earlier attempt died after this, it is there already, and what is beside it is the one before.
         if not is_there:
             if present is not None:
-                _replace(self._old, present)
-            _replace(self.path, self._pem(key) + _pem_of(certificate))
+                replace_private_file(self._old, present)
+            replace_private_file(self.path, private_key_pem(key, self.password) + certificate.pem)
         self.forget()
 
     def check(self) -> None:
@@ -125,14 +126,6 @@ class RenewalFile:
             raise ConfigurationError(f"There is no folder {self.path.parent} to write the certificate to: make it.")
         if self.path.exists() and not self.path.is_file():
             raise ConfigurationError(f"{self.path} is no file: name the one that key and certificate are to be in.")
-
-    def _pem(self, key: PrivateKey) -> bytes:
-        from cryptography.hazmat.primitives import serialization
-
-        encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
-        if self.password is not None:
-            encryption = serialization.BestAvailableEncryption(self.password)
-        return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
 
 
 async def renew_in_steps(
@@ -200,34 +193,3 @@ async def renew_in_steps(
         valid_from=certificate.valid_from,
         valid_until=certificate.valid_until,
     )
-
-
-def _pem_of(certificate: Certificate) -> bytes:
-    import base64
-
-    # Not by `cryptography`, which may not encode what KSeF wrote wrong.
-    text = base64.encodebytes(certificate.der).replace(b"\n", b"")
-    lines = b"\n".join(text[start : start + 64] for start in range(0, len(text), 64))
-    return b"-----BEGIN CERTIFICATE-----\n" + lines + b"\n-----END CERTIFICATE-----\n"
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f"{path.name}.part")
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file that is its owner's alone, in one step: whoever looks sees the old one or the new one, whole."""
-    part = _part(path)
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    if os.name == "posix":
-        # A name is on the disk once its folder is.
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
