@@ -221,9 +221,6 @@ class Certificates:
         today = self._api.now()
         title = name or f"Certyfikat {today:%Y-%m-%d}"
 
-        async def find(key: PrivateKey) -> tuple[str, bytes] | None:
-            return await self._find_certificate(key)
-
         async def apply(key: PrivateKey) -> str:
             return (await self.enroll(title, key, certificate_type=certificate_type)).reference_number
 
@@ -246,7 +243,7 @@ class Certificates:
         return await renew_in_steps(
             RenewalFile(Path(file), password.encode() if isinstance(password, str) else password),
             partial(new_private_key, key_kind),
-            find=find,
+            find=self._find_certificate,
             apply=apply,
             wait=wait,
             fetch=fetch,
