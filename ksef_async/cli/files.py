@@ -16,7 +16,7 @@ from typing import Final, Self
 import attrs
 
 from ..errors import quote
-from ..protocol.invoice_files import is_invoice_file
+from ..protocol.invoice_files import name_problem
 from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT
 from .arguments import Parser
 from .output import UsageError
@@ -128,10 +128,8 @@ def _judged(path: Path, entry: os.DirEntry[str]) -> Path | LeftOut:
     """Return the path of an invoice, or why it is none."""
     if entry.is_dir():
         return LeftOut(path=path, reason="a link to a folder")
-    if not is_invoice_file(entry.name):
-        lower = entry.name.lower()
-        is_hidden, is_receipt = lower.startswith("."), lower.endswith(".upo.xml")
-        return LeftOut(path=path, reason="hidden" if is_hidden else "a receipt" if is_receipt else "not *.xml")
+    if (problem := name_problem(entry.name)) is not None:
+        return LeftOut(path=path, reason=problem)
     try:
         # Not of the entry, which knows nothing of where a link leads.
         is_file = stat.S_ISREG(path.stat().st_mode)
