@@ -17,6 +17,7 @@ from ..api.environment import Environment
 from ..auth.credentials import Credentials, KsefToken
 from ..auth.variables import VARIABLE_NAMES, Variables, read_private_file
 from ..calling.events import Hook
+from ..calling.transport import AiohttpTransport
 from ..client import KsefClient
 from ..errors import ConfigurationError, CryptoError, LocalProtocolError
 from .arguments import Parser
@@ -71,6 +72,15 @@ def _usage() -> Iterator[None]:
         yield
     except ConfigurationError as error:
         raise UsageError(str(error)) from error
+
+
+@contextmanager
+def _network_usage() -> Iterator[None]:
+    """Tell proxy and authorities that cannot be used by the names of their settings."""
+    try:
+        yield
+    except LocalProtocolError as error:
+        raise UsageError(f"KSEF_PROXY (--proxy) or KSEF_CA_FILE (--ca-file) cannot be used: {error}") from error
 
 
 @attrs.frozen(kw_only=True)
@@ -175,7 +185,7 @@ class Settled:
     def _client(
         self, environment: Environment, credentials: Credentials, hook: Hook | None, revoke_on_exit: bool
     ) -> KsefClient:
-        try:
+        with _network_usage():
             return KsefClient(
                 environment,
                 credentials,
@@ -184,8 +194,18 @@ class Settled:
                 proxy=self.proxy,
                 ca_file=self.ca_file,
             )
-        except LocalProtocolError as error:
-            raise UsageError(f"KSEF_PROXY (--proxy) or KSEF_CA_FILE (--ca-file) cannot be used: {error}") from error
+
+    async def transport(self) -> AiohttpTransport:
+        """Return the way to KSeF, for calls that need no client; whoever takes it closes it.
+
+        Raises:
+            UsageError: The proxy's address, or the file of authorities, cannot be used.
+        """
+        return await anyio.to_thread.run_sync(self._transport)
+
+    def _transport(self) -> AiohttpTransport:
+        with _network_usage():
+            return AiohttpTransport(proxy=self.proxy, ca_file=self.ca_file)
 
     @asynccontextmanager
     async def submissions(

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import anyio.to_thread
-
 from ..api.environment import Environment
-from ..calling.transport import AiohttpTransport
-from ..errors import LocalProtocolError
-from .access import Access, Settled
+from .access import Access
 from .arguments import Command, Parser
-from .output import Exit, UsageError, print_json
+from .output import Exit, print_json
 
 if TYPE_CHECKING:
     from ..api.latarnia import LatarniaMessage
@@ -33,7 +29,7 @@ async def latarnia(*, access: Access) -> int:
 
     settled = await access.settle()
     environment = settled.environment
-    transport = await anyio.to_thread.run_sync(_transport, settled)
+    transport = await settled.transport()
     try:
         asked = Latarnia(environment, transport)
         report, messages = await asked.status(), await asked.get_messages()
@@ -56,13 +52,6 @@ COMMAND: Final = Command(
     add_arguments=_add_arguments,
     examples=("latarnia", "latarnia --json"),
 )
-
-
-def _transport(settled: Settled) -> AiohttpTransport:
-    try:
-        return AiohttpTransport(proxy=settled.proxy, ca_file=settled.ca_file)
-    except LocalProtocolError as error:
-        raise UsageError(f"KSEF_PROXY (--proxy) or KSEF_CA_FILE (--ca-file) cannot be used: {error}") from error
 
 
 def _caution(environment: Environment) -> str:

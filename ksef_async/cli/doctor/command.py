@@ -13,7 +13,6 @@ import anyio.to_thread
 
 from ... import __version__
 from ...calling.caller import Caller
-from ...calling.transport import AiohttpTransport
 from ...errors import LocalProtocolError
 from ..access import Access, Settled
 from ..arguments import Command, Parser
@@ -79,7 +78,7 @@ async def examine(settled: Settled, *, send: bool, report: Callable[[Finding], N
         raise LocalProtocolError(f"Nothing is sent to {environment.base_url}.")
     made_at, started = datetime.now(UTC), time.monotonic()
     checker = Checker(report)
-    transport = await anyio.to_thread.run_sync(_transport, settled)
+    transport = await settled.transport()
     try:
         way = Way(environment=environment, transport=transport, proxy_setting=settled.proxy, ca_file=settled.ca_file)
         await checker.run("DNS", way.check_names, _SHORT)
@@ -121,13 +120,6 @@ COMMAND: Final = Command(
 
 def _print(finding: Finding) -> None:
     print(write_finding(finding), flush=True)
-
-
-def _transport(settled: Settled) -> AiohttpTransport:
-    try:
-        return AiohttpTransport(proxy=settled.proxy, ca_file=settled.ca_file)
-    except LocalProtocolError as error:
-        raise UsageError(f"KSEF_PROXY (--proxy) or KSEF_CA_FILE (--ca-file) cannot be used: {error}") from error
 
 
 def _versions() -> dict[str, str]:
