@@ -14,12 +14,12 @@ import anyio.to_thread
 import attrs
 
 from ..api.environment import Environment
-from ..auth.credentials import Credentials, KsefToken
+from ..auth.credentials import Credentials, KsefToken, checked_credentials
 from ..auth.variables import VARIABLE_NAMES, Variables, read_private_file
 from ..calling.events import Hook
 from ..calling.transport import AiohttpTransport
 from ..client import KsefClient
-from ..errors import ConfigurationError, CryptoError, LocalProtocolError
+from ..errors import CryptoError, LocalProtocolError
 from .arguments import Parser
 from .output import UsageError
 
@@ -32,6 +32,19 @@ JOURNAL_NEEDS: Final = ("rich", "sqlalchemy", "aiosqlite")
 """The packages that a command with a journal needs: for its SQLite, and for tables and progress bars."""
 
 
+_NAMES: Final = tuple(f"KSEF_{name}" for name in VARIABLE_NAMES)
+_ADVICE: Final = "put it into the environment, or into a file for --credentials"
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """Tell a setting that cannot be used as the commands tell what is wrong with their arguments."""
+    try:
+        yield
+    except LocalProtocolError as error:
+        raise UsageError(str(error)) from error
+
+
 def read_values(path: Path, names: Collection[str]) -> dict[str, str]:
     """Return the lines ``NAME=value`` of a private file; ``export``, quotes around values and comments are allowed.
 
@@ -39,9 +52,8 @@ def read_values(path: Path, names: Collection[str]) -> dict[str, str]:
         UsageError: It cannot be read, or others can read it; or a line is another.
     """
     try:
-        lines = read_private_file(path).decode().splitlines()
-    except ConfigurationError as error:
-        raise UsageError(str(error)) from error
+        with _usage():
+            lines = read_private_file(path).decode().splitlines()
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} cannot be read: {type(error).__name__}.") from error
     values = {}
@@ -57,21 +69,6 @@ def read_values(path: Path, names: Collection[str]) -> dict[str, str]:
 def _without_quotes(value: str) -> str:
     is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     return value[1:-1] if is_quoted else value
-
-
-_NAMES: Final = tuple(f"KSEF_{name}" for name in VARIABLE_NAMES)
-
-
-_ADVICE: Final = "put it into the environment, or into a file for --credentials"
-
-
-@contextmanager
-def _usage() -> Iterator[None]:
-    """Tell a setting that cannot be used as the commands tell what is wrong with their arguments."""
-    try:
-        yield
-    except ConfigurationError as error:
-        raise UsageError(str(error)) from error
 
 
 @contextmanager
@@ -148,11 +145,12 @@ class Settled:
         """Return who logs in.
 
         Raises:
-            UsageError: As `Variables.credentials`.
+            UsageError: As `Variables.credentials`; or production does not take the check digit of the NIP.
         """
         with _usage():
             # An encrypted key takes its time.
-            return await anyio.to_thread.run_sync(self.variables.credentials)
+            credentials = await anyio.to_thread.run_sync(self.variables.credentials)
+            return checked_credentials(credentials, self.environment)
 
     @asynccontextmanager
     async def client(self, hook: Hook | None = None, *, log_in: bool = True) -> AsyncIterator[KsefClient]:

@@ -226,6 +226,16 @@ async def test_neither_token_nor_certificate(sandbox: Sandbox, shell: Shell) -> 
     assert result.err.startswith("KSEF_CERTIFICATE_FILE or KSEF_PKCS12_FILE or KSEF_TOKEN is not set")
 
 
+async def test_nip_that_nobody_has_is_no_fault_of_the_network(sandbox: Sandbox, shell: Shell) -> None:
+    shell.invoices(sandbox.nip, 1)
+    shell.set(KSEF_ENV="PRODUCTION", KSEF_NIP="5265877636")
+
+    result = await shell.run("send", shell.folder)
+
+    assert result.code == 2
+    assert result.err.startswith("5265877636 is nobody's NIP")
+
+
 async def test_expired_certificate_sends_nothing(sandbox: Sandbox, shell: Shell, secrets: Path) -> None:
     shell.invoices(sandbox.nip, 1)
     shell.set(KSEF_TOKEN=None, **as_pem(secrets, expired(sandbox.nip)))
