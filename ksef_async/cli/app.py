@@ -15,12 +15,11 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from importlib.util import find_spec
 from typing import Any, Final
 
 from .. import __version__
 from .arguments import Command, Parser
-from .output import CREDENTIALS, EXIT_CODES, Exit, ReportedError, UsageError, describe_error, print_json
+from .output import CREDENTIALS, EXIT_CODES, Exit, ReportedError, UsageError, describe_error, need_extra, print_json
 
 __all__ = ["COMMANDS", "PROGRAM", "load", "main", "parser_of", "run_process"]
 
@@ -166,8 +165,7 @@ def _parse(arguments: Sequence[str]) -> Callable[[], Coroutine[Any, Any, int]]:
         from .access import Access
 
         values["access"] = Access.taken_from(values)
-    if any(find_spec(package) is None for package in command.needs):
-        raise UsageError(f"`{name}` needs the extra `cli`: pip install 'ksef_async[cli]'")
+    need_extra(name, "cli", *command.needs)
     return partial(command.run, **values)
 
 

@@ -6,7 +6,6 @@ And who signs what is issued offline, which `send --offline` takes, too.
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +17,7 @@ from ..errors import CryptoError
 from .access import JOURNAL_NEEDS, Access
 from .arguments import Command, Parser, positive
 from .files import read_file
-from .output import Exit, UsageError, describe, print_json
+from .output import Exit, UsageError, describe, need_extra, print_json
 
 if TYPE_CHECKING:
     from ..submissions import IssuedInvoice
@@ -73,8 +72,8 @@ async def issue(
     invoice, which is in the journal then: `send` with the same file delivers it. The exit code is 4 for one that is
     still to be delivered. Pictures (--codes) need the extra `qr`.
     """
-    if codes is not None and find_spec("segno") is None:
-        raise UsageError("`issue --codes` needs the extra `qr`: pip install 'ksef_async[qr]'")
+    if codes is not None:
+        need_extra("issue --codes", "qr", "segno")
     from ..submissions import NotIssuedError
 
     settled = await access.settle()

@@ -10,6 +10,7 @@ import json
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ..errors import KsefError
@@ -28,6 +29,7 @@ __all__ = [
     "describe",
     "describe_error",
     "json_list",
+    "need_extra",
     "print_json",
     "print_table",
     "state_text",
@@ -78,6 +80,21 @@ a command with 2.
 
 class UsageError(Exception):
     """A value on the command line, in the environment or in a file cannot be used."""
+
+
+def need_extra(what: str, extra: str, *packages: str) -> None:
+    """Make sure that the packages of an extra are installed.
+
+    Args:
+        what: The command, or its option, that needs them.
+        extra: The extra of this library.
+        packages: Those of its packages that are needed.
+
+    Raises:
+        UsageError: One is missing; the sentence says how to install it.
+    """
+    if any(find_spec(package) is None for package in packages):
+        raise UsageError(f"`{what}` needs the extra `{extra}`: pip install 'ksef_async[{extra}]'")
 
 
 class ReportedError(Exception):

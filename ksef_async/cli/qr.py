@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +11,7 @@ import anyio.to_thread
 from .access import Access
 from .arguments import Command, Parser
 from .files import read_file
-from .output import Exit, UsageError, print_json
+from .output import Exit, UsageError, need_extra, print_json
 
 __all__ = ["COMMAND", "qr"]
 
@@ -32,8 +31,8 @@ async def qr(file: Path, *, ksef_number: str | None, picture: Path | None, acces
 
     if picture is not None and picture.suffix.lower() not in (".svg", ".png"):
         raise UsageError(f"{picture} is neither .svg nor .png.")
-    if picture is not None and find_spec("segno") is None:
-        raise UsageError("`qr --picture` needs the extra `qr`: pip install 'ksef_async[qr]'")
+    if picture is not None:
+        need_extra("qr --picture", "qr", "segno")
     settled = await access.settle()
     environment = settled.environment
     xml = await anyio.to_thread.run_sync(read_file, file)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import webbrowser
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
 
@@ -13,7 +12,7 @@ import anyio.to_thread
 from .access import Access
 from .arguments import Command, Parser
 from .files import read_file
-from .output import Exit, UsageError, print_json
+from .output import Exit, UsageError, need_extra, print_json
 
 __all__ = ["COMMAND", "show"]
 
@@ -56,10 +55,10 @@ async def show(
     suffix = ".pdf" if pdf else ".html"
     if output is None and not open and file.suffix.lower() == suffix:
         raise UsageError(f"{file} would be written over: name another file with --output.")
-    if pdf and find_spec("typst") is None:
-        raise UsageError("`show --pdf` needs the extra `pdf`: pip install 'ksef_async[pdf]'")
-    if code and find_spec("segno") is None:
-        raise UsageError("`show --code` needs the extra `qr`: pip install 'ksef_async[qr]'")
+    if pdf:
+        need_extra("show --pdf", "pdf", "typst")
+    if code:
+        need_extra("show --code", "qr", "segno")
     if output is not None and not await anyio.Path(output.parent).is_dir():
         raise UsageError(f"There is no folder {output.parent}.")
     xml = await anyio.to_thread.run_sync(read_file, file)
