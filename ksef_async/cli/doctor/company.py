@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 import attrs
@@ -13,6 +13,7 @@ import attrs
 from ...api.auth import REVOKE_CURRENT_LOGIN, TokenPair
 from ...api.rates import PRODUCTION_LIMITS
 from ...auth.credentials import Credentials, KsefToken
+from ...auth.ending import EXPIRY_NOTICE, TOKENS_END, ending_of
 from ...auth.login import log_in
 from ...calling.caller import Caller
 from ...calling.keys import PublicKeys
@@ -24,8 +25,9 @@ from .checking import CheckResult, failed, ok, skipped, warning
 
 __all__ = ["Company"]
 
-_NEAR_END: Final = timedelta(days=30)
-_TOKENS_END: Final = "KSeF tokens serve as a login until 2026-12-31 by today's regulation; certificates stay"
+_ONLY_FOR_NOW: Final = (
+    f"KSeF tokens serve as a login until {TOKENS_END:%Y-%m-%d} by today's regulation; certificates stay"
+)
 
 
 @attrs.define(kw_only=True)
@@ -44,7 +46,7 @@ class Company:
             return skipped("None are set.", "See `ksef-async help credentials`.")
         self._credentials = await self.settled.credentials()
         if isinstance(self._credentials, KsefToken):
-            return ok(f"A KSeF token for NIP {self._credentials.context.value}; {_TOKENS_END}.")
+            return ok(f"A KSeF token for NIP {self._credentials.context.value}; {_ONLY_FOR_NOW}.")
         certificate, now = self._credentials.certificate, datetime.now(UTC)
         whose = certificate.subject.get("common_name", certificate.fingerprint[:16])
         text = f"A certificate of {whose}, until {certificate.valid_until:%Y-%m-%d %H:%M} UTC"
@@ -54,7 +56,7 @@ class Company:
             return failed(
                 f"{text}: it is not valid before {certificate.valid_from:%Y-%m-%d %H:%M} UTC.", "", Exit.USAGE
             )
-        if certificate.valid_until - now < _NEAR_END:
+        if ending_of(self._credentials, self.caller.environment, now, EXPIRY_NOTICE) is not None:
             days = (certificate.valid_until - now).days
             return warning(f"{text}: {days} days are left.", "Apply for the next one: `client.certificates`.")
         return ok(f"{text}.")

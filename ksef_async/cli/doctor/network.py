@@ -88,9 +88,8 @@ class Way:
         except OSError as error:
             if proxy is not None:
                 return ok(f"{host} is unknown here; the proxy {proxy.name} looks it up.")
-            reason = error.strerror or type(error).__name__
             return failed(
-                f"{host} cannot be looked up: {reason}.",
+                f"{host} cannot be looked up: {_reason(error)}.",
                 "Check the name (KSEF_ENV) and this machine's DNS; in a company's network a proxy may be needed.",
             )
         addresses = [*dict.fromkeys(str(one[4][0]) for one in found)]
