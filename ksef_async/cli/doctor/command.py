@@ -57,7 +57,7 @@ async def doctor(*, send: bool, access: Access) -> int:
     if access.json:
         print_json(made.to_dict())
     else:
-        print(f"\n{write_sum(made.findings, made.seconds)}")
+        print(f"\n{write_sum(made)}")
     return made.exit_code
 
 

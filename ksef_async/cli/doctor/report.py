@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
@@ -93,19 +92,19 @@ def write_head(made_at: datetime, environment: str, versions: dict[str, str]) ->
 def write_finding(finding: Finding) -> str:
     """Return a finding for people: a line, and below it what goes on, and what to do."""
     head = f"{finding.state:<7}{finding.seconds:6.2f} s  {finding.name}"
-    lines = [*_wrapped(finding.text)]
+    lines = _wrapped(finding.text)
     if finding.advice:
         lines += _wrapped(f"-> {finding.advice}")
     first = f"{head:<{_INDENT - 1}} {lines[0] if lines else ''}".rstrip()
     return "\n".join([first, *(f"{'':<{_INDENT}}{line}" for line in lines[1:])])
 
 
-def _wrapped(text: str) -> Iterator[str]:
-    yield from textwrap.wrap(text, _WIDTH - _INDENT, break_long_words=False, break_on_hyphens=False)
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH - _INDENT, break_long_words=False, break_on_hyphens=False)
 
 
-def write_sum(findings: Sequence[Finding], seconds: float) -> str:
+def write_sum(report: DoctorReport) -> str:
     """Return the last line of a report for people."""
     states: tuple[State, ...] = ("ok", "warning", "failed", "skipped")
-    counts = [f"{sum(one.state == state for one in findings)} {state}" for state in states]
-    return f"{', '.join(counts)}, in {seconds:.1f} s."
+    counts = [f"{report.count(state)} {state}" for state in states]
+    return f"{', '.join(counts)}, in {report.seconds:.1f} s."
