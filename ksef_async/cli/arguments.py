@@ -125,7 +125,7 @@ def whole_number(least: int, most: float = math.inf) -> Callable[[str], int]:
 
 
 def number(text: str, most: float = math.inf) -> float:
-    """Return a rule for a number from ``least`` to ``most``."""
+    """Return a number from zero to ``most``."""
     try:
         value = float(text)
     except ValueError:
