@@ -17,6 +17,7 @@ __all__ = [
     "has_valid_internal_id",
     "is_nip",
     "is_reference_number",
+    "make_up_nip",
     "nip_problem",
     "with_check_digits",
 ]
@@ -103,6 +104,16 @@ def has_valid_check_digit(nip: str) -> bool:
         return False
     weights = (6, 5, 7, 2, 3, 4, 5, 6, 7)
     return sum(int(digit) * weight for digit, weight in zip(nip, weights, strict=False)) % 11 == int(nip[9])
+
+
+def make_up_nip() -> str:
+    """Return a NIP with its check digit, of a company that need not exist."""
+    import secrets  # only here: most of those who read numbers make none up
+
+    while True:
+        nip = str(secrets.randbelow(9_000_000_000) + 1_000_000_000)
+        if has_valid_check_digit(nip):
+            return nip
 
 
 def has_valid_internal_id(text: str) -> bool:

@@ -23,7 +23,7 @@ from ..api.common import Context, ContextType
 from ..api.environment import Environment
 from ..api.rates import PRODUCTION_LIMITS, RateLimits
 from ..calling.finishing import finish
-from ..protocol.numbers import has_valid_check_digit
+from ..protocol.numbers import make_up_nip
 from ..protocol.pacing import UNLIMITED_RATES
 from .clock import Clock, Timings
 from .document_file import Documents
@@ -119,7 +119,7 @@ class Sandbox(anyio.AsyncContextManagerMixin):
         """Everything that the simulated KSeF knows; for tests that look behind it."""
         if production:
             self.world.exports.folder = "/storage/06/{reference}/invoice-package"
-        self.nip = nip or _make_up_nip()
+        self.nip = nip or make_up_nip()
         self.token = self.issue_token(self.nip, token)
         self._runner: web.AppRunner | None = None
 
@@ -254,10 +254,3 @@ async def _refuse(request: web.Request) -> web.Response:
             allowed |= methods
     headers = {"Allow": ", ".join(sorted(allowed))} if allowed else None
     return web.Response(status=405 if allowed else 404, headers=headers)
-
-
-def _make_up_nip() -> str:
-    while True:
-        nip = str(secrets.randbelow(8_000_000_000) + 1_000_000_000)
-        if has_valid_check_digit(nip):
-            return nip

@@ -22,7 +22,7 @@ from ...auth.credentials import CertificateCredentials
 from ...calling.transport import Transport
 from ...client import KsefClient
 from ...errors import KsefError
-from ...protocol.numbers import has_valid_check_digit, is_nip
+from ...protocol.numbers import make_up_nip
 from ...protocol.polish_calendar import polish_day
 from ...protocol.retry import RetryPolicy
 from ...sessions.online import OnlineSession
@@ -59,7 +59,7 @@ class Trial:
     _client: KsefClient | None = attrs.field(default=None, init=False)
     _session: OnlineSession | None = attrs.field(default=None, init=False)
     _accepted: AcceptedInvoice | None = attrs.field(default=None, init=False)
-    _nip: str = attrs.field(factory=lambda: _make_up_nip(), init=False)
+    _nip: str = attrs.field(factory=make_up_nip, init=False)
 
     async def run(self, checker: Checker) -> None:
         """Run the steps, each within its time; after one that fails the others are skipped."""
@@ -126,16 +126,9 @@ def _make_invoice(nip: str) -> bytes:
     now = datetime.now(UTC)
     built = building.invoice(
         seller=building.seller(nip, "Firma Zmyślona (ksef-async doctor)", "ul. Próbna 1, 00-001 Warszawa"),
-        buyer=building.buyer("Nabywca Zmyślony S.A.", "ul. Próbna 2, 30-002 Kraków", nip=_make_up_nip()),
+        buyer=building.buyer("Nabywca Zmyślony S.A.", "ul. Próbna 2, 30-002 Kraków", nip=make_up_nip()),
         rows=[building.row("Próba połączenia", 1, Decimal("1.00"))],
         number=f"DOCTOR/{now:%Y%m%d%H%M%S}/{secrets.token_hex(3).upper()}",
         issued_on=polish_day(now),
     )
     return fa3.write(built)
-
-
-def _make_up_nip() -> str:
-    while True:
-        nip = str(secrets.randbelow(9_000_000_000) + 1_000_000_000)
-        if is_nip(nip) and has_valid_check_digit(nip):
-            return nip
