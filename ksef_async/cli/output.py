@@ -26,6 +26,7 @@ __all__ = [
     "Exit",
     "ReportedError",
     "UsageError",
+    "counts_text",
     "describe",
     "describe_error",
     "json_list",
@@ -187,6 +188,11 @@ def state_text(state: str) -> Text:
     from rich.text import Text
 
     return Text(state.replace("_", " "), style=_COLOURS.get(state, "cyan"))
+
+
+def counts_text(counts: Mapping[str, int]) -> str:
+    """Return how many submissions are in which state, in a line; empty where there are none."""
+    return ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in counts.items())
 
 
 def describe(submission: Submission) -> Mapping[str, Any]:

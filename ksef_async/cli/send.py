@@ -21,7 +21,7 @@ from .arguments import Command, Parser, positive
 from .files import FoundFiles, add_file_arguments, find_files, read_invoice, tell_left_out
 from .issue import add_signer_arguments, load_signer
 from .lookup import every
-from .output import Exit, UsageError, describe, print_json, print_table, state_text
+from .output import Exit, UsageError, counts_text, describe, print_json, print_table, state_text
 from .upo import save_upo
 
 if TYPE_CHECKING:
@@ -279,8 +279,7 @@ def _report(
                 for file, one in shown
             ],
         )
-    summary = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in sorted(counts.items()))
-    print(f"{summary}. Journal: {journal}", flush=True)
+    print(f"{counts_text(dict(sorted(counts.items())))}. Journal: {journal}", flush=True)
 
 
 def _outcome(file: _File, submission: Submission | None) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from .access import JOURNAL_NEEDS, Access
 from .arguments import Command, Parser
 from .lookup import chosen
-from .output import Exit, describe, json_list, print_table, state_text
+from .output import Exit, counts_text, describe, json_list, print_table, state_text
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -56,8 +56,7 @@ async def status(invoices: Sequence[str], *, access: Access) -> int:
         if rows:
             print_table(("Id", "Number", "State", "KSeF number, or why not", ""), rows)
         more = f" ({states.total() - MOST_SHOWN:,} more are not shown)" if states.total() > MOST_SHOWN else ""
-        summary = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in counts.items())
-        print(f"{summary or 'Nothing'} in {settled.journal}{more}.")
+        print(f"{counts_text(counts) or 'Nothing'} in {settled.journal}{more}.")
     if states["rejected"] or states["conflict"]:
         return Exit.REJECTED
     return Exit.UNFINISHED if is_under_way else Exit.OK

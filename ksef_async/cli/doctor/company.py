@@ -20,7 +20,7 @@ from ...calling.keys import PublicKeys
 from ...errors import ApiError, TransportError
 from ...resources.limits import Limits
 from ..access import Settled
-from ..output import Exit
+from ..output import Exit, counts_text
 from .checking import CheckResult, failed, ok, skipped, warning
 
 __all__ = ["Company"]
@@ -108,7 +108,7 @@ class Company:
         async with self.settled.submissions(must_exist=True) as submissions:
             counts = {state.value: count for state, count in (await submissions.count()).items() if count}
             troubles = [*dict.fromkeys((await submissions.troubles()).values())]
-        listed = ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in counts.items()) or "nothing"
+        listed = counts_text(counts) or "nothing"
         if troubles:
             return warning(f"{path}: {listed}. {' '.join(troubles[:3])}", "See `ksef-async status`.")
         return ok(f"{path}: {listed}.")
