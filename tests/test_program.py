@@ -63,8 +63,9 @@ def invoices(tmp_path: Path) -> list[Path]:
     return paths
 
 
-async def test_demo_prints_the_timeline_of_an_invoice() -> None:
-    result = await run("demo")
+@pytest.mark.parametrize("variables", [{}, {"KSEF_ENV": ""}], ids=["no environment", "an empty one"])
+async def test_demo_prints_the_timeline_of_an_invoice(variables: dict[str, str]) -> None:
+    result = await run("demo", **variables)
 
     assert (result.code, result.err) == (0, "")
     number = re.search(r"KSeF number (\S+)", result.out)

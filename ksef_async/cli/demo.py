@@ -45,7 +45,7 @@ async def company(nip: str | None = None) -> AsyncIterator[tuple[Environment, Cr
         UsageError: KSEF_ENV is set, and something that goes with it is missing or cannot be used.
     """
     variables = Variables.of()
-    if "ENV" in variables.values:
+    if variables.values.get("ENV"):
         try:
             environment, credentials = variables.environment, await anyio.to_thread.run_sync(variables.credentials)
         except ConfigurationError as error:
