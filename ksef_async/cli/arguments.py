@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 
-from ..protocol.numbers import is_nip
+from ..protocol.numbers import nip_problem
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -144,8 +144,8 @@ def positive(text: str) -> float:
 
 def nip(text: str) -> str:
     """Return a NIP."""
-    if not is_nip(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a NIP: ten digits, as KSeF's specification asks")
+    if problem := nip_problem(text):
+        raise argparse.ArgumentTypeError(problem)
     return text
 
 
