@@ -42,7 +42,7 @@ PEM, or one PEM is both; ``PKCS12`` is in Base64, but the file of ``PKCS12_FILE`
 first.
 """
 
-_ADVICE: Final = "put it into the environment"
+_ADVICE: Final = "put {} into the environment"
 
 
 @attrs.frozen(kw_only=True)
@@ -52,7 +52,7 @@ class Variables:
     Args:
         values: The variables, by their names without the prefix.
         prefix: What their names begin with.
-        advice: How to set one that is missing, for errors.
+        advice: How to set one that is missing, for errors; ``{}`` stands for it.
     """
 
     values: Mapping[str, str] = attrs.field(repr=False)
@@ -75,7 +75,7 @@ class Variables:
         Raises:
             ConfigurationError: ``ENV`` is not set, or is neither one of the Ministry's nor a base URL.
         """
-        value = self._require("ENV")
+        value = self.require("ENV")
         try:
             return Environment.of(value)
         except LocalProtocolError as error:
@@ -88,7 +88,7 @@ class Variables:
         Raises:
             ConfigurationError: ``NIP`` is not set, or is no NIP.
         """
-        nip = self._require("NIP")
+        nip = self.require("NIP")
         if problem := nip_problem(nip):
             raise ConfigurationError(f"{self.prefix}NIP: {problem}")
         return nip
@@ -139,7 +139,7 @@ class Variables:
             if password := self._given(_PASSWORD):
                 raise ConfigurationError(f"{password} is set, but no certificate is.")
             every = [self.prefix + name for name in (f"{_CERTIFICATE}_FILE", f"{_PKCS12}_FILE", _TOKEN)]
-            raise ConfigurationError(f"{' or '.join(every)} is not set: {self._advice_for('one of them')}.")
+            raise ConfigurationError(f"{' or '.join(every)} is not set: {self.advice.format('one of them')}.")
         nip = self.nip
         if ways[0] == (_TOKEN,):
             try:
@@ -198,19 +198,21 @@ class Variables:
             raise ConfigurationError(f"{given} is PEM, not PKCS#12 (.p12, .pfx): use {names}.")
         return CertificateCredentials.from_pkcs12(data, self._bytes(_PASSWORD), nip=nip)
 
+    def require(self, name: str) -> str:
+        """Return a variable by its name without the prefix.
+
+        Raises:
+            ConfigurationError: It is not set.
+        """
+        if value := self.values.get(name):
+            return value
+        raise ConfigurationError(f"{self.prefix}{name} is not set: {self.advice.format('it')}.")
+
     # --- values -------------------------------------------------------------------------------------------
 
     def _given(self, name: str) -> str | None:
         """Return the full name of the variable that is set: this one, or that of its file."""
         return next((self.prefix + each for each in (name, f"{name}_FILE") if self.values.get(each)), None)
-
-    def _require(self, name: str) -> str:
-        if value := self.values.get(name):
-            return value
-        raise ConfigurationError(f"{self.prefix}{name} is not set: {self._advice_for('it')}.")
-
-    def _advice_for(self, what: str) -> str:
-        return self.advice.replace("put it", f"put {what}")
 
     def _bytes(self, name: str, *, is_private: bool = False) -> bytes | None:
         value, file = self.values.get(name), self.values.get(f"{name}_FILE")

@@ -33,7 +33,7 @@ JOURNAL_NEEDS: Final = ("rich", "sqlalchemy", "aiosqlite")
 
 
 _NAMES: Final = tuple(f"KSEF_{name}" for name in VARIABLE_NAMES)
-_ADVICE: Final = "put it into the environment, or into a file for --credentials"
+_ADVICE: Final = "put {} into the environment, or into a file for --credentials"
 
 
 @contextmanager

@@ -123,9 +123,7 @@ class KsefService:
         for other in every[1:]:
             if other.environment != environment:
                 raise ConfigurationError(f"{first.prefix}ENV and {other.prefix}ENV differ; a service has one for all.")
-        journal = journal or first.journal
-        if journal is None:
-            raise ConfigurationError(f"{first.prefix}JOURNAL is not set: {first.advice}.")
+        journal = journal or first.require("JOURNAL")
         return cls(
             environment,
             {variables.nip: variables.credentials() for variables in every},
