@@ -107,9 +107,9 @@ class Timings:
     key_check_delay: float = 0.05
     """From the opening until a session with a bad key turns 415."""
     invoice_queue_delay: float = 0.02
-    """From sending until the invoice is being processed (150), and from there to its verdict."""
+    """From sending until the invoice is being processed (150)."""
     invoice_processing_delay: float = 0.05
-    """Seconds from an invoice's arrival to its verdict."""
+    """From there to its verdict."""
     storage_lag: float = 0.1
     """From acceptance to permanent storage; less than zero where KSeF's clocks disagree (ksef-api#459)."""
     session_closing_delay: float = 0.05
@@ -117,7 +117,7 @@ class Timings:
     link_lifetime: float = 3 * _DAY
     """Seconds for which a link to a UPO works."""
     permission_delay: float = 0.05
-    """From granting or revoking a permission until it is done, and how long that can be asked about."""
+    """From granting or revoking a permission until it is done."""
     permission_operation_retention: float = 30 * _DAY
     """Seconds for which an operation on permissions can be asked about."""
     index_lag: float = 0.0
@@ -129,11 +129,11 @@ class Timings:
     export_delay: float = 0.05
     """From asking for a package until it is ready."""
     package_lifetime: float = 7 * _DAY
-    """How long a package can be fetched, a link to a part of it works, and its export can be asked about."""
+    """How long a package can be fetched."""
     part_link_lifetime: float = _HOUR
-    """Seconds for which a link to upload or fetch a part works."""
+    """How long a link to a part of a package works; that to upload one works as long as `upload_window` gives."""
     export_retention: float = 7 * _DAY
-    """Seconds for which an export is kept."""
+    """How long an export can be asked about."""
     token_delay: float = 0.05
     """From generating a token until it is active, and from revoking it until it is gone."""
     batch_visibility_lag: float = 0.0
@@ -141,8 +141,8 @@ class Timings:
     upload_window: float = 20 * _MINUTE
     """For each part of a package; all parts have the sum."""
     enrollment_delay: float = 0.05
-    """From an application for a certificate to its decision, and from revoking a certificate until it is revoked."""
+    """From an application for a certificate to its decision."""
     revocation_delay: float = 0.05
-    """Seconds that revoking takes."""
+    """From revoking a certificate until it is revoked."""
     enrollment_retention: float = 30 * _DAY
     """How long an application can be asked about."""
