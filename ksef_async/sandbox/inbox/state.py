@@ -94,10 +94,11 @@ def describe_session(
         page: Which page, from 1; the last one where there are fewer.
     """
     now = world.clock.now()
+    words = query.casefold().split()
     found = [
         invoice
         for invoice in reversed(session.invoices_at(now))
-        if not (mood or query) or _matches(invoice, now, query.casefold().split(), mood)
+        if not (mood or words) or _matches(invoice, now, words, mood)
     ]
     pages = max(1, -(-len(found) // _ROWS))
     start = (min(page, pages) - 1) * _ROWS
