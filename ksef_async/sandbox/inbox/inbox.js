@@ -8,7 +8,7 @@ const TOKEN = document.querySelector("meta[name=inbox-token]").content;
 const LANGUAGE = document.documentElement.lang;
 const { words: WORDS, codes: CODES } = JSON.parse($("data").textContent);
 const EVERY = 1000;
-const view = { session: null, invoice: null, tab: "invoice", pinned: false, query: "", mood: "", page: 1, request: null };
+const view = { session: null, invoice: null, tab: "invoice", pinned: false, query: "", mood: "", page: 1 };
 const drawn = new Map();
 let fetched = { key: null, invoice: null };
 let clock = { offset: 0, isTicking: true };
@@ -345,7 +345,7 @@ async function openRequest(n) {
   const hasDots = [one.asked, one.answered].some((shown) => shown?.text.includes("••••••"));
   $("request-title").textContent = one.operation;
   $("request").replaceChildren(
-    h("p", { class: "line" }, h("b", {}, one.method), " ", h("code", {}, one.path + (one.query ? `?${one.query}` : ""))),
+    h("p", {}, h("b", {}, one.method), " ", h("code", {}, one.path + (one.query ? `?${one.query}` : ""))),
     h("p", { class: `meaning ${moodOf(one.status)}` }, h("b", {}, one.status || t("request.lost")), " ", httpMeaning(one.status),
       why(one) ? polish("span", { class: "details" }, why(one)) : null),
     h("p", { class: "note" }, at(one.at), ` · ${number.format(Math.round(one.seconds * 1000))} ms`, hasDots ? ` · ${t("request.secrets")}` : ""),
@@ -384,7 +384,7 @@ function drawPlanned(faults) {
   const happened = Object.values(faults.happened).reduce((sum, one) => sum + one, 0);
   const clear = h("button", { type: "button", "data-key": "clear", onclick: () => attempt(post("/inbox/faults/clear")) }, t("faults.clear"));
   return [
-    plans.length ? h("ul", { class: "plans" }, plans) : h("p", { class: "note" }, t("faults.none")),
+    plans.length ? h("ul", {}, plans) : h("p", { class: "note" }, t("faults.none")),
     plans.length || happened ? h("div", { class: "plan" }, h("span", {}, count(happened, "faults")), plans.length ? clear : null) : null,
   ];
 }

@@ -104,10 +104,8 @@ def describe_session(
     start = (min(page, pages) - 1) * _ROWS
     return {
         **_session(session, now),
-        "validUntil": session.valid_until,
         "details": session.status_at(now).details,
         "timeline": _timeline(session.lifecycle, session.timeline, now),
-        "upoPages": len(session.upo_pages),
         "found": {"count": len(found), "page": min(page, pages), "pages": pages, "first": start + 1},
         "invoices": [_invoice(invoice, now) for invoice in found[start : start + _ROWS]],
     }
@@ -189,7 +187,6 @@ def _invoice(invoice: Invoice, now: datetime) -> dict[str, Any]:
         "ksefNumber": invoice.verdict.ksef_number if invoice.timeline.is_success_at(now) else None,
         "receivedAt": invoice.received_at,
         "state": _state(INVOICE, invoice.timeline.code_at(now)),
-        "isReadable": invoice.stored is not None,
     }
 
 
