@@ -15,10 +15,10 @@ from typing import Any, Final
 import attrs
 
 from ...documents import DocumentError, html
+from ...documents.blocks import Language
 from ...documents.checking import form_of
 from ...documents.source import parse_document
 from ..document_file import StoredDocument
-from .packaged import Language
 
 __all__ = ["DrawnDocument", "draw", "read_text"]
 

@@ -6,14 +6,13 @@ import re
 from functools import cache
 from html import escape
 from importlib import resources
-from typing import Any, Final, Literal
+from typing import Any, Final
 
+from ...documents.blocks import Language
 from ...protocol import json
 from .state import CODES
 
-__all__ = ["LANGUAGES", "Language", "packaged", "page_in", "read_language", "words_in"]
-
-Language = Literal["en", "pl"]
+__all__ = ["LANGUAGES", "packaged", "page_in", "read_language", "words_in"]
 
 LANGUAGES: Final[tuple[Language, ...]] = ("en", "pl")
 """In the order in which ``words.json`` has them; the first is for those who want neither."""
