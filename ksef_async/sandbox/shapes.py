@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from ..api.sessions import FormCode
+from ..documents.checking import find_shape_problems
 from ..protocol.xml import ET
 from .schemas import Schemas
+from .shape_words import describe
 
 __all__ = ["ShapeCheck"]
 
@@ -45,12 +47,5 @@ class ShapeCheck:
             return self._schemas.validate(form_code, invoice)
         if not self._strict or form_code not in _KNOWN:
             return ()
-        # Only now: a sandbox to which no invoice is sent does without.
-        from ..documents.checking import find_shape_problems
-
         findings = find_shape_problems(root)
-        if not findings:
-            return ()
-        from .shape_words import describe
-
-        return describe(findings, invoice, root)
+        return describe(findings, invoice, root) if findings else ()
