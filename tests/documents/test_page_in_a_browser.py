@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 import pypdfium2
 import pytest
+from chromium import launched, needs_chromium
 from official import SAMPLES
 from readable import export_correction
 
@@ -22,20 +22,16 @@ from ksef_async.protocol.verification_codes import VerificationCode
 if TYPE_CHECKING:
     from playwright.async_api import Browser
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FOLDER = os.environ.get("PAGE_SCREENSHOTS")
 WIDTHS = {"desktop": 1200, "phone": 390}
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+pytestmark = needs_chromium
 
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    api = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
-    async with api.async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
+    async with launched() as browser:
         yield browser
-        await browser.close()
 
 
 def keep(name: str, picture: bytes) -> None:

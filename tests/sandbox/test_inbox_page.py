@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+from chromium import launched, needs_chromium
 from PIL import Image
 from readable import office_invoice
 
@@ -25,21 +25,16 @@ from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SCREENSHOT = os.environ.get("INBOX_SCREENSHOT")
 DESK, PHONE = (1440, 1060), (390, 844)
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    api = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
-    async with api.async_playwright() as playwright:
-        # Nothing but our own page is loaded; a sandbox of Chromium's own does not work in every container.
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
+    async with launched() as browser:
         yield browser
-        await browser.close()
 
 
 class Looking(Protocol):
