@@ -25,9 +25,7 @@ from ..api.common import Context, ContextType
 from ..api.environment import Environment
 from ..api.sessions import InvoiceStatusCode, InvoicingMode
 from ..errors import LocalProtocolError
-from ..protocol.offline import OfflineMode
 from ..protocol.verification_links import InvoiceFingerprint, verification_link
-from .deadlines import first_deadline
 from .intake import NewDocument, read_identity
 from .models import IssuedInvoice, NotIssuedError, Submission, SubmissionState
 from .store import Store
@@ -127,10 +125,9 @@ async def _issued_offline(
         submission = await get(submission.id)
         if submission.state.is_terminal or submission.offline is not None:
             return submission
-    issued_on = fingerprint.issued_on
-    due_by, link = first_deadline(OfflineMode.OFFLINE24, issued_on), signing.result(submission)
+    link = signing.result(submission)
     # None: KSeF has decided in the last moment, or another caller was as late with the same invoice.
-    return await store.issue_offline(submission.id, issued_on, due_by, link) or await get(submission.id)
+    return await store.issue_offline(submission.id, fingerprint.issued_on, link) or await get(submission.id)
 
 
 class _Signing:

@@ -324,22 +324,24 @@ class Store:
         """Take a submission back; None if its state does not allow that."""
         return await self._changed(submission_id, transition(_S.CANCELLED))
 
-    async def issue_offline(
-        self, submission_id: int, issued_on: date, due_by: datetime, certificate_link: str
-    ) -> Submission | None:
+    async def issue_offline(self, submission_id: int, issued_on: date, certificate_link: str) -> Submission | None:
         """Make an offline invoice (OFFLINE24) of what KSeF has not decided; None where it has, or where it is one.
 
         It is sent as such from now on. What is under way goes on as it was begun: if KSeF turns out not to have it, it
         is sent once more, as an offline invoice.
         """
-        due = due_by.timestamp()
-        change = update(SUBMISSIONS).where(in_state(*OPEN), _T.mode.is_(None)).values(
-            issued_on=issued_on.isoformat(),
-            offline=True, mode=OfflineMode.OFFLINE24.value, due_by=due, send_by=due, due_told=0,
-            certificate_link=certificate_link, updated_at=time.time(),
-            # It waits for nobody any more; those who do go first.
-            priority=case((_T.priority > int(Priority.NORMAL), int(Priority.NORMAL)), else_=_T.priority),
-        )  # fmt: skip
+        change = (
+            update(SUBMISSIONS)
+            .where(in_state(*OPEN), _T.mode.is_(None))
+            .values(
+                **_offline24_values(issued_on),
+                issued_on=issued_on.isoformat(),
+                certificate_link=certificate_link,
+                updated_at=time.time(),
+                # It waits for nobody any more; those who do go first.
+                priority=case((_T.priority > int(Priority.NORMAL), int(Priority.NORMAL)), else_=_T.priority),
+            )
+        )
         return await self._changed(submission_id, change)
 
     async def add_certificate_link(self, submission_id: int, link: str) -> Submission | None:
@@ -365,16 +367,13 @@ class Store:
 def late_values(issued_on: date) -> dict[str, Any]:
     """Return what is written of submissions of a date that go as offline invoices, because it is over."""
     # For KSeF it is one issued in the mode offline24, and due as such.
+    return {**_offline24_values(issued_on), "late": Late.OFFLINE.value}
+
+
+def _offline24_values(issued_on: date) -> dict[str, Any]:
     mode = OfflineMode.OFFLINE24
     due_by = first_deadline(mode, issued_on).timestamp()
-    return {
-        "offline": True,
-        "late": Late.OFFLINE.value,
-        "mode": mode.value,
-        "due_by": due_by,
-        "send_by": due_by,
-        "due_told": 0,
-    }
+    return {"offline": True, "mode": mode.value, "due_by": due_by, "send_by": due_by, "due_told": 0}
 
 
 def _late_text(count: int, *, is_held: bool) -> str:
