@@ -24,12 +24,19 @@ __all__ = ["fault_of", "journal_faults"]
 
 _OURS: Final = ("sqlalchemy", "sqlite3", "aiosqlite", "asyncpg", "psycopg", "psycopg_pool")
 
+# What is wrong, and whether it may be over by itself: of faults that are told by more than one kind of code.
+_UNREACHABLE: Final = ("cannot be reached: is it running, and are host and port right?", True)
+_LOGIN_REFUSED: Final = ("refuses the user or the password", False)
+_NO_DATABASE: Final = ("does not exist: create the database", False)
+_NO_TABLES: Final = ("has not the tables that it had when it was opened", False)
+_DISK_FULL: Final = ("cannot grow, for the disk is full: make room", True)
+
 _IN_SQLITE: Final[Mapping[int, tuple[str, bool]]] = {
     sqlite3.SQLITE_BUSY: ("is locked: another program has had a transaction open on it for 30 s; end that", True),
     sqlite3.SQLITE_LOCKED: ("is locked by another connection of this program", True),
     sqlite3.SQLITE_READONLY: ("cannot be written: give this user the right to write the file and its folder", False),
     sqlite3.SQLITE_PERM: ("cannot be used: give this user the right to read and write it", False),
-    sqlite3.SQLITE_FULL: ("cannot grow, for the disk is full: make room", True),
+    sqlite3.SQLITE_FULL: _DISK_FULL,
     sqlite3.SQLITE_IOERR: ("cannot be read or written: look at the disk, and at the space left on it", True),
     sqlite3.SQLITE_CANTOPEN: (
         "cannot be opened: its folder has to be there, and this user has to have the right to write to it",
@@ -37,14 +44,14 @@ _IN_SQLITE: Final[Mapping[int, tuple[str, bool]]] = {
     ),
     sqlite3.SQLITE_CORRUPT: ("is damaged: restore it from a backup", False),
     sqlite3.SQLITE_NOTADB: ("is not an SQLite database: name another file", False),
-    sqlite3.SQLITE_ERROR: ("has not the tables that it had when it was opened", False),
+    sqlite3.SQLITE_ERROR: _NO_TABLES,
 }
 _BY_STATE: Final[tuple[tuple[str, str, bool], ...]] = (
-    ("28", "refuses the user or the password", False),
-    ("3D", "does not exist: create the database", False),
+    ("28", *_LOGIN_REFUSED),
+    ("3D", *_NO_DATABASE),
     ("3F", "has not the schema that is named", False),
     ("42501", "does not give this user the rights it needs: CREATE on the schema, and all on the tables", False),
-    ("42", "has not the tables that it had when it was opened", False),
+    ("42", *_NO_TABLES),
     ("25006", "is read-only: connect to the primary server", True),
     ("53100", "cannot grow, for the server's disk is full: make room", True),
     ("53300", "takes no more connections: raise max_connections, or run fewer workers", True),
@@ -56,24 +63,23 @@ _BY_STATE: Final[tuple[tuple[str, str, bool], ...]] = (
     ("08", "has lost the connection", True),
 )
 _BY_WORDS: Final[tuple[tuple[re.Pattern[str], str, bool], ...]] = (
-    (re.compile("password authentication failed|no pg_hba|no password supplied"), _BY_STATE[0][1], False),
-    (re.compile('database ".*" does not exist'), _BY_STATE[1][1], False),
-    (re.compile("role .* does not exist|not permitted"), _BY_STATE[0][1], False),
+    (re.compile("password authentication failed|no pg_hba|no password supplied"), *_LOGIN_REFUSED),
+    (re.compile('database ".*" does not exist'), *_NO_DATABASE),
+    (re.compile("role .* does not exist|not permitted"), *_LOGIN_REFUSED),
     (re.compile("too many (clients|connections)|remaining connection slots"), "takes no more connections", True),
     (re.compile("starting up|shutting down"), "is shutting down, or starting", True),
     (
         re.compile("Connection refused|could not connect|connection failed|failed to resolve|could not translate"),
-        "cannot be reached: is it running, and are host and port right?",
-        True,
+        *_UNREACHABLE,
     ),
 )
 _BY_ERRNO: Final[Mapping[int, tuple[str, bool]]] = {
-    errno.ECONNREFUSED: ("cannot be reached: is it running, and are host and port right?", True),
+    errno.ECONNREFUSED: _UNREACHABLE,
     errno.ENOENT: ("cannot be opened: its folder, or its socket, does not exist", False),
     errno.EACCES: ("cannot be used: give this user the right to read and write it and its folder", False),
     errno.EPERM: ("cannot be used: give this user the right to read and write it and its folder", False),
     errno.EROFS: ("cannot be written, for its file system is read-only", False),
-    errno.ENOSPC: ("cannot grow, for the disk is full: make room", True),
+    errno.ENOSPC: _DISK_FULL,
     errno.EISDIR: ("cannot be opened: its path is that of a folder", False),
 }
 
@@ -121,7 +127,7 @@ def _verdict(error: BaseException, *, is_sqlite: bool) -> tuple[str, bool]:
             if words.search(str(cause)):
                 return what, passes
         if isinstance(cause, OSError):
-            return "cannot be reached: is it running, and are host and port right?", True
+            return _UNREACHABLE
     return ("cannot be used" if is_sqlite else "cannot be used, or has lost the connection"), True
 
 
