@@ -23,10 +23,10 @@ import attrs
 from ..errors import LocalProtocolError
 from .polish_calendar import end_of_day, polish_day, start_of_day, working_day_after
 
-__all__ = ["Deadline", "OfflineMode", "Outage", "OutageKind", "offline_deadline"]
+__all__ = ["DAYS_AFTER_FAILURE", "Deadline", "OfflineMode", "Outage", "OutageKind", "is_on", "offline_deadline"]
 
-# Working days that a failure gives, counted from the day after its end.
-_DAYS_AFTER_FAILURE: Final = 7
+DAYS_AFTER_FAILURE: Final = 7
+"""Working days that a failure gives, counted from the day after its end."""
 # A failure that ends at midnight sharp was over on the day before.
 _MOMENT: Final = timedelta(microseconds=1)
 
@@ -81,8 +81,10 @@ class Outage:
         if self.end is not None and self.end < self.start:
             raise LocalProtocolError(f"An outage cannot end ({self.end}) before it starts ({self.start}).")
 
-    def _is_on(self, start: datetime, end: datetime) -> bool:
-        return self.start < end and (self.end is None or self.end > start)
+
+def is_on(outage: Outage, start: datetime, end: datetime) -> bool:
+    """Return whether an outage is on at any time from ``start`` until ``end``, which is left out."""
+    return outage.start < end and (outage.end is None or outage.end > start)
 
 
 @attrs.frozen(kw_only=True)
@@ -133,7 +135,7 @@ def offline_deadline(
     if mode is OfflineMode.OFFLINE24:
         return _moved(working_day_after(issued_on), last, announced)
     kind = OutageKind.FAILURE if mode is OfflineMode.EMERGENCY else OutageKind.UNAVAILABILITY
-    issued_in = [outage for outage in announced if outage.kind is kind and outage._is_on(first, last + _MOMENT)]
+    issued_in = [outage for outage in announced if outage.kind is kind and is_on(outage, first, last + _MOMENT)]
     if not issued_in:
         raise LocalProtocolError(
             f"No {kind.value} was announced for {issued_on}: an invoice of the mode {mode.value} needs the outage in "
@@ -141,7 +143,7 @@ def offline_deadline(
         )
     # Several on one day: the one that leads to the earlier deadline; the others may move it.
     outage = min(issued_in, key=lambda each: (each.end is None, each.end or each.start))
-    days = _DAYS_AFTER_FAILURE if kind is OutageKind.FAILURE else 1
+    days = DAYS_AFTER_FAILURE if kind is OutageKind.FAILURE else 1
     return _moved(None if outage.end is None else _day_after(outage.end, days), last, announced)
 
 
@@ -163,7 +165,7 @@ def _moved(day: date | None, since: datetime, outages: Iterable[Outage]) -> Dead
         if outage.end is None:
             day = None
         elif day is not None:
-            day = max(day, _day_after(outage.end, _DAYS_AFTER_FAILURE))
+            day = max(day, _day_after(outage.end, DAYS_AFTER_FAILURE))
     return Deadline(day=day, waits_for_end=day is None)
 
 

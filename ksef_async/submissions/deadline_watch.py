@@ -19,7 +19,7 @@ from ..calling.events import DeadlineNear, DeadlinePassed
 from ..client import KsefClient
 from ..errors import ApiError, LocalProtocolError, RemoteProtocolError, TransportError
 from ..protocol.availability import outages_of
-from ..protocol.offline import OfflineMode, Outage
+from ..protocol.offline import OfflineMode, Outage, is_on
 from ..protocol.polish_calendar import polish_day, start_of_day
 from .database import Database
 from .deadlines import deadline_in, first_deadline
@@ -155,7 +155,7 @@ def _moved(group: _Group, outages: Sequence[Outage]) -> tuple[float | None, floa
     if due_by is not None and group.due_by is not None and due_by < group.due_by:
         # Latarnia may not tell any more of what it has told before: that takes nobody's time away.
         start, end = start_of_day(group.issued_on), datetime.fromtimestamp(group.due_by, UTC)
-        if not any(outage.start < end and (outage.end is None or outage.end > start) for outage in outages):
+        if not any(is_on(outage, start, end) for outage in outages):
             return None
     if due_by is not None:
         return due_by, due_by

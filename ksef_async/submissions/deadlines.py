@@ -12,14 +12,18 @@ from typing import Final
 
 from ..errors import LocalProtocolError
 from ..protocol.midnight import online_until
-from ..protocol.offline import Deadline, OfflineMode, Outage, offline_deadline
+from ..protocol.offline import DAYS_AFTER_FAILURE, Deadline, OfflineMode, Outage, offline_deadline
 from ..protocol.polish_calendar import end_of_day, working_day_after
 from .schema import NEVER
 
 __all__ = ["deadline_in", "first_deadline", "send_by"]
 
 # Working days that each mode gives after the end of its outage; OFFLINE24 counts from the invoice's date.
-_WORKING_DAYS: Final = {OfflineMode.OFFLINE24: 1, OfflineMode.UNAVAILABILITY: 1, OfflineMode.EMERGENCY: 7}
+_WORKING_DAYS: Final = {
+    OfflineMode.OFFLINE24: 1,
+    OfflineMode.UNAVAILABILITY: 1,
+    OfflineMode.EMERGENCY: DAYS_AFTER_FAILURE,
+}
 
 
 def first_deadline(mode: OfflineMode, issued_on: date) -> datetime:
