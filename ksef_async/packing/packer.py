@@ -55,9 +55,9 @@ async def pack(
 
     Args:
         source: The Path of a folder, whose invoices (``*.xml`` in any case, without ``*.upo.xml`` and hidden files)
-            are taken in the order of their names; or an iterable or
-            async iterable of items: the Path of a file, or (file name, bytes), or (file name, bytes, key). The key
-            is what you know the invoice by, the file name by default. A plain iterable is walked in worker threads.
+            are taken in the order of their names; or an iterable or async iterable of items: the Path of a file, or
+            (file name, bytes), or (file name, bytes, key). The key is what you know the invoice by, the file name by
+            default. A plain iterable is walked in worker threads.
         compression: ``Zip``; or ``TarGz``, about half the bytes when the invoices are small.
         folder: Where the temporary folder is made; by default in the system's place for such.
         part_size: Plain bytes of each part but the last; 100,000,000 by default, and at most.

@@ -44,7 +44,7 @@ class Database:
     """Transactions on the journal.
 
     Args:
-        url: SQLAlchemy's, with an async driver.
+        url: SQLAlchemy's; where it names no driver, an async one is taken.
 
     Raises:
         ConfigurationError: The address cannot be read, is of another kind of database, or its driver is not there.

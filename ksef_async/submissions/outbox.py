@@ -49,8 +49,8 @@ class Submissions(anyio.AsyncContextManagerMixin):
     `JournalError`, of whatever call; one that is made outside of the block is a `LocalProtocolError`.
 
     Args:
-        url: SQLAlchemy's: ``sqlite:///journal.db`` (in this folder; ``sqlite:////srv/journal.db`` elsewhere), ``postgresql+asyncpg://...``,
-            ``postgresql+psycopg://...``.
+        url: SQLAlchemy's: ``sqlite:///journal.db`` (in this folder; ``sqlite:////srv/journal.db`` elsewhere),
+            ``postgresql+asyncpg://...``, ``postgresql+psycopg://...``.
         client: Who delivers: a client, NIP -> client, or a function NIP -> client that raises LookupError for a NIP
             it does not know. The clients are the caller's to enter and to leave. None in a process that only
             submits and reads.
