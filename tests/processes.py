@@ -48,8 +48,9 @@ class Process:
 
 
 def _default_signals() -> None:
-    # The background jobs of a shell ignore Ctrl-C, and so would whatever a test run in one starts.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # The background jobs of a shell ignore Ctrl-C, those of nohup SIGHUP, and so would what a test run in one starts.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def ignored_signals() -> None:
