@@ -131,8 +131,11 @@ class _FoundError(Exception):
 
 
 def _has_suspects(data: bytes) -> bool:
-    # These bytes mean the same in every encoding that expat takes but UTF-16, which has zeros in it.
-    return b"<!DOCTYPE" in data or data.count(b"<?") > data.startswith(b"<?xml ") or b"\0" in data
+    # These bytes mean the same in every encoding that expat takes but UTF-16, which has zeros in it. One byte is found
+    # some fifty times as fast as two, and most invoices have neither a question nor an exclamation mark.
+    start = data.find(b"?>") + 2 if data.startswith(b"<?xml ") else 0
+    has_instruction = data.find(b"?", start) >= 0 and data.find(b"<?", start) >= 0
+    return has_instruction or (b"!" in data and b"<!DOCTYPE" in data) or b"\0" in data
 
 
 def _builder(data: bytes) -> ET.TreeBuilder:

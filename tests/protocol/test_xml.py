@@ -68,7 +68,20 @@ def test_no_encoding_hides_what_is_refused(refused: str) -> None:
 
 
 PIECES = ["<?xml version='1.0'?>", "<?xml\n version='1.0'?>", "<?xml-x?>", "<?x y?>", "<!DOCTYPE a>", "<!-- <?x?> -->"]
-PIECES += ["<a>", "</a>", "<a/>", "<![CDATA[<!DOCTYPE a>]]>", "<!doctype a>", "<b c='<?'/>", " ", "x", "\ufeff", "\0"]
+PIECES += [
+    "<a>",
+    "</a>",
+    "<a/>",
+    "?>",
+    "<?xml ",
+    "<![CDATA[<!DOCTYPE a>]]>",
+    "<!doctype a>",
+    "<b c='<?'/>",
+    " ",
+    "x",
+    "\ufeff",
+    "\0",
+]
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), st.sampled_from(["utf-8", "utf-16", "utf-16-le"]))
