@@ -104,6 +104,7 @@ if TYPE_CHECKING:
     from .client import KsefClient
     from .downloads.archives import UnpackLimits
     from .downloads.checkpoint import Checkpoint
+    from .downloads.checkpoint_file import CheckpointFile
     from .downloads.export import Export
     from .downloads.manager import Downloads
     from .downloads.package import DownloadedPackage, ExportedInvoice
@@ -199,6 +200,7 @@ __all__ = [
     "CertificateType",
     "Certificates",
     "Checkpoint",
+    "CheckpointFile",
     "CollectiveIdentifierFilter",
     "CollectiveIdentifiers",
     "CompressionType",
@@ -380,6 +382,7 @@ _LATER: Final = {
     "CertificateType": "api.certificates",
     "Certificates": "resources.certificates",
     "Checkpoint": "downloads.checkpoint",
+    "CheckpointFile": "downloads.checkpoint_file",
     "CollectiveIdentifierFilter": "api.collective_identifiers",
     "CollectiveIdentifiers": "resources.collective_identifiers",
     "CompressionType": "api.packages",

@@ -18,20 +18,25 @@ import httpx
 import pytest
 from blockbuster import BlockBuster
 from fastapi import FastAPI
+from receiving import BUYER, feed_samples, settle
 
 from ksef_async.protocol.numbers import KsefNumber
-from ksef_async.sandbox import sample_invoice
+from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NIP = "5265877635"
 
 
-async def run(name: str, *arguments: object) -> str:
-    process = await asyncio.create_subprocess_exec(
+async def started(name: str, *arguments: object, **variables: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, str(EXAMPLES / name), *map(str, arguments)),
-        env={name: value for name, value in os.environ.items() if not name.startswith("KSEF_")},
+        env={name: value for name, value in os.environ.items() if not name.startswith("KSEF_")} | variables,
         stdout=asyncio.subprocess.PIPE,
     )
+
+
+async def run(name: str, *arguments: object, **variables: str) -> str:
+    process = await started(name, *arguments, **variables)
     out, _ = await process.communicate()
     assert process.returncode == 0
     return out.decode()
@@ -86,6 +91,57 @@ async def test_check_folder(tmp_path: Path) -> None:
     assert "P_15 is 1231.00, but the sums above it give 1230.00." in output
     (tmp_path / "good.xml").write_bytes(sample_invoice(NIP))
     assert await run("check_folder.py", tmp_path) == "good.xml: FA (3), good\n"
+
+
+async def test_receive_folder_as_it_stands() -> None:
+    first, second = (await run("receive_folder.py")).splitlines()
+
+    assert re.fullmatch(r"7010002137-\d{8}-\w{12}-\w\w\.xml: FV/1, 1230\.00", first)
+    assert re.fullmatch(r"7010002137-\d{8}-\w{12}-\w\w\.xml: FV/2, 1230\.00", second)
+
+
+async def test_receive_folder_goes_on_where_it_was_killed_and_then_fetches_only_what_is_new(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    fed = feed_samples(sandbox, 20)
+    settle(sandbox)
+    sandbox.world.exports.limits.max_invoices = 3
+    sandbox.faults.add("export_invoices", Fault.wait(0.3), probability=0.999999)
+    settings = {"KSEF_ENV": sandbox.environment.base_url, "KSEF_NIP": BUYER, "KSEF_TOKEN": sandbox.issue_token(BUYER)}
+    folder = tmp_path / "received"
+
+    process = await started("receive_folder.py", folder, **settings)
+    try:
+        while process.returncode is None and len(saved_in(folder)) < 8:
+            await asyncio.sleep(0.005)
+    finally:
+        process.kill()
+        await process.wait()
+    before = saved_in(folder)
+    sandbox.faults.clear()
+    second = (await run("receive_folder.py", folder, **settings)).splitlines()
+    after_second = saved_in(folder)
+    nothing = await run("receive_folder.py", folder, **settings)
+    new = feed_samples(sandbox, 2, start=20)
+    settle(sandbox)
+    last = (await run("receive_folder.py", folder, **settings)).splitlines()
+
+    assert 8 <= len(before) < 20
+    # Of what was written, at most the last second was not noted.
+    assert [line[:35] for line in second] == fed[20 - len(second) :]
+    assert 20 - len(before) <= len(second) < 20
+    assert after_second == set(fed)
+    assert nothing == ""
+    assert [line[:35] for line in last] == new
+    documents = {invoice.verdict.ksef_number: invoice.stored for invoice in sandbox.world.invoices()}
+    for number in (*fed, *new):
+        stored = documents[number]
+        assert stored is not None
+        assert (folder / f"{number}.xml").read_bytes() == await asyncio.to_thread(stored.read)
+
+
+def saved_in(folder: Path) -> set[str]:
+    return {path.stem for path in folder.glob("*.xml")}
 
 
 async def test_certificate() -> None:

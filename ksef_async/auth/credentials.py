@@ -16,7 +16,7 @@ import attrs
 from ..api.auth import AuthorizationPolicy, SubjectBy
 from ..api.common import Context, ContextType
 from ..api.environment import Environment
-from ..calling.private_files import create_private_file
+from ..calling.whole_files import create_private_file
 from ..errors import LocalProtocolError
 from ..protocol.numbers import has_valid_check_digit, has_valid_internal_id, nip_problem
 

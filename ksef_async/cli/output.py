@@ -127,7 +127,9 @@ def print_json(value: object) -> None:
 
 
 @contextmanager
-def json_list(head: Mapping[str, object], name: str, *, shown: bool) -> Iterator[Callable[[object], None]]:
+def json_list(
+    head: Mapping[str, object], name: str, *, shown: bool, tail: Mapping[str, object] | None = None
+) -> Iterator[Callable[[object], None]]:
     """Print one JSON object: ``head``, and under ``name`` a list that is printed while it is added to.
 
     What fails meanwhile becomes its member ``error``, so that it is whole all the same.
@@ -136,6 +138,7 @@ def json_list(head: Mapping[str, object], name: str, *, shown: bool) -> Iterator
         head: Its other members, at least one.
         name: Of the list.
         shown: False where people read: then nothing is printed.
+        tail: Members that follow the list; read once it has ended well.
 
     Raises:
         ReportedError: In place of what failed, once something was printed.
@@ -157,7 +160,7 @@ def json_list(head: Mapping[str, object], name: str, *, shown: bool) -> Iterator
         print(f"\n  ],\n{_json({'error': describe_error(error)})[2:]}")
         raise ReportedError(error) from error
     if shown:
-        print("\n  ]\n}" if count else f"{opening}]\n}}")
+        print("\n  ]" if count else f"{opening}]", f",\n{_json(tail)[2:]}" if tail else "\n}", sep="")
 
 
 def _json(value: object) -> str:

@@ -9,13 +9,17 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 import anyio
+import anyio.to_thread
 import attrs
 
+from ..api.common import ServerTime
 from ..api.invoices import DateRange, DateType, InvoiceFilters, InvoiceMetadata, InvoiceSubject
 from ..calling.events import Event, ExportReplaced, RequestRetried
+from ..calling.whole_files import replace_file
 from ..errors import (
     ApiError,
     BadRequestError,
@@ -33,6 +37,7 @@ from ..errors import (
 )
 from ..protocol.error_codes import ErrorCode
 from ..protocol.lifecycle import ExportStatusCode
+from ..protocol.numbers import file_name
 from .checkpoint import Checkpoint, Position
 from .cursor import LONGEST_OVERLAP, Cursor, Window, stored_at
 from .export import EXPORT_CADENCE, Export
@@ -83,6 +88,22 @@ class SyncedInvoice:
     """As what the context was looking."""
     checkpoint: Checkpoint = attrs.field(repr=False)
     """Where to go on once this invoice is kept; to be stored together with it."""
+
+    async def save(self, folder: Path | str) -> Path:
+        """Write the document into a folder as ``KSEF-NUMBER.xml``, whole or not at all.
+
+        Args:
+            folder: It has to be there. A file of that name is replaced.
+
+        Returns:
+            The file; it is on the disk.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        path = Path(folder) / f"{file_name(self.metadata.ksef_number)}.xml"
+        await anyio.to_thread.run_sync(replace_file, path, self.xml)
+        return path
 
 
 class Sync:
@@ -143,6 +164,17 @@ class Sync:
         self.checkpoint = checkpoint
         """Where to go on after the invoices that were taken: one is taken when the next is asked for."""
 
+    @property
+    def complete_until(self) -> ServerTime | None:
+        """Return up to which permanent storage date every invoice was given, for all subject types.
+
+        At the end this is KSeF's high-water mark, or a little less: an invoice that KSeF has accepted, but stores for
+        good later, comes with the next download. None while a subject type was not looked at.
+        """
+        positions = [self.checkpoint.of(each) for each in self._subject_types]
+        moments = [each.moment for each in positions if each is not None]
+        return min(moments) if len(moments) == len(positions) else None
+
     def __repr__(self) -> str:
         positions = ", ".join(f"{each.subject_type} {each.cursor}" for each in self.checkpoint.positions)
         return f"<Sync {positions or f'since {self._since.isoformat()}'}>"
@@ -169,7 +201,7 @@ class Sync:
         if position is None:
             position = Position(subject_type=subject_type, cursor=self._since.isoformat())
         cursor = Cursor(position, self._overlap, self._now())
-        following, failures = cursor.look_back, 0
+        following, failures, total = cursor.look_back, 0, 0
         while True:
             window = Window.beginning(following, self._now())
             reference_number, count = None, 0
@@ -191,11 +223,12 @@ class Sync:
                         checkpoint = self.checkpoint.with_position(cursor.position)
                         yield SyncedInvoice(metadata, xml, subject_type, checkpoint)
                         self.checkpoint = checkpoint
-                        count += 1
+                        count, total = count + 1, total + 1
                     reached = cursor.finish(window, package.info)
                     self.checkpoint = self.checkpoint.with_position(cursor.position)
             except KsefError as error:
                 if _is_out_of_range(error, window, self._now()):
+                    _tell_of_the_end(subject_type, total, None, window.start)
                     return
                 if _is_invalid(error) and window.is_too_long(self._now()):
                     continue
@@ -208,6 +241,7 @@ class Sync:
             if cursor.is_cut_short:
                 self._tell_once_that_less_is_looked_back(cursor)
             if reached is None:
+                _tell_of_the_end(subject_type, total, cursor.position.moment, window.start)
                 return
             if package.info.is_truncated and reached <= window.start and not count:
                 raise LocalProtocolError(
@@ -251,6 +285,19 @@ class Sync:
                 self._overlap,
                 cursor.position.known_from,
             )
+
+
+def _tell_of_the_end(
+    subject_type: InvoiceSubject, count: int, complete_until: ServerTime | None, start: ServerTime
+) -> None:
+    """Log how many invoices came and until when they are complete: without that, nobody knows why none came."""
+    reach = (
+        f"has not reached {start.text} yet" if complete_until is None else f"is complete until {complete_until.text}"
+    )
+    _log.info(
+        "New invoices as %s: %d. KSeF's list %s; what it stores for good later comes with the next download.",
+        *(subject_type, count, reach),
+    )
 
 
 def _is_out_of_range(error: KsefError, window: Window, now: datetime) -> bool:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 import anyio.to_thread
 import attrs
 
-from ..calling.private_files import part_of, replace_private_file
+from ..calling.whole_files import part_of, replace_private_file
 from ..errors import ConfigurationError, CryptoError, GoneError, OperationFailedError, RemoteProtocolError
 
 if TYPE_CHECKING:

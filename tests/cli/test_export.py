@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import sys
 from datetime import datetime, timedelta, timezone
@@ -44,7 +45,8 @@ async def test_new_invoices_are_saved_each_once(sandbox: Sandbox, shell: Shell) 
 
             result = await shell.run("export", folder, "--since", "2026-01-01", "--part", "seller", "--json")
 
-            assert (result.code, result.json) == (0, {"folder": str(folder), "saved": [accepted.ksef_number]})
+            assert (result.code, result.json["folder"]) == (0, str(folder))
+            assert result.json["saved"] == [accepted.ksef_number]
             assert (folder / f"{accepted.ksef_number}.xml").read_bytes() == invoice
             saved.append(accepted.ksef_number)
     assert numbers_in(folder) == sorted(saved)
@@ -85,8 +87,36 @@ async def test_nothing_new_is_no_failure(sandbox: Sandbox, buyer: Shell) -> None
     for_programs = await buyer.run("export", "in", "--since", since, "--json")
     for_people = await buyer.run("export", "in", "--since", since)
 
-    assert (for_programs.code, for_programs.json) == (0, {"folder": "in", "saved": []})
-    assert (for_people.code, for_people.out) == (0, "0 new invoices saved in in.\n")
+    assert (for_programs.code, for_programs.json["saved"]) == (0, [])
+    assert (for_people.code, for_people.out.splitlines()[0]) == (0, "0 new invoices saved in in.")
+
+
+async def test_time_until_which_the_list_is_complete_is_told(sandbox: Sandbox, buyer: Shell) -> None:
+    # An invoice that KSeF has accepted, above its high-water mark: whoever looks now has to know why it is not there.
+    since = start_of(sandbox)
+    object.__setattr__(sandbox.world.timings, "hwm_lag", 300.0)
+    sandbox.clock.advance(600)
+    mark = sandbox.world.queries.hwm(sandbox.clock.now())
+    feed_samples(sandbox, 1)
+    too_late = start_of(sandbox)
+
+    for_programs = await buyer.run("export", "in", "--since", since, "--json")
+    for_people = await buyer.run("export", "in", "--since", since)
+    beyond = await buyer.run("export", "other", "--since", too_late)
+    beyond_for_programs = await buyer.run("export", "other", "--since", too_late, "--json")
+
+    told = datetime.fromisoformat(for_programs.json["completeUntil"])
+    assert for_programs.json["saved"] == []
+    # Our clock is set by KSeF's answers, which tell whole seconds.
+    assert mark - timedelta(seconds=1) < told <= sandbox.world.queries.hwm(sandbox.clock.now())
+    assert re.fullmatch(
+        r"0 new invoices saved in in\.\n"
+        rf"KSeF's list is complete until {told:%Y-%m-%d} \d\d:\d\d:\d\d UTC; "
+        r"what it stores later comes with the next run\.\n",
+        for_people.out,
+    )
+    assert "KSeF's list has not reached that time yet" in beyond.out
+    assert beyond_for_programs.json == {"folder": "other", "saved": [], "completeUntil": None}
 
 
 async def test_each_part_is_exported_for_itself(sandbox: Sandbox, buyer: Shell) -> None:

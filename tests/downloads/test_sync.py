@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 from contextlib import aclosing
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,6 +99,69 @@ async def test_invoices_above_the_high_water_mark_wait(sandbox: Sandbox, buyer: 
     sandbox.clock.advance(3600)
 
     assert await numbers_of(sync) == fed
+
+
+async def test_why_nothing_came_is_told(sandbox: Sandbox, buyer: KsefClient, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "ksef_async.downloads")
+    since = sandbox.clock.now()
+    object.__setattr__(sandbox.world.timings, "hwm_lag", 300.0)
+    sandbox.clock.advance(600)
+    # The client learns from KSeF's answers what time it is.
+    await numbers_of(buyer.downloads.sync(since))
+    caplog.clear()
+    mark = sandbox.world.queries.hwm(sandbox.clock.now())
+    fed = feed_samples(sandbox, 2)
+    sync = buyer.downloads.sync(since)
+
+    before = sync.complete_until
+    early, early_until = await numbers_of(sync), sync.complete_until
+    beyond = buyer.downloads.sync(sandbox.clock.now())
+    nothing = await numbers_of(beyond)
+    sandbox.clock.advance(300)
+    late = await numbers_of(sync)
+
+    assert (before, early, late, nothing) == (None, [], fed, [])
+    assert early_until is not None
+    assert sync.complete_until is not None
+    # Our clock is set by KSeF's answers, which tell whole seconds.
+    assert mark - timedelta(seconds=1) < early_until < mark + timedelta(minutes=1) < sync.complete_until
+    assert beyond.complete_until is None
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 3
+    assert told[0].startswith(f"New invoices as Subject2: 0. KSeF's list is complete until {early_until.text}; what it")
+    assert told[1].startswith("New invoices as Subject2: 0. KSeF's list has not reached ")
+    assert told[2].startswith(f"New invoices as Subject2: 2. KSeF's list is complete until {sync.complete_until.text};")
+
+
+async def test_complete_is_the_part_that_is_furthest_behind(sandbox: Sandbox, buyer: KsefClient) -> None:
+    since = sandbox.clock.now()
+    sandbox.clock.advance(60)
+    parts = [InvoiceSubject.BUYER, InvoiceSubject.SELLER]
+    first = buyer.downloads.sync(since, parts[:1])
+    await numbers_of(first)
+    sandbox.clock.advance(60)
+    second = buyer.downloads.sync(since, parts[1:], checkpoint=first.checkpoint)
+    await numbers_of(second)
+
+    both = buyer.downloads.sync(since, parts, checkpoint=second.checkpoint)
+
+    assert first.complete_until is not None
+    assert second.complete_until is not None
+    assert first.complete_until == both.complete_until < second.complete_until
+    assert buyer.downloads.sync(since, parts, checkpoint=first.checkpoint).complete_until is None
+
+
+async def test_document_is_saved_whole_under_its_number(sandbox: Sandbox, buyer: KsefClient, tmp_path: Path) -> None:
+    since = sandbox.clock.now()
+    (number,) = feed_samples(sandbox, 1)
+    settle(sandbox)
+    (invoice,) = [invoice async for invoice in buyer.downloads.sync(since)]
+    (tmp_path / f"{number}.xml").write_text("half of")
+
+    path = await invoice.save(tmp_path)
+
+    assert (path, path.read_bytes()) == (tmp_path / f"{number}.xml", invoice.xml)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 async def test_each_part_that_is_played_has_its_own_position(sandbox: Sandbox, buyer: KsefClient) -> None:

@@ -6,13 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 from virtual_time import VirtualTimeLoop
 
-from ksef_async import Checkpoint
+from ksef_async import Checkpoint, CheckpointFile, LocalProtocolError
 from ksef_async.api.invoices import InvoiceSubject
-from ksef_async.cli.export import CheckpointFile
+from ksef_async.calling.whole_files import part_of
 from ksef_async.downloads.checkpoint import Position, TakenInvoice
 
 
@@ -29,7 +28,7 @@ def after(count: int) -> Checkpoint:
 async def test_file_is_written_once_a_second_and_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.json"
     seen: list[bytes] = []
-    async with CheckpointFile(anyio.Path(path)) as file:
+    async with CheckpointFile(path) as file:
         for number in range(1, 51):
             await asyncio.sleep(0.1)
             await file.move_to(after(number))
@@ -48,7 +47,7 @@ async def test_cancelled_block_leaves_all_that_was_saved(tmp_path: Path, turns: 
 
     async def save() -> None:
         nonlocal saved
-        async with CheckpointFile(anyio.Path(path)) as file:
+        async with CheckpointFile(path) as file:
             while True:
                 await asyncio.sleep(0.4)
                 saved += 1
@@ -64,11 +63,34 @@ async def test_cancelled_block_leaves_all_that_was_saved(tmp_path: Path, turns: 
     await asyncio.wait([task])
 
     assert task.cancelled()
-    assert await CheckpointFile(anyio.Path(path)).read() == after(saved * 1_000)
+    async with CheckpointFile(path) as file:
+        assert file.checkpoint == after(saved * 1_000)
 
 
 async def test_folder_without_the_file_begins_anew(tmp_path: Path) -> None:
-    async with CheckpointFile(anyio.Path(tmp_path / "checkpoint.json")) as file:
-        assert await file.read() == Checkpoint()
+    async with CheckpointFile(tmp_path / "checkpoint.json") as file:
+        assert file.checkpoint == Checkpoint()
 
     assert not list(tmp_path.iterdir())
+
+
+async def test_file_that_holds_no_checkpoint_is_named_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.json"
+    path.write_text("{}")
+
+    with pytest.raises(LocalProtocolError, match=r"checkpoint\.json: This is no snapshot"):
+        async with CheckpointFile(path):
+            pass
+
+    assert path.read_text() == "{}"
+
+
+async def test_what_a_killed_process_left_of_a_file_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.json"
+    part_of(path).write_text("{half")
+
+    async with CheckpointFile(str(path)) as file:
+        await file.move_to(after(1))
+
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+    assert Checkpoint.from_json(path.read_bytes()) == after(1)
