@@ -147,7 +147,8 @@ async def test_complete_is_the_part_that_is_furthest_behind(sandbox: Sandbox, bu
 
     assert first.complete_until is not None
     assert second.complete_until is not None
-    assert first.complete_until == both.complete_until < second.complete_until
+    assert first.complete_until < second.complete_until
+    assert both.complete_until == first.complete_until
     assert buyer.downloads.sync(since, parts, checkpoint=first.checkpoint).complete_until is None
 
 
