@@ -223,6 +223,7 @@ class Caller:
         path: Mapping[str, str] | None = None,
         query: Query | None = None,
         headers: Mapping[str, str] | None = None,
+        make_body: Callable[[], Awaitable[RequestT]] | None = None,
     ) -> ResponseT:
         """Call one row of the table, again where that is safe.
 
@@ -232,6 +233,8 @@ class Caller:
             path: A value for each placeholder of its path.
             query: An attrs instance or a mapping with its query parameters.
             headers: Sent besides the usual ones.
+            make_body: Returns the body, in place of ``body``, where it depends on the moment at which it is sent.
+                Called right before each attempt, when the call has its turn and its token.
 
         Returns:
             The answer as the row's model, ``bytes`` for an XML document, None where there is none.
@@ -251,19 +254,12 @@ class Caller:
         bearer = None if operation.bearer is Bearer.NONE else self._bearer
         if bearer is None and operation.bearer is not Bearer.NONE:
             raise LocalProtocolError(f"{operation.name} needs a token ({operation.bearer.value}).")
-        request = build_request(
-            operation,
-            self.environment.base_url,
-            body=body,
-            path=path,
-            query=query,
-            headers=headers,
-        )
+        build = partial(build_request, operation, self.environment.base_url, path=path, query=query, headers=headers)
         unread: list[Unread] = []
         request_id = next(_request_ids)
         answer = await self._perform(
             operation,
-            request,
+            build(body=body) if make_body is None else partial(_built, build, make_body),
             request_id,
             lambda response: decipher_response(operation, response, unread),
             self.pacer,
@@ -371,7 +367,7 @@ class Caller:
     async def _perform(
         self,
         operation: Operation[Any, Any],
-        request: RawRequest,
+        request: RawRequest | Callable[[], Awaitable[RawRequest]],
         request_id: int,
         decipher: Callable[[RawResponse], T],
         pacer: Pacer,
@@ -384,9 +380,10 @@ class Caller:
         while True:
             token = await self._wait_for_turn(operation, request_id, pacer, bearer, replacement)
             started = started or _now()
+            ready = request if isinstance(request, RawRequest) else await request()
             self._in_flight.is_on_the_way = True
             try:
-                return await self._attempt(with_bearer(request, token), request_id, decipher, attempt)
+                return await self._attempt(with_bearer(ready, token), request_id, decipher, attempt)
             except (TransportError, ApiError, RemoteProtocolError) as error:
                 self._in_flight.is_on_the_way = False
                 delay = next(agreement, None) if is_early and isinstance(error, ApiError) and is_early(error) else None
@@ -496,6 +493,10 @@ class Caller:
         if warning := response.headers.get("x-system-warning"):
             self.report(SystemWarning(operation=name, request_id=request_id, text=quote(warning)))
         return await offload(len(response.body), decipher, response)
+
+
+async def _built(build: Callable[..., RawRequest], make_body: Callable[[], Awaitable[object]]) -> RawRequest:
+    return build(body=await make_body())
 
 
 def _link(name: str) -> Operation[None, bytes]:

@@ -38,7 +38,9 @@ class Outgoing:
     send_before: datetime | None = None
     """When it may not be sent as it is any more, e.g. because its date is over; None for no such time."""
     turned_offline: Callable[[], Awaitable[bool]] | None = attrs.field(default=None, eq=False, repr=False)
-    """See `OnlineSession.send`."""
+    """Asked right before each attempt to send an invoice that was issued online: True once it was handed out as an
+    offline invoice, so that it is sent as one.
+    """
 
     @cached_property
     def sha256(self) -> bytes:

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 
 import anyio
-import attrs
 
 from ..calling.polling import Cadence
 from ..errors import KsefError, LocalProtocolError, ProcessingError
@@ -117,7 +116,7 @@ class KeptSession:
                     offline=outgoing.offline,
                     corrects=outgoing.corrects,
                     again=again,
-                    turned_offline=outgoing.turned_offline,
+                    _turned_offline=outgoing.turned_offline,
                 )
             except KsefError as error:
                 tries += 1
@@ -138,8 +137,6 @@ class KeptSession:
                     if is_alone and await self._is_absent(outgoing):
                         return Undelivered(error=error, step=Step.GIVE_UP, fate=DocumentFate.REFUSED, failures=tries)
                 await patience.wait_out(error, tries)
-                if not outgoing.offline and outgoing.turned_offline is not None and await outgoing.turned_offline():
-                    outgoing = attrs.evolve(outgoing, offline=True)
         is_in_doubt = session.may_have(outgoing.sha256)
         return Undelivered(
             error=self.failure or LocalProtocolError(f"Session {session.reference_number} takes no more invoices."),

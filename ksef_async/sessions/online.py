@@ -247,7 +247,7 @@ class OnlineSession(Session):
         corrects: bytes | None = None,
         again: bool = False,
         check: bool = False,
-        turned_offline: Callable[[], Awaitable[bool]] | None = None,
+        _turned_offline: Callable[[], Awaitable[bool]] | None = None,  # for the keeper, see `Outgoing`
     ) -> SentInvoice:
         """Encrypt one invoice and hand it to KSeF, exactly once; returns once KSeF has taken it in.
 
@@ -260,8 +260,6 @@ class OnlineSession(Session):
             corrects: For a technical correction: SHA-256 (32 bytes) of the rejected offline invoice.
             again: Send even what this session has taken in before, e.g. after KSeF cancelled its processing (550).
             check: Check the document first, see `ksef_async.documents.check`, and send it only if there is no problem.
-            turned_offline: Asked before each further attempt of an invoice that was issued online: True once it was
-                handed out as an offline invoice, so that it is sent as one.
 
         Returns:
             The reference number to follow, and the SHA-256 of ``invoice`` (32 bytes).
@@ -285,7 +283,7 @@ class OnlineSession(Session):
             await check_document(invoice)
         request = await offload(len(invoice), encrypt_invoice, cipher, invoice, offline, corrects)
         try:
-            reference_number = await self._sender.hand_over(request, again=again, turned_offline=turned_offline)
+            reference_number = await self._sender.hand_over(request, again=again, turned_offline=_turned_offline)
         except BadRequestError as error:
             if error.code == ErrorCode.SESSION_NOT_OPEN:
                 await self.status()

@@ -86,7 +86,7 @@ class Sender:
         Args:
             request: Encrypted and hashed.
             again: Send it even so.
-            turned_offline: See `OnlineSession.send`.
+            turned_offline: See `Outgoing.turned_offline`.
 
         Raises:
             TransportError: KSeF does not have it; or it may have it, which ``maybe_delivered`` tells, and next time its
@@ -115,17 +115,23 @@ class Sender:
         digest = request.invoice_hash
         if found := await self.find_doubtful(digest):
             return found
+        as_it_is = request
+
+        async def as_it_goes() -> SendInvoiceRequest:
+            # Time may have passed before its turn: by the limits, in a pause, or while KSeF's list was read. Whatever
+            # was sent before, KSeF does not have it: it was refused, did not arrive, or the list does not show it.
+            nonlocal as_it_is
+            if not as_it_is.offline_mode and turned_offline is not None and await turned_offline():
+                as_it_is = attrs.evolve(as_it_is, offline_mode=True)
+            # From here on, until KSeF has said something: a cancelled task leaves the doubt behind.
+            self._in_doubt.setdefault(digest, self._earlier(digest))
+            return as_it_is
+
         attempts = self._api.attempts()
         while True:
             was_in_doubt = digest in self._in_doubt
-            # Since the first attempt time has passed, in a pause or while KSeF's list was read.
-            is_first = not was_in_doubt and attempts.number == 1
-            if not (is_first or request.offline_mode) and turned_offline is not None and await turned_offline():
-                request = attrs.evolve(request, offline_mode=True)
-            # From here on, until KSeF has said something: a cancelled task leaves the doubt behind.
-            self._in_doubt.setdefault(digest, self._earlier(digest))
             try:
-                response = await self._api.call(SEND_INVOICE, request, path=self._path)
+                response = await self._api.call(SEND_INVOICE, make_body=as_it_goes, path=self._path)
             except KsefError as error:
                 judgement = judge(Asked.SEND, error, is_in_doubt=was_in_doubt)
                 if judgement.document is not DocumentFate.IN_DOUBT:

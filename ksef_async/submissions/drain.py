@@ -45,6 +45,10 @@ _log = logging.getLogger(__name__)
 # Seconds that opening a session may take when midnight is near, and another way may be quicker.
 _LONGEST_OPENING: Final = 20.0
 
+# Seconds for which a claim tells whether an invoice was issued offline meanwhile. Reading it again for each invoice,
+# also where nothing has to wait, takes a third more CPU time for all of delivery.
+_FRESH: Final = 0.1
+
 # A lease is renewed this many times while it lasts.
 _RENEWALS: Final = 3
 
@@ -337,7 +341,7 @@ class Drain:
             offline=claim.offline,
             corrects=claim.corrects,
             send_before=self._guard.send_before(claim),
-            turned_offline=partial(self._journal.is_offline, claim.id),
+            turned_offline=partial(self._turned_offline, claim, anyio.current_time()),
         )
         is_taken_in = False
         try:
@@ -350,6 +354,9 @@ class Drain:
             following.end(is_taken_in=is_taken_in)
             if kept.is_spent or self._room(following):
                 self.wake()
+
+    async def _turned_offline(self, claim: Claim, claimed_at: float) -> bool:
+        return anyio.current_time() - claimed_at > _FRESH and await self._journal.is_offline(claim.id)
 
     # --- sessions -----------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from typing import Any
@@ -28,11 +29,12 @@ from ksef_async import (
     TransportError,
     UnauthorizedError,
 )
+from ksef_async.api.rates import UNLIMITED, RateLimit
 from ksef_async.auth.access import AccessTokens
 from ksef_async.calling.caller import Caller
 from ksef_async.calling.keys import PublicKeys
 from ksef_async.protocol.messages import RawRequest, RawResponse
-from ksef_async.protocol.pacing import Pacer
+from ksef_async.protocol.pacing import UNLIMITED_RATES, Pacer
 from ksef_async.protocol.retry import RetryPolicy
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 
@@ -111,6 +113,27 @@ async def test_invoice_that_never_arrived_is_sent_again(sandbox: Sandbox, sessio
     sent = await session.send(sample_invoice(sandbox.nip))
 
     assert [invoice.reference_number for invoice in sandbox.world.invoices()] == [sent.reference_number]
+
+
+async def test_invoice_that_is_cancelled_while_it_waits_for_its_turn_is_in_no_doubt(sandbox: Sandbox) -> None:
+    pacer = Pacer(attrs.evolve(UNLIMITED_RATES, invoice_send=RateLimit(1, UNLIMITED, UNLIMITED)))
+    traffic = Traffic()
+    async with (
+        connected(sandbox, hook=traffic, pacer=pacer) as client,
+        await client.sessions.open_online(FormCode.FA3) as session,
+    ):
+        first, second = sample_invoice(sandbox.nip, "FV/1"), sample_invoice(sandbox.nip, "FV/2")
+        await session.send(first)
+        with anyio.move_on_after(0.1) as waiting:
+            await session.send(second)
+
+        assert waiting.cancelled_caught
+        assert session.may_have(hashlib.sha256(first).digest())
+        assert not session.may_have(hashlib.sha256(second).digest())
+        await session.send(second)
+        assert traffic.of("list_session_invoices") == 0
+
+    assert len([*sandbox.world.invoices()]) == 2
 
 
 async def test_one_loss_after_the_other(sandbox: Sandbox, session: OnlineSession) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import anyio
+import attrs
 import pytest
 from certificates import EC_KEY, NIP, pem
 from clients import ONCE, connected
@@ -15,6 +16,9 @@ from codes import decode_png
 
 from ksef_async import CryptoError, InvoicingMode, KsefClient, LocalProtocolError, OfflineMode, OfflineSigner
 from ksef_async.api.certificates import CertificateType, EnrollmentData
+from ksef_async.api.rates import UNLIMITED, RateLimit
+from ksef_async.api.sessions import SEND_INVOICE
+from ksef_async.protocol.pacing import UNLIMITED_RATES, Pacer
 from ksef_async.protocol.polish_calendar import polish_day
 from ksef_async.protocol.retry import RetryPolicy
 from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
@@ -153,6 +157,50 @@ async def issue_what_is_lost(submissions: Submissions, sandbox: Sandbox) -> None
         sandbox.faults.clear()
         with anyio.fail_after(20):
             await submissions.wait_until_settled()
+
+
+async def test_what_waits_for_its_turn_when_the_time_runs_out_goes_as_an_offline_invoice(
+    sqlite_url: str, sandbox: Sandbox
+) -> None:
+    pacer = Pacer(attrs.evolve(UNLIMITED_RATES, invoice_send=RateLimit(1, UNLIMITED, UNLIMITED)))
+    async with (
+        connected(sandbox, pacer=pacer) as client,
+        Submissions(sqlite_url, client=client, settings=QUICK_SETTINGS) as submissions,
+        submissions.running(),
+    ):
+        # Others have taken the turns of the next seconds.
+        for _ in range(4):
+            pacer.reserve(SEND_INVOICE, anyio.current_time())
+        issued = await submissions.issue(sample_invoice(NIP), within=2.0, signer=SIGNER)
+        assert issued.submission.state is SubmissionState.SENDING
+        check_offline(issued)
+
+        with anyio.fail_after(20):
+            await submissions.wait_until_settled()
+
+        delivered = await submissions.get(issued.submission.id)
+    assert (delivered.state, delivered.attempt) == (SubmissionState.ACCEPTED, 1)
+    assert (delivered.offline, delivered.invoicing_mode) == (OfflineMode.OFFLINE24, InvoicingMode.OFFLINE)
+    assert modes_at_ksef(sandbox) == [InvoicingMode.OFFLINE]
+    assert len([*sandbox.world.invoices()]) == 1
+
+
+async def test_what_ksef_refuses_for_now_goes_as_an_offline_invoice_once_the_time_has_run_out(
+    sqlite_url: str, sandbox: Sandbox
+) -> None:
+    sandbox.faults.add("send_invoice", Fault.too_many_requests(4))
+    async with (
+        connected(sandbox, retry=RetryPolicy()) as client,
+        Submissions(sqlite_url, client=client, settings=QUICK_SETTINGS) as submissions,
+        submissions.running(),
+    ):
+        issued = await submissions.issue(sample_invoice(NIP), within=2.0, signer=SIGNER)
+        assert issued.submission.state is SubmissionState.SENDING
+
+        with anyio.fail_after(20):
+            await submissions.wait_until_settled()
+
+    assert modes_at_ksef(sandbox) == [InvoicingMode.OFFLINE]
 
 
 async def test_what_the_worker_that_died_may_have_sent_is_looked_up_before_it_goes_offline(
