@@ -26,8 +26,8 @@ from ..protocol.polish_calendar import is_calendar_year
 from ..protocol.xml import collapsed, local_name, parse_xml
 from ..sessions.checking import check_document
 from .deadlines import first_deadline, send_by
-from .models import GIVEN_UP, Identity, IdentityTakenError, Submission
-from .store import add, find_rivals, identity_text
+from .models import GIVEN_UP, OPEN, Identity, IdentityTakenError, Submission, SubmissionState
+from .store import add, add_certificate_link, find_rivals, identity_text, read, turn_offline
 from .transactions import Transaction
 from .vault import Vault
 
@@ -169,11 +169,34 @@ async def hand_in(vault: Vault, tx: Transaction, documents: Sequence[NewDocument
         left = []
         for number, entry, held, answer in decisions:
             if held.submission is not None:
-                answers[number] = answer(entry, held.submission)
+                answers[number] = found = answer(entry, held.submission)
+                if isinstance(found, Submission) and entry.document.offline is not None:
+                    answers[number] = found = await _issued_offline(tx, entry, found)
+                    if isinstance(found, Submission):
+                        held.submission = found
             else:
                 left.append((number, entry))  # Others were quicker, with it or with what it was measured against.
     answers |= {number: _unlucky(entry) for number, entry in left}
     return [answers[number] for number in range(len(documents))]
+
+
+async def _issued_offline(tx: Transaction, entry: _Entry, known: Submission) -> Submission | Exception:
+    """Return the submission of a document that was issued offline; one that waits as an online invoice becomes so."""
+    document = entry.document
+    is_waiting = known.state in OPEN or known.state is SubmissionState.HELD
+    if is_waiting and (known.offline is None or known.is_late):
+        changed = await turn_offline(tx, known.id, entry.row())
+        if changed is not None:
+            return changed
+        known = await read(tx, known.id)
+    if known.state in OPEN and document.corrects not in (None, known.corrects):
+        return LocalProtocolError(
+            f"Submission {known.id} is this very document, and is {known.state.value}, but not as the technical "
+            "correction of that file."
+        )
+    if document.certificate_link is None or known.offline is None or known.certificate_link is not None:
+        return known
+    return await add_certificate_link(tx, known.id, document.certificate_link) or await read(tx, known.id)
 
 
 async def _read(vault: Vault, document: NewDocument) -> _Entry:

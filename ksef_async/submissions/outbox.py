@@ -177,7 +177,11 @@ class Submissions(anyio.AsyncContextManagerMixin):
     ) -> Submission:
         """Write one invoice into the journal; once that is committed, it will be delivered.
 
-        The same document again is the same submission, whatever became of it (see `retry`).
+        The same document again is the same submission, whatever became of it (see `retry`). With ``offline`` it
+        becomes one issued offline, with its deadline and its link, unless it was before or KSeF has decided on it
+        (the state tells). What is queued or held goes as an offline invoice from then on. What is being sent by then
+        (`SubmissionState.SENDING`, `TAKEN_IN`) goes on as it was begun, and as an offline invoice only if KSeF turns
+        out not to have it; `Submission.invoicing_mode` tells in the end which mode KSeF gave it.
 
         Args:
             xml: The document, UTF-8 without BOM.
@@ -195,7 +199,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
         Raises:
             LocalProtocolError: The file is not fit to be sent; or seller, kind or number cannot be read in it; an
                 invoice issued offline has no date, or was issued in a total failure; ``corrects`` or ``signer`` without
-                ``offline``.
+                ``offline``; ``corrects`` for a document that is delivered as something else.
             CryptoError: The signer's certificate is not valid now.
             DocumentError: KSeF would refuse the document (unless ``Settings(check=False)``); ``report`` says why.
             IdentityTakenError: The context has another document of the same seller, kind and number (not rejected,

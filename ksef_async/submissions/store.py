@@ -42,12 +42,15 @@ __all__ = [
     "Position",
     "Store",
     "add",
+    "add_certificate_link",
     "find_rivals",
     "identity_text",
     "in_state",
     "late_values",
     "look_up",
+    "read",
     "transition",
+    "turn_offline",
 ]
 
 _T = SUBMISSIONS.c
@@ -55,6 +58,12 @@ _S = SubmissionState
 
 _OPEN: Final = tuple(state.value for state in OPEN)
 _RESULTS: Final = tuple(state.value for state in (_S.ACCEPTED, _S.REJECTED, _S.CONFLICT, _S.HELD))
+# What makes an offline invoice, or its technical correction, of a submission.
+_OF_OFFLINE: Final = (
+    "offline", "mode", "issued_on", "due_by", "send_by", "certificate_link", "corrects", "corrects_id"
+)  # fmt: skip
+# What is written of one that goes back to the queue by the user's decision.
+_DECIDED_ANEW: Final = {"reason": None, "reason_code": None, "acknowledged": False}
 # A number that no row can have is an error to databases.
 _LARGEST_ID: Final = 2**63 - 1
 # Beyond 18 digits it is no id.
@@ -154,6 +163,41 @@ async def add(tx: Transaction, documents: Sequence[Mapping[str, Any]]) -> list[S
         _submission(row)
         for row in await insert_missing(tx, SUBMISSIONS, [{**each, **begin} for each in documents], _COLUMNS)
     ]
+
+
+async def turn_offline(tx: Transaction, submission_id: int, row: Mapping[str, Any]) -> Submission | None:
+    """Make an offline invoice, as ``row`` has it, of one that KSeF has not decided on; None where that cannot be.
+
+    It can be where the submission was issued online, or was late, also if it is held therefore. What is under way goes
+    on as it was begun, so nothing that is being sent becomes a technical correction.
+
+    Args:
+        tx: The caller's transaction.
+        submission_id: Of the submission.
+        row: As for `add`.
+    """
+    values = {name: row[name] for name in _OF_OFFLINE if row[name] is not None}
+    values |= {"late": None, "due_told": 0}
+    states = OPEN if row["corrects"] is None else {_S.QUEUED}
+    waiting = update(SUBMISSIONS).where(in_state(*states)).values(updated_at=time.time())
+    held = transition(_S.QUEUED, {_S.HELD}).values(_DECIDED_ANEW)
+    for change in (waiting, held):
+        change = change.where(_is(submission_id), _T.mode.is_(None) | _T.late.is_not(None)).values(values)
+        for changed in await execute(tx, change.returning(*_COLUMNS)):
+            return _submission(changed)
+    return None
+
+
+async def add_certificate_link(tx: Transaction, submission_id: int, link: str) -> Submission | None:
+    """Keep the link of KOD II of a submission that has none yet; None where it has."""
+    without = update(SUBMISSIONS).where(_T.certificate_link.is_(None), _is(submission_id))
+    rows = await execute(tx, without.values(certificate_link=link).returning(*_COLUMNS))
+    return _submission(rows[0]) if rows else None
+
+
+async def read(tx: Transaction, submission_id: int) -> Submission:
+    """Return a submission that is there."""
+    return _submission((await execute(tx, select(*_COLUMNS).where(_is(submission_id))))[0])
 
 
 # --- what users ask and change --------------------------------------------------------------------------------
@@ -312,11 +356,7 @@ class Store:
         if held.issued_on is None:
             return None
         change = transition(_S.QUEUED, {_S.HELD}).values(
-            **late_values(held.issued_on),
-            certificate_link=certificate_link,
-            reason=None,
-            reason_code=None,
-            acknowledged=False,
+            **late_values(held.issued_on), certificate_link=certificate_link, **_DECIDED_ANEW
         )
         return await self._changed(held.id, change)
 
@@ -346,8 +386,8 @@ class Store:
 
     async def add_certificate_link(self, submission_id: int, link: str) -> Submission | None:
         """Keep the link of KOD II of a submission that has none yet; None where it has."""
-        without = update(SUBMISSIONS).where(_T.certificate_link.is_(None))
-        return await self._changed(submission_id, without.values(certificate_link=link))
+        async with self._database.write() as connection:
+            return await add_certificate_link(connection, submission_id, link)
 
     async def _changed(self, submission_id: int, change: Update) -> Submission | None:
         async with self._database.write() as connection:
