@@ -12,12 +12,11 @@ from decimal import Decimal
 from typing import Any
 
 from ksef_async import FormCode
-from ksef_async.cli.demo import connect
+from ksef_async.cli.demo import connect, new_number
 from ksef_async.documents import building, check, fa3, html
 from ksef_async.protocol.polish_calendar import polish_day
 
 ORDER = """{
-  "number": "FV/2026/11/7",
   "buyer": {"name": "Łąka i Synowie S.A.", "address": "ul. Źródlana 3, 30-002 Kraków", "nip": "1111111111"},
   "rows": [
     {"name": "Konfitura z żurawiny", "quantity": 12, "price": 15.90, "rate": "5"},
@@ -26,13 +25,13 @@ ORDER = """{
 }"""
 
 
-def build(order: dict[str, Any], seller_nip: str, day: date) -> fa3.Faktura:
+def build(order: dict[str, Any], number: str, seller_nip: str, day: date) -> fa3.Faktura:
     """Return the invoice of an order."""
     return building.invoice(
         seller=building.seller(seller_nip, "Spiżarnia sp. z o.o.", "ul. Łąkowa 1, 00-001 Warszawa"),
         buyer=building.buyer(**order["buyer"]),
         rows=[building.row(**row) for row in order["rows"]],
-        number=order["number"],
+        number=number,
         issued_on=day,
         payment=building.payment(due=day + timedelta(days=14), form="transfer"),
     )
@@ -42,7 +41,7 @@ async def main() -> None:
     # Without this, prices would be floats, which are refused.
     order = json.loads(ORDER, parse_float=Decimal)
     async with connect() as (client, nip):
-        xml = fa3.write(build(order, nip, polish_day(datetime.now(UTC))))
+        xml = fa3.write(build(order, new_number(), nip, polish_day(datetime.now(UTC))))
         check(xml, context_nip=nip).raise_for_problems()
         async with await client.sessions.open_online(FormCode.FA3) as session:
             accepted = await (await session.send(xml)).outcome()

@@ -9,7 +9,7 @@ import asyncio
 import xml.etree.ElementTree as ET
 
 from ksef_async import FormCode
-from ksef_async.cli.demo import connect
+from ksef_async.cli.demo import connect, new_number
 from ksef_async.documents import check, fa3
 from ksef_async.sandbox import sample_invoice
 
@@ -24,7 +24,7 @@ async def main() -> None:
     async with connect() as (client, nip):
         # Somebody has to issue the invoice that is received.
         async with await client.sessions.open_online(FormCode.FA3) as session:
-            accepted = await (await session.send(sample_invoice(nip, "FV/2026/17"))).outcome()
+            accepted = await (await session.send(sample_invoice(nip, new_number()))).outcome()
         received = await client.invoices.get(accepted.ksef_number)
 
     invoice = fa3.read(received)

@@ -24,7 +24,7 @@ from ksef_async.documents import DocumentError, building, fa3
 from ksef_async.fastapi import KsefService, SubmissionsDep, SubmissionView
 from ksef_async.protocol.polish_calendar import polish_day
 
-JOURNAL = os.environ.get("JOURNAL", "sqlite+aiosqlite:///orders.db")
+JOURNAL = os.environ.get("KSEF_JOURNAL", "sqlite+aiosqlite:///orders.db")
 TABLES = MetaData()
 ORDERS = Table(
     "orders", TABLES,

@@ -5,7 +5,7 @@ then ``curl --data-binary @invoice.xml localhost:8000/ksef/NIP/invoices``; all a
 
 A journal in SQLite is delivered by one process. For several, ``DELIVER=no uvicorn --workers 2 fastapi_service:app``
 takes invoices in, and one more process without ``DELIVER=no``, on another ``--port``, delivers them. Set KSEF_ENV, as
-every process without it has a sandbox of its own. With PostgreSQL as ``JOURNAL`` all of them may deliver.
+every process without it has a sandbox of its own. With PostgreSQL as ``KSEF_JOURNAL`` all of them may deliver.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ksef_async.cli.demo import company
 from ksef_async.fastapi import FaultRoute, KsefClientDep, KsefService, SubmissionsDep, SubmissionView, router
 from ksef_async.sandbox import sample_invoice
 
-JOURNAL = os.environ.get("JOURNAL", "sqlite+aiosqlite:///invoices.db")
+JOURNAL = os.environ.get("KSEF_JOURNAL", "sqlite+aiosqlite:///invoices.db")
 DELIVER = os.environ.get("DELIVER") != "no"
 
 

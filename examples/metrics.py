@@ -12,7 +12,7 @@ import asyncio
 from prometheus_client import CollectorRegistry, generate_latest
 
 from ksef_async import FormCode
-from ksef_async.cli.demo import connect
+from ksef_async.cli.demo import connect, new_number
 from ksef_async.sandbox import sample_invoice
 from ksef_async.telemetry.prometheus import PrometheusMetrics
 
@@ -22,7 +22,7 @@ async def main() -> None:
     metrics = PrometheusMetrics(registry)
     async with connect(hook=metrics) as (client, nip), await client.sessions.open_online(FormCode.FA3) as session:
         metrics.watch(client)
-        invoices = (sample_invoice(nip, f"FV/{number}") for number in range(5))
+        invoices = (sample_invoice(nip, new_number()) for _ in range(5))
         async for sent in session.send_many(invoices):
             await sent.outcome()
         print(generate_latest(registry).decode())

@@ -1,5 +1,7 @@
 """A night without KSeF, on the sandbox's clock: a failure is announced, moves the deadlines, and ends.
 
+It has a sandbox of its own, whatever KSEF_ENV says: only there an outage can be made, and time be moved.
+
 ``pip install 'ksef_async[xades,durable]'``
 """
 
@@ -19,7 +21,7 @@ from ksef_async.submissions import Settings, Submissions
 NIP = "5265877635"
 SECOND = timedelta(seconds=1)
 # Without the check of documents, which asks this machine what day it is: here it is tomorrow.
-QUICK = Settings(deadline_interval=0.2, first_pause=0.1, longest_pause=0.5, check=False)
+QUICK = Settings(linger=0.2, deadline_interval=0.2, first_pause=0.1, longest_pause=0.5, check=False)
 
 
 async def tell(journal: Submissions, clock: Clock, *, has_deadline: bool) -> None:

@@ -2,7 +2,7 @@
 
 ``pip install 'ksef_async[xades]' rich``
 
-Run it as it stands, against a sandbox of its own, or with a folder: python examples/send_batch.py FOLDER
+Run it as it stands, with invoices that it makes up, or with a folder: ``python send_batch.py FOLDER``
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ksef_async import (
     PackageStage,
     pack,
 )
-from ksef_async.cli.demo import connect
+from ksef_async.cli.demo import connect, new_number
 from ksef_async.sandbox import sample_invoice
 
 
@@ -51,7 +51,7 @@ async def main() -> None:
         if len(sys.argv) > 1:
             await send(client, Path(sys.argv[1]))
             return
-        invoices = [(f"{n}.xml", sample_invoice(nip, f"FV/{n}")) for n in range(1, 200)]
+        invoices = [(f"{n}.xml", sample_invoice(nip, new_number())) for n in range(1, 200)]
         await send(client, [*invoices, ("broken.xml", b"no invoice")])
 
 

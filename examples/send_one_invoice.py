@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from ksef_async import FormCode
-from ksef_async.cli.demo import connect
+from ksef_async.cli.demo import connect, new_number
 from ksef_async.sandbox import sample_invoice
 
 
@@ -18,7 +18,7 @@ async def main() -> None:
     async with connect() as (client, nip):
         session = await client.sessions.open_online(FormCode.FA3)
         async with session:
-            sent = await session.send(sample_invoice(nip))
+            sent = await session.send(sample_invoice(nip, new_number()))
             invoice = await sent.outcome()
             print(f"accepted as {invoice.ksef_number}")
         upo = await session.upo()

@@ -1,5 +1,7 @@
 """A till that never keeps a customer waiting for more than two seconds, whether KSeF answers or not.
 
+It has a sandbox of its own, whatever KSEF_ENV says: in the middle of the day it makes KSeF fail.
+
 ``pip install 'ksef_async[xades,durable]'``
 """
 
@@ -12,7 +14,7 @@ from tempfile import TemporaryDirectory
 from ksef_async import CertificateCredentials, CertificateType, KsefClient, OfflineSigner
 from ksef_async.crypto.issuing import new_private_key
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
-from ksef_async.submissions import Submissions
+from ksef_async.submissions import Settings, Submissions
 
 NIP = "5265877635"
 
@@ -34,13 +36,14 @@ async def sell(journal: Submissions, signer: OfflineSigner, number: str) -> None
 
 
 async def main() -> None:
-    # At KSeF: Environment.TEST in place of sandbox.environment, and a journal that stays.
+    # At KSeF: KsefClient.from_env(), a journal that stays, and no settings; here the session closes soon.
+    quick = Settings(linger=0.2, first_pause=0.2)
     with TemporaryDirectory() as folder:
         async with Sandbox(nip=NIP) as sandbox:
             own = await CertificateCredentials.self_signed(NIP)
             async with (
                 KsefClient(sandbox.environment, own) as client,
-                Submissions(f"sqlite:///{folder}/till.db", client=client) as journal,
+                Submissions(f"sqlite:///{folder}/till.db", client=client, settings=quick) as journal,
                 journal.running(),
             ):
                 signer = await offline_signer(client)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from ksef_async import FormCode, KsefClient
-from ksef_async.cli.demo import connect
+from ksef_async.cli.demo import connect, new_number
 from ksef_async.sandbox import sample_invoice
 
 
@@ -25,8 +25,8 @@ async def main() -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(watch(client, session.reference_number))
             async with session:
-                for number in range(1, 4):
-                    sent = await session.send(sample_invoice(nip, f"FV/{number}"))
+                for _ in range(3):
+                    sent = await session.send(sample_invoice(nip, new_number()))
                     await sent.outcome()
 
 

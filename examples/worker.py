@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from ksef_async import KsefClient, LocalProtocolError
-from ksef_async.cli.demo import company
+from ksef_async.cli.demo import company, new_number
 from ksef_async.sandbox import sample_invoice
 from ksef_async.submissions import Settings, Submissions
 
@@ -34,8 +34,9 @@ def keep(file: Path, result: dict[str, str | None]) -> None:
 async def main(folder: Path) -> None:
     journal = f"sqlite+aiosqlite:///{folder / 'journal.db'}"
     async with company() as (environment, credentials), KsefClient(environment, credentials) as client:
-        if "KSEF_ENV" not in os.environ and not waiting(folder):
-            (folder / "sample.xml").write_bytes(sample_invoice(credentials.context.value))
+        if not (waiting(folder) or (folder / "sample.xml").exists() or os.environ.get("KSEF_ENV")):
+            (folder / "sample.xml").write_bytes(sample_invoice(credentials.context.value, new_number()))
+        print(f"{len(waiting(folder))} new in {folder}")
         files: dict[int, Path] = {}
         async with Submissions(journal, client=client, settings=Settings(linger=0.2)) as submissions:
             for file in waiting(folder):
@@ -56,4 +57,5 @@ async def main(folder: Path) -> None:
 if __name__ == "__main__":
     asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else ".")))
 
+# 1 new in .
 # sample.xml: {'ksef_number': '5265877635-20261124-0100001AF629-2C'}

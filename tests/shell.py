@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import runpy
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +23,8 @@ from ksef_async.sandbox import Sandbox, sample_invoice
 
 @attrs.frozen
 class Result:
-    code: int
+    code: Any
+    """What the program ended with: a number, or a sentence."""
     out: str
     err: str
 
@@ -53,12 +57,36 @@ class Shell:
         code = await anyio.to_thread.run_sync(main, [str(argument) for argument in arguments])
         return Result(code, *self._capsys.readouterr())
 
+    async def run_file(self, program: Path, *arguments: object) -> Result:
+        """Run a program in Python as ``python FILE`` does, without the start of another Python."""
+        self._monkeypatch.setattr(sys, "argv", [str(program), *map(str, arguments)])
+        code = await anyio.to_thread.run_sync(_run_file, program)
+        return Result(code, *self._capsys.readouterr())
+
     def invoices(self, nip: str, count: int, start: int = 1) -> list[Path]:
         paths = []
         for number in range(start, start + count):
             paths.append(path := self.folder / f"invoice-{number:03}.xml")
             path.write_bytes(sample_invoice(nip, f"FV/{number}"))
         return paths
+
+
+def _run_file(program: Path) -> Any:  # whatever sys.exit takes
+    levels = {name: logger.level for name, logger in _loggers().items()}
+    try:
+        runpy.run_path(str(program), run_name="__main__")
+    except SystemExit as end:
+        return end.code or 0
+    finally:
+        # What a program sets for itself would hold for the tests after it.
+        for name, logger in _loggers().items():
+            logger.setLevel(levels.get(name, logging.NOTSET))
+    return 0
+
+
+def _loggers() -> dict[str, logging.Logger]:
+    named = logging.root.manager.loggerDict.items()
+    return {n: logger for n, logger in named if n.startswith("ksef_async") and isinstance(logger, logging.Logger)}
 
 
 def shell_for(

@@ -25,7 +25,7 @@ async def test_service_asked_by_many_and_stopped_while_it_sends_loses_nothing(sa
         "KSEF_ENV": sandbox.environment.base_url,
         "KSEF_NIP": sandbox.nip,
         "KSEF_TOKEN": sandbox.token,
-        "JOURNAL": f"sqlite+aiosqlite:///{tmp_path / 'journal.db'}",
+        "KSEF_JOURNAL": f"sqlite+aiosqlite:///{tmp_path / 'journal.db'}",
     }
     path = f"/ksef/{sandbox.nip}/invoices"
 

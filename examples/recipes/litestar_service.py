@@ -19,7 +19,7 @@ from ksef_async import KsefClient
 from ksef_async.sandbox import sample_invoice
 from ksef_async.submissions import Submissions, UnknownSubmissionError
 
-JOURNAL = os.environ.get("JOURNAL", "sqlite+aiosqlite:///invoices.db")
+JOURNAL = os.environ.get("KSEF_JOURNAL", "sqlite+aiosqlite:///invoices.db")
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from ksef_async.sandbox import sample_invoice
     from ksef_async.submissions import Submissions, SubmissionState
 
-JOURNAL = os.environ.get("JOURNAL", "sqlite+aiosqlite:///invoices.db")
+JOURNAL = os.environ.get("KSEF_JOURNAL", "sqlite+aiosqlite:///invoices.db")
 
 
 class Invoicing:

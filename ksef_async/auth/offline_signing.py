@@ -106,13 +106,15 @@ class OfflineSigner:
         *,
         password: str | bytes | None = None,
     ) -> Self:
-        """From files: certificate and key (PEM or DER), or one PKCS#12 file without ``key``.
+        """From files: certificate and key (PEM or DER); or one file of both, PEM or PKCS#12, without ``key``.
 
         Raises:
             OSError: A file cannot be read.
             CryptoError: As `from_bytes` and `from_pkcs12`.
         """
         data = await anyio.Path(certificate).read_bytes()
+        if key is None and b"-----BEGIN" in data:
+            return await anyio.to_thread.run_sync(partial(cls.from_bytes, data, data, password=password))
         if key is None:
             return await anyio.to_thread.run_sync(partial(cls.from_pkcs12, data, password))
         key_data = await anyio.Path(key).read_bytes()

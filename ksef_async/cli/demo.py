@@ -10,7 +10,10 @@ import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -28,10 +31,12 @@ from ..sandbox import Sandbox, sample_invoice
 from ..sessions.outcomes import AcceptedInvoice
 from ..sessions.upo import SessionUPO
 from .arguments import Command, Parser
-from .files import find_files, read_file, tell_left_out
+from .files import add_file_arguments, find_files, read_file, tell_left_out
 from .output import Exit, UsageError
 
-__all__ = ["COMMAND", "check_receipt", "company", "connect", "demo"]
+__all__ = ["COMMAND", "check_receipt", "company", "connect", "demo", "new_number"]
+
+_numbers = count(1)
 
 
 @asynccontextmanager
@@ -97,6 +102,12 @@ def _describe(credentials: Credentials) -> str:
     return f"by KSeF token{hint}"
 
 
+def new_number() -> str:
+    """Return an invoice number that no run before has used: KSeF takes seller, kind and number once."""
+    # The clock of Windows stands still for milliseconds.
+    return f"FV/{datetime.now(UTC):%Y%m%d/%H%M%S%f}/{next(_numbers)}"
+
+
 def check_receipt(upo: SessionUPO, accepted: Sequence[AcceptedInvoice]) -> None:
     """Check that the UPO confirms exactly the accepted invoices, by SHA-256 and KSeF number.
 
@@ -114,28 +125,27 @@ def check_receipt(upo: SessionUPO, accepted: Sequence[AcceptedInvoice]) -> None:
 
 
 def _add_arguments(parser: Parser) -> None:
-    parser.add_argument(
-        "invoices", nargs="*", type=Path, metavar="FILE", help="FA(3), or folders; one of our own by default"
-    )
+    add_file_arguments(parser)
 
 
-async def demo(invoices: Sequence[Path] = ()) -> int:
+async def demo(files: Sequence[Path] = (), *, recursive: bool = False) -> int:
     """Send invoices through one session and print the timeline.
 
-    They go to an embedded sandbox, or to the environment named by KSEF_ENV (TEST, DEMO, PRODUCTION or a base URL),
-    with KSEF_NIP and the certificate or token of the other variables.
+    Without files it makes one up. They go to an embedded sandbox, or to the environment named by KSEF_ENV (TEST, DEMO,
+    PRODUCTION or a base URL), with KSEF_NIP and the certificate or token of the other variables.
     """
     started = time.monotonic()
 
     def say(what: str, text: str) -> None:
         print(f"{time.monotonic() - started:6.2f} s  {what:<9} {text}")
 
-    found = await anyio.to_thread.run_sync(find_files, invoices)
+    found = await anyio.to_thread.run_sync(partial(find_files, files, recursive=recursive))
     tell_left_out(found)
-    if invoices and not found.files:
+    if files and not found.files:
         raise UsageError("There are no invoices in what was named.")
-    files = [(path.name, await anyio.to_thread.run_sync(read_file, path)) for path in found.files]
-    nip = _seller_nip(files[0][1]) if files else None
+    invoices = [(path.name, await anyio.to_thread.run_sync(read_file, path)) for path in found.files]
+    nip = _seller_nip(invoices[0][1]) if invoices else None
+    number = new_number()
     async with company(nip) as (environment, credentials), _client(environment, credentials, None) as client:
         nip = credentials.context.value
         where = "" if os.environ.get("KSEF_ENV") else " (embedded sandbox: a simulator without legal effect)"
@@ -148,7 +158,7 @@ async def demo(invoices: Sequence[Path] = ()) -> int:
         say("open", f"session {session.reference_number}{until}")
         async with session:
             accepted = []
-            for name, invoice in files or [("FV/1", sample_invoice(nip))]:
+            for name, invoice in invoices or [(number, sample_invoice(nip, number))]:
                 sent = await session.send(invoice)
                 say("sent", f"{name}, {len(invoice):,} bytes, as {sent.reference_number}")
                 outcome = await sent.outcome()

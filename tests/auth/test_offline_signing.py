@@ -75,6 +75,7 @@ async def test_signer_is_made_from_everything_a_certificate_comes_in(key: Privat
     )
     other = pem(AUTHORITY.certificate)
     files = {"c.pem": other + pem(certificate), "k.pem": key_bytes(key, password=b"pin"), "both.p12": bag}
+    files["both.pem"] = files["k.pem"] + files["c.pem"]
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
 
@@ -86,6 +87,7 @@ async def test_signer_is_made_from_everything_a_certificate_comes_in(key: Privat
         OfflineSigner.from_key(other + pem(certificate), key),
         await OfflineSigner.from_files(tmp_path / "c.pem", tmp_path / "k.pem", password="pin"),
         await OfflineSigner.from_files(tmp_path / "both.p12", password=b"secret"),
+        await OfflineSigner.from_files(tmp_path / "both.pem", password="pin"),
     ]
 
     for signer in signers:

@@ -133,7 +133,7 @@ async def measure(invoices: int, at_once: int, figures: Figures) -> None:
     with tempfile.TemporaryDirectory() as folder:
         connector = aiohttp.TCPConnector(limit=at_once)
         async with sandbox() as variables, aiohttp.ClientSession(connector=connector) as http:
-            variables["JOURNAL"] = f"sqlite+aiosqlite:///{folder}/journal.db"
+            variables["KSEF_JOURNAL"] = f"sqlite+aiosqlite:///{folder}/journal.db"
             async with (
                 serving("service_unpaced:app", variables, folders=(HERE, EXAMPLES)) as service,
                 serving("service_unpaced:empty", variables, folders=(HERE, EXAMPLES)) as empty,

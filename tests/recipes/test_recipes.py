@@ -36,7 +36,7 @@ async def environment(
         monkeypatch.setenv("KSEF_ENV", sandbox.environment.base_url)
         monkeypatch.setenv("KSEF_NIP", NIP)
         monkeypatch.setenv("KSEF_TOKEN", sandbox.token)
-        monkeypatch.setenv("JOURNAL", f"sqlite+aiosqlite:///{tmp_path / 'journal.db'}")
+        monkeypatch.setenv("KSEF_JOURNAL", f"sqlite+aiosqlite:///{tmp_path / 'journal.db'}")
         yield sandbox
 
 

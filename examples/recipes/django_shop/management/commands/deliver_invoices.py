@@ -18,7 +18,7 @@ from ksef_async.submissions import Submissions, SubmissionState
 
 from ...models import Order
 
-JOURNAL = os.environ.get("JOURNAL", "sqlite+aiosqlite:///invoices.db")
+JOURNAL = os.environ.get("KSEF_JOURNAL", "sqlite+aiosqlite:///invoices.db")
 
 
 async def hand_over(submissions: Submissions) -> None:
