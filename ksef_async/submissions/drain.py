@@ -8,10 +8,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import anyio
-from anyio.abc import TaskGroup
 
 from ..api.operation import RateGroup
 from ..api.sessions import FormCode, SessionType
@@ -39,6 +38,8 @@ if TYPE_CHECKING:
     from ..sessions.batch import BatchSession
 
 __all__ = ["Drain"]
+
+_SendBatch: TypeAlias = "Callable[[], Awaitable[BatchSession | None]]"
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class Drain:
         self._trouble = Trouble(
             lease.context, settings, partial(leases.note_trouble, lease.context, lease=lease), lease.trouble
         )
-        self._deadlines = DeadlineWatch(client, journal.database, lease, settings)
+        self._deadlines = DeadlineWatch(client, journal, settings)
         self._guard = MidnightGuard(client, journal, self._trouble, settings)
         self._batches = BatchWork(client, journal, self._trouble, settings, self._guard)
         self._keepers: dict[FormCode, Keeper] = {}
@@ -95,6 +96,8 @@ class Drain:
         self._opening: set[FormCode] = set()
         # How many invoices a batch of the context may have; None until KSeF has said so.
         self._batch_limit: int | None = None
+        self._tasks = anyio.create_task_group()
+        # How many batches are being sent, and sessions finished, in tasks of their own.
         self._finishing = 0
         self._news = anyio.Event()
         self.is_in_a_hurry = False
@@ -115,16 +118,16 @@ class Drain:
             Exception: What the journal's database raised.
         """
         self._client.pacing.remember(self._lease.pacing)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._keep_lease)
-            tasks.start_soon(self._book.run)
-            tasks.start_soon(self._deadlines.run)
-            await self._take_over(tasks)
-            await self._work(tasks)
+        async with self._tasks:
+            self._tasks.start_soon(self._keep_lease)
+            self._tasks.start_soon(self._book.run)
+            self._tasks.start_soon(self._deadlines.run)
+            await self._take_over()
+            await self._work()
             await self._book.flush()
             self._trouble.is_over()
             await self._trouble.clear()
-            tasks.cancel_scope.cancel()
+            self._tasks.cancel_scope.cancel()
 
     async def _keep_lease(self) -> None:
         while True:
@@ -137,14 +140,14 @@ class Drain:
 
     # --- what another process left -----------------------------------------------------------------------
 
-    async def _take_over(self, tasks: TaskGroup) -> None:
+    async def _take_over(self) -> None:
         for saved in await self._journal.take_over():
             if session_type(saved.reference_number) is SessionType.BATCH:
-                self._start_batch(saved.form_code, partial(self._batches.go_on, saved), tasks)
+                self._start_batch(saved.form_code, partial(self._batches.go_on, saved))
                 continue
-            await self._trouble.retry(partial(self._go_on_with, saved, tasks))
+            await self._trouble.retry(partial(self._go_on_with, saved))
 
-    async def _go_on_with(self, saved: OpenSession, tasks: TaskGroup) -> None:
+    async def _go_on_with(self, saved: OpenSession) -> None:
         try:
             session = await self._resumed(saved)
         except KsefError as error:
@@ -153,13 +156,13 @@ class Drain:
             await self._journal.session_given_up(saved.reference_number, str(error))
             return
         following = self._new_following(session)
-        keeper = self._keeper(saved.form_code, tasks)
+        keeper = self._keeper(saved.form_code)
         is_of_use = session.takes_invoices and not is_old(session, self._client.sessions.now())
         if is_of_use and session.aes_key is not None and keeper.current is None:
             await following.settle()
-            self._follow(following, keeper.adopt(session), tasks)
+            self._follow(following, keeper.adopt(session))
         else:
-            self._finish(following, tasks)
+            self._finish(following)
 
     async def _resumed(self, saved: OpenSession) -> OnlineSession:
         """With its key where the journal has it and can read it; otherwise to be closed and followed only."""
@@ -175,7 +178,7 @@ class Drain:
 
     # --- the loop -----------------------------------------------------------------------------------------
 
-    async def _work(self, tasks: TaskGroup) -> None:
+    async def _work(self) -> None:
         idle_since: float | None = None
         while True:
             self._news = anyio.Event()
@@ -183,7 +186,7 @@ class Drain:
             if await self._guard.mark_late(waiting):
                 waiting = await self._journal.waiting(self._guard.today())
             for form_code, queue in waiting.items():
-                await self._send_some(form_code, queue, tasks)
+                await self._send_some(form_code, queue)
             await self._trouble.clear()
             busy = any(following.under_way for following in self._followings.values())
             if waiting or busy:
@@ -208,23 +211,23 @@ class Drain:
         with anyio.move_on_after(seconds):
             await self._news.wait()
 
-    async def _send_some(self, form_code: FormCode, queue: Queue, tasks: TaskGroup) -> None:
-        by_batch = form_code in self._packing or await self._starts_batch(form_code, queue, tasks)
-        due = await self._divide(form_code, queue, tasks)
+    async def _send_some(self, form_code: FormCode, queue: Queue) -> None:
+        by_batch = form_code in self._packing or await self._starts_batch(form_code, queue)
+        due = await self._divide(form_code, queue)
         if due is True:
             by_batch = False  # It cannot wait for the batch any more.
         if not (queue.claimable(due) if due is not None else queue.others + queue.for_batch * (not by_batch)):
             return  # Nothing that must not wait for the batch.
         kept: KeptSession | None = None
         with anyio.move_on_after(_LONGEST_OPENING if due else None):
-            kept = await self._keeper(form_code, tasks).session(self._trouble)
+            kept = await self._keeper(form_code).session(self._trouble)
         if kept is None:
             self._guard.opening_failed()
             return
         if kept.is_spent:
             return  # KSeF takes no invoices in it, and another is opened the next time.
         if kept not in self._followings:
-            self._follow(self._new_following(kept.session), kept, tasks)
+            self._follow(self._new_following(kept.session), kept)
         following = self._followings[kept]
         await self._yield_to_others()
         while (room := self._room(following)) > 0:
@@ -239,29 +242,27 @@ class Drain:
             for claim in claims:
                 following.begin()
                 self._guard.begin(claim)
-                tasks.start_soon(self._send, kept, following, claim)
+                self._tasks.start_soon(self._send, kept, following, claim)
             if len(claims) < room:
                 return
 
-    async def _divide(self, form_code: FormCode, queue: Queue, tasks: TaskGroup) -> bool | None:
+    async def _divide(self, form_code: FormCode, queue: Queue) -> bool | None:
         """Start a batch for what cannot go one by one before midnight; see `MidnightGuard.due_first`."""
         division = await self._guard.divide(queue, partial(self._largest_batch, form_code))
         if division is not None and division.batch and form_code not in self._opening:
             limit = min(division.batch, await self._largest_batch(form_code))
-            self._start_batch(form_code, self._batch_of(form_code, limit, due=True), tasks, others_wait=False)
+            self._start_batch(form_code, self._batch_of(form_code, limit, due=True), others_wait=False)
         return self._guard.due_first(division)
 
-    async def _starts_batch(self, form_code: FormCode, queue: Queue, tasks: TaskGroup) -> bool:
+    async def _starts_batch(self, form_code: FormCode, queue: Queue) -> bool:
         if choose_route(self._client, form_code, queue.for_batch, queue.size_bytes, self._settings) is Route.ONLINE:
             return False
         if not (limit := await self._largest_batch(form_code)):
             return False  # The context is granted no batches.
-        self._start_batch(form_code, self._batch_of(form_code, limit), tasks)
+        self._start_batch(form_code, self._batch_of(form_code, limit))
         return True
 
-    def _batch_of(
-        self, form_code: FormCode, limit: int, *, due: bool = False
-    ) -> Callable[[], Awaitable[BatchSession | None]]:
+    def _batch_of(self, form_code: FormCode, limit: int, *, due: bool = False) -> _SendBatch:
         self._opening.add(form_code)
         opened = partial(self._opening.discard, form_code)
         return partial(self._batches.send, form_code, limit, opened=opened, due=due)
@@ -281,41 +282,36 @@ class Drain:
                 return MAX_INVOICES
         return self._batch_limit
 
-    def _start_batch(
-        self,
-        form_code: FormCode,
-        send: Callable[[], Awaitable[BatchSession | None]],
-        tasks: TaskGroup,
-        *,
-        others_wait: bool = True,
-    ) -> None:
+    def _start_batch(self, form_code: FormCode, send: _SendBatch, *, others_wait: bool = True) -> None:
         """Send a batch beside whatever else is done.
 
         Args:
             form_code: Of its documents.
             send: Sends it.
-            tasks: Where to.
             others_wait: Whether what comes meanwhile, and may go in a batch, waits for the next.
         """
         if others_wait:
             self._packing.add(form_code)
-        self._finishing += 1
-        tasks.start_soon(self._send_batch, form_code, send, tasks, others_wait)
+        self._do_beside(partial(self._send_batch, form_code, send, others_wait))
 
-    async def _send_batch(
-        self,
-        form_code: FormCode,
-        send: Callable[[], Awaitable[BatchSession | None]],
-        tasks: TaskGroup,
-        others_wait: bool,
-    ) -> None:
+    async def _send_batch(self, form_code: FormCode, send: _SendBatch, others_wait: bool) -> None:
         try:
             session = await send()
             if session is not None:
-                self._finish(self._new_following(session, self._batches), tasks)
+                self._finish(self._new_following(session, self._batches))
         finally:
             if others_wait:
                 self._packing.discard(form_code)
+
+    def _do_beside(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Begin something that may take hours; the context is not left before it has ended."""
+        self._finishing += 1
+        self._tasks.start_soon(self._do, work)
+
+    async def _do(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        finally:
             self._finishing -= 1
             self.wake()
 
@@ -360,39 +356,30 @@ class Drain:
 
     # --- sessions -----------------------------------------------------------------------------------------
 
-    def _keeper(self, form_code: FormCode, tasks: TaskGroup) -> Keeper:
+    def _keeper(self, form_code: FormCode) -> Keeper:
         """Return what keeps a session open for a form."""
         if form_code not in self._keepers:
             self._keepers[form_code] = Keeper(
                 partial(self._client.sessions.open_online, form_code),
                 self._book,
                 now=self._client.sessions.now,
-                retire=partial(self._retire, tasks),
+                retire=self._retire,
                 tries=self._settings.tries,
             )
         return self._keepers[form_code]
 
-    async def _retire(self, tasks: TaskGroup, kept: KeptSession) -> None:
-        """Finish a session beside whatever else is done; that may take hours."""
-        is_followed = kept in self._followings
-        self._finish(self._followings.pop(kept) if is_followed else self._new_following(kept.session), tasks)
+    async def _retire(self, kept: KeptSession) -> None:
+        followed = self._followings.pop(kept, None)
+        self._finish(self._new_following(kept.session) if followed is None else followed)
 
     def _new_following(self, session: OnlineSession | BatchSession, batches: BatchWork | None = None) -> Following:
         return Following(session, self._journal, self._book, self._trouble, self.wake, batches=batches)
 
-    def _follow(self, following: Following, kept: KeptSession, tasks: TaskGroup) -> None:
+    def _follow(self, following: Following, kept: KeptSession) -> None:
         """Follow what is sent in a session from now on."""
         following.kept = kept
         self._followings[kept] = following
-        tasks.start_soon(following.follow)
+        self._tasks.start_soon(following.follow)
 
-    def _finish(self, following: Following, tasks: TaskGroup) -> None:
-        self._finishing += 1
-        tasks.start_soon(self._finish_following, following)
-
-    async def _finish_following(self, following: Following) -> None:
-        try:
-            await following.finish()
-        finally:
-            self._finishing -= 1
-            self.wake()
+    def _finish(self, following: Following) -> None:
+        self._do_beside(following.finish)
