@@ -12,31 +12,22 @@ from typing import Final, TypeAlias
 
 import anyio
 import attrs
-from sqlalchemy import ColumnElement, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, select, update
 
 from ..calling.events import DeadlineNear, DeadlinePassed
 from ..client import KsefClient
 from ..errors import ApiError, LocalProtocolError, RemoteProtocolError, TransportError
 from ..protocol.availability import outages_of
 from ..protocol.offline import OfflineMode, Outage, is_on
-from ..protocol.polish_calendar import polish_day, start_of_day
-from .database import Database
-from .deadlines import deadline_in, first_deadline
-from .leases import Lease, check
-from .models import Settings, SubmissionState
+from ..protocol.polish_calendar import start_of_day
+from .context_store import ContextStore
+from .deadlines import NEAR, OUTSTANDING, PASSED, deadline_in, first_deadline
+from .models import Settings
 from .schema import NEVER, SUBMISSIONS
 
-__all__ = ["DeadlineWatch", "deadline_troubles"]
+__all__ = ["DeadlineWatch"]
 
 _T = SUBMISSIONS.c
-
-# What KSeF does not have, or may not have.
-_OUTSTANDING: Final = _T.state.in_([SubmissionState.QUEUED.value, SubmissionState.SENDING.value]) & _T.mode.is_not(None)
-
-# Values of ``due_told``.
-_NEAR: Final = 1
-_PASSED: Final = 2
 
 # The most numbers that an event names.
 _MOST_NAMED: Final = 20
@@ -58,15 +49,13 @@ class DeadlineWatch:
 
     Args:
         client: Of the context: asks Latarnia, knows KSeF's time, and reports events.
-        database: Of the journal.
-        lease: The right to write.
-        settings: When to look, and when to tell.
+        journal: Of the context.
+        settings: When to look, and when to report.
     """
 
-    def __init__(self, client: KsefClient, database: Database, lease: Lease, settings: Settings) -> None:
+    def __init__(self, client: KsefClient, journal: ContextStore, settings: Settings) -> None:
         self._client = client
-        self._database = database
-        self._lease = lease
+        self._journal = journal
         self._settings = settings
 
     async def run(self) -> None:
@@ -92,11 +81,11 @@ class DeadlineWatch:
             self._client.report(event)
 
     def _mine(self) -> ColumnElement[bool]:
-        return _OUTSTANDING & (_T.context == self._lease.context)
+        return OUTSTANDING & (_T.context == self._journal.context)
 
     async def _groups(self) -> list[_Group]:
         found = select(_T.mode, _T.issued_on, _T.due_by).where(self._mine(), _T.issued_on.is_not(None)).distinct()
-        async with self._database.read() as connection:
+        async with self._journal.read() as connection:
             rows = (await connection.execute(found)).all()
         return [_Group(OfflineMode(mode), date.fromisoformat(day), due_by) for mode, day, due_by in rows]
 
@@ -113,8 +102,7 @@ class DeadlineWatch:
         changes = [(group, *moved) for group in groups if (moved := _moved(group, outages)) is not None]
         if not changes:
             return
-        async with self._database.write() as connection:
-            await check(connection, self._lease)
+        async with self._journal.write() as connection:
             for group, due_by, send_by in changes:
                 these = self._mine() & (_T.mode == group.mode.value) & (_T.issued_on == group.issued_on.isoformat())
                 these &= _T.due_by.is_(None) if group.due_by is None else _T.due_by == group.due_by
@@ -125,14 +113,13 @@ class DeadlineWatch:
     async def _told(self, now: float) -> list[Told]:
         """Write down what is told now, and return it."""
         told: list[Told] = []
-        steps = ((_PASSED, now, DeadlinePassed), (_NEAR, now + self._settings.deadline_notice, DeadlineNear))
+        steps = ((PASSED, now, DeadlinePassed), (NEAR, now + self._settings.deadline_notice, DeadlineNear))
         for level, until, event in steps:
             these = self._mine() & (_T.due_by <= until) & (_T.due_told < level)
-            async with self._database.read() as connection:
+            async with self._journal.read() as connection:
                 if (await connection.execute(select(_T.id).where(these).limit(1))).first() is None:
                     continue
-            async with self._database.write() as connection:
-                await check(connection, self._lease)
+            async with self._journal.write() as connection:
                 # One statement: what others change or hand in meanwhile is told of if it is marked, and only then.
                 marking = update(SUBMISSIONS).where(these).values(due_told=level)
                 marked = (await connection.execute(marking.returning(_T.due_by, _T.id, _T.number))).all()
@@ -142,7 +129,7 @@ class DeadlineWatch:
             for due_by, numbers in by_deadline.items():
                 moment = datetime.fromtimestamp(due_by, UTC)
                 named = tuple(numbers[:_MOST_NAMED])
-                told.append(event(nip=self._lease.context, due_by=moment, count=len(numbers), numbers=named))
+                told.append(event(nip=self._journal.context, due_by=moment, count=len(numbers), numbers=named))
         return told
 
 
@@ -161,17 +148,3 @@ def _moved(group: _Group, outages: Sequence[Outage]) -> tuple[float | None, floa
         return due_by, due_by
     # It waits for the end of an outage: in the queue it stays where it was at first.
     return None, NEVER if deadline.is_lifted else first_deadline(group.mode, group.issued_on).timestamp()
-
-
-async def deadline_troubles(connection: AsyncConnection) -> list[tuple[str, str]]:
-    """Return for each context what has been told of its deadlines and still holds, for people."""
-    counted = select(_T.context, _T.due_told, func.count(), func.min(_T.due_by)).where(_OUTSTANDING, _T.due_told > 0)
-    counted = counted.group_by(_T.context, _T.due_told).order_by(_T.context, _T.due_told.desc())
-    found: list[tuple[str, str]] = []
-    for context, told, count, due_by in await connection.execute(counted):
-        # The day ends with the deadline.
-        day = polish_day(datetime.fromtimestamp(due_by - 1, UTC))
-        what = "1 invoice" if count == 1 else f"{count:,} invoices"
-        until = f"had to be with KSeF by the end of {day}" if told == _PASSED else f"due by the end of {day}"
-        found.append((context, f"{what} issued offline, {until}, not delivered yet"))
-    return found

@@ -14,9 +14,20 @@ from ..errors import LocalProtocolError
 from ..protocol.midnight import online_until
 from ..protocol.offline import DAYS_AFTER_FAILURE, Deadline, OfflineMode, Outage, offline_deadline
 from ..protocol.polish_calendar import end_of_day, working_day_after
-from .schema import NEVER
+from .models import SubmissionState
+from .schema import NEVER, SUBMISSIONS
 
-__all__ = ["deadline_in", "first_deadline", "send_by"]
+__all__ = ["NEAR", "OUTSTANDING", "PASSED", "deadline_in", "first_deadline", "send_by"]
+
+_T = SUBMISSIONS.c
+
+OUTSTANDING: Final = _T.state.in_([SubmissionState.QUEUED.value, SubmissionState.SENDING.value]) & _T.mode.is_not(None)
+"""Of those issued offline that KSeF does not have, or may not have."""
+
+NEAR: Final = 1
+"""In ``due_told``: it was reported that the deadline is near."""
+PASSED: Final = 2
+"""In ``due_told``: it was reported that the deadline has passed."""
 
 # Working days that each mode gives after the end of its outage; OFFLINE24 counts from the invoice's date.
 _WORKING_DAYS: Final = {

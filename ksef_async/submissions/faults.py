@@ -20,7 +20,7 @@ from ..errors import quote
 from .database import Database
 from .models import JournalError
 
-__all__ = ["fault_of", "journal_faults"]
+__all__ = ["causes", "fault_of", "journal_faults"]
 
 _OURS: Final = ("sqlalchemy", "sqlite3", "aiosqlite", "asyncpg", "psycopg", "psycopg_pool")
 
@@ -112,7 +112,7 @@ def fault_of(error: BaseException, database: Database) -> JournalError | None:
 def _verdict(error: BaseException, *, is_sqlite: bool) -> tuple[str, bool]:
     if isinstance(error, PoolTimeoutError):
         return "has all its connections in use: end transactions sooner, or begin fewer at once", True
-    for cause in _causes(error):
+    for cause in causes(error):
         code = getattr(cause, "sqlite_errorcode", None)
         if isinstance(code, int) and (known := _IN_SQLITE.get(code & 0xFF)) is not None:
             return known
@@ -131,8 +131,10 @@ def _verdict(error: BaseException, *, is_sqlite: bool) -> tuple[str, bool]:
     return ("cannot be used" if is_sqlite else "cannot be used, or has lost the connection"), True
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield ``error``, the errors of a group, what SQLAlchemy wraps, and what each was raised from."""
     yield error
-    for inner in (getattr(error, "orig", None), error.__cause__):
-        if isinstance(inner, BaseException):
-            yield from _causes(inner)
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    for each in (*inner, getattr(error, "orig", None), error.__cause__):
+        if isinstance(each, BaseException):
+            yield from causes(each)

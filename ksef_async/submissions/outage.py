@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import anyio
 
+from .faults import causes
 from .models import JournalError, Settings
 from .trouble import gist
 
@@ -78,7 +79,7 @@ def is_final(error: BaseException) -> bool:
     """Return whether ``error`` of a database lasts until somebody repairs the cause."""
     if isinstance(error, JournalError):
         return not error.passes
-    return any(_says_no(cause) for cause in _causes(error))
+    return any(_says_no(cause) for cause in causes(error))
 
 
 def _says_no(error: BaseException) -> bool:
@@ -88,12 +89,3 @@ def _says_no(error: BaseException) -> bool:
     if isinstance(state, str):
         return state.startswith(_FINAL)
     return _REFUSED.search(str(error)) is not None
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """``error``, what it was raised from, and what SQLAlchemy and groups hold of others."""
-    yield error
-    inner = [*error.exceptions] if isinstance(error, BaseExceptionGroup) else []
-    for each in (*inner, error.__cause__, getattr(error, "orig", None)):
-        if isinstance(each, BaseException):
-            yield from _causes(each)

@@ -1,7 +1,7 @@
 """Submissions in SQL: the one statement that writes their state, and all that users read and change.
 
-Statements on the journal's tables are in three files: here, in `context_store` (what the worker of a context does) and
-in `leases` (whose a context is).
+Statements on the journal's tables are in four files: here, in `context_store` (the worker of a context),
+`deadline_watch` (its deadlines), and `leases` (which worker has which context).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from sqlalchemy.sql import ColumnElement
 
 from ..api.sessions import FormCode, InvoicingMode
 from ..protocol.offline import OfflineMode
-from .deadline_watch import deadline_troubles
-from .deadlines import first_deadline
+from ..protocol.polish_calendar import polish_day
+from .deadlines import OUTSTANDING, PASSED, first_deadline
 from .guarding import Guarded
 from .models import (
     GIVEN_UP,
@@ -294,7 +294,7 @@ class Store:
                 counts[which] = counts.get(which, 0) + count
             for (context, is_held), count in counts.items():
                 texts.setdefault(context, []).append(_late_text(count, is_held=is_held))
-            for context, text in await deadline_troubles(connection):
+            for context, text in await _deadline_troubles(connection):
                 texts.setdefault(context, []).append(text)
         return {context: "; ".join(each) for context, each in texts.items()}
 
@@ -420,6 +420,20 @@ def _late_text(count: int, *, is_held: bool) -> str:
     some = "1 invoice that was" if count == 1 else f"{count:,} invoices that were"
     what = "held until it is decided about them" if is_held else "on the way as offline invoices"
     return f"{some} not sent before the midnight of their date: {what}"
+
+
+async def _deadline_troubles(connection: AsyncConnection) -> list[tuple[str, str]]:
+    """Return for each context the reported deadlines whose invoices are not with KSeF yet, for people."""
+    counted = select(_T.context, _T.due_told, func.count(), func.min(_T.due_by)).where(OUTSTANDING, _T.due_told > 0)
+    counted = counted.group_by(_T.context, _T.due_told).order_by(_T.context, _T.due_told.desc())
+    found: list[tuple[str, str]] = []
+    for context, reported, count, due_by in await connection.execute(counted):
+        # The day ends with the deadline.
+        day = polish_day(datetime.fromtimestamp(due_by - 1, UTC))
+        what = "1 invoice" if count == 1 else f"{count:,} invoices"
+        until = f"had to be with KSeF by the end of {day}" if reported == PASSED else f"due by the end of {day}"
+        found.append((context, f"{what} issued offline, {until}, not delivered yet"))
+    return found
 
 
 def _is(submission_id: int) -> ColumnElement[bool]:
