@@ -35,13 +35,7 @@ from ..protocol.pacing import Pacer
 from ..protocol.reading import Assumed, Unread
 from ..protocol.requests import Query, build_link_request, build_request, build_upload_request, with_bearer
 from ..protocol.responses import ServerClock, decipher_link_response, decipher_response, decipher_upload_response
-from ..protocol.retry import (
-    AGREEMENT_PAUSES,
-    RetryPolicy,
-    delay_before_retry,
-    may_be_outdated,
-    may_have_taken_effect,
-)
+from ..protocol.retry import AGREEMENT_PAUSES, RetryPolicy, may_be_outdated, may_have_taken_effect
 from .attempts import Attempts
 from .events import (
     AnswerIncomplete,
@@ -322,13 +316,14 @@ class Caller:
                 operation=name,
             )
 
-    def attempts(self, *, is_timed: bool = True) -> Attempts:
-        """Return what counts the attempts at something of several calls, by this client's policy.
+    def attempts(self, *, repeat_safe: bool = True, is_timed: bool = True) -> Attempts:
+        """Return what counts the attempts at something, by this client's policy.
 
         Args:
+            repeat_safe: As for `Attempts`.
             is_timed: As for `Attempts`.
         """
-        return Attempts(self._retry, self._chance, is_timed=is_timed)
+        return Attempts(self._retry, self._chance, repeat_safe=repeat_safe, is_timed=is_timed)
 
     async def begin_anew(self, flow: Callable[[], Awaitable[T]]) -> T:
         """Await ``flow``, and as hard as the policy says again from its start when an answer in it is lost.
@@ -375,45 +370,41 @@ class Caller:
         bearer: BearerSource | None = None,
         is_early: Callable[[ApiError], bool] | None = None,
     ) -> T:
-        attempt, replacement, started = 1, None, None
+        attempts: Attempts | None = None
+        replacement: str | None = None
         agreement = iter(AGREEMENT_PAUSES if is_early else ())
         while True:
             token = await self._wait_for_turn(operation, request_id, pacer, bearer, replacement)
-            started = started or _now()
+            # Made after the first turn has come: the time before it does not count.
+            attempts = attempts or self.attempts(repeat_safe=operation.repeat_safe)
             ready = request if isinstance(request, RawRequest) else await request()
             self._in_flight.is_on_the_way = True
             try:
-                return await self._attempt(with_bearer(ready, token), request_id, decipher, attempt)
+                return await self._attempt(with_bearer(ready, token), request_id, decipher, attempts.number)
             except (TransportError, ApiError, RemoteProtocolError) as error:
                 self._in_flight.is_on_the_way = False
-                delay = next(agreement, None) if is_early and isinstance(error, ApiError) and is_early(error) else None
-                if delay is None and replacement is None:
+                pause = next(agreement, None) if is_early and isinstance(error, ApiError) and is_early(error) else None
+                if pause is None and replacement is None:
                     replacement = await _replacement(error, bearer, token)
                     if replacement is not None:
                         continue
-                if delay is None:
-                    elapsed = _now() - started
-                    delay = delay_before_retry(
-                        self._retry,
-                        error,
-                        repeat_safe=operation.repeat_safe,
-                        attempt=attempt,
-                        elapsed=elapsed,
-                        chance=self._chance,
-                    )
-                told = error.retry_after if isinstance(error, RateLimitedError) else None
+                may_go_on = attempts.may_go_on(error, pause=pause)
                 if isinstance(error, RateLimitedError):
                     # Those of the same group wait, too, as long as KSeF says, or as this call does.
-                    pacer.block(operation, _now() + ((told if told is not None else delay) or 0.0))
-                if delay is None:
+                    seconds = attempts.delay if error.retry_after is None else error.retry_after
+                    pacer.block(operation, _now() + seconds)
+                if not may_go_on:
                     raise
                 self.report(
                     RequestRetried(
-                        operation=operation.name, request_id=request_id, attempt=attempt, error=error, delay=delay
+                        operation=operation.name,
+                        request_id=request_id,
+                        attempt=attempts.number,
+                        error=error,
+                        delay=attempts.delay,
                     )
                 )
-                attempt += told is None
-            await anyio.sleep(delay)
+            await attempts.pause()
 
     async def _wait_for_turn(
         self,

@@ -215,7 +215,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
             priority=int(priority),
             offline=offline,
             corrects=corrects,
-            certificate_link=None if signer is None else await self._sign(xml, signer, nip),
+            certificate_link=None if signer is None else await self._sign(InvoiceFingerprint.of(xml), signer, nip),
             check=self._settings.check,
         )
         if tx is not None:
@@ -225,7 +225,10 @@ class Submissions(anyio.AsyncContextManagerMixin):
 
     async def _hand_in(self, document: NewDocument) -> Submission:
         with journal_faults(self._database):
-            submission = await self._intake.ask(document)
+            return self._woken(await self._intake.ask(document))
+
+    def _woken(self, submission: Submission) -> Submission:
+        """Have a queued submission delivered soon, if this process delivers."""
         if self._worker is not None:
             self._worker.wake(submission.nip)
         return submission
@@ -270,8 +273,8 @@ class Submissions(anyio.AsyncContextManagerMixin):
         began = anyio.current_time()
         fingerprint = InvoiceFingerprint.of(xml)
         context = nip or fingerprint.seller_nip
-        environment, now = self._environment_of(context), self._now_of(context)
-        signer.certificate.check_valid(now)
+        environment = self._environment_of(context)
+        signer.certificate.check_valid(self._now_of(context))
         document = NewDocument(
             xml=xml, key=key, nip=nip, priority=int(priority), offline=None, corrects=None, check=self._settings.check
         )
@@ -281,7 +284,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
             fingerprint,
             within=within - (anyio.current_time() - began),
             environment=environment,
-            sign=partial(link_of, fingerprint, signer, context, environment, now),
+            sign=partial(self._sign, fingerprint, signer, context),
             get=self.get,
             store=self._store,
         )
@@ -309,12 +312,12 @@ class Submissions(anyio.AsyncContextManagerMixin):
             CryptoError: The signer's certificate is not valid now.
         """
         original = await self.get(submission_id)
-        link = None if signer is None else await self._sign(xml, signer, original.nip)
+        link = None if signer is None else await self._sign(InvoiceFingerprint.of(xml), signer, original.nip)
         document = correction_of(original, xml, key=key, certificate_link=link, check=self._settings.check)
         return await self._hand_in(document)
 
-    async def _sign(self, xml: bytes, signer: OfflineSigner, nip: str | None) -> str:
-        fingerprint = InvoiceFingerprint.of(xml)
+    async def _sign(self, fingerprint: InvoiceFingerprint, signer: OfflineSigner, nip: str | None) -> str:
+        """Return the link of KOD II."""
         context = nip or fingerprint.seller_nip
         return await link_of(fingerprint, signer, context, self._environment_of(context), self._now_of(context))
 
@@ -487,9 +490,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
         submission = await self._store.retry(await self.get(submission_id))
         if submission is None:
             raise await self._refusal(submission_id, "cannot be retried")
-        if self._worker is not None:
-            self._worker.wake(submission.nip)
-        return submission
+        return self._woken(submission)
 
     async def release(self, submission_id: int, *, signer: OfflineSigner | None = None) -> Submission:
         """Have a held submission (`SubmissionState.HELD`) sent as an invoice issued offline (``OFFLINE24``).
@@ -508,14 +509,11 @@ class Submissions(anyio.AsyncContextManagerMixin):
         """
         held, link = await self.get(submission_id), None
         if signer is not None and held.state is SubmissionState.HELD:
-            environment, now = self._environment_of(held.nip), self._now_of(held.nip)
-            link = await link_of(held.fingerprint, signer, held.nip, environment, now)
+            link = await self._sign(held.fingerprint, signer, held.nip)
         submission = await self._store.release(held, link)
         if submission is None:
             raise await self._refusal(submission_id, "cannot be released: only what is held can")
-        if self._worker is not None:
-            self._worker.wake(submission.nip)
-        return submission
+        return self._woken(submission)
 
     async def cancel(self, submission_id: int) -> Submission:
         """Take a submission back that has not been sent.

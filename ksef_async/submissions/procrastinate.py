@@ -88,19 +88,18 @@ class ProcrastinateEngine:
             yield
 
     async def _make_tables(self) -> None:
-        executor = self._app.connector
-        row = await executor.execute_query_one_async("SELECT to_regclass('procrastinate_jobs') IS NOT NULL AS there")
-        if row["there"]:
+        if await self._has_tables():
             return
         try:
             await self._app.schema_manager.apply_schema_async()
         except exceptions.ConnectorException:
             # Another worker was faster.
-            row = await executor.execute_query_one_async(
-                "SELECT to_regclass('procrastinate_jobs') IS NOT NULL AS there"
-            )
-            if not row["there"]:
+            if not await self._has_tables():
                 raise
+
+    async def _has_tables(self) -> bool:
+        asked = "SELECT to_regclass('procrastinate_jobs') IS NOT NULL AS there"
+        return bool((await self._app.connector.execute_query_one_async(asked))["there"])
 
     async def request(self, context: str) -> None:
         """Put a job into the queue, unless one for the context waits there already."""
