@@ -337,11 +337,6 @@ class BatchSession(Session):
         """Yield the invoices of the session, which is final, each once; wait while KSeF does not list all ``count``.
 
         Page by page: nothing of thousands is kept.
-
-        Raises:
-            TransportError: No answer came.
-            ApiError: KSeF refused the call, or failed.
-            RemoteProtocolError: The answer is not what KSeF's API describes.
         """
         given, before, token = 0, 0, None
         for seconds in LAG:

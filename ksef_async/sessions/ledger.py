@@ -126,9 +126,7 @@ class Ledger:
         """Read what may have changed; tasks that ask while another waits to read share its reading.
 
         Raises:
-            TransportError: A call failed; what was read before that is kept.
-            ApiError: KSeF refused the call, or failed.
-            RemoteProtocolError: The answer is not what KSeF's API describes.
+            KsefError: A call failed; what was read before that is kept.
         """
         asked_at = anyio.current_time()
         async with self._lock:

@@ -154,9 +154,7 @@ class Sender:
             digest: SHA-256 (32 bytes). None is returned at once for what is not in doubt.
 
         Raises:
-            TransportError: KSeF's list could not be read.
-            ApiError: KSeF refused the call, or failed.
-            RemoteProtocolError: The answer is not what KSeF's API describes.
+            KsefError: KSeF's list could not be read.
         """
         if (earlier := self._in_doubt.get(digest)) is None:
             return None

@@ -7,7 +7,8 @@ so a few invoices are looked at one by one, and more by the list. Source: limity
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
+from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -34,6 +35,8 @@ from .outcomes import AcceptedInvoice, Outcome, duplicate_error, judge, original
 from .upo import verify_upo
 
 __all__ = ["GIVEN_AT_ONCE", "LAG", "LARGEST_PAGE", "OUTCOME_CADENCE", "SentInvoice", "Tracker"]
+
+T = TypeVar("T")
 
 OUTCOME_CADENCE = Cadence(interval=0.25, factor=1.5, longest=10.0, deadline=300.0)
 """KSeF mostly decides within two seconds, at times much later."""
@@ -90,54 +93,44 @@ class Tracker:
             but: Reference numbers that do not count.
 
         Raises:
-            TransportError: No answer came.
-            ApiError: KSeF refused the call, or failed.
-            RemoteProtocolError: The answer is not what KSeF's API describes.
+            KsefError: A call failed.
         """
-        for seconds in LAG:
-            await anyio.sleep(seconds)
-            await self.ledger.read()
-            if but:
-                found = next(iter(self.ledger.references_of(invoice_hash) - {*but}), None)
-            else:
-                found = self.ledger.by_hash.get(invoice_hash)
-            if found is not None:
-                return found
-        await self._ask_for_hashes()
-        found = next(iter(self.ledger.references_of(invoice_hash) - {*(but or ())}), None)
-        if found is None:
-            self.ledger.check_absence(self.sent)
-        return found
+
+        def found() -> str | None:
+            if not but:
+                return self.ledger.by_hash.get(invoice_hash)
+            return next(iter(self.ledger.references_of(invoice_hash) - {*but}), None)
+
+        return await self._look_for(found, lambda reference_number: reference_number is not None)
 
     async def find_all(self, invoice_hashes: Collection[bytes]) -> dict[bytes, str]:
         """As `find`, for many at once: the reference numbers of those that KSeF has taken in."""
-        found: dict[bytes, str] = {}
+
+        def found() -> dict[bytes, str]:
+            listed = self.ledger.by_hash
+            return {digest: listed[digest] for digest in invoice_hashes if digest in listed}
+
+        return await self._look_for(found, lambda references: len(references) == len(invoice_hashes))
+
+    async def _look_for(self, found: Callable[[], T], is_all: Callable[[T], bool]) -> T:
+        """Read the list until all is found, or KSeF's lag is over; then also ask about rows without a SHA-256."""
         for seconds in LAG:
             await anyio.sleep(seconds)
             await self.ledger.read()
-            listed = self.ledger.by_hash
-            found = {digest: listed[digest] for digest in invoice_hashes if digest in listed}
-            if len(found) == len(invoice_hashes):
-                return found
-        await self._ask_for_hashes()
-        found = {digest: listed[digest] for digest in invoice_hashes if digest in (listed := self.ledger.by_hash)}
-        if len(found) < len(invoice_hashes):
-            self.ledger.check_absence(self.sent)
-        return found
-
-    async def _ask_for_hashes(self) -> None:
-        """Ask one by one about the first invoices that KSeF lists without a SHA-256."""
+            if is_all(result := found()):
+                return result
         for reference_number in self.ledger.without_hash(self.sent)[:_MOST_ASKED]:
             self.ledger.note(await self._look(reference_number))
+        if not is_all(result := found()):
+            self.ledger.check_absence(self.sent)
+        return result
 
     async def outcome(self, reference_number: str, cadence: Cadence) -> Outcome:
         """Wait until KSeF has decided on one invoice.
 
         Raises:
             WaitTimeoutError: It has not when ``cadence.deadline`` passed.
-            TransportError: No answer came.
-            ApiError: KSeF refused the call, or failed.
-            RemoteProtocolError: The answer is not what KSeF's API describes.
+            KsefError: A call failed.
         """
         self._waiting[reference_number] += 1
         try:
@@ -163,9 +156,7 @@ class Tracker:
 
         Raises:
             WaitTimeoutError: None became final for as long as ``cadence.deadline``.
-            TransportError: No answer came.
-            ApiError: KSeF refused the call, or failed.
-            RemoteProtocolError: The answer is not what KSeF's API describes.
+            KsefError: A call failed.
         """
         given: set[str] = set()
         await self.ledger.read()
@@ -196,9 +187,7 @@ class Tracker:
 
         Raises:
             WaitTimeoutError: It was not final when ``cadence.deadline`` passed.
-            TransportError: No answer came.
-            ApiError: KSeF refused the call, or failed.
-            RemoteProtocolError: The answer is not what KSeF's API describes.
+            KsefError: A call failed.
         """
         if is_settled(listed):
             return await self._judge(listed)
