@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,12 @@ ROOT = Path(__file__).parents[1] / "ksef_async"
 
 # Words that had to be deciphered, each of which has a better one.
 UNPLAIN = {"told", "unheard", "let_by", "give_way", "Tell", "is_so", "persist"}
+
+# The same for prose: what is logged, reported, called, returned, or in a field is said so.
+UNPLAIN_IN_PROSE = re.compile(
+    r"\b(told|tells?|telling|(un)?heard|hears?|speaks?|stands? on|of old|gives? way|let by)\b", re.IGNORECASE
+)
+ROOMS = ("sessions", "submissions", "calling", "protocol", "downloads")
 
 
 def public(node: ast.AST, path: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]]:
@@ -31,6 +38,17 @@ PUBLIC = [
     for module in MODULES
     for name, node in public(ast.parse(module.read_text("utf-8")), str(module.relative_to(ROOT)))
 ]
+
+
+def prose(path: Path) -> Iterator[tuple[int, str]]:
+    """The comments and docstrings of a module, those of attributes included, each with its line."""
+    begins_statement = True
+    with path.open("rb") as file:
+        for token in tokenize.tokenize(file.readline):
+            if token.type == tokenize.COMMENT or (token.type == tokenize.STRING and begins_statement):
+                yield token.start[0], token.string
+            if token.type not in (tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDENT):
+                begins_statement = token.type in (tokenize.NEWLINE, tokenize.ENCODING)
 
 
 def raised(docstring: str) -> Iterator[str]:
@@ -67,6 +85,25 @@ def test_raises_has_no_heading_of_its_own() -> None:
 
 def test_names_are_plain() -> None:
     assert [name for name, node in PUBLIC if node.name in UNPLAIN] == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_comments_and_docstrings_are_plain(room: str) -> None:
+    found = [
+        (f"{path.relative_to(ROOT)}:{line}", word[0])
+        for path in sorted((ROOT / room).glob("*.py"))
+        for line, text in prose(path)
+        for word in UNPLAIN_IN_PROSE.finditer(text)
+    ]
+
+    assert found == []
+
+
+def test_rule_for_prose_reads_comments_and_docstrings_but_no_code(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text('"""A."""\nx = "b"  # C.\n"""D."""\ndef tell():\n    """E."""\n    f("g")\n    # H.\n', "utf-8")
+
+    assert [text for _, text in prose(module)] == ['"""A."""', "# C.", '"""D."""', '"""E."""', "# H."]
 
 
 def test_rule_for_raises_reads_entries() -> None:

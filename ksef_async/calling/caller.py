@@ -65,7 +65,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-#: Of the whole process, so that events of several clients can be told apart.
+#: Of the whole process, so that no two clients have events of one number.
 _request_ids: Final = itertools.count(1)
 
 
@@ -111,7 +111,7 @@ class FixedToken:
 
 
 class InFlight:
-    """Tells whether a call may be at KSeF right now; see `Caller.tracked_by`."""
+    """The state of a call: whether it may be at KSeF right now; see `Caller.tracked_by`."""
 
     __slots__ = ("is_on_the_way",)
 
@@ -133,7 +133,7 @@ class Caller:
         transport: How to get there.
         retry: How hard to try.
         pacer: Keeps the calls within KSeF's rate limits; those of production by default.
-        hook: Is told of every event.
+        hook: Called with every event.
         check: Raises where nothing may be called: before its owner is opened, and after it is closed.
         nip: For events: on whose behalf calls are made.
     """
@@ -184,7 +184,7 @@ class Caller:
         """Return a copy that calls again, for some seconds, while KSeF's parts do not agree on what one has made.
 
         Args:
-            is_early: Tells by a refusal whether KSeF may decide otherwise in a moment.
+            is_early: Returns whether KSeF may decide otherwise in a moment than by this refusal.
             about: The reference number of what KSeF has made, where only calls with it in their path are meant.
         """
         other = copy.copy(self)
@@ -192,7 +192,7 @@ class Caller:
         return other
 
     def tracked_by(self, in_flight: InFlight) -> Caller:
-        """Return a copy whose calls, one at a time, tell ``in_flight`` whether they may be at KSeF."""
+        """Return a copy whose calls, one at a time, set in ``in_flight`` whether they may be at KSeF."""
         other = copy.copy(self)
         other._in_flight = in_flight
         return other
@@ -237,11 +237,11 @@ class Caller:
             LocalProtocolError: The arguments do not fit the row, or there is no token; or the client is not open, or of
                 another event loop. Nothing was sent.
             LoginFailedError: KSeF refused a login that the call needed.
-            TransportError: No answer came; ``maybe_delivered`` tells whether KSeF may have acted.
+            TransportError: No answer came; ``maybe_delivered`` says whether KSeF may have acted.
             RateLimitedError: The budget is spent for longer than `RetryPolicy.patience`; nothing was sent, or
                 nothing was done. ``retry_after`` is in seconds.
             ApiError: KSeF said no. After a `ServerError` it may have acted all the same.
-            RemoteProtocolError: The answer does not fit the specification; ``maybe_delivered`` tells that it was one
+            RemoteProtocolError: The answer does not fit the specification; ``maybe_delivered`` says that it was one
                 of success, so that KSeF has acted.
         """
         self._check()
@@ -446,9 +446,9 @@ class Caller:
         self, request: RawRequest, request_id: int, decipher: Callable[[RawResponse], T], attempt: int
     ) -> T:
         name = request.operation
-        # Most often nobody listens, and these two would be made for nobody.
-        is_heard = self._hook is not None or _log.isEnabledFor(logging.DEBUG)
-        if is_heard:
+        # Most often there is neither hook nor log, and these two events would be made in vain.
+        is_observed = self._hook is not None or _log.isEnabledFor(logging.DEBUG)
+        if is_observed:
             self.report(RequestSent(nip=self._nip, operation=name, request_id=request_id, attempt=attempt))
         started = _now()
         try:
@@ -470,7 +470,7 @@ class Caller:
         now = _now()
         self.seen.note_answer(response.status, now)
         self._clock.observe(response.headers.get("date"), now)
-        if is_heard:
+        if is_observed:
             self.report(
                 RequestAnswered(
                     nip=self._nip,

@@ -1,4 +1,4 @@
-"""What a hook is told: enough to hang metrics or traces on, and nothing secret."""
+"""The events that a hook is called with: enough for metrics and traces, and nothing secret."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ class RequestAnswered(AboutRequest):
 class AnswerIncomplete(AboutRequest):
     """A part of an answer could not be read; it was left out, and the rest was taken.
 
-    A row of a list is left out as a whole. A limit that KSeF does not tell, or not in a usable way, is taken to be
-    the one that its documentation tells.
+    A row of a list is left out as a whole. A limit that KSeF does not state, or not in a usable way, is taken to be
+    the documented one.
     """
 
     parts: tuple[str, ...]
@@ -103,7 +103,7 @@ class AnswerIncomplete(AboutRequest):
     count: int
     """How many there are in all."""
     is_assumed: bool = False
-    """True when nothing is wrong: all of it are limits that KSeF does not tell, as older versions do not."""
+    """True when nothing is wrong: all of it are limits that KSeF does not state, as older versions do not."""
 
     @classmethod
     def of(
@@ -114,7 +114,7 @@ class AnswerIncomplete(AboutRequest):
         is_assumed: bool = False,
         request_id: int | None = None,
     ) -> AnswerIncomplete:
-        """Return the event that tells of each path and what was expected there."""
+        """Return the event with each path and what was expected there."""
         parts = tuple(f"{path}: {reason}" for path, reason in unread[:_MOST_PARTS])
         count = len(unread)
         return cls(operation=operation, request_id=request_id, parts=parts, count=count, is_assumed=is_assumed)
@@ -122,7 +122,7 @@ class AnswerIncomplete(AboutRequest):
 
 @attrs.frozen(kw_only=True)
 class LimitsUnknown(About):
-    """KSeF could not be asked what it grants: calls are paced by the limits there are, production's unless told."""
+    """KSeF could not be asked what it grants: calls are paced by the limits there are, by default production's."""
 
     error: KsefError
     """Why KSeF could not be asked."""
@@ -249,7 +249,7 @@ class InvoiceTurnedOffline(About):
 
 @attrs.frozen(kw_only=True, str=False)
 class CredentialsEnding(About):
-    """Who logs in can soon do so no more: get another certificate. Told once a day."""
+    """Who logs in can soon do so no more: get another certificate. Reported once a day."""
 
     kind: str
     """``"certificate"`` or ``"token"``."""
@@ -284,7 +284,7 @@ Event: TypeAlias = (
     | InvoiceTurnedOffline
     | CredentialsEnding
 )
-"""Everything that a hook is told."""
+"""Everything that a hook is called with."""
 
 
 class Hook(Protocol):
@@ -308,7 +308,7 @@ _WARNINGS: Final = (
 
 
 def log_level(event: Event) -> int:
-    """Return the level of an event in the log: what stands still for long looks like a fault, so it is told."""
+    """Return the level of an event in the log: a long wait looks like a fault, so it is logged."""
     if type(event) in _OF_EVERY_CALL:
         return logging.DEBUG
     if isinstance(event, AnswerIncomplete):

@@ -84,7 +84,7 @@ class FilePayload(Payload):
 
 
 def _read_at_hand(path: Path, start: int, size: int) -> memoryview | None:
-    """What the system has in memory of these bytes, which takes no thread; None where only the disk would tell.
+    """What the system has in memory of these bytes, which takes no thread; None where only the disk has them.
 
     A part that was just packed is nearly always there. Handing each piece to a thread takes as long as sending it.
     """

@@ -56,7 +56,7 @@ async def _outlast(task: asyncio.Future[Any]) -> asyncio.CancelledError | None:
     """
     cancelled = None
     # The scope has no deadline, and nobody else can cancel it: each cancellation that arrives in it is one of the
-    # task. (A deadline of the scope's would be told apart differently by each version of anyio.) It holds off scopes
+    # task. (A deadline of the scope's would be distinguished differently by each version of anyio.) It holds off scopes
     # around it, whose cancellation arrives anew at each turn of the loop.
     with anyio.CancelScope(shield=True):
         while not task.done():

@@ -117,7 +117,7 @@ class AiohttpTransport:
             LocalProtocolError: The file to be sent is shorter than it should be; a header has a line break in it.
             OSError: The file to be sent cannot be read, or that for the answer cannot be written.
         """
-        # A pool of the caller's does not tell how far a request came.
+        # A pool of the caller's does not show how far a request came.
         progress = {"was_sent": not self._owned}
         _progress.set(progress)
         file = None
@@ -278,7 +278,7 @@ def _plain_authorization(url: URL, proxy: Proxy | None) -> dict[str, str]:
 class _Connector(aiohttp.TCPConnector):
     """Notes when a request has its connection: until then KSeF has not seen it, however it ends.
 
-    aiohttp's tracing tells the same, and takes a sixth of the time that sending an invoice does.
+    aiohttp's tracing gives the same, and takes a sixth of the time that sending an invoice does.
     """
 
     async def connect(
@@ -293,7 +293,8 @@ def _middlewares(session: aiohttp.ClientSession, method: str) -> tuple[aiohttp.C
     if method == "POST":
         # aiohttp repeats none by itself: the session's own, which it may have.
         return None
-    # Those of a request take the place of the session's, which a borrowed session may have, and no public name tells.
+    # Those of a request take the place of the session's. A borrowed session may have some, and no public name shows
+    # them.
     return (*getattr(session, "_middlewares", ()), _sent_once)
 
 

@@ -1,4 +1,4 @@
-"""What is waited for longer than a moment is told in the log, once a wait: a program that stands still looks dead."""
+"""Long waits are logged, once each: a program that waits in silence looks dead."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import anyio
 __all__ = ["TOLD_AFTER", "LongWait"]
 
 TOLD_AFTER: Final = 3.0
-"""Seconds from which on a wait is told, at level INFO."""
+"""Seconds from which on a wait is logged, at level INFO."""
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class LongWait:
         self._is_told = False
 
     def pause(self, seconds: float) -> None:
-        """Note that ``seconds`` more will be waited; tell it where that makes it long, if it was not told before."""
+        """Note that ``seconds`` more will be waited; log it where that makes it long, if it was not logged before."""
         now = anyio.current_time()
         if self._began is None:
             self._began = now

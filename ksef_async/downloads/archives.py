@@ -1,4 +1,4 @@
-"""KSeF's packages: which documents they hold, and what is told of them.
+"""KSeF's packages: which documents they hold, and their metadata.
 
 A package holds ``{KSeF number}.xml`` for each invoice, and ``_metadata.json``. What must not be unpacked is refused by
 `protocol.archives`; plain names that are not known are passed over.
@@ -33,9 +33,9 @@ class UnpackLimits:
     max_invoice_size: int = 10_000_000
     """One document; KSeF itself takes 3 MB, and 10 MB at most on TEST."""
     max_metadata_size: int = 64_000_000
-    """What is told of all documents together: of 10,000, with 6,400 bytes for each, of which most need 1,000."""
+    """The metadata of all documents together: of 10,000, with 6,400 bytes for each, of which most need 1,000."""
     max_row_size: int = 500_000
-    """What is told of one document; the 100 third parties that FA(3) allows need 350,000, every letter escaped."""
+    """The metadata of one document; the 100 third parties that FA(3) allows need 350,000, every letter escaped."""
     max_total_size: int = 50_000_000_000
     """All documents together."""
 
@@ -59,7 +59,7 @@ class PackageArchive:
         self._all = [*self._read_known()] if isinstance(archive, ZipArchive) else None
 
     def metadata(self) -> Iterator[Iterator[bytes]]:
-        """Return what is told of the documents: files of JSON, each in pieces, to be used up before the next.
+        """Return the metadata of the documents: files of JSON, each in pieces, to be used up before the next.
 
         Raises:
             RemoteProtocolError: Broken, or not what KSeF makes.
@@ -90,7 +90,7 @@ class PackageArchive:
 
     def _read_known(self) -> Iterator[tuple[str, Member]]:
         """Return the KSeF number of each document, none for metadata, and what holds it."""
-        told = 0
+        metadata_size = 0
         with self._translated():
             for member in self._archive.members():
                 if match := _INVOICE.fullmatch(member.name):
@@ -101,9 +101,9 @@ class PackageArchive:
                         )
                     yield match[1], member
                 elif _METADATA.fullmatch(member.name):
-                    told += member.size
-                    if told > self._limits.max_metadata_size:
-                        raise _refused(f"tells more than {self._limits.max_metadata_size:,} bytes of its documents")
+                    metadata_size += member.size
+                    if metadata_size > self._limits.max_metadata_size:
+                        raise _refused(f"has more than {self._limits.max_metadata_size:,} bytes of metadata")
                     yield "", member
 
     def _pieces(self, member: Member) -> Iterator[bytes]:
@@ -119,7 +119,7 @@ class PackageArchive:
 
 
 def open_archive(file: IO[bytes], limits: UnpackLimits) -> PackageArchive:
-    """Open a package; its first bytes tell what kind of archive it is, for not every version of KSeF does.
+    """Open a package; its first bytes show what kind of archive it is, for not every version of KSeF says so.
 
     Raises:
         RemoteProtocolError: Broken, or not what KSeF makes.

@@ -167,7 +167,7 @@ class Cursor:
             self._move_to(min(reached, self._final))
         if len(self._keys) > _MOST_BELOW + _MOST_ABOVE:
             raise RemoteProtocolError(
-                f"KSeF gives more than {_MOST_ABOVE:,} invoices above the high-water mark that it tells "
+                f"KSeF gives more than {_MOST_ABOVE:,} invoices above the high-water mark that it gives "
                 f"({self._final.text}); the download cannot go on.",
                 operation="export_invoices",
             )
@@ -194,8 +194,8 @@ class Cursor:
     def _last_date(self, window: Window, info: InvoicePackage) -> ServerTime:
         """Up to which date the package is complete."""
         dates = [date for each in self._order if (date := stored_at(each)) is not None]
-        told = info.last_permanent_storage_date
-        if not dates and told is None:
+        declared = info.last_permanent_storage_date
+        if not dates and declared is None:
             raise RemoteProtocolError(
                 "KSeF has cut a package off, and does not say after which date.",
                 operation="export_invoices",
@@ -203,11 +203,11 @@ class Cursor:
             )
         # What is in it counts: a later date would skip what lies between.
         last = dates[-1] if dates else None
-        if told is not None and (last is None or window.start < told < last):
-            last = told
+        if declared is not None and (last is None or window.start < declared < last):
+            last = declared
         assert last is not None  # noqa: S101  # one of the two is there
-        # Our clock may be behind KSeF's, which tells whole seconds only: what was stored just now lies beyond the time
-        # at which we believe to have asked, and is still the last of the package.
+        # Our clock may be behind KSeF's, which is known in whole seconds only: what was stored just now lies beyond the
+        # time at which we asked by our clock, and is still the last of the package.
         latest = window.limit if window.end is not None else window.limit + _CLOCKS_DIFFER
         return last if last <= latest else _written(window.limit)
 

@@ -1,4 +1,4 @@
-"""``_metadata.json``: what is told of the invoices in a package, read row by row and never held as a whole."""
+"""``_metadata.json``: the metadata of the invoices in a package, read row by row and never held as a whole."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def read_metadata(pieces: Iterable[bytes], limits: UnpackLimits) -> Iterator[Row
         try:
             found = next(rows, None)
         except (ValueError, RecursionError, ArithmeticError) as error:
-            # Its own text holds what was read; only where it ended is told.
+            # Its own text holds what was read; only where it ended is said.
             problem = error.msg if isinstance(error, json.JSONDecodeError) else str(error) or "unreadable"
         if problem:
             raise RemoteProtocolError(
-                f"KSeF's package tells of its invoices in something that is not JSON: {problem} (invoice {number}).",
+                f"The metadata in KSeF's package is not JSON: {problem} (invoice {number}).",
                 operation="export_package",
                 path=f"$.invoices[{number}]",
             )

@@ -1,4 +1,4 @@
-"""A package that was fetched: its invoices, one by one, each checked against what is told of it."""
+"""A package that was fetched: its invoices, one by one, each checked against its metadata."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ExportedInvoice:
     """An invoice out of a package."""
 
     metadata: InvoiceMetadata
-    """What KSeF tells of it; only its KSeF number, where the rest of that cannot be read."""
+    """The metadata that KSeF gives of it; only its KSeF number, where the rest of that cannot be read."""
     xml: bytes | None = attrs.field(repr=False)
     """As it was sent; None in a package of metadata only."""
 
@@ -78,7 +78,7 @@ class DownloadedPackage:
         only_metadata: bool,
         report: Callable[[Event], None],
     ) -> Self:
-        """Read what is told of the invoices, in a thread.
+        """Read the metadata of the invoices, in a thread.
 
         Args:
             info: What KSeF says of the package.
@@ -106,10 +106,10 @@ class DownloadedPackage:
             limits,
             only_metadata=only_metadata,
         )
-        told = len(contents.metadata) + contents.unread_rows
-        if info.invoice_count not in (None, told):
+        count = len(contents.metadata) + contents.unread_rows
+        if info.invoice_count not in (None, count):
             await package.aclose()
-            raise _wrong(f"tells of {told} invoices, not of {info.invoice_count}")
+            raise _wrong(f"has metadata of {count} invoices, not of {info.invoice_count}")
         if contents.unread:
             report(AnswerIncomplete.of("export_package", contents.unread))
         return package
@@ -149,8 +149,8 @@ class DownloadedPackage:
                 name = f"{file_name(invoice.metadata.ksef_number)}.xml"
                 written.append(await anyio.to_thread.run_sync(_write, folder, name, (invoice.xml,)))
         if self._archive is not None:
-            told = _joined(self._archive, self._limits)
-            written.append(await anyio.to_thread.run_sync(_write, folder, "_metadata.json", told))
+            rows = _joined(self._archive, self._limits)
+            written.append(await anyio.to_thread.run_sync(_write, folder, "_metadata.json", rows))
         return tuple(written)
 
     async def aclose(self) -> None:
@@ -162,16 +162,16 @@ class DownloadedPackage:
     def _checked(self, archive: PackageArchive) -> Iterator[ExportedInvoice]:
         missing, unknown = dict(self._metadata), self.unread_rows
         for number, xml in archive.documents(tuple(self._metadata)):
-            told = missing.pop(number, None)
-            if told is None:
-                # What is told of it is one of the rows that cannot be read: better an invoice of which little is known.
+            metadata = missing.pop(number, None)
+            if metadata is None:
+                # Its metadata is one of the rows that cannot be read: better an invoice of which little is known.
                 unknown -= 1
                 if unknown < 0:
-                    raise _wrong(f"has a document {number} that nothing is told of")
-                told = InvoiceMetadata(ksef_number=number)
-            elif not _fits(xml, told.invoice_hash):
+                    raise _wrong(f"has a document {number} that has no metadata")
+                metadata = InvoiceMetadata(ksef_number=number)
+            elif not _fits(xml, metadata.invoice_hash):
                 raise _wrong(f"has a document {number} that is not the one its metadata is about")
-            yield ExportedInvoice(told, xml)
+            yield ExportedInvoice(metadata, xml)
         if missing or unknown:
             which = f", {next(iter(missing))} among them" if missing else ""
             raise _wrong(f"lacks {len(missing) + unknown} documents{which}")
@@ -179,7 +179,7 @@ class DownloadedPackage:
 
 @attrs.define
 class _Contents:
-    """What is told of the invoices in a package."""
+    """The metadata in a package."""
 
     archive: PackageArchive | None = None
     metadata: dict[str, InvoiceMetadata] = attrs.field(factory=dict)
@@ -194,11 +194,11 @@ def _read(info: InvoicePackage, spool: IO[bytes], limits: UnpackLimits) -> _Cont
         if row.metadata is None:
             contents.unread_rows += 1
         elif row.metadata.ksef_number in contents.metadata:
-            raise _wrong("tells of an invoice twice")
+            raise _wrong("lists an invoice twice")
         else:
             contents.metadata[row.metadata.ksef_number] = row.metadata
         if len(contents.metadata) + contents.unread_rows > limits.max_entries:
-            raise _wrong(f"tells of more than {limits.max_entries:,} invoices")
+            raise _wrong(f"lists more than {limits.max_entries:,} invoices")
     return contents
 
 
@@ -209,7 +209,7 @@ def _rows(archive: PackageArchive | None, limits: UnpackLimits) -> Iterator[Row]
 
 
 def _fits(xml: bytes, digest: bytes | None) -> bool:
-    # Where KSeF does not tell the hash, that of the part which the document came in was compared.
+    # Where KSeF does not give the hash, that of the part which the document came in was compared.
     return digest is None or hashlib.sha256(xml).digest() == digest
 
 
@@ -243,7 +243,7 @@ def _write(folder: Path, name: str, pieces: Iterable[bytes]) -> Path:
 
 
 def _joined(archive: PackageArchive, limits: UnpackLimits) -> Iterator[bytes]:
-    """What is told of the invoices, as one file."""
+    """Return the metadata of the invoices as one file."""
     before = b'{"invoices":['
     for row in _rows(archive, limits):
         yield before + row.text.encode()

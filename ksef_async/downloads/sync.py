@@ -81,7 +81,7 @@ class SyncedInvoice:
     """An invoice that is new here."""
 
     metadata: InvoiceMetadata
-    """What KSeF tells of the invoice."""
+    """The metadata that KSeF gives of the invoice."""
     xml: bytes = attrs.field(repr=False)
     """As it was sent."""
     subject_type: InvoiceSubject
@@ -239,7 +239,7 @@ class Sync:
                 continue
             failures = 0
             if cursor.is_cut_short:
-                self._tell_once_that_less_is_looked_back(cursor)
+                self._warn_once_of_shorter_overlap(cursor)
             if reached is None:
                 _tell_of_the_end(subject_type, total, cursor.position.moment, window.start)
                 return
@@ -251,7 +251,7 @@ class Sync:
             following = max(reached, window.start)
 
     async def _begin_anew(self, reference_number: str | None, attempt: int, error: KsefError) -> None:
-        """Tell that another export is begun, after a pause; one that nobody fetches does no harm."""
+        """Report that another export is begun, after a pause; one that nobody fetches does no harm."""
         self._report(ExportReplaced(reference_number=reference_number, attempt=attempt, error=error, delay=_PAUSE))
         await anyio.sleep(_PAUSE)
 
@@ -271,13 +271,13 @@ class Sync:
             if anyio.current_time() + pause - started > deadline:
                 raise reason
             if attempt == 1:
-                # What stands still for minutes is a warning; of each further pause the event tells.
+                # A wait of minutes is a warning; each further pause is an event only.
                 _log.warning("KSeF's limits for exports are reached; going on in %.0f s: %s", pause, reason)
             self._report(RequestRetried(operation=reason.operation, attempt=attempt, error=reason, delay=pause))
             await anyio.sleep(pause)
             attempt += 1
 
-    def _tell_once_that_less_is_looked_back(self, cursor: Cursor) -> None:
+    def _warn_once_of_shorter_overlap(self, cursor: Cursor) -> None:
         if not self._is_cut_short:
             self._is_cut_short = True
             _log.warning(

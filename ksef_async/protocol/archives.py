@@ -211,7 +211,7 @@ class ZipArchive:
 
 
 def _end_of_zip(file: IO[bytes]) -> tuple[int, int]:
-    """Return how many members the end of a zip tells of, and how long their directory is."""
+    """Return how many members the end of a zip declares, and how long their directory is."""
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - _END - _LONGEST_COMMENT - _LOCATOR))
     tail = file.read(_END + _LONGEST_COMMENT + _LOCATOR)

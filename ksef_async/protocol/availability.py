@@ -84,10 +84,10 @@ class Availability:
 
 
 def outages_of(messages: Iterable[LatarniaMessage]) -> tuple[Outage, ...]:
-    """Return the outages that messages tell of, in order of their start; for `offline_deadline`.
+    """Return the outages that messages announce, in order of their start; for `offline_deadline`.
 
     Of several messages about one event the newest version counts, and for a start that it leaves out the versions
-    before it. A message that tells no start, or is about something unknown, tells of none.
+    before it. A message without a start, or about something unknown, announces none.
     """
     events: dict[object, list[LatarniaMessage]] = {}
     for number, message in enumerate(messages):

@@ -122,7 +122,7 @@ SEND_AGAIN_LIMIT: Final = 3
 """How often one document, or one package, is sent again before its failure is final."""
 
 SESSIONS_LIMIT: Final = 3
-"""How many sessions one document is tried in before the caller is told; those that others fill do not count."""
+"""How many sessions one document is tried in before the caller gets the error; those that others fill do not count."""
 
 PARTS_LIMIT: Final = 3
 """How often the parts of a package are uploaded again because KSeF does not have them."""
@@ -231,7 +231,7 @@ class Step(enum.Enum):
     TRY_AGAIN = "try again"
     """Make the same call again after a pause."""
     TRY_LATER = "try later"
-    """It may pass, but not by itself within seconds: tell the caller, or wait for long."""
+    """It may pass, but not by itself within seconds: raise it to the caller, or wait for long."""
     ANOTHER_SESSION = "another session"
     """Send in another session."""
     SMALLER_PACKAGES = "smaller packages"
@@ -243,7 +243,7 @@ class Step(enum.Enum):
     SETTLE = "settle"
     """Leave the document alone until the session is closed: then its list settles whether KSeF has it."""
     GIVE_UP = "give up"
-    """Tell the caller; trying again changes nothing."""
+    """Raise it to the caller; trying again changes nothing."""
 
     @property
     def is_repetition(self) -> bool:
@@ -354,7 +354,7 @@ _ROWS: Final = (
         _D.UNCHANGED, _S.REPLACE, Step.ANOTHER_SESSION, "It will not take invoices."),
     _row(Asked.CLOSE, (_A.SUCCESS,), _D.UNCHANGED, _S.REPLACE, Step.GO_ON, "KSeF closes it."),
     _row(Asked.CLOSE, (_E.SESSION_NOT_OPEN, _A.LOST), _D.UNCHANGED, _S.REPLACE, Step.LOOK_UP,
-        "It may be closed already, by this call or by another, or dead: its status tells."),
+        "It may be closed already, by this call or by another, or dead: its status shows that."),
     _row(Asked.CLOSE, (_A.UNREACHABLE, _A.RATE_LIMITED, _E.SESSION_UNAVAILABLE),
         _D.UNCHANGED, _S.REPLACE, Step.TRY_AGAIN, "KSeF could not look at the close."),
     _row(Asked.CLOSE, _REST, _D.UNCHANGED, _S.REPLACE, Step.TRY_LATER,
@@ -380,7 +380,7 @@ _ROWS: Final = (
     _row(_PACKAGE, (_A.SUCCESS,), _D.UNCHANGED, _S.GOES_ON, Step.GO_ON, "KSeF has the parts, or the package."),
     _row(_PACKAGE, (_A.EXPIRED, _E.UPLOAD_TIMED_OUT), _D.SEND_AGAIN, _S.REPLACE, Step.ANOTHER_SESSION,
         "The time to upload is over; nothing of the package was processed."),
-    _row(_PACKAGE, (_A.SESSION_FAILED,), _D.UNCHANGED, _S.REPLACE, Step.LOOK_UP, "Its status tells how it ended."),
+    _row(_PACKAGE, (_A.SESSION_FAILED,), _D.UNCHANGED, _S.REPLACE, Step.LOOK_UP, "Its status shows how it ended."),
     _row(_PACKAGE, (_E.PART_MISSING, _E.WRONG_PART_SIZE), _D.UNCHANGED, _S.GOES_ON, Step.UPLOAD_AGAIN,
         "KSeF does not have every part as it was declared."),
     # Nothing is wrong with the documents: the parts are not what they were, or not KSeF's any more.
@@ -394,7 +394,7 @@ _ROWS: Final = (
     _row(Asked.CLOSE_BATCH, (_A.RATE_LIMITED,), _D.UNCHANGED, _S.GOES_ON, Step.TRY_AGAIN,
         "KSeF has not looked at the close."),
     _row(Asked.CLOSE_BATCH, (_A.LOST, _A.UNREACHABLE, _E.SESSION_NOT_OPEN), _D.UNCHANGED, _S.GOES_ON, Step.LOOK_UP,
-        "KSeF may have begun all the same: its status tells."),
+        "KSeF may have begun all the same: its status shows that."),
 
     # an invoice's status
     _row(Asked.INVOICE, (_I.RECEIVED,), _D.TAKEN_IN, _S.GOES_ON, Step.WAIT, "KSeF has not begun with it."),
@@ -420,7 +420,7 @@ _ROWS: Final = (
     _row(Asked.INVOICE, (_I.CANCELLED_BY_SYSTEM,), _D.SEND_AGAIN, _S.REPLACE, Step.ANOTHER_SESSION,
         "KSeF cancelled the processing for reasons of its own."),
 
-    # a session's status, of either kind; of an online one the list tells about each document
+    # a session's status, of either kind; of an online one the list has each document
     _row(Asked.SESSION, (_C.OPENED,), _D.UNCHANGED, _S.GOES_ON, Step.WAIT, "It is open."),
     _row(Asked.SESSION, (_C.PROCESSING,), _D.UNCHANGED, _S.REPLACE, Step.WAIT, "KSeF is processing it."),
     _row(Asked.SESSION, (_C.CLOSED,), _D.UNCHANGED, _S.REPLACE, Step.WAIT,

@@ -67,13 +67,13 @@ def narrowed(filters: InvoiceFilters, last: InvoiceMetadata | None, order: SortO
     Raises:
         LocalProtocolError: The row has the date that the query began with, so the rest cannot be reached: more
             invoices than KSeF lists share one date.
-        RemoteProtocolError: KSeF does not tell the row's date, or it is none that was asked for: going on from there
+        RemoteProtocolError: KSeF does not give the row's date, or it is none that was asked for: going on from there
             would leave invoices out, or never end.
     """
     dates = filters.date_range
     border = None if last is None else date_of(last, dates.date_type)
     if border is None:
-        raise _lost("KSeF has cut the list off without telling a {} date to go on from.", dates.date_type)
+        raise _lost("KSeF has cut the list off without giving a {} date to go on from.", dates.date_type)
     if dates.date_type == DateType.ISSUE:
         border = _border_of_day(border, dates, order)
     elif border < dates.from_date or (dates.to_date is not None and border > dates.to_date):

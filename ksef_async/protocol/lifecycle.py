@@ -164,7 +164,7 @@ class Lifecycle(Generic[CodeT]):
 
         Args:
             code: Known or not: a number outside the table has the meaning KSeF's rule gives it, a word outside the
-                table is a failure, because nobody can tell that it goes on.
+                table is a failure, because nothing says that it goes on.
         """
         if (known := self.states.get(cast("CodeT", code))) is not None:
             return known.phase
@@ -273,7 +273,7 @@ ONLINE_SESSION: Final = Lifecycle[StatusCode](
 BATCH_SESSION: Final = Lifecycle[StatusCode](
     "batch session",
     {
-        # 440 has three causes, which its details tell apart: not closed in time, an empty package, and KSeF's own
+        # 440 has three causes, which its details distinguish: not closed in time, an empty package, and KSeF's own
         # cancelling of a session that was closed in time (ksef-api#308).
         StatusCode.OPENED: in_progress("Sesja wsadowa rozpoczęta", StatusCode.PROCESSING, StatusCode.CANCELLED),
         StatusCode.PROCESSING: in_progress(

@@ -65,7 +65,7 @@ def override_of(limits: RateLimits) -> RateLimitsOverride:
 
 
 def _bounded(limit: RateLimit, production: RateLimit) -> RateLimit:
-    # KSeF tells "no limit", but takes numbers from 1 on only.
+    # KSeF answers "no limit", but takes numbers from 1 on only.
     pairs = zip(attrs.astuple(limit), attrs.astuple(production), strict=True)
     return RateLimit(*(RATE_FACTOR * most if given == UNLIMITED else given for given, most in pairs))
 

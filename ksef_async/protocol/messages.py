@@ -33,8 +33,7 @@ class FileBody:
     size: int
     """Bytes to send, from the file's beginning; goes out as ``Content-Length``."""
     progress: Callable[[int], None] | None = attrs.field(default=None, repr=False)
-    """Is told how many bytes of this body were handed to the socket so far; from 0 again when the request is repeated.
-    """
+    """Called with the bytes of this body handed to the socket so far; from 0 again when the request is repeated."""
 
 
 @attrs.frozen(kw_only=True)

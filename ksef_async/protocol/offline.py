@@ -109,8 +109,8 @@ def offline_deadline(
 ) -> Deadline:
     """Return when an offline invoice has to reach KSeF.
 
-    Where only the day of issue is known, the earlier deadline is told: an outage that ended on that very day is taken
-    to have ended before the invoice was issued, unless the mode says that it was issued in it.
+    Where only the day of issue is known, the earlier deadline is returned: an outage that ended on that very day is
+    taken to have ended before the invoice was issued, unless the mode says that it was issued in it.
 
     Args:
         mode: In which the invoice was issued.

@@ -3,7 +3,7 @@
 An answer of KSeF is read for what can be used of it: a field with a default is read as its default where its value
 cannot be read, an item of a list is left out, and both are noted. Only a field without a default sinks what it is in.
 A request, which the sandbox reads, has to fit as a whole, validators included.
-No message tells a value, which may be a secret: what was expected, and where, is enough.
+No message shows a value, which may be a secret: what was expected, and where, is enough.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class Unread(NamedTuple):
 
 
 class Assumed(Unread):
-    """A limit that KSeF does not tell, as older versions do not: what is documented is assumed."""
+    """A limit that KSeF does not state, as older versions do not: what is documented is assumed."""
 
     __slots__ = ()
 
 
 class MisfitError(Exception):
-    """The JSON does not fit; ``problems`` tells where, and what was expected."""
+    """The JSON does not fit; ``problems`` says where, and what was expected."""
 
     def __init__(self, *problems: Unread) -> None:
         super().__init__(*problems)

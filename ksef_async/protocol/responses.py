@@ -53,7 +53,7 @@ _YEARS: Final = range(1970, 3000)
 
 @functools.lru_cache(16)  # the answers of a second have theirs in common
 def read_http_date(text: str) -> datetime | None:
-    """Return the time that a header tells (UTC); None for what is no time, or none of these centuries."""
+    """Return the time in a header (UTC); None for what is no time, or none of these centuries."""
     try:
         moment = parsedate_to_datetime(text)
         utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -87,7 +87,7 @@ class ServerClock:
 ResponseT = TypeVar("ResponseT")
 
 LONGEST_LOCKOUT: Final = 3600.0
-"""The longest ``Retry-After``, in seconds, that is believed. KSeF's longest window is an hour, so whoever waited that
+"""The longest ``Retry-After``, in seconds, that is accepted. KSeF's longest window is an hour, so whoever waited that
 long has calls to make again; should KSeF still say no, asking once an hour does no harm. A mistake in that header must
 not keep a company from sending for years.
 """
@@ -238,7 +238,7 @@ def _start(response: RawResponse) -> bytes:
 
 
 def _check_nothing_refused(name: str, response: RawResponse) -> None:
-    """Accept a success with any JSON or none; but one that tells of a failure says two things, neither to rely on."""
+    """Accept a success with any JSON or none, unless it reports a failure: then neither is relied on."""
     try:
         body = json.loads(response.body) if response.body.strip() else None
     except json.JSONDecodeError:
@@ -247,12 +247,12 @@ def _check_nothing_refused(name: str, response: RawResponse) -> None:
         tells_of_failure = isinstance(body, dict) and ("exception" in body or _reason(body)[0] is not None)
         if response.content_type != "application/problem+json" and not tells_of_failure:
             return
-        problem = f"is a success (HTTP {response.status}) that tells of a failure"
+        problem = f"is a success (HTTP {response.status}) that reports a failure"
     raise _lost_answer(name, problem)
 
 
 def _check_document(name: str, response: RawResponse) -> bytes:
-    # Without its hash, all that can be told is that this is XML; a part of a document (206) would be, too.
+    # Without its hash, all that is known is that this is XML; a part of a document (206) would be, too.
     is_xml = _start(response).startswith(b"<")
     is_vouched_for = "x-ms-meta-hash" in response.headers
     if not is_vouched_for and (not is_xml or response.status == 206):

@@ -112,7 +112,7 @@ def delay_before_retry(
         return None
     jitter = chance.random()
     if isinstance(error, RateLimitedError) and error.retry_after is not None:
-        # A moment later than told, and not all at the same moment.
+        # A moment later than KSeF says, and not all at the same moment.
         delay = error.retry_after + jitter
         too_long = error.retry_after > policy.patience
     else:

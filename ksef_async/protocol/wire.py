@@ -108,7 +108,7 @@ class UnreadableJsonError(ValueError):
 
 
 class WireError(ValueError):
-    """The JSON does not fit the model. The message tells where, and what was expected; never the value."""
+    """The JSON does not fit the model. The message says where, and what was expected; never the value."""
 
     def __init__(self, problems: Sequence[Unread]) -> None:
         path, reason = problems[0]

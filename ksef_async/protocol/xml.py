@@ -110,7 +110,7 @@ def find_forbidden(data: bytes) -> Forbidden | None:
     parser = expat.ParserCreate()
 
     def doctype(name: str, *_: object) -> None:
-        # Expat tells of it late, behind its name.
+        # Expat reports it late, behind its name.
         start = data.rfind(b"<!DOCTYPE", 0, parser.CurrentByteIndex + len(b"<!DOCTYPE"))
         found.append(Forbidden(True, start, name))
         raise _FoundError

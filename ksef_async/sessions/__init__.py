@@ -1,1 +1,1 @@
-"""Sending invoices: the heart of the house."""
+"""Sessions at KSeF: opening them, sending invoices in them, and following what becomes of those."""

@@ -65,9 +65,9 @@ class BatchOutcome:
     key: Any
     """What the caller knows it by; the file name by default."""
     file_name: str
-    """In the package; empty where an attached session's list does not tell it."""
+    """In the package; empty where an attached session's list does not have it."""
     outcome: Outcome
-    """Accepted, or the error that tells why not."""
+    """Accepted, or the error that says why not."""
 
     @property
     def accepted(self) -> bool:
@@ -99,7 +99,7 @@ class BatchSession(Session):
         """None for an attached session."""
         self._uploads = uploads
         if uploads is not None and uploads.progress is not None:
-            history.listeners.append(self._tell_processing)
+            history.listeners.append(self._report_processing)
 
     def __repr__(self) -> str:
         if self._uploads is None:
@@ -290,14 +290,14 @@ class BatchSession(Session):
         """Iterate over the outcomes of the package's invoices, each once; waits until KSeF has processed all of it.
 
         Reads the list of the session, 1,000 invoices a request, when the session is final: meanwhile its counters,
-        which cost one request for all invoices, tell how far it is. What was yielded is not kept here; asked again,
+        which cost one request for all invoices, show how far it is. What was yielded is not kept here; asked again,
         the list is read again.
 
         Args:
             cadence: How often to look at the session, and for how long.
 
         Yields:
-            With the caller's own key: an `AcceptedInvoice`, or the `InvoiceRejectedError` that tells KSeF's reasons.
+            With the caller's own key: an `AcceptedInvoice`, or the `InvoiceRejectedError` with KSeF's reasons.
 
         Raises:
             LocalProtocolError: This object's own block still holds the session open: KSeF begins after the close.
@@ -371,10 +371,10 @@ class BatchSession(Session):
             what = f"{what} ({judgement.reason} {advice}.)"
         return super()._failure(what, status)
 
-    def _tell_processing(self, status: SessionStatus) -> None:
+    def _report_processing(self, status: SessionStatus) -> None:
         if status.status.code == StatusCode.OPENED:
             return
-        self._has_package.tell(
+        self._has_package.report_progress(
             PackageProgress(
                 stage=PackageStage.PROCESSING,
                 done=status.successful_invoice_count + status.failed_invoice_count,
@@ -401,9 +401,9 @@ class _Matching:
     def take(self, listed: SessionInvoice) -> PackedInvoice | None:
         """The invoice, once; None for a stranger."""
         found = self._package.by_file_name(listed.invoice_file_name or "")
-        told = listed.invoice_hash
-        if found is None or told not in (None, found.sha256) or found.file_name not in self._open:
-            same = () if told is None else self._package.by_sha256(told)
+        digest = listed.invoice_hash
+        if found is None or digest not in (None, found.sha256) or found.file_name not in self._open:
+            same = () if digest is None else self._package.by_sha256(digest)
             found = next((invoice for invoice in same if invoice.file_name in self._open), None)
         if found is not None:
             self._open.remove(found.file_name)
@@ -411,7 +411,7 @@ class _Matching:
 
 
 def declare(package: Package) -> BatchFile:
-    """Return what KSeF is told of a package before it is uploaded."""
+    """Return the description of a package that KSeF gets before the upload."""
     return BatchFile(
         file_size=package.size,
         file_hash=package.sha256,

@@ -1,6 +1,6 @@
 """What the engine of both ways of sending writes down, and how patient it is.
 
-`keep_open` has a book in memory, the journal one in a database. The rule: each method returns once what it was told
+`keep_open` has a book in memory, the journal one in a database. The rule: each method returns once what it was given
 is safe, so the step that needs it comes after it: a session is written down before anything is sent in it. That a
 document is about to be sent is written down before it is given to the engine: by the caller who has it, or in the
 journal with the claim.

@@ -47,7 +47,7 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
 
     The first session is opened by the first `send`. A session that is full (21155), under maintenance (21184),
     closed, dead, or near its end after 12 hours is closed and replaced. Leaving the block closes the last; then
-    `outcomes` and `upos` tell of all of them.
+    `outcomes` and `upos` cover all of them.
 
     An invoice that KSeF fails on, because its session died (405, after 415) or for reasons of KSeF's own (435, 500,
     550), is sent again when that is seen: by `SentInvoice.outcome`, or by `outcomes`. That happens at most
@@ -57,7 +57,7 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
     Args:
         open_session: Opens a session.
         now: KSeF's time.
-        report: Is told of what happens.
+        report: Called with each event.
         room: Bytes of documents that are kept before KSeF is asked which of them it has decided on.
     """
 
@@ -333,7 +333,7 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
 
 
 async def _retire(kept: KeptSession) -> None:
-    # It is closed at the end, and told then when that fails; the invoice at hand goes into another.
+    # It is closed at the end, where a failure is raised; the invoice at hand goes into another.
     with suppress(KsefError):
         await kept.session.close_in_time()
 

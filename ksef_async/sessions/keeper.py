@@ -2,7 +2,7 @@
 
 `protocol.delivery` decides, a `Book` remembers, a `Patience` says what to do about trouble. `SessionManager.keep_open`
 and the journal's worker send with what is here; what they add is their own: documents that are kept in memory and
-results that are told to the caller, or a queue, leases and receipts in a database.
+results that are returned to the caller, or a queue, leases and receipts in a database.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ class Ledger:
         """
         if any(page.left_out for page in self._pages) or self.without_hash(known):
             raise RemoteProtocolError(
-                "KSeF lists invoices of the session in a way that does not tell which they are, so one that is not "
+                "KSeF lists invoices of the session in a way that does not say which they are, so one that is not "
                 "found may be there all the same.",
                 operation=LIST_SESSION_INVOICES.name,
                 path="$.invoices",
@@ -100,7 +100,7 @@ class Ledger:
     def note(self, invoice: SessionInvoice) -> None:
         """Remember what KSeF said of an invoice elsewhere; what is final stays as it is."""
         if len(invoice.invoice_hash or b"") != _HASH_SIZE:
-            # It tells no more than none.
+            # It identifies nothing.
             invoice = attrs.evolve(invoice, invoice_hash=None)
         known = self.invoices.get(invoice.reference_number)
         if known is None or known.invoice_hash is None or not is_settled(known):

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["OPEN_GRACE", "UPLOAD_CONCURRENCY", "SessionManager"]
 
 OPEN_GRACE: Final = 10.0
-"""Seconds that a cancelled opening may take to hear which session it opened, so that it can be closed."""
+"""Seconds that a cancelled opening may take until KSeF says which session it opened, so that it can be closed."""
 
 UPLOAD_CONCURRENCY: Final = 8
 """How many parts of a package are uploaded at once: enough that the pauses between parts hardly count."""
@@ -66,7 +66,7 @@ class SessionManager:
     def __init__(self, api: Caller, keys: PublicKeys | None = None) -> None:
         self._api = api
         self._keys = keys or PublicKeys(api)
-        # Weak: what nobody listens to any more need not be remembered.
+        # Weak: a history that nobody uses any more need not be kept.
         self._histories: WeakValueDictionary[str, SessionHistory] = WeakValueDictionary()
 
     async def open_online(
@@ -82,7 +82,7 @@ class SessionManager:
 
         When this is cancelled while KSeF is opening the session, it waits up to `OPEN_GRACE` for KSeF's answer and
         closes the session again, so that none stays open unknown. When KSeF's answer is lost it opens another; the
-        one nobody heard of takes no invoices, and expires by itself after 12 hours.
+        unknown one takes no invoices, and expires by itself after 12 hours.
 
         Args:
             form_code: What kind of document the session will take; a string is a system code, e.g. ``"FA (3)"``.
@@ -144,8 +144,8 @@ class SessionManager:
         """Open a batch session for a package: enter it to upload the package, leave it to have it processed.
 
         A package may be sent as often as you like, each time in a session of its own: when one fails, open another
-        with the same package, as `send_batch` does. When KSeF's answer is lost this opens another, too; the one nobody
-        heard of gets no package, and expires by itself.
+        with the same package, as `send_batch` does. When KSeF's answer is lost this opens another, too; the
+        unknown one gets no package, and expires by itself.
 
         Args:
             package: From `ksef_async.packing.pack`.
@@ -154,7 +154,7 @@ class SessionManager:
             features: Asked for in ``X-KSeF-Feature``.
             access_token: A JWT to use throughout; by default the login's, refreshed as needed.
             concurrency: How many parts are uploaded at once.
-            progress: Is told how far uploading and processing are.
+            progress: Called with the progress of uploading and processing.
             ledger: Where it is written down which parts are in, for `resume`; by default in a file beside them.
 
         Raises:
@@ -224,7 +224,7 @@ class SessionManager:
             cadence: How often to look at each session, and for how long; by default for an hour.
 
         Returns:
-            The session that KSeF has processed; its ``outcomes`` tell of each invoice.
+            The session that KSeF has processed; its ``outcomes`` yield the outcome of each invoice.
 
         Raises:
             SessionFailedError: The package holds too many invoices (420), or the fourth session failed as well.

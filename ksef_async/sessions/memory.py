@@ -40,17 +40,17 @@ class KeptInvoice(SentInvoice):
         sent: As it was sent first.
         outgoing: What was sent.
         send_again: Sends it again after this rejection; returns False when it is not to be.
-        book: Is told of it.
+        book: Keeps it.
     """
 
-    __slots__ = ("_book", "_is_told", "_send_again", "_was_offline", "outgoing", "times_sent")
+    __slots__ = ("_book", "_is_reported", "_send_again", "_was_offline", "outgoing", "times_sent")
 
     def __init__(self, sent: SentInvoice, outgoing: Outgoing, send_again: SendAgain, book: MemoryBook) -> None:
         self.times_sent = 0
         self.outgoing: Outgoing | None = outgoing
         """None once KSeF has decided, or the document was sent as often as it may be."""
         self._was_offline = outgoing.offline
-        self._is_told = False
+        self._is_reported = False
         self._send_again = send_again
         self._book = book
         self.invoice_hash = sent.invoice_hash
@@ -66,9 +66,9 @@ class KeptInvoice(SentInvoice):
     def has_turned_offline(self, outcome: AcceptedInvoice) -> bool:
         """Return, once, whether KSeF regards it as Offline although it was sent as an online invoice."""
         is_news = outcome.invoicing_mode is InvoicingMode.OFFLINE and not (
-            self._was_offline or self._is_told or outcome.is_duplicate
+            self._was_offline or self._is_reported or outcome.is_duplicate
         )
-        self._is_told = self._is_told or is_news
+        self._is_reported = self._is_reported or is_news
         return is_news
 
     def settle(self) -> None:
@@ -107,7 +107,7 @@ class MemoryBook:
 
     Args:
         send_again: As for `KeptInvoice`.
-        report: Is told of what happens.
+        report: Called with each event.
     """
 
     def __init__(self, send_again: SendAgain, report: Callable[[Event], None]) -> None:
@@ -139,7 +139,7 @@ class MemoryBook:
         self.kept_bytes += len(outgoing.xml)
 
     def undelivered(self, session: OnlineSession, outgoing: Outgoing, result: Undelivered) -> None:
-        """See `Book.undelivered`; the caller, who has the document, is told."""
+        """See `Book.undelivered`; the caller, who has the document, gets the error."""
 
     async def decided(self, session: Session, outcome: Outcome, fate: DocumentFate) -> None:
         """See `Book.decided`."""
@@ -151,7 +151,7 @@ class MemoryBook:
             kept.settle()
 
     def accepted(self, kept: KeptInvoice, outcome: AcceptedInvoice) -> None:
-        """Let the document of an accepted invoice go, and tell if it is Offline though it was sent as an online one."""
+        """Let the document of an accepted invoice go; report one that is Offline though it was sent online."""
         if kept.has_turned_offline(outcome):
             self._report(
                 InvoiceTurnedOffline(

@@ -76,7 +76,7 @@ class OnlineSession(Session):
         self.valid_until = valid_until
         """When KSeF closes the session by itself; None where it did not say."""
         self.renew_at = _renewal(valid_until, opened_at)
-        """When to send in another session instead, because this one ends soon; None where nothing tells."""
+        """When to send in another session instead, because this one ends soon; None where that is not known."""
         self.form_code = form_code
         """None for an attached session."""
         self._encryption = encryption
@@ -215,7 +215,7 @@ class OnlineSession(Session):
     def snapshot(self, key: bytes | str) -> bytes:
         """Return this session, encrypted, for `SessionManager.resume` to go on with in another process.
 
-        It may be taken at any time, best right after the opening: what was sent is not in it, KSeF's list tells that.
+        It may be taken at any time, best right after the opening: what was sent is in KSeF's list, not in it.
 
         Args:
             key: From ``cryptography.fernet.Fernet.generate_key()``; whoever has it can read the session's AES key.
@@ -251,8 +251,8 @@ class OnlineSession(Session):
     ) -> SentInvoice:
         """Encrypt one invoice and hand it to KSeF, exactly once; returns once KSeF has taken it in.
 
-        When KSeF's answer is lost, its list of the session's invoices tells whether it has this one; only if not is
-        it sent again. A document this session has taken in before is not sent again, but found again.
+        When KSeF's answer is lost, it is looked for in KSeF's list of the session's invoices; only what is not there is
+        sent again. A document this session has taken in before is not sent again, but found again.
 
         Args:
             invoice: Invoice XML, UTF-8 without BOM, at most 1,000,000 bytes (3,000,000 with an attachment).
@@ -272,7 +272,7 @@ class OnlineSession(Session):
             RateLimitedError: The ``invoiceSend`` budget is spent; ``retry_after`` is in seconds.
             TransportError: No answer came, again and again.
             ServerError: As for TransportError.
-            ApiError: KSeF refused, or answered nonsense. Of each of these four, ``maybe_delivered`` tells whether KSeF
+            ApiError: KSeF refused, or answered nonsense. Of each of these four, ``maybe_delivered`` says whether KSeF
                 may have the invoice; sending it once more is safe.
             RemoteProtocolError: As for ApiError.
 
@@ -335,7 +335,7 @@ class OnlineSession(Session):
 
         Raises:
             KsefError: As `send`, for the first that failed; those of the same lot that were taken in are yielded
-                before, and a note tells which one it was. Sending all of them once more is safe.
+                before, and a note says which one it was. Sending all of them once more is safe.
         """
         return send_many(partial(self.send, offline=offline, check=check), invoices, concurrency)
 
@@ -369,7 +369,7 @@ class OnlineSession(Session):
 
 
 def _renewal(valid_until: datetime | None, opened_at: datetime | None) -> datetime | None:
-    """Return when to replace a session; an end that cannot be true is not believed."""
+    """Return when to replace a session; an end that cannot be true is ignored."""
     if opened_at is not None and not (
         valid_until is not None and opened_at + _RENEWAL_MARGIN < valid_until <= opened_at + 2 * _LIFETIME
     ):

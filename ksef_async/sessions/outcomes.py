@@ -33,9 +33,9 @@ class AcceptedInvoice:
     session_reference_number: str
     """The session whose UPO confirms it."""
     invoice_hash: bytes | None
-    """SHA-256 of the invoice (32 bytes); None where KSeF does not tell."""
+    """SHA-256 of the invoice (32 bytes); None where KSeF does not say."""
     invoicing_date: datetime | None
-    """When it was sent; None where KSeF does not tell."""
+    """When it was sent; None where KSeF does not say."""
     acquisition_date: datetime | None
     """When the KSeF number was given."""
     invoicing_mode: InvoicingMode | None

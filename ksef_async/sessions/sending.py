@@ -89,7 +89,7 @@ class Sender:
             turned_offline: See `Outgoing.turned_offline`.
 
         Raises:
-            TransportError: KSeF does not have it; or it may have it, which ``maybe_delivered`` tells, and next time its
+            TransportError: KSeF does not have it; or it may have it, which ``maybe_delivered`` says, and next time its
                 list is asked first.
             ApiError: As for TransportError.
             RemoteProtocolError: As for TransportError.

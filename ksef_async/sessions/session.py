@@ -135,7 +135,7 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
                 "leave the block or call terminate() first."
             )
 
-    # --- what KSeF tells of it ----------------------------------------------------------------------------
+    # --- what KSeF says of it -----------------------------------------------------------------------------
 
     async def status(self) -> SessionStatus:
         """Ask KSeF how far the session is.
@@ -183,7 +183,7 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
         return list_by_token(self._api, operation, lambda page: page.invoices, path=self._path, page_size=LARGEST_PAGE)
 
     async def find(self, invoice_hashes: Collection[bytes]) -> dict[bytes, str]:
-        """Which documents KSeF has taken in, however they were sent; waits out its lag while some are missing.
+        """Return which documents KSeF has taken in, however they were sent; waits out its lag while some are missing.
 
         Args:
             invoice_hashes: SHA-256 (32 bytes) of each, all different.

@@ -1,7 +1,7 @@
 """What is needed to go on with a session in another process, readable only with a key of the user's.
 
-What was sent is not in it: KSeF's own list is the truth about that, also about what was sent after the snapshot. Nor is
-it told which parts of a package were uploaded: a list beside the parts is kept up to date for that.
+What was sent is not in it: KSeF's own list is the truth about that, also about what was sent after the snapshot. Nor
+is which parts of a package were uploaded: a list beside the parts is kept up to date for that.
 """
 
 from __future__ import annotations

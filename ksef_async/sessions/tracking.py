@@ -385,7 +385,7 @@ class SentInvoice:
     async def upo(self) -> UPODocument:
         """Return the receipt of this invoice alone; there is one as soon as it is accepted, even in an open session.
 
-        For a duplicate of this very document, which `outcome` has told, it is the receipt of the first.
+        For a duplicate of this very document, as `outcome` has found it, it is the receipt of the first.
 
         Raises:
             BadRequestError: It is not accepted (21178).

@@ -52,7 +52,7 @@ class SessionHistory:
 
     Args:
         look: Asks KSeF for the status once.
-        changed: Is told of each change.
+        changed: Called with each change.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class SessionHistory:
         self._changed = changed
         self.lock = anyio.Lock()
         self.listeners: list[Callable[[SessionStatus], None]] = []
-        """Each is told of every status, changed or not."""
+        """Each is called with every status, changed or not."""
         self.transitions: list[Transition] = []
         self.last: SessionStatus | None = None
         """The status seen last."""

@@ -126,7 +126,7 @@ class Uploads:
         requests: How, as KSeF said at the opening.
         until: When KSeF takes no further uploads; those under way by then are completed.
         concurrency: How many parts are under way at once.
-        progress: Is told how far it is.
+        progress: Called with the progress.
         ledger: Where it is written down which parts are in; by default beside the parts.
 
     Raises:
@@ -156,7 +156,7 @@ class Uploads:
             raise LocalProtocolError(f"The session has {len(requests)} parts, the package {len(package.parts)}.")
         self._concurrency = concurrency
         self.progress = progress
-        self.tell = ProgressReporter(progress)
+        self.report_progress = ProgressReporter(progress)
         self._ledger = ledger or FileLedger(package.folder)
         self._was_read = False
         self.confirmed: set[int] = set()
@@ -255,10 +255,10 @@ class Uploads:
         self._report()
 
     def _report(self) -> None:
-        # Told of every quarter of a megabyte, so nothing is added up over all the parts.
+        # Called for every quarter of a megabyte, so nothing is added up over all the parts.
         done = sum(self._sizes[number] for number in self.confirmed) if self._done is None else self._done
         self._done = done
-        self.tell(
+        self.report_progress(
             PackageProgress(
                 stage=PackageStage.UPLOADING,
                 done=done + sum(self._under_way.values()),

@@ -73,7 +73,7 @@ async def verify_upo(xml: bytes, *, session_reference_number: str) -> UPODocumen
 
 
 async def upo_signer(document: UPODocument) -> Certificate:
-    """Check that a UPO is as it was signed, and tell by whose certificate; needs the extra ``xades``.
+    """Check that a UPO is as it was signed, and return the signer's certificate; needs the extra ``xades``.
 
     The Ministry publishes its certificate nowhere, so whether it is the Ministry's is not decided here: keep the
     certificates seen, and look when another comes.

@@ -10,7 +10,7 @@ The way of one invoice, file by file:
    same number is refused; anything else becomes a row in the state `queued`, encrypted by ``vault`` (``store``, on the
    tables of ``schema``, in SQLite or PostgreSQL by ``database``). When it is due stands in ``deadlines``; what is due
    sooner is claimed first.
-3. ``worker``: finds that its context (NIP) has work, or is told so by an `Engine` (``procrastinate``), and takes the
+3. ``worker``: finds that its context (NIP) has work, or is asked by an `Engine` (``procrastinate``), and takes the
    context's lease (``leases``): from now on nobody else delivers for it, and every write asks whether that is still so.
 4. ``drain``: has the engine of both ways of sending (``sessions.keeper``) open a session, which ``book`` writes down
    before anything is sent in it, and claims the next submissions for it: `sending`, the intent, is committed before the
@@ -18,13 +18,13 @@ The way of one invoice, file by file:
    otherwise (``midnight``). Which of them go together stands in ``claims``.
 5. The engine sends it, ``protocol.delivery`` decides what the answer means, and ``book`` writes it, many at a time:
    `taken_in` with its reference number; later, when ``following`` sees it, `accepted` with its KSeF number. If the
-   answer is lost, or the process dies, it stays in `sending` until KSeF's own list of the session tells whether it is
-   there: then `taken_in`, or `queued` once more. What goes wrong is waited out and told by ``trouble``, and by
+   answer is lost, or the process dies, it stays in `sending` until KSeF's own list of the session shows whether it is
+   there: then `taken_in`, or `queued` once more. What goes wrong is waited out and logged by ``trouble``, and by
    ``outage`` when it is the database.
 6. ``following`` closes the session, stores its UPO and matches it: `Submission.has_upo`. The session is over, the
    lease is given back, and `Submissions.results` yields the submission until it is acknowledged.
 
-``deadline_watch`` moves the deadlines of invoices issued offline by what Latarnia announces, and tells of those that
+``deadline_watch`` moves the deadlines of invoices issued offline by what Latarnia announces, and reports those that
 are near or have passed. ``issuing`` is the same way for an invoice that a customer waits for: what KSeF has not decided
 in time becomes an offline invoice, which `Submissions.issue` returns with both codes, and goes on from where it is.
 

@@ -53,7 +53,7 @@ def journal_url(address: str) -> URL:
 
 @contextmanager
 def driver_is_missing(url: URL) -> Iterator[None]:
-    """Tell that the driver of ``url`` is not installed, or is not an async one.
+    """Raise our own error where the driver of ``url`` is not installed, or is not an async one.
 
     Raises:
         ConfigurationError: It is not.

@@ -39,7 +39,7 @@ class JournalBook:
 
     Args:
         store: Of the context.
-        report: Is told of what happens.
+        report: Called with each event.
     """
 
     def __init__(self, store: ContextStore, report: Callable[[Event], None]) -> None:
@@ -52,7 +52,7 @@ class JournalBook:
         self._given = 0
         self._written = 0
 
-    # --- what the engine tells ----------------------------------------------------------------------------
+    # --- what the engine reports --------------------------------------------------------------------------
 
     async def session_opened(self, session: OnlineSession) -> None:
         """See `Book.session_opened`.

@@ -75,7 +75,7 @@ class DocumentVerdict:
 
     session_reference_number: str
     invoice_hash: bytes | None
-    """SHA-256 of the document; None where KSeF does not tell it: then ``reference_number`` identifies it."""
+    """SHA-256 of the document; None where KSeF does not give it: then ``reference_number`` identifies it."""
     state: SubmissionState
     reference_number: str | None = None
     ksef_number: str | None = None
@@ -198,7 +198,7 @@ class ContextStore:
                     reason = Reason(
                         None, f"It was not sent before the end of {day}, so KSeF will regard it as Offline."
                     )
-                    change = transition(_S.HELD, {_S.QUEUED}).values(_told(reason)).values(late=late.value)
+                    change = transition(_S.HELD, {_S.QUEUED}).values(_reason_values(reason)).values(late=late.value)
                 else:
                     change = update(SUBMISSIONS).values(late_values(day)).values(updated_at=time.time())
                 result = await connection.execute(change.where(those, _T.issued_on == text))
@@ -377,7 +377,12 @@ class ContextStore:
         among: Collection[SubmissionState],
     ) -> None:
         lost = _lost_batches_after(literal(loss, Integer))
-        change = transition(_S.QUEUED, among).where(self._in(session)).values(_told(reason)).values(lost_batches=lost)
+        change = (
+            transition(_S.QUEUED, among)
+            .where(self._in(session))
+            .values(_reason_values(reason))
+            .values(lost_batches=lost)
+        )
         await connection.execute(change)
 
     # --- sessions -----------------------------------------------------------------------------------------
@@ -499,7 +504,7 @@ def _lost_batches_after(loss: ColumnElement[int]) -> ColumnElement[int]:
     return case((loss == 0, _T.lost_batches), (more > loss, more), else_=loss)
 
 
-def _told(reason: Reason | None) -> dict[str, Any]:
+def _reason_values(reason: Reason | None) -> dict[str, Any]:
     return {"reason_code": reason.code if reason else None, "reason": (reason.text or None) if reason else None}
 
 
@@ -508,8 +513,8 @@ def _values(state: SubmissionState, verdict: DocumentVerdict, upos: Mapping[Rece
     if state is _S.TAKEN_IN:
         return {"reference_number": verdict.reference_number}
     if state is not _S.ACCEPTED:
-        return _told(verdict.reason)
-    return _told(verdict.reason) | {
+        return _reason_values(verdict.reason)
+    return _reason_values(verdict.reason) | {
         "ksef_number": verdict.ksef_number,
         "acquired_at": verdict.acquired_at,
         "invoicing_mode": mode.value if (mode := verdict.invoicing_mode) is not None and mode.is_known else None,

@@ -53,7 +53,7 @@ class Database:
     def __init__(self, url: str) -> None:
         address = journal_url(url)
         with driver_is_missing(address):
-            # Documents are parameters; errors must not tell them.
+            # Documents are parameters; errors must not show them.
             self.engine = create_async_engine(address, hide_parameters=True, **_pool(address))
         self._reading = self.engine.execution_options(ksef_reads=True)
         self.is_sqlite = address.get_backend_name() == "sqlite"
@@ -325,7 +325,7 @@ def _prepare_postgresql(engine: AsyncEngine) -> None:
 
 def _is_closed(connection: Any) -> bool:
     if not hasattr(connection, "pgconn"):
-        return bool(connection.is_closed())  # asyncpg hears of it by itself
+        return bool(connection.is_closed())  # asyncpg notices by itself
     from psycopg import OperationalError
 
     try:

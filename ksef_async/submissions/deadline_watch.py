@@ -1,7 +1,7 @@
-"""Watching the deadlines of invoices issued offline: moved by what Latarnia announces, and told before it is too late.
+"""Watching the deadlines of invoices issued offline: moved by what Latarnia announces, reported before it is too late.
 
-What is told is written into the rows first, so that it is told once, by whichever worker, and `Submissions.troubles`
-goes on telling it until the invoices are with KSeF.
+What is reported is written into the rows first, so that one worker reports it once, and `Submissions.troubles` has it
+until the invoices are with KSeF.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _T = SUBMISSIONS.c
 # The most numbers that an event names.
 _MOST_NAMED: Final = 20
 
-Told: TypeAlias = DeadlineNear | DeadlinePassed
+_Report: TypeAlias = DeadlineNear | DeadlinePassed
 
 
 @attrs.frozen
@@ -70,14 +70,14 @@ class DeadlineWatch:
             await anyio.sleep(self._settings.deadline_interval)
 
     async def look(self) -> None:
-        """Move the deadlines by what is announced, and tell of those that are near or have passed."""
+        """Move the deadlines by what is announced, and report those that are near or have passed."""
         groups = await self._groups()
         if not groups:
             return
         outages = await self._outages()
         if outages:
             await self._move(groups, outages)
-        for event in await self._told(self._client.sessions.now().timestamp()):
+        for event in await self._due(self._client.sessions.now().timestamp()):
             self._client.report(event)
 
     def _mine(self) -> ColumnElement[bool]:
@@ -96,7 +96,7 @@ class DeadlineWatch:
         try:
             return outages_of(await self._client.latarnia.get_messages(fresh=True))
         except (TransportError, ApiError, RemoteProtocolError, LocalProtocolError):
-            return ()  # The hook was told; the deadlines stay as they are.
+            return ()  # The failure was reported; the deadlines stay as they are.
 
     async def _move(self, groups: Sequence[_Group], outages: Sequence[Outage]) -> None:
         changes = [(group, *moved) for group in groups if (moved := _moved(group, outages)) is not None]
@@ -106,13 +106,13 @@ class DeadlineWatch:
             for group, due_by, send_by in changes:
                 these = self._mine() & (_T.mode == group.mode.value) & (_T.issued_on == group.issued_on.isoformat())
                 these &= _T.due_by.is_(None) if group.due_by is None else _T.due_by == group.due_by
-                # Of the new one nothing has been told.
+                # About the new one nothing was reported.
                 values = {"due_by": due_by, "send_by": send_by, "due_told": 0}
                 await connection.execute(update(SUBMISSIONS).where(these).values(values))
 
-    async def _told(self, now: float) -> list[Told]:
-        """Write down what is told now, and return it."""
-        told: list[Told] = []
+    async def _due(self, now: float) -> list[_Report]:
+        """Write down what is to be reported now, and return it."""
+        reports: list[_Report] = []
         steps = ((PASSED, now, DeadlinePassed), (NEAR, now + self._settings.deadline_notice, DeadlineNear))
         for level, until, event in steps:
             these = self._mine() & (_T.due_by <= until) & (_T.due_told < level)
@@ -120,7 +120,7 @@ class DeadlineWatch:
                 if (await connection.execute(select(_T.id).where(these).limit(1))).first() is None:
                     continue
             async with self._journal.write() as connection:
-                # One statement: what others change or hand in meanwhile is told of if it is marked, and only then.
+                # One statement: what others change or hand in meanwhile is reported if it is marked, and only then.
                 marking = update(SUBMISSIONS).where(these).values(due_told=level)
                 marked = (await connection.execute(marking.returning(_T.due_by, _T.id, _T.number))).all()
             by_deadline: dict[float, list[str]] = {}
@@ -129,8 +129,8 @@ class DeadlineWatch:
             for due_by, numbers in by_deadline.items():
                 moment = datetime.fromtimestamp(due_by, UTC)
                 named = tuple(numbers[:_MOST_NAMED])
-                told.append(event(nip=self._journal.context, due_by=moment, count=len(numbers), numbers=named))
-        return told
+                reports.append(event(nip=self._journal.context, due_by=moment, count=len(numbers), numbers=named))
+        return reports
 
 
 def _moved(group: _Group, outages: Sequence[Outage]) -> tuple[float | None, float] | None:
@@ -140,7 +140,7 @@ def _moved(group: _Group, outages: Sequence[Outage]) -> tuple[float | None, floa
     if due_by == group.due_by:
         return None
     if due_by is not None and group.due_by is not None and due_by < group.due_by:
-        # Latarnia may not tell any more of what it has told before: that takes nobody's time away.
+        # Latarnia may have stopped announcing what it announced before: that shortens no deadline.
         start, end = start_of_day(group.issued_on), datetime.fromtimestamp(group.due_by, UTC)
         if not any(is_on(outage, start, end) for outage in outages):
             return None

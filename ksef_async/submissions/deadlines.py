@@ -40,7 +40,7 @@ _WORKING_DAYS: Final = {
 def first_deadline(mode: OfflineMode, issued_on: date) -> datetime:
     """Return the earliest deadline that an invoice can have, as if its outage had ended on its date.
 
-    This is what holds while Latarnia has not been asked, or tells nothing of the outage.
+    It holds while Latarnia has not been asked, or announces nothing about the outage.
 
     Raises:
         LocalProtocolError: The mode has no deadline, or the year is not between 1900 and 2999.

@@ -24,7 +24,7 @@ __all__ = ["causes", "fault_of", "journal_faults"]
 
 _OURS: Final = ("sqlalchemy", "sqlite3", "aiosqlite", "asyncpg", "psycopg", "psycopg_pool")
 
-# What is wrong, and whether it may be over by itself: of faults that are told by more than one kind of code.
+# What is wrong, and whether it may be over by itself: of faults that have more than one kind of code.
 _UNREACHABLE: Final = ("cannot be reached: is it running, and are host and port right?", True)
 _LOGIN_REFUSED: Final = ("refuses the user or the password", False)
 _NO_DATABASE: Final = ("does not exist: create the database", False)
@@ -97,7 +97,7 @@ def journal_faults(database: Database) -> Iterator[None]:
 
 
 def fault_of(error: BaseException, database: Database) -> JournalError | None:
-    """Return the fault of the database that ``error`` tells of; None for anything else, an unmet constraint too."""
+    """Return the fault of the database behind ``error``; None for anything else, an unmet constraint too."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         (error,) = error.exceptions
     package = type(error).__module__.partition(".")[0]

@@ -38,7 +38,7 @@ _BATCH: Final = Cadence(interval=0.5, factor=1.5, longest=30.0, deadline=300.0)
 FOLLOWING: Final = Cadence(interval=0.25, factor=1.5, longest=10.0, deadline=300.0)
 """After its deadline the same invoices are asked for again."""
 
-# How many waits in a row, of 300 seconds each, are nothing to speak of.
+# How many waits in a row, of 300 seconds each, are not reported.
 _QUIET_WAITS: Final = 12
 
 
@@ -116,7 +116,7 @@ class Following:
         await self._trouble.retry(partial(self._ask_on, self._write_outcomes))
 
     async def _ask_on(self, ask: Callable[[], Awaitable[None]]) -> None:
-        """Await ``ask`` again while KSeF has not decided: nothing is lost by it, but after an hour it is told."""
+        """Await ``ask`` again while KSeF has not decided: nothing is lost by it, but after an hour it is reported."""
         waits = 0
         while True:
             try:
@@ -210,7 +210,7 @@ class Following:
             )
 
     async def _follow_batch(self, batches: BatchWork) -> None:
-        """Wait for the end of a batch; one that came to nothing is told, and its documents wait a while."""
+        """Wait for the end of a batch; one that came to nothing is reported, and its documents wait a while."""
         if self._end is not None:
             return
         async for _ in self.session.transitions(_BATCH):

@@ -126,7 +126,7 @@ class Grouped(Generic[Item, Answer]):
                 return await self._answered(connection, [item for item, _ in group]) if group else ()
         except _AnswerError as failure:
             return [failure.error] if len(group) == 1 else await self._one_by_one([item for item, _ in group])
-        except Exception as error:  # noqa: BLE001  # told to every caller
+        except Exception as error:  # noqa: BLE001  # raised to every caller
             if not group:
                 group += self._waiting
                 self._waiting.clear()
@@ -140,7 +140,7 @@ class Grouped(Generic[Item, Answer]):
                     answers += await self._answered(connection, [item])
             except _AnswerError as failure:
                 answers.append(failure.error)
-            except Exception as error:  # noqa: BLE001  # told to every caller
+            except Exception as error:  # noqa: BLE001  # raised to every caller
                 return answers + [error] * (len(items) - len(answers))
         return answers
 

@@ -10,7 +10,7 @@ The order of things in `issue` makes that whatever dies in between:
    and if KSeF's list shows that it did not arrive, it is sent once more, as an offline invoice.
 
 The paper stays true either way: KOD I and KOD II are made of the file, which does not change. Which mode KSeF gave it
-in the end, `Submission.invoicing_mode` tells.
+in the end is in `Submission.invoicing_mode`.
 """
 
 from __future__ import annotations

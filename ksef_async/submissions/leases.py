@@ -39,7 +39,7 @@ class Lease:
     pacing: dict[str, list[float]] = attrs.field(repr=False)
     """Calls that earlier holders made, by rate group, in seconds before now; empty when the last was this process."""
     trouble: str | None = None
-    """The trouble that the journal tells of the context; None for none."""
+    """The trouble of the context that is in the journal; None for none."""
 
 
 class Leases:

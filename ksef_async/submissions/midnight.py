@@ -82,7 +82,7 @@ class MidnightGuard:
     # --- what is late -------------------------------------------------------------------------------------
 
     async def mark_late(self, waiting: Mapping[FormCode, Queue]) -> bool:
-        """Mark what is late among what waits, and tell of it; return whether anything is different now.
+        """Mark what is late among what waits, and report it; return whether anything is different now.
 
         Raises:
             LeaseLostError: Another worker has taken the context over.

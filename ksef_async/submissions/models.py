@@ -104,7 +104,7 @@ class Settings:
     """How often one document may fail by itself, while others succeed, before it is rejected."""
 
     deadline_notice: float = 28_800.0
-    """How long before its deadline it is told of an invoice issued offline that is not with KSeF yet: an event
+    """How long before its deadline an invoice issued offline that is not with KSeF yet is reported: by an event
     (`DeadlineNear`), a warning in the log, and `Submissions.troubles`.
     """
     deadline_interval: float = 60.0
@@ -273,7 +273,7 @@ class Submission:
     acquisition_date: datetime | None
     """When the KSeF number was given."""
     invoicing_mode: InvoicingMode | None
-    """Whether KSeF regards it as issued online or offline, once it is accepted; None where KSeF did not tell."""
+    """Whether KSeF regards it as issued online or offline, once it is accepted; None where KSeF did not say."""
     is_late: bool
     """True for an invoice issued online that was not sent before the midnight that ended its date: KSeF regards it as
     Offline, so it needs KOD II.
@@ -318,7 +318,7 @@ class IssuedInvoice:
     """An invoice that can be handed to the customer: with its KSeF number, or as an offline invoice."""
 
     submission: Submission
-    """As the journal knew it when it was issued; `Submissions.get` tells what has become of it since."""
+    """As the journal knew it when it was issued; `Submissions.get` returns it as it is now."""
     verification_link: str
     """The link of KOD I."""
 

@@ -40,13 +40,13 @@ class Unreachable:
     Args:
         what: Its name, for people.
         settings: How long to pause.
-        tell: Returns an error as it is to be told.
+        describe: Returns an error as it is to be logged.
     """
 
     def __init__(
-        self, what: str, settings: Settings, tell: Callable[[Exception], Exception] = lambda error: error
+        self, what: str, settings: Settings, describe: Callable[[Exception], Exception] = lambda error: error
     ) -> None:
-        self._tell = tell
+        self._describe = describe
         self._what = what
         self._settings = settings
         self._tries = 0
@@ -60,8 +60,8 @@ class Unreachable:
         """
         if is_final(error):
             raise error
-        told = self._tell(error)
-        text = f"{type(told).__name__}: {told}"
+        described = self._describe(error)
+        text = f"{type(described).__name__}: {described}"
         if (about := gist(text)) != self._logged:
             self._logged = about
             _log.warning("%s cannot be reached; trying again: %s", self._what, text)
@@ -69,7 +69,7 @@ class Unreachable:
         await anyio.sleep(self._settings.pause(self._tries))
 
     def is_over(self) -> None:
-        """It could be reached again."""
+        """Note that it could be reached again."""
         if self._tries:
             _log.info("%s can be reached again", self._what)
         self._tries, self._logged = 0, None

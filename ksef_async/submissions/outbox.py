@@ -1,4 +1,4 @@
-"""`Submissions`: what users hand invoices to, and hear of their fate from."""
+"""`Submissions`: takes invoices from users, and returns what became of them."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
             check=self._settings.check,
         )
         if tx is not None:
-            # Its commit is seen at the next look: nobody tells us of it.
+            # When it is committed is not known here: it is found at the next look.
             return answered((await hand_in(self._vault, tx, [document]))[0])
         return await self._hand_in(document)
 
@@ -248,7 +248,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
         It is in the journal before anything else, so it is delivered whatever dies meanwhile. When the time is over
         and KSeF has not decided, it becomes an offline invoice (`OfflineMode.OFFLINE24`) with a deadline and both
         codes, and is delivered in the background. What was under way by then is not sent a second time unless KSeF
-        turns out not to have it; `Submission.invoicing_mode` tells in the end which mode KSeF gave it.
+        turns out not to have it; `Submission.invoicing_mode` has in the end the mode that KSeF gave it.
 
         The same document again is the same invoice: one that was issued offline is returned at once as it was.
 
@@ -476,7 +476,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
             await anyio.sleep(self._settings.poll_interval)
 
     async def acknowledge(self, submission_id: int) -> None:
-        """Note that a result was heard; `results` does not yield it again."""
+        """Note that a result was handled; `results` does not yield it again."""
         await self._store.acknowledge(submission_id)
 
     async def retry(self, submission_id: int) -> Submission:
@@ -540,7 +540,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
     async def troubles(self) -> dict[str, str]:
         """Return what keeps each context (NIP) from being delivered at present, for people; empty when all is well.
 
-        What was not sent before the midnight of its date is told, too, until it is accepted, or decided about; and a
+        What was not sent before the midnight of its date is included until it is accepted, or decided about; so is a
         certificate, or a token, that is near its end.
         """
         troubles = await self._store.troubles()

@@ -39,7 +39,7 @@ __all__ = ["CLAIM_ORDER", "CONTEXTS", "METADATA", "NEVER", "SESSIONS", "SUBMISSI
 METADATA: Final = MetaData()
 
 NEVER: Final = 32_503_680_000.0
-"""What ``send_by`` is where nothing tells when a submission should be sent: the year 3000, behind all others."""
+"""What ``send_by`` is where it is not known when a submission should be sent: the year 3000, behind all others."""
 
 # SQLite numbers rows by itself only in a column of type INTEGER.
 _NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -100,7 +100,7 @@ SUBMISSIONS: Final = Table(
     Column("corrects_id", _NUMBER),
     # ``Online`` or ``Offline``, as KSeF decided when it accepted it.
     Column("invoicing_mode", String(16)),
-    # How much has been told of its deadline: 0 nothing, 1 that it is near, 2 that it has passed.
+    # What was reported about its deadline: 0 nothing, 1 that it is near, 2 that it has passed.
     Column("due_told", Integer, nullable=False, server_default="0"),
     # Of one issued online that cannot be online any more: ``offline`` or ``hold``, as the settings say.
     Column("late", String(16)),

@@ -282,7 +282,7 @@ class Store:
     async def troubles(self) -> dict[str, str]:
         """Return what keeps each context from being delivered, and which deadlines are near or have passed.
 
-        What was not sent before its midnight is told, too.
+        What was not sent before its midnight is included.
         """
         found = select(CONTEXTS.c.context, CONTEXTS.c.trouble).where(CONTEXTS.c.trouble.is_not(None))
         late = select(_T.context, _T.state, func.count()).where(_T.late.is_not(None), in_state(_S.HELD, *OPEN))
@@ -315,7 +315,7 @@ class Store:
         return found, None if len(rows) < limit else (rows[-1].updated_at, rows[-1].id)
 
     async def acknowledge(self, submission_id: int) -> None:
-        """Note that a result was heard."""
+        """Note that a result was handled."""
         async with self._database.write() as connection:
             await connection.execute(update(SUBMISSIONS).where(_is(submission_id)).values(acknowledged=True))
 

@@ -52,7 +52,7 @@ class Trouble:
         self._settings = settings
         self._note = note
         self._is_noted = known is not None
-        # The gist of what the journal has been told since all was well.
+        # The gist of what was written to the journal since all was well.
         self._noted = {gist(known)} if known is not None else set[str]()
         # The gist of what was logged, and when it happened last.
         self._logged = dict.fromkeys(self._noted, anyio.current_time()) if self._noted else {}

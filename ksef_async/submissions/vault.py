@@ -80,7 +80,7 @@ def make_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
         mode = stat.S_IMODE(path.stat().st_mode)
-        # Elsewhere a mode tells nothing.
+        # Elsewhere a mode means nothing.
         if os.name == "posix" and mode & 0o077:
             _log.warning(
                 "journal %s can be used by others than its owner (mode %03o): chmod 600 it and what lies beside it",

@@ -63,7 +63,7 @@ def check_open(clients: Clients) -> None:
 
 
 def endings(clients: Clients | None) -> list[CredentialsEnding]:
-    """Return what is to be told of the ends of logins; a function's clients are not known."""
+    """Return the warnings about logins that soon end; a function's clients are not known."""
     found = [client.credentials_ending for client in _known(clients) if client.is_open]
     return [ending for ending in found if ending is not None]
 
@@ -155,7 +155,7 @@ class Worker:
         # When a context that failed may be tried again, and how often it has failed in a row.
         self._paused: dict[str, tuple[float, int]] = {}
         # The gist of what each has failed with since it was last delivered.
-        self._told: dict[str, set[str]] = {}
+        self._logged: dict[str, set[str]] = {}
         self._news = anyio.Event()
 
     def __repr__(self) -> str:
@@ -208,7 +208,7 @@ class Worker:
                 await self._news.wait()
 
     async def _work(self, engine: Engine) -> None:
-        """Be the engine's worker; anew, whenever it has lost what it stands on."""
+        """Be the engine's worker; start again whenever the engine's store was unreachable."""
         outage = Unreachable("the engine's store", self._settings)
         while True:
             began = anyio.current_time()
@@ -247,7 +247,7 @@ class Worker:
         return [context for context in waiting if context not in self._drains and context not in paused]
 
     async def drain(self, context: str) -> None:
-        """Deliver for one context, unless another worker does; what goes wrong is logged and told in the journal."""
+        """Deliver for one context, unless another worker does; what goes wrong is logged and written to the journal."""
         if context in self._drains:
             return  # An engine may ask twice.
         self._drains[context] = None
@@ -257,7 +257,7 @@ class Worker:
                 return
             await self._drain(lease)
             self._paused.pop(context, None)
-            self._told.pop(context, None)
+            self._logged.pop(context, None)
         except Exception as error:  # noqa: BLE001  # one context must not stop the others
             await self._failed(context, error)
         finally:
@@ -291,7 +291,7 @@ class Worker:
         try:
             await self._leases.note_trouble(context, text)
         except Exception as again:  # noqa: BLE001  # one failure must not stop the others
-            # Mostly one outage for all contexts, of which `_waiting` tells.
+            # Mostly one outage for all contexts, which `_waiting` logs.
             _log.warning(
                 "delivery for %s was broken off (%s), and the journal cannot be written: %s",
                 context,
@@ -299,10 +299,10 @@ class Worker:
                 _described(fault_of(again, self._database) or again),
             )
             return
-        told = self._told.setdefault(context, set())
-        if (about := gist(text)) not in told:
-            told.add(about)
-            # A fault of the database is told in one sentence; of anything else the place is of interest.
+        logged = self._logged.setdefault(context, set())
+        if (about := gist(text)) not in logged:
+            logged.add(about)
+            # A fault of the database is logged in one sentence; anything else with its traceback.
             exc_info = None if all(faults.values()) else error
             _log.error("delivery for %s failed; trying again in %g s: %s", context, pause, text, exc_info=exc_info)
 
