@@ -34,7 +34,7 @@ from ..errors import (
 from ..protocol.delivery import Asked, Step, judge
 from ..protocol.invoices import MAX_SIZE
 from ..protocol.planning import MAX_INVOICES, MAX_PART_SIZE, MAX_PARTS, Route
-from ..sessions.online import OnlineSession
+from ..sessions.session import Session
 from ..sessions.snapshot import BATCH_SNAPSHOT, BatchSnapshot
 from .claims import SPLIT
 from .context_store import BATCH, ContextStore, OpenSession
@@ -146,11 +146,11 @@ class BatchWork:
             opened()
             return None if session is None else await self._deliver(session)
 
-    async def go_on(self, saved: OpenSession) -> BatchSession | None:
+    async def go_on(self, saved: OpenSession) -> Session | None:
         """Upload what is missing of a batch that another worker has left, and close its session; as `send`."""
         return await self._trouble.retry(partial(self._go_on, saved))
 
-    async def _go_on(self, saved: OpenSession) -> BatchSession | None:
+    async def _go_on(self, saved: OpenSession) -> Session | None:
         number = saved.reference_number
         try:
             code = (await self._client.sessions.status(number)).status.code
@@ -163,28 +163,19 @@ class BatchWork:
             await self._abandon(number, "The batch was not closed in time.")
             return None
         if code != StatusCode.OPENED or (saved.is_closing and await self._close_again(number)):
-            return await self._attached(number)
-        found = self._opened(saved)
-        if found is None:
+            return await self._client.sessions.attach(number)
+        if saved.snapshot is None:
             await self._abandon(number, "The batch was not closed, and its key is not in the journal.")
             return None
-        key, snapshot = found
+        snapshot = BATCH_SNAPSHOT.decrypt(*saved.snapshot)
         async with AsyncExitStack() as stack:
             try:
                 package = await stack.enter_async_context(self._packed(number, snapshot))
-                resumed = await self._client.sessions.resume(
-                    saved.snapshot or b"", key, package=package, ledger=self._journal
-                )
+                resumed = await self._client.sessions.resume(*saved.snapshot, package=package, ledger=self._journal)
             except (LocalProtocolError, CryptoError, OSError) as error:
                 await self._abandon(number, str(error))
                 return None
             return await self._deliver(resumed)
-
-    async def _attached(self, number: str) -> BatchSession:
-        session = await self._client.sessions.attach(number)
-        if isinstance(session, OnlineSession):
-            raise AssertionError("a batch's number says what it is")
-        return session
 
     async def _close_again(self, number: str) -> bool:
         """Close a session whose parts were all in; whether KSeF can process it."""
@@ -198,14 +189,6 @@ class BatchWork:
             if not isinstance(error, BadRequestError) or judgement.step is not Step.LOOK_UP:
                 raise
         return True
-
-    def _opened(self, saved: OpenSession) -> tuple[bytes | str, BatchSnapshot] | None:
-        for key in self._journal.vault.keys if saved.snapshot is not None else ():
-            try:
-                return key, BATCH_SNAPSHOT.decrypt(saved.snapshot or b"", key)
-            except CryptoError:
-                continue
-        return None
 
     # --- its stages ---------------------------------------------------------------------------------------
 

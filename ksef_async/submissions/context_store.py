@@ -54,7 +54,8 @@ class OpenSession:
 
     reference_number: str
     form_code: FormCode
-    snapshot: bytes | None = attrs.field(repr=False)
+    snapshot: tuple[bytes, bytes | str] | None = attrs.field(repr=False)
+    """With its key; None where the journal has no snapshot, or no key that reads it."""
     is_closing: bool = False
     """True for a batch that KSeF may have been asked to close."""
 
@@ -151,7 +152,7 @@ class ContextStore:
             OpenSession(
                 reference_number=number,
                 form_code=FormCode(form),
-                snapshot=snapshot,
+                snapshot=None if snapshot is None else self.vault.with_key(bytes(snapshot)),
                 is_closing=bool(is_closing),
             )
             for number, form, snapshot, is_closing in rows

@@ -8,20 +8,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import anyio
 
 from ..api.operation import RateGroup
 from ..api.sessions import FormCode, SessionType
 from ..client import KsefClient
-from ..errors import CryptoError, KsefError
+from ..errors import KsefError
 from ..protocol.delivery import Asked, Step, judge
 from ..protocol.planning import MAX_INVOICES, Route
 from ..sessions.book import Outgoing
 from ..sessions.keeper import Keeper, KeptSession, is_old
 from ..sessions.online import OnlineSession
-from ..sessions.session import session_type
+from ..sessions.session import Session, session_type
 from ..sessions.tracking import SentInvoice
 from .batch_work import BatchWork, choose_route, takes_batches
 from .book import JournalBook
@@ -34,12 +34,9 @@ from .midnight import MidnightGuard
 from .models import Settings
 from .trouble import Trouble
 
-if TYPE_CHECKING:
-    from ..sessions.batch import BatchSession
-
 __all__ = ["Drain"]
 
-_SendBatch: TypeAlias = "Callable[[], Awaitable[BatchSession | None]]"
+_SendBatch: TypeAlias = Callable[[], Awaitable[Session | None]]
 
 _log = logging.getLogger(__name__)
 
@@ -148,8 +145,14 @@ class Drain:
             await self._trouble.retry(partial(self._go_on_with, saved))
 
     async def _go_on_with(self, saved: OpenSession) -> None:
+        sessions = self._client.sessions
+        session: Session
         try:
-            session = await self._resumed(saved)
+            if saved.snapshot is None:
+                # Without its key it can be closed and followed only.
+                session = await sessions.attach(saved.reference_number)
+            else:
+                session = await sessions.resume(*saved.snapshot)
         except KsefError as error:
             if judge(Asked.RESUME, error).step is not Step.FORGET_SESSION:
                 raise
@@ -157,24 +160,17 @@ class Drain:
             return
         following = self._new_following(session)
         keeper = self._keeper(saved.form_code)
-        is_of_use = session.takes_invoices and not is_old(session, self._client.sessions.now())
-        if is_of_use and session.aes_key is not None and keeper.current is None:
+        if (
+            keeper.current is None
+            and isinstance(session, OnlineSession)
+            and session.aes_key is not None
+            and session.takes_invoices
+            and not is_old(session, sessions.now())
+        ):
             await following.settle()
             self._follow(following, keeper.adopt(session))
         else:
             self._finish(following)
-
-    async def _resumed(self, saved: OpenSession) -> OnlineSession:
-        """With its key where the journal has it and can read it; otherwise to be closed and followed only."""
-        for key in self._journal.vault.keys if saved.snapshot is not None else ():
-            try:
-                return await self._client.sessions.resume(saved.snapshot or b"", key)
-            except CryptoError:
-                continue
-        session = await self._client.sessions.attach(saved.reference_number)
-        if not isinstance(session, OnlineSession):
-            raise AssertionError("its number says that it is an online session")
-        return session
 
     # --- the loop -----------------------------------------------------------------------------------------
 
@@ -372,7 +368,7 @@ class Drain:
         followed = self._followings.pop(kept, None)
         self._finish(self._new_following(kept.session) if followed is None else followed)
 
-    def _new_following(self, session: OnlineSession | BatchSession, batches: BatchWork | None = None) -> Following:
+    def _new_following(self, session: Session, batches: BatchWork | None = None) -> Following:
         return Following(session, self._journal, self._book, self._trouble, self.wake, batches=batches)
 
     def _follow(self, following: Following, kept: KeptSession) -> None:

@@ -18,7 +18,7 @@ from ..calling.polling import Cadence
 from ..errors import InvoiceRejectedError, ProcessingError, SessionFailedError, WaitTimeoutError, describe
 from ..protocol.delivery import DocumentFate, Step, judge_session
 from ..sessions.keeper import KeptSession, decisions
-from ..sessions.online import OnlineSession
+from ..sessions.session import Session
 from .book import JournalBook
 from .claims import ONE_BY_ONE, SPLIT
 from .context_store import ContextStore
@@ -26,7 +26,6 @@ from .models import Reason, SubmissionState
 from .trouble import Trouble
 
 if TYPE_CHECKING:
-    from ..sessions.batch import BatchSession
     from .batch_work import BatchWork
 
 __all__ = ["FOLLOWING", "Following"]
@@ -56,7 +55,7 @@ class Following:
 
     def __init__(
         self,
-        session: OnlineSession | BatchSession,
+        session: Session,
         store: ContextStore,
         book: JournalBook,
         trouble: Trouble,

@@ -9,6 +9,7 @@ import logging
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -68,6 +69,14 @@ class Vault:
             return await offload(len(stored), self._fernet.decrypt, stored)
         except InvalidToken:
             raise CryptoError("A document in the journal was encrypted with another key, or is damaged.") from None
+
+    def with_key(self, snapshot: bytes) -> tuple[bytes, bytes | str] | None:
+        """Return a session's snapshot with the key that it was encrypted with; None where none of the keys is that."""
+        for key in self.keys:
+            with suppress(InvalidToken):
+                Fernet(key).decrypt(snapshot)
+                return snapshot, key
+        return None
 
 
 def make_private(path: Path) -> None:
