@@ -19,8 +19,8 @@ The way of one invoice, file by file:
 5. The engine sends it, ``protocol.delivery`` decides what the answer means, and ``book`` writes it, many at a time:
    `taken_in` with its reference number; later, when ``following`` sees it, `accepted` with its KSeF number. If the
    answer is lost, or the process dies, it stays in `sending` until KSeF's own list of the session shows whether it is
-   there: then `taken_in`, or `queued` once more. What goes wrong is waited out and logged by ``trouble``, and by
-   ``outage`` when it is the database.
+   there: then `taken_in`, or `queued` once more. What goes wrong is waited out and logged by ``trouble``;
+   which faults of the database pass is in ``faults``.
 6. ``following`` closes the session, stores its UPO and matches it: `Submission.has_upo`. The session is over, the
    lease is given back, and `Submissions.results` yields the submission until it is acknowledged.
 

@@ -10,9 +10,9 @@ import asyncio
 import math
 import sqlite3
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, ParamSpec, Protocol, Self, TypeVar
@@ -21,13 +21,13 @@ from urllib.parse import unquote
 import anyio
 import anyio.to_thread
 from sqlalchemy import event, text
-from sqlalchemy.engine import URL, Connection
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import QueuePool
 
 from ..calling.finishing import finish
-from .addresses import driver_is_missing, journal_url
+from ..errors import ConfigurationError, quote
 from .schema import migrate
 from .vault import make_private
 
@@ -51,8 +51,8 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        address = journal_url(url)
-        with driver_is_missing(address):
+        address = _journal_url(url)
+        with _driver_is_missing(address):
             # Documents are parameters; errors must not show them.
             self.engine = create_async_engine(address, hide_parameters=True, **_pool(address))
         self._reading = self.engine.execution_options(ksef_reads=True)
@@ -127,6 +127,66 @@ class Database:
     async def aclose(self) -> None:
         """Close every connection."""
         await finish(self.engine.dispose(), math.inf)
+
+
+# --- its address ----------------------------------------------------------------------------------------------
+
+_DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+
+
+def _journal_url(address: str) -> URL:
+    """Return what ``address`` says, with an async driver where it names none.
+
+    Raises:
+        ConfigurationError: It is no address of SQLAlchemy's, or of no database that a journal is kept in.
+    """
+    if not isinstance(address, str):
+        raise ConfigurationError(f"A journal's address is text, and not of type {type(address).__name__}.")
+    address = address.strip()
+    if "://" not in address:
+        raise ConfigurationError(
+            f"{quote(address, 100)!r} is no address of a journal: sqlite:///journal.db for a file in this folder, "
+            "sqlite:////srv/journal.db for one elsewhere, or postgresql://USER@HOST/NAME."
+        )
+    scheme = address.partition("://")[0]
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError):
+        # Not what SQLAlchemy says: it repeats the address, and with it the password.
+        raise ConfigurationError(
+            f"The journal's address {quote(scheme, 30)}://... cannot be read; characters such as @ or / in a password "
+            "are written as %40 and %2F."
+        ) from None
+    url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+    kind = url.get_backend_name()
+    if kind not in ("sqlite", "postgresql"):
+        raise ConfigurationError(f"A journal is kept in SQLite or PostgreSQL, not in {quote(kind, 30)}.")
+    if kind == "sqlite" and url.host:
+        raise ConfigurationError(
+            "The address of an SQLite journal has three slashes before a path (sqlite:///journal.db), four before one "
+            "from the root (sqlite:////srv/journal.db)."
+        )
+    return url
+
+
+@contextmanager
+def _driver_is_missing(url: URL) -> Iterator[None]:
+    """Raise our own error where the driver of ``url`` is not installed, or is not an async one.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    extra = "durable" if url.get_backend_name() == "sqlite" else "postgres"
+    try:
+        yield
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        package = error.name if isinstance(error, ModuleNotFoundError) else url.drivername
+        raise ConfigurationError(f"The journal's database needs {package}: pip install 'ksef_async[{extra}]'") from None
+    except SQLAlchemyError:
+        raise ConfigurationError(
+            f"A journal needs an async driver, and {url.drivername} is none: sqlite+aiosqlite, postgresql+asyncpg or "
+            "postgresql+psycopg."
+        ) from None
 
 
 def _pool(address: URL) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Faults of the journal's database, each as one error of ours with a sentence that says what to do.
+"""Faults of the journal's database: each as one error of ours with a sentence that says what to do, and which pass.
 
 By SQLite's codes (sqlite.org/rescode.html), SQLSTATE (PostgreSQL, appendix A), errno, and for libpq, which has no
 SQLSTATE for a connection that fails, by its words.
@@ -9,18 +9,19 @@ from __future__ import annotations
 import errno
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..errors import quote
 from .database import Database
 from .models import JournalError
 
-__all__ = ["causes", "fault_of", "journal_faults"]
+__all__ = ["Guarded", "fault_of", "is_final", "journal_faults", "transaction"]
 
 _OURS: Final = ("sqlalchemy", "sqlite3", "aiosqlite", "asyncpg", "psycopg", "psycopg_pool")
 
@@ -112,7 +113,7 @@ def fault_of(error: BaseException, database: Database) -> JournalError | None:
 def _verdict(error: BaseException, *, is_sqlite: bool) -> tuple[str, bool]:
     if isinstance(error, PoolTimeoutError):
         return "has all its connections in use: end transactions sooner, or begin fewer at once", True
-    for cause in causes(error):
+    for cause in _causes(error):
         code = getattr(cause, "sqlite_errorcode", None)
         if isinstance(code, int) and (known := _IN_SQLITE.get(code & 0xFF)) is not None:
             return known
@@ -131,10 +132,94 @@ def _verdict(error: BaseException, *, is_sqlite: bool) -> tuple[str, bool]:
     return ("cannot be used" if is_sqlite else "cannot be used, or has lost the connection"), True
 
 
-def causes(error: BaseException) -> Iterator[BaseException]:
+def _causes(error: BaseException) -> Iterator[BaseException]:
     """Yield ``error``, the errors of a group, what SQLAlchemy wraps, and what each was raised from."""
     yield error
     inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
     for each in (*inner, getattr(error, "orig", None), error.__cause__):
         if isinstance(each, BaseException):
-            yield from causes(each)
+            yield from _causes(each)
+
+
+# --- which faults end the delivery ------------------------------------------------------------------------------
+
+# Fewer than those that do not pass for a caller: a worker waits until a missing socket or folder is back.
+
+# What a SQLSTATE starts with: who may log in; there is no such database, schema, table, column, function; no right.
+_FINAL: Final = ("28", "3D", "3F", "42P01", "42703", "42883", "42501")
+
+# SQLite's own codes: no such table or column; damaged; no database at all.
+_FINAL_IN_SQLITE: Final = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+# libpq, and so psycopg, has no SQLSTATE for a login that is refused; said in another language, it is waited for.
+_REFUSED: Final = re.compile(
+    r"FATAL: .*(authentication failed|no pg_hba\.conf entry|does not exist|permission denied|not permitted)", re.DOTALL
+)
+
+
+def is_final(error: BaseException) -> bool:
+    """Return whether ``error`` of a database lasts until somebody repairs the cause."""
+    if isinstance(error, JournalError):
+        return not error.passes
+    return any(_says_no(cause) for cause in _causes(error))
+
+
+def _says_no(error: BaseException) -> bool:
+    if getattr(error, "sqlite_errorcode", None) in _FINAL_IN_SQLITE:
+        return True
+    state = getattr(error, "sqlstate", None)
+    if isinstance(state, str):
+        return state.startswith(_FINAL)
+    return _REFUSED.search(str(error)) is not None
+
+
+# --- for users -------------------------------------------------------------------------------------------------
+
+
+class Guarded:
+    """Transactions on the journal whose faults are `JournalError`.
+
+    Args:
+        database: The journal's.
+        check: Raises where the journal may not be used.
+    """
+
+    def __init__(self, database: Database, check: Callable[[], None]) -> None:
+        self._database = database
+        self._check = check
+
+    @asynccontextmanager
+    async def write(self) -> AsyncGenerator[AsyncConnection]:
+        """Begin a transaction, as `Database.write`."""
+        self._check()
+        with journal_faults(self._database):
+            async with self._database.write() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncGenerator[AsyncConnection]:
+        """Open a connection, as `Database.read`."""
+        self._check()
+        with journal_faults(self._database):
+            async with self._database.read() as connection:
+                yield connection
+
+
+@asynccontextmanager
+async def transaction(database: Database) -> AsyncGenerator[AsyncConnection]:
+    """Begin a transaction for a block of the user's, whose own errors are left as they are.
+
+    Raises:
+        JournalError: It cannot be begun, or not be committed.
+    """
+    opened = database.write(shield=False)
+    with journal_faults(database):
+        connection = await opened.__aenter__()
+    try:
+        yield connection
+    except BaseException as error:
+        if not await opened.__aexit__(type(error), error, error.__traceback__):
+            raise
+    else:
+        with journal_faults(database):
+            await opened.__aexit__(None, None, None)

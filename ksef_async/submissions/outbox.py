@@ -20,9 +20,8 @@ from ..errors import LocalProtocolError
 from ..protocol.offline import OfflineMode
 from ..protocol.verification_links import InvoiceFingerprint
 from .database import Database
-from .faults import journal_faults
+from .faults import Guarded, journal_faults, transaction
 from .grouping import Grouped, answered
-from .guarding import Guarded, transaction
 from .intake import NewDocument, hand_in
 from .issuing import correction_of, issue, link_of
 from .models import IssuedInvoice, Priority, Settings, Submission, SubmissionState, UnknownSubmissionError

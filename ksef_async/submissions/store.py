@@ -21,7 +21,7 @@ from ..api.sessions import FormCode, InvoicingMode
 from ..protocol.offline import OfflineMode
 from ..protocol.polish_calendar import polish_day
 from .deadlines import OUTSTANDING, PASSED, first_deadline
-from .guarding import Guarded
+from .faults import Guarded
 from .models import (
     GIVEN_UP,
     NEW,

@@ -1,4 +1,4 @@
-"""Wait out what keeps a context from being delivered, with growing pauses; write it once to the journal and the log.
+"""Wait out what keeps contexts from being delivered, with growing pauses: KSeF's errors, and a database that is away.
 
 KSeF gives each answer another trace id, and each session another number: so a trouble is known by its gist.
 """
@@ -15,9 +15,10 @@ import anyio
 
 from ..errors import KsefError, RateLimitedError
 from ..protocol.delivery import Asked, judge
+from .faults import is_final
 from .models import Settings
 
-__all__ = ["Trouble", "gist"]
+__all__ = ["Trouble", "Unreachable", "gist"]
 
 _log = logging.getLogger(__name__)
 
@@ -128,3 +129,44 @@ class Trouble:
             self._is_noted = False
             self._noted.clear()
             await self._note(None)
+
+
+class Unreachable:
+    """Something that cannot be reached, or works again.
+
+    Args:
+        what: Its name, for people.
+        settings: How long to pause.
+        describe: Returns an error as it is to be logged.
+    """
+
+    def __init__(
+        self, what: str, settings: Settings, describe: Callable[[Exception], Exception] = lambda error: error
+    ) -> None:
+        self._describe = describe
+        self._what = what
+        self._settings = settings
+        self._tries = 0
+        self._logged: str | None = None
+
+    async def wait_out(self, error: Exception) -> None:
+        """Pause after ``error``, each time in a row for longer.
+
+        Raises:
+            Exception: ``error`` itself, when it is not over by itself.
+        """
+        if is_final(error):
+            raise error
+        described = self._describe(error)
+        text = f"{type(described).__name__}: {described}"
+        if (about := gist(text)) != self._logged:
+            self._logged = about
+            _log.warning("%s cannot be reached; trying again: %s", self._what, text)
+        self._tries += 1
+        await anyio.sleep(self._settings.pause(self._tries))
+
+    def is_over(self) -> None:
+        """Note that it could be reached again."""
+        if self._tries:
+            _log.info("%s can be reached again", self._what)
+        self._tries, self._logged = 0, None

@@ -28,8 +28,7 @@ from .drain import Drain
 from .faults import fault_of, journal_faults
 from .leases import Lease, Leases, exclusive
 from .models import LeaseLostError, Settings
-from .outage import Unreachable
-from .trouble import gist
+from .trouble import Unreachable, gist
 from .vault import Vault
 
 __all__ = ["Clients", "Engine", "Worker", "beside", "check_nips", "check_open", "client_of", "endings"]

@@ -24,7 +24,7 @@ from sqlalchemy.engine import URL, make_url
 from ksef_async import KsefClient
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.submissions import Engine, JournalError, Submissions
-from ksef_async.submissions.outage import is_final
+from ksef_async.submissions.faults import is_final
 from ksef_async.submissions.procrastinate import ProcrastinateEngine
 
 from .conftest import QUICK_SETTINGS

@@ -8,7 +8,7 @@ from sqlalchemy import update
 from ksef_async.sandbox import sample_invoice
 from ksef_async.submissions import Submissions, SubmissionState
 from ksef_async.submissions.database import Database
-from ksef_async.submissions.guarding import Guarded
+from ksef_async.submissions.faults import Guarded
 from ksef_async.submissions.schema import SUBMISSIONS
 from ksef_async.submissions.store import Position, Store
 
