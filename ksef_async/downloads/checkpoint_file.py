@@ -44,7 +44,7 @@ class CheckpointFile:
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """Return where to go on: what the file held on entering, then what `move_to` was told; empty without a file."""
+        """Return where to go on: what the file held on entering, then what `move_to` got; empty without a file."""
         return self._checkpoint
 
     async def __aenter__(self) -> Self:

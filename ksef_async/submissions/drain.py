@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 # Seconds that opening a session may take when midnight is near, and another way may be quicker.
 _LONGEST_OPENING: Final = 20.0
 
-# Seconds for which a claim tells whether an invoice was issued offline meanwhile. Reading it again for each invoice,
+# Seconds for which a claim is right about whether its invoice was issued offline. Reading that again for each invoice,
 # also where nothing has to wait, takes a third more CPU time for all of delivery.
 _FRESH: Final = 0.1
 

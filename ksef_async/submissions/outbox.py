@@ -178,9 +178,9 @@ class Submissions(anyio.AsyncContextManagerMixin):
 
         The same document again is the same submission, whatever became of it (see `retry`). With ``offline`` it
         becomes one issued offline, with its deadline and its link, unless it was before or KSeF has decided on it
-        (the state tells). What is queued or held goes as an offline invoice from then on. What is being sent by then
+        (see its state). What is queued or held goes as an offline invoice from then on. What is being sent by then
         (`SubmissionState.SENDING`, `TAKEN_IN`) goes on as it was begun, and as an offline invoice only if KSeF turns
-        out not to have it; `Submission.invoicing_mode` tells in the end which mode KSeF gave it.
+        out not to have it; `Submission.invoicing_mode` has in the end the mode that KSeF gave it.
 
         Args:
             xml: The document, UTF-8 without BOM.
