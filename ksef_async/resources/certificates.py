@@ -190,7 +190,7 @@ class Certificates:
 
         Whatever dies in between, nothing is lost: the new key is on the disk before KSeF hears of it
         (``FILE.renewal``), and ``file`` is replaced in one step. Called again, it goes on where it was. All files are
-        their owner's alone (0600).
+        their owner's alone (0600). A file is renewed by one process at a time (``FILE.lock``).
 
         Args:
             file: PEM of key and certificate, as it is to be.
@@ -202,6 +202,7 @@ class Certificates:
 
         Raises:
             ConfigurationError: ``file`` cannot be written where it is.
+            LocalProtocolError: Another process, or another task, renews ``file`` right now.
             OperationFailedError: KSeF could not issue it; the next call begins anew.
             WaitTimeoutError: KSeF has not issued it yet; call again.
             CryptoError: A renewal was begun with another password.

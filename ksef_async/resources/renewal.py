@@ -9,6 +9,9 @@ The key is on the disk before KSeF hears of it, and the file of a renewal (``FIL
    is the present one, which stays beside it as ``FILE.old``;
 4. ``FILE.renewal`` is deleted.
 
+One renewal of a file at a time: two would write into the same ``FILE.renewal``, and one of their keys would be lost
+with the certificate that KSeF issues for it. ``FILE.lock`` is locked meanwhile, and given back by a process that dies.
+
 Source: certyfikaty-KSeF.md; GET /certificates/enrollments/data to POST /certificates/retrieve.
 """
 
@@ -16,7 +19,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,8 +27,16 @@ from typing import TYPE_CHECKING, Final
 import anyio.to_thread
 import attrs
 
+from ..calling.file_locks import file_lock
 from ..calling.whole_files import part_of, replace_private_file
-from ..errors import ConfigurationError, CryptoError, GoneError, OperationFailedError, RemoteProtocolError
+from ..errors import (
+    ConfigurationError,
+    CryptoError,
+    GoneError,
+    LocalProtocolError,
+    OperationFailedError,
+    RemoteProtocolError,
+)
 
 if TYPE_CHECKING:
     from ..crypto.certificates import Certificate, PrivateKey
@@ -68,6 +79,23 @@ class RenewalFile:
     @property
     def _old(self) -> Path:
         return self.path.with_name(f"{self.path.name}.old")
+
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        """Keep other renewals of the file out while the block lasts.
+
+        Raises:
+            LocalProtocolError: There is one already, of another process or task.
+            OSError: The lock cannot be written.
+        """
+        path = self.path.with_name(f"{self.path.name}.lock")
+
+        def refusal(holder: str) -> LocalProtocolError:
+            return LocalProtocolError(
+                f"Process {holder} renews {self.path} already ({path.name} is locked): wait for its end, and read the "
+                "file again. Nothing was asked of KSeF here."
+            )
+
+        return file_lock(path, refusal, is_kept=False)
 
     def begun(self) -> tuple[PrivateKey, str | None] | None:
         """Return the key of a renewal that was begun, and the reference number of its application; None for neither.
@@ -137,7 +165,7 @@ async def renew_in_steps(
     wait: Callable[[str], Awaitable[str]],
     fetch: Callable[[str], Awaitable[bytes]],
 ) -> RenewedCertificate:
-    """Go on with a renewal where it is, to its end.
+    """Go on with a renewal where it is, to its end, unless another process is at it.
 
     Args:
         file: Where to write.
@@ -148,12 +176,26 @@ async def renew_in_steps(
         fetch: Returns a certificate (DER) by its serial number.
 
     Raises:
+        LocalProtocolError: The file is being renewed already.
         KsefError: What one of the calls raised. Where KSeF refused the application, the next renewal begins anew.
     """
+    await anyio.to_thread.run_sync(file.check)
+    async with file.alone():
+        return await _renew(file, new_key, find=find, apply=apply, wait=wait, fetch=fetch)
+
+
+async def _renew(
+    file: RenewalFile,
+    new_key: Callable[[], PrivateKey],
+    *,
+    find: Callable[[PrivateKey], Awaitable[tuple[str, bytes] | None]],
+    apply: Callable[[PrivateKey], Awaitable[str]],
+    wait: Callable[[str], Awaitable[str]],
+    fetch: Callable[[str], Awaitable[bytes]],
+) -> RenewedCertificate:
     from ..crypto.certificates import load_certificate
 
     in_thread = anyio.to_thread.run_sync
-    await in_thread(file.check)
     begun = await in_thread(file.begun)
     found: tuple[str, bytes] | None = None
     if begun is None:

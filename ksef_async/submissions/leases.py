@@ -7,20 +7,18 @@ is left of the context's rate limits follows it.
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import attrs
 from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..calling.finishing import in_thread
+from ..calling.file_locks import file_lock
 from .database import Database
 from .models import OPEN, JournalBusyError, LeaseLostError
 from .schema import CONTEXTS, SESSIONS, SUBMISSIONS
@@ -179,49 +177,14 @@ async def exclusive(journal: str) -> AsyncGenerator[None]:
     Raises:
         JournalBusyError: Another process, or another worker of this one, holds it.
     """
-    file: IO[str] | None = None
+    path = Path(f"{journal}.lock")
 
-    def take() -> None:
-        nonlocal file
-        file = _take(Path(f"{journal}.lock"))
-
-    try:
-        await in_thread(take)
-        yield
-    finally:
-        # A lock that is left to the garbage collector keeps the next worker away.
-        if file is not None:
-            await in_thread(file.close)
-
-
-def _take(path: Path) -> IO[str]:
-    # Path.open knows no modes.
-    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "a+", encoding="ascii")
-    try:
-        _lock(file)
-    except OSError:
-        file.seek(0)
-        holder = file.read().strip() or "unknown"
-        file.close()
-        raise JournalBusyError(
+    def refusal(holder: str) -> JournalBusyError:
+        return JournalBusyError(
             f"Process {holder} delivers from this journal already ({path.name} is locked). On SQLite one process "
             "delivers at a time; any number may submit (KsefService(..., deliver=False), or Submissions without "
             "running()). For several workers keep the journal in PostgreSQL."
-        ) from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
+        )
 
-
-def _lock(file: IO[str]) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        # Far behind the text, which others may read.
-        file.seek(1_000_000)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    async with file_lock(path, refusal, is_kept=True):
+        yield

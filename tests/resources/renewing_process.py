@@ -1,4 +1,6 @@
-"""Renews a certificate, and dies before its n-th step: a change of a file, or a request, or its answer."""
+"""Renews a certificate, and dies before its n-th step: a change of a file, or a request, or its answer.
+
+With -1 it lives; it ends with 3 where the renewal is refused here."""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ksef_async import AiohttpTransport, Cadence, CertificateCredentials, Environment, KsefClient
+from ksef_async import AiohttpTransport, Cadence, CertificateCredentials, Environment, KsefClient, LocalProtocolError
 from ksef_async.protocol.messages import RawRequest, RawResponse
 from ksef_async.protocol.pacing import Pacer
 
@@ -60,7 +62,11 @@ async def main(told: dict[str, Any]) -> None:
     async with KsefClient(environment, credentials, transport=transport, pacer=Pacer.unlimited()) as client:
         await client.log_in()
         death.is_on = True
-        renewed = await client.certificates.renew(file, cadence=Cadence(interval=0.01))
+        try:
+            renewed = await client.certificates.renew(file, cadence=Cadence(interval=0.01))
+        except LocalProtocolError as error:
+            print(error)
+            sys.exit(3)
         death.is_on = False
     await transport.aclose()
     print(renewed.serial_number)

@@ -19,6 +19,7 @@ from ksef_async import (
     ConfigurationError,
     CryptoError,
     KsefClient,
+    LocalProtocolError,
     OperationFailedError,
     RenewedCertificate,
     TransportError,
@@ -137,16 +138,79 @@ async def test_killed_at_each_step_it_loses_neither_the_old_nor_the_new(sandbox:
             assert file.read_bytes() == present
         else:
             assert file.with_name("company.pem.old").read_bytes() == present
-        renewed = await renew(sandbox, file) if names(file.parent) != {"company.pem", "company.pem.old"} else None
+        # The lock of a process that died right after the end stays, and keeps nobody out.
+        is_over = names(file.parent) - {"company.pem.lock"} == {"company.pem", "company.pem.old"}
+        renewed = None if is_over else await renew(sandbox, file)
         assert await issuer_of(file) != "Test", step
         assert file.with_name("company.pem.old").read_bytes() == present, step
-        assert names(file.parent) == {"company.pem", "company.pem.old"}, step
+        assert names(file.parent) - {"company.pem.lock"} == {"company.pem", "company.pem.old"}, step
         issued = set(sandbox.world.authority.issued) - before
         # Where KSeF had not decided yet, nothing shows that it knows of the key; then another is issued, for the same.
         assert 1 <= len(issued) <= 2, step
         assert renewed is None or renewed.serial_number in issued
         step += EACH_STEP
     assert step > 12
+
+
+async def test_two_processes_at_once_issue_one_certificate(sandbox: Sandbox, file: Path) -> None:
+    present = file.read_bytes()
+
+    # Until the other has begun as well.
+    sandbox.faults.add("get_enrollment", Fault.wait(5.0))
+    ends = [await end for end in asyncio.as_completed([run(sandbox, file, -1) for _ in range(2)])]
+
+    assert sorted(code for code, _ in ends) == [0, 3]
+    assert len(sandbox.world.authority.issued) == 1
+    (told,) = [text for code, text in ends if code == 3]
+    assert "renews" in told
+    assert "company.pem.lock" in told
+    assert file.with_name("company.pem.old").read_bytes() == present
+    assert names(file.parent) == {"company.pem", "company.pem.old"}
+    assert await issuer_of(file) != "Test"
+
+
+async def test_renewal_while_another_process_is_at_it_is_refused_and_asks_nothing(sandbox: Sandbox, file: Path) -> None:
+    present = file.read_bytes()
+    sandbox.faults.add("get_enrollment", Fault.wait(3.0))
+    async with anyio.create_task_group() as tasks:
+        other: list[tuple[int, str]] = []
+
+        async def renew_in_process() -> None:
+            other.append(await run(sandbox, file, -1))
+
+        tasks.start_soon(renew_in_process)
+        with anyio.fail_after(20):
+            while not sandbox.world.authority.enrollments:
+                await anyio.sleep(0.01)
+        for _ in range(2):
+            with pytest.raises(LocalProtocolError, match=r"Process \d+ renews .*company\.pem already"):
+                await renew(sandbox, file)
+        assert len(sandbox.world.authority.enrollments) == 1
+
+    ((code, serial_number),) = other
+    assert (code, serial_number.strip()) == (0, *sandbox.world.authority.issued)
+    assert names(file.parent) == {"company.pem", "company.pem.old"}
+    assert file.with_name("company.pem.old").read_bytes() == present
+    # It is over, so the next may begin.
+    assert (await renew(sandbox, file)).serial_number != serial_number.strip()
+
+
+async def test_two_tasks_at_once_issue_one_certificate(sandbox: Sandbox, file: Path) -> None:
+    refused: list[LocalProtocolError] = []
+
+    async def once() -> None:
+        try:
+            await renew(sandbox, file)
+        except LocalProtocolError as error:
+            refused.append(error)
+
+    sandbox.faults.add("get_enrollment", Fault.wait(1.0))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(once)
+        tasks.start_soon(once)
+
+    assert len(refused) == 1
+    assert len(sandbox.world.authority.issued) == 1
 
 
 async def test_application_whose_answer_is_lost_is_found_by_its_key(sandbox: Sandbox, file: Path) -> None:
