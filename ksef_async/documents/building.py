@@ -145,7 +145,8 @@ def count(invoice: fa3.Faktura) -> fa3.Faktura:
         invoice: With rows; its P_13_x, P_14_x, P_14_xW and P_15 are written anew.
 
     Raises:
-        ValueError: A row has neither value; or what `invoice` says of currencies, exempt rows and margin schemes.
+        ValueError: A row has neither a net nor a gross value; or a currency, an exempt row or a margin scheme is
+            wrong as described at `invoice`.
     """
     notes = invoice.fa.adnotacje
     for one in invoice.fa.fa_wiersz:

@@ -93,7 +93,7 @@ class Downloads:
 
         Raises:
             CryptoError: The key is another, or the snapshot is damaged.
-            LocalProtocolError: It is of something else, or was written by a later version of this library.
+            LocalProtocolError: The snapshot is not of an export, or was written by a later version of this library.
         """
         saved = EXPORT_SNAPSHOT.decrypt(snapshot, key)
         return self._handle(saved.reference_number, saved.encryption, only_metadata=saved.only_metadata)

@@ -109,7 +109,7 @@ class _Text:
                 return ""
 
     def last_character(self) -> str:
-        """Go to the end, and give the last character that is not blank."""
+        """Read to the end; return the last character that is not blank."""
         last = ""
         while True:
             if rest := self.text[self.at :].rstrip():

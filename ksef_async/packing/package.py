@@ -105,7 +105,7 @@ class Package:
         Raises:
             CryptoError: ``key`` is no Fernet key.
             LocalProtocolError: An invoice's key is neither a string nor a whole number nor None.
-            OSError: The disk.
+            OSError: The folder or a file in it cannot be written.
         """
         await in_thread(self._write_manifest, key)
 

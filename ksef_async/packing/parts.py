@@ -103,7 +103,7 @@ class SpooledParts:
 
         Raises:
             LocalProtocolError: The package becomes larger than KSeF takes.
-            OSError: The disk.
+            OSError: The file cannot be written.
         """
         self._size += len(data)
         if self._size > self._max_size:
@@ -132,7 +132,7 @@ class SpooledParts:
 
         Raises:
             LocalProtocolError: There are more parts than KSeF takes.
-            OSError: The disk.
+            OSError: The file cannot be written.
         """
         self._empty_buffer()
         self._end_part()

@@ -43,7 +43,7 @@ class Unread(NamedTuple):
 
 
 class Assumed(Unread):
-    """A limit that KSeF does not state, as older versions do not: what is documented is assumed."""
+    """A limit that the answer of an older API version leaves out; the documented value is used."""
 
     __slots__ = ()
 

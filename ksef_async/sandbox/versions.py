@@ -149,7 +149,7 @@ class ApiVersion:
         return ".".join(map(str, self.numbers))
 
     def has(self, since: str) -> bool:
-        """Return whether this version has what there is since another."""
+        """Return whether this version has what was added in version ``since``."""
         return self.numbers >= tuple(map(int, since.split(".")))
 
     def has_operation(self, operation: Operation[Any, Any]) -> bool:

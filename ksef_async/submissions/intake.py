@@ -250,7 +250,7 @@ class _Known:
             self._by_key[identity[0], key] = held
 
     def decide(self, entry: _Entry) -> tuple[_Held, _Answer]:
-        """Return what an entry is the same as, or is refused because of; it is new if there is nothing of the kind."""
+        """Return the submission that an entry repeats or collides with, or a new one, and how to answer."""
         key = entry.document.key
         if key is not None and (other := self._by_key.get((entry.context, key))) is not None:
             return other, _same if other.digest == entry.digest else _key_taken
