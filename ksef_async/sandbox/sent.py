@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from datetime import datetime
+from itertools import islice
 from typing import ClassVar
 
 import attrs
@@ -87,6 +88,37 @@ class Invoice:
         return InvoiceStatusInfo(status.code, status.description, details, extensions)
 
 
+@attrs.define
+class _Tally:
+    """The number of verdicts that show in a session, which may have 10,000 invoices and be asked about every second.
+
+    A verdict that shows never changes, so each invoice is looked at until it has one, and no longer.
+    """
+
+    accepted: int = 0
+    rejected: int = 0
+    _of: dict[str, Invoice] | None = None
+    _seen: int = 0
+    _undecided: list[Invoice] = attrs.field(factory=list)
+
+    def update(self, invoices: dict[str, Invoice], now: datetime) -> None:
+        """Count the verdicts that show by now."""
+        if invoices is not self._of:
+            # A package is listed at once, in a dictionary of its own.
+            self._of, self._seen, self._undecided, self.accepted, self.rejected = invoices, 0, [], 0, 0
+        self._undecided += islice(reversed(invoices.values()), len(invoices) - self._seen)
+        self._seen = len(invoices)
+        undecided = []
+        for invoice in self._undecided:
+            if not invoice.timeline.is_terminal_at(now):
+                undecided.append(invoice)
+            elif invoice.is_accepted:
+                self.accepted += 1
+            else:
+                self.rejected += 1
+        self._undecided = undecided
+
+
 @attrs.define(kw_only=True)
 class Session(abc.ABC):
     """A session of either kind."""
@@ -111,6 +143,7 @@ class Session(abc.ABC):
     is_stuck: bool = False
     """Stays in progress, on purpose."""
     upo_pages: tuple[tuple[str, bytes], ...] = ()
+    _tally: _Tally = attrs.field(init=False, factory=_Tally, repr=False, eq=False)
 
     @property
     def context(self) -> Context:
@@ -167,13 +200,13 @@ class Session(abc.ABC):
     def updated_at(self, now: datetime) -> datetime:
         """Return the time of the last change, in whole seconds as KSeF gives it."""
         moments = [self.timeline.step_at(now).at]
-        if invoices := self.invoices_at(now):
-            moments.append(invoices[-1].received_at)
+        if self.invoices and self.lists_at(now):
+            moments.append(next(reversed(self.invoices.values())).received_at)
         return max(moments).replace(microsecond=0)
 
     def counts_at(self, now: datetime) -> tuple[int, int, int]:
         """Return the numbers of invoices taken in, accepted and rejected."""
-        listed = self.invoices_at(now)
-        final = [invoice for invoice in listed if invoice.timeline.is_terminal_at(now)]
-        accepted = sum(invoice.is_accepted for invoice in final)
-        return len(listed), accepted, len(final) - accepted
+        if not self.lists_at(now):
+            return 0, 0, 0
+        self._tally.update(self.invoices, now)
+        return len(self.invoices), self._tally.accepted, self._tally.rejected

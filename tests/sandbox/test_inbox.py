@@ -29,6 +29,7 @@ from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.sandbox.faults import DOWNLOAD_UPO
 from ksef_async.sandbox.inbox.packaged import packaged, read_language, words_in
 from ksef_async.sandbox.inbox.presets import PRESETS
+from ksef_async.sandbox.inbox.search import InvoiceSearch
 from ksef_async.sandbox.inbox.state import CODES, describe_session, describe_world
 from ksef_async.sandbox.redacting import HIDDEN
 
@@ -404,6 +405,34 @@ async def test_search_finds_nothing_by_what_is_not_decided_yet(still_sandbox: Sa
     assert waiting["found"]["count"] == 1
 
 
+async def test_verdicts_are_counted_and_found_as_they_show(still_sandbox: Sandbox) -> None:
+    sandbox = still_sandbox
+    async with connected(sandbox) as client:
+        session = await client.sessions.open_online(FormCode.FA3)
+        held, search = sandbox.world.sessions[session.reference_number], InvoiceSearch()
+
+        def told(query: str = "", mood: str = "") -> tuple[Any, ...]:
+            described = describe_session(sandbox.world, held, search, query=query, mood=mood)
+            counts = tuple(described[f"{name}Count"] for name in ("invoice", "accepted", "rejected"))
+            return *counts, [one["ordinal"] for one in described["invoices"]]
+
+        async with session:
+            await session.send(sample_invoice(sandbox.nip, "FV/1"))
+            await session.send(sample_invoice(sandbox.nip, "FV/1", buyer_nip="5260250995"))  # a duplicate
+            before = [told(), told(mood="success"), told(mood="progress")]
+            sandbox.clock.advance(60)
+            decided = [told(), told(mood="success"), told(mood="success"), told(mood="failure"), told(query="FV/1")]
+            await session.send(sample_invoice(sandbox.nip, "FV/2"))
+            third = [told(query="FV/"), told(mood="success"), told(mood="progress")]
+            sandbox.world.cancel_invoices(held, sandbox.clock.now())
+            cancelled = [told(mood="success"), told(mood="failure"), told()]
+
+    assert before == [(2, 0, 0, [2, 1]), (2, 0, 0, []), (2, 0, 0, [2, 1])]
+    assert decided == [(2, 1, 1, [2, 1]), (2, 1, 1, [1]), (2, 1, 1, [1]), (2, 1, 1, [2]), (2, 1, 1, [2, 1])]
+    assert third == [(3, 1, 1, [2, 1]), (3, 1, 1, [1]), (3, 1, 1, [3])]
+    assert cancelled == [(3, 1, 2, [1]), (3, 1, 2, [3, 2]), (3, 1, 2, [3, 2, 1])]
+
+
 @pytest.mark.parametrize("asked", ["mood=angry", "page=0", "page=-1", "page=two", "page=" + "9" * 40])
 async def test_page_that_cannot_be_is_refused(client: KsefClient, inbox: Inbox, asked: str) -> None:
     session = await client.sessions.open_online(FormCode.FA3)
@@ -464,6 +493,31 @@ async def test_batch_session_tells_what_it_waits_for(still_sandbox: Sandbox, tmp
 
 
 # --- requests --------------------------------------------------------------------------------------------------------
+
+
+async def test_only_new_requests_are_told_to_a_page_that_has_the_others(client: KsefClient, inbox: Inbox) -> None:
+    await client.call(GET_RATE_LIMITS)
+    _, first = await inbox.get("/inbox/state")
+    await client.call(GET_RATE_LIMITS)
+
+    _, second = await inbox.get(f"/inbox/state?after={first['seen']}")
+    _, third = await inbox.get(f"/inbox/state?after={second['seen']}")
+
+    assert (first["isWhole"], second["isWhole"], third["isWhole"]) == (True, False, False)
+    assert [one["number"] for one in second["requests"]] == [first["requests"][0]["number"] + 1]
+    assert third["requests"] == []
+    assert third["requestCount"] == first["requestCount"] + 1
+
+
+@pytest.mark.parametrize("after", ["", "1", "another.1", "{run}.", "{run}.-1", "{run}.1e3", "{run}.{number}.1"])
+async def test_page_of_another_sandbox_is_told_everything(client: KsefClient, inbox: Inbox, after: str) -> None:
+    await client.call(GET_RATE_LIMITS)
+    _, first = await inbox.get("/inbox/state")
+    run, _, number = first["seen"].partition(".")
+
+    _, told = await inbox.get(f"/inbox/state?after={after.format(run=run, number=number)}")
+
+    assert (told["isWhole"], told["requests"]) == (True, first["requests"])
 
 
 async def test_request_is_told_with_its_bodies(sandbox: Sandbox, client: KsefClient, inbox: Inbox) -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 from readable import office_invoice
 
 from ksef_async import FormCode, InvoiceRejectedError, KsefClient, SessionFilter, SessionType
-from ksef_async.api.limits import GET_RATE_LIMITS
+from ksef_async.api.limits import GET_CONTEXT_LIMITS, GET_RATE_LIMITS
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 
 if TYPE_CHECKING:
@@ -243,9 +243,24 @@ async def test_button_injects_a_fault(sandbox: Sandbox, client: KsefClient, page
     assert await statuses.all_inner_texts() == ["200", "502"]
 
 
+async def test_new_requests_are_put_above_those_that_the_page_has(
+    sandbox: Sandbox, client: KsefClient, page: Page
+) -> None:
+    shown = page.locator("#requests .what")
+    await client.call(GET_RATE_LIMITS)
+    await shown.first.wait_for()
+    before = await shown.all_inner_texts()
+
+    await client.call(GET_CONTEXT_LIMITS)
+    await page.locator("#requests .request", has_text="get_context_limits").wait_for()
+
+    assert await shown.all_inner_texts() == ["get_context_limits", *before]
+    assert before[0] == "get_rate_limits"
+
+
 async def test_page_tells_that_the_answers_are_wrong(sandbox: Sandbox, page: Page) -> None:
     await page.get_by_text("No session yet").wait_for()
-    await page.route("**/inbox/state", lambda route: route.fulfill(body="<html>no sandbox</html>"))
+    await page.route("**/inbox/state?*", lambda route: route.fulfill(body="<html>no sandbox</html>"))
 
     await page.get_by_role("alert").wait_for()
     assert "does not answer as it should" in await page.get_by_role("alert").inner_text()

@@ -11,6 +11,9 @@ const EVERY = 1000;
 const view = { session: null, invoice: null, tab: "invoice", pinned: false, query: "", mood: "", page: 1 };
 const drawn = new Map();
 let fetched = { key: null, invoice: null };
+const MOST_REQUESTS = 120;
+let requests = [];
+let seen = "";
 let clock = { offset: 0, isTicking: true };
 
 // --- words ---
@@ -126,7 +129,11 @@ function refresh() {
 }
 
 async function look() {
-  const state = await answerTo("/inbox/state");
+  const state = await answerTo(`/inbox/state?after=${seen}`);
+  // Only the requests that are new, unless the sandbox is another one by now.
+  if (state.isWhole) requests = [];
+  requests = [...state.requests, ...requests].slice(0, MOST_REQUESTS);
+  ({ seen } = state);
   complain(null);
   clock = { offset: new Date(state.now) - Date.now(), isTicking: state.isTicking, now: state.now };
   tick();
@@ -137,7 +144,7 @@ async function look() {
   $("session-count").textContent = state.sessionCount ? number.format(state.sessionCount) : "";
   $("request-count").textContent = state.requestCount ? number.format(state.requestCount) : "";
   draw("sessions", [state.sessions, view.session], () => drawSessions(state.sessions));
-  draw("requests", state.requests, () => drawRequests(state.requests));
+  draw("requests", seen, () => drawRequests(requests));
   drawChoices(state.faults);
   draw("planned", [state.faults.planned, state.faults.happened], () => drawPlanned(state.faults));
   await lookAtSession();

@@ -29,7 +29,8 @@ from ..world import Invoice, Session, World
 from .documents import draw, read_text
 from .packaged import packaged, page_in, read_language
 from .presets import PRESETS
-from .state import MOODS, describe_invoice, describe_request, describe_session, describe_world
+from .search import MOODS, InvoiceSearch
+from .state import describe_invoice, describe_request, describe_session, describe_world
 
 __all__ = ["add_inbox"]
 
@@ -102,7 +103,9 @@ class _Inbox:
     def __init__(self, world: World, faults: Faults) -> None:
         self._world = world
         self._faults = faults
+        self._search = InvoiceSearch()
         self.token = secrets.token_urlsafe(32)
+        self._run = secrets.token_hex(8)
 
     def guarded(self, answer: Answer) -> Answer:
         """Return ``answer`` for those who call the sandbox by a name of its own."""
@@ -152,8 +155,14 @@ class _Inbox:
         text = await anyio.to_thread.run_sync(packaged, name)
         return web.Response(text=text, content_type=_FILES[name])
 
-    async def state(self, _: web.Request) -> web.Response:
-        return _json(describe_world(self._world, self._faults, f"{self._world.public_url}/v2"))
+    async def state(self, request: web.Request) -> web.Response:
+        # A page that was open before this sandbox began, at the same port, has requests of another one.
+        run, _, number = request.query.get("after", "").partition(".")
+        after = int(number) if run == self._run and re.fullmatch(r"[0-9]{1,12}", number) else 0
+        described = describe_world(self._world, self._faults, f"{self._world.public_url}/v2", after=after)
+        described["seen"] = f"{self._run}.{described['requestCount']}"
+        described["isWhole"] = after == 0
+        return _json(described)
 
     async def request(self, request: web.Request) -> web.Response:
         described = describe_request(self._world, int(request.match_info["number"]))
@@ -166,7 +175,7 @@ class _Inbox:
         if mood not in ("", *MOODS.values()) or not re.fullmatch(r"([1-9][0-9]{0,5})?", page):
             raise _Problem(400, "There is no such page of invoices.")
         session = self._find_session(request)
-        return _json(describe_session(self._world, session, query=query, mood=mood, page=int(page or 1)))
+        return _json(describe_session(self._world, session, self._search, query=query, mood=mood, page=int(page or 1)))
 
     async def invoice(self, request: web.Request) -> web.Response:
         session, invoice = self._find_invoice(request)

@@ -5,23 +5,25 @@ Nothing secret is shown: no token, key, certificate or link.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Final, TypeVar
 
 import attrs
 
 from ...api.sessions import StatusCode
 from ...api.table import OPERATIONS
-from ...protocol.lifecycle import BATCH_SESSION, INVOICE, ONLINE_SESSION, Lifecycle, Phase
+from ...protocol.lifecycle import BATCH_SESSION, INVOICE, ONLINE_SESSION, Lifecycle
 from ..faults import STORAGE, Fault, Faults
 from ..memory import SeenRequest
 from ..sessions import BatchSession
 from ..timeline import Timeline
 from ..world import Invoice, Session, World
 from .presets import PRESETS
+from .search import MOODS, InvoiceSearch
 
-__all__ = ["CODES", "MOODS", "describe_invoice", "describe_request", "describe_session", "describe_world"]
+__all__ = ["CODES", "describe_invoice", "describe_request", "describe_session", "describe_world"]
 
 
 CodeT = TypeVar("CodeT", bound=int | str)
@@ -30,12 +32,16 @@ _MOST_SESSIONS: Final = 40
 _MOST_REQUESTS: Final = 120
 _ROWS: Final = 50
 
-MOODS: Final = {Phase.IN_PROGRESS: "progress", Phase.SUCCESS: "success", Phase.FAILURE: "failure"}
-"""By the phase of a state: also the name of its colour."""
 
+def describe_world(world: World, faults: Faults, base_url: str, *, after: int = 0) -> dict[str, Any]:
+    """Return what the page shows first: the clock, the newest sessions, the last requests, the faults.
 
-def describe_world(world: World, faults: Faults, base_url: str) -> dict[str, Any]:
-    """Return what the page shows first: the clock, the newest sessions, the last requests, the faults."""
+    Args:
+        world: What is described.
+        faults: Those of the same sandbox.
+        base_url: Where clients reach it.
+        after: Only requests with greater numbers: the page has the others.
+    """
     now = world.clock.now()
     return {
         "now": now,
@@ -45,7 +51,12 @@ def describe_world(world: World, faults: Faults, base_url: str) -> dict[str, Any
         "sessionCount": len(world.sessions),
         "sessions": [_session(one, now) for one in islice(reversed(world.sessions.values()), _MOST_SESSIONS)],
         "requestCount": world.recent.request_count,
-        "requests": [_request(one) for one in islice(reversed(world.recent.requests), _MOST_REQUESTS)],
+        "requests": [
+            _request(one)
+            for one in takewhile(
+                lambda one: one.number > after, islice(reversed(world.recent.requests), _MOST_REQUESTS)
+            )
+        ],
         "faults": {
             "planned": [
                 {"operation": one.operation, "kind": _kind(one.fault), "times": one.times, "chance": one.probability}
@@ -82,48 +93,41 @@ def _request(seen: SeenRequest) -> dict[str, Any]:
 
 
 def describe_session(
-    world: World, session: Session, *, query: str = "", mood: str = "", page: int = 1
+    world: World,
+    session: Session,
+    search: InvoiceSearch | None = None,
+    *,
+    query: str = "",
+    mood: str = "",
+    page: int = 1,
 ) -> dict[str, Any]:
     """Return one session: its timeline, and a page of its invoices, the newest first.
 
     Args:
         world: What it belongs to.
         session: The session.
-        query: Only invoices in which every word of it is found: in their numbers, NIPs or states.
-        mood: Only invoices of one of `MOODS`.
+        search: What has looked for the same before, perhaps.
+        query: As for `InvoiceSearch.find`.
+        mood: Likewise.
         page: Which page, from 1; the last one where there are fewer.
     """
     now = world.clock.now()
-    words = query.casefold().split()
-    found = [
-        invoice
-        for invoice in reversed(session.invoices_at(now))
-        if not (mood or words) or _matches(invoice, now, words, mood)
-    ]
-    pages = max(1, -(-len(found) // _ROWS))
+    told = _session(session, now)
+    if query or mood:
+        found: Iterable[Invoice] = (matches := (search or InvoiceSearch()).find(session, now, query, mood))
+        count = len(matches)
+    else:
+        found, count = reversed(session.invoices.values()), told["invoiceCount"]
+    pages = max(1, -(-count // _ROWS))
     start = (min(page, pages) - 1) * _ROWS
+    shown = islice(found, start, min(start + _ROWS, count))
     return {
-        **_session(session, now),
+        **told,
         "details": session.status_at(now).details,
         "timeline": _timeline(session.lifecycle, session.timeline, now),
-        "found": {"count": len(found), "page": min(page, pages), "pages": pages, "first": start + 1},
-        "invoices": [_invoice(invoice, now) for invoice in found[start : start + _ROWS]],
+        "found": {"count": count, "page": min(page, pages), "pages": pages, "first": start + 1},
+        "invoices": [_invoice(invoice, now) for invoice in shown],
     }
-
-
-def _matches(invoice: Invoice, now: datetime, words: list[str], mood: str) -> bool:
-    code = invoice.timeline.code_at(now)
-    if mood and MOODS[INVOICE.phase(code)] != mood:
-        return False
-    texts = [invoice.reference_number, str(int(code)), INVOICE.states[code].description]
-    # What KSeF has not decided yet is not told.
-    if invoice.timeline.is_terminal_at(now):
-        verdict = invoice.verdict
-        texts += [verdict.invoice_number or "", verdict.ksef_number or ""]
-        if (document := verdict.document) is not None:
-            texts += document.parties
-    known = "\n".join(texts).casefold()
-    return all(word in known for word in words)
 
 
 def _session(session: Session, now: datetime) -> dict[str, Any]:
