@@ -146,6 +146,7 @@ async def check_offline(names: dict[str, Any]) -> None:
 CHECKS = {"offline.md": check_offline}
 
 
+@pytest.mark.timeout(300)  # each line of a shell is a program of its own
 @pytest.mark.parametrize("page", pages.ENGLISH, ids=lambda page: page.stem)
 async def test_every_block_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_blocking_calls: BlockBuster
