@@ -240,37 +240,42 @@ class Access:
     ca_file: Path | None = None
 
     @staticmethod
-    def add_arguments(parser: Parser) -> None:
-        """Add an option for each attribute."""
-        parser.add_argument(
-            "--credentials",
-            type=Path,
-            metavar="FILE",
-            help="file with KSEF_ENV, KSEF_NIP and KSEF_CERTIFICATE_FILE or KSEF_TOKEN, mode 600",
-        )
-        parser.add_argument(
-            "--journal",
-            type=Path,
-            metavar="FILE",
-            help="journal; by default KSEF_JOURNAL, or ksef-ENVIRONMENT.db in this folder",
-        )
-        parser.add_flag("--json", "print one JSON object, and no progress")
-        parser.add_argument(
-            "--proxy",
-            metavar="URL",
-            help="http://HOST:PORT; by default KSEF_PROXY (with a password, too), or HTTPS_PROXY and NO_PROXY",
-        )
-        parser.add_argument(
-            "--ca-file",
-            type=Path,
-            metavar="FILE",
-            help="authorities (PEM) trusted besides the system's; by default KSEF_CA_FILE, or none",
-        )
+    def add_arguments(parser: Parser, names: Collection[str]) -> None:
+        """Add the options that are named, each for an attribute."""
+        if "--credentials" in names:
+            parser.add_argument(
+                "--credentials",
+                type=Path,
+                metavar="FILE",
+                help="file with KSEF_ENV, KSEF_NIP and KSEF_CERTIFICATE_FILE or KSEF_TOKEN, mode 600",
+            )
+        if "--journal" in names:
+            parser.add_argument(
+                "--journal",
+                type=Path,
+                metavar="FILE",
+                help="journal; by default KSEF_JOURNAL, or ksef-ENVIRONMENT.db in this folder",
+            )
+        if "--json" in names:
+            parser.add_flag("--json", "print one JSON object, and no progress")
+        if "--proxy" in names:
+            parser.add_argument(
+                "--proxy",
+                metavar="URL",
+                help="http://HOST:PORT; by default KSEF_PROXY (with a password, too), or HTTPS_PROXY and NO_PROXY",
+            )
+        if "--ca-file" in names:
+            parser.add_argument(
+                "--ca-file",
+                type=Path,
+                metavar="FILE",
+                help="authorities (PEM) trusted besides the system's; by default KSEF_CA_FILE, or none",
+            )
 
     @classmethod
     def taken_from(cls, values: dict[str, Any]) -> Self:
         """Take out of parsed arguments what the options above have set."""
-        return cls(**{field.name: values.pop(field.name) for field in attrs.fields(cls)})
+        return cls(**{field.name: values.pop(field.name) for field in attrs.fields(cls) if field.name in values})
 
     async def settle(self) -> Settled:
         """Read environment and file; the file wins.

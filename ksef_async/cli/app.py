@@ -21,7 +21,7 @@ from .. import __version__
 from .arguments import Command, Parser
 from .output import CREDENTIALS, EXIT_CODES, Exit, ReportedError, UsageError, describe_error, need_extra, print_json
 
-__all__ = ["COMMANDS", "PROGRAM", "load", "main", "parser_of", "run_process"]
+__all__ = ["COMMANDS", "PROGRAM", "TOPICS", "load", "main", "parser_of", "run_process"]
 
 PROGRAM: Final = "ksef-async"
 COMMANDS: Final = {
@@ -42,7 +42,7 @@ COMMANDS: Final = {
 }
 """Every command with the first line of its help, which is read here so that the overview loads no command."""
 _ABOUT: Final = "Invoices to KSeF 2.0 and back: sent exactly once, resumed when interrupted."
-_TOPICS: Final = {"credentials": CREDENTIALS, "exit-codes": EXIT_CODES}
+TOPICS: Final = {"credentials": CREDENTIALS, "exit-codes": EXIT_CODES}
 _MORE: Final = f"""\
 {PROGRAM} help COMMAND      what it takes, with examples
 {PROGRAM} help credentials  where certificate, token and company come from
@@ -161,7 +161,7 @@ def _parse(arguments: Sequence[str]) -> Callable[[], Coroutine[Any, Any, int]]:
         overview.error("the command comes first")
     command = load(name)
     values = parser_of(name, command).parse(arguments[1:])
-    if command.has_access:
+    if command.access:
         from .access import Access
 
         values["access"] = Access.taken_from(values)
@@ -178,11 +178,11 @@ def _print_help(arguments: Sequence[str]) -> None:
     if not arguments:
         _overview().parse(["--help"])
     topic = arguments[0]
-    if topic in _TOPICS:
-        print(_TOPICS[topic], end="")
+    if topic in TOPICS:
+        print(TOPICS[topic], end="")
         raise SystemExit(Exit.OK)
     if topic not in COMMANDS:
-        _overview().error(f"help is for {', '.join([*COMMANDS, *_TOPICS])}")
+        _overview().error(f"help is for {', '.join([*COMMANDS, *TOPICS])}")
     parser_of(topic, load(topic)).parse(["--help"])
 
 
@@ -196,14 +196,14 @@ def parser_of(name: str, command: Command) -> Parser:
     """Return the parser of a command's arguments."""
     lines = [f"examples:\n{''.join(f'  {PROGRAM} {example}{chr(10)}' for example in command.examples)}"]
     lines.append(f"Exit codes: {PROGRAM} --help.")
-    if command.has_access:
+    if command.access:
         lines.append(f"Credentials: {PROGRAM} help credentials.")
     parser = Parser(f"{PROGRAM} {name}", inspect.getdoc(command.run) or "", f"{lines[0]}\n{' '.join(lines[1:])}")
     command.add_arguments(parser)
-    if command.has_access:
+    if command.access:
         from .access import Access
 
-        Access.add_arguments(parser)
+        Access.add_arguments(parser, command.access)
     return parser
 
 

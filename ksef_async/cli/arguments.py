@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import attrs
 
@@ -17,7 +17,24 @@ from ..protocol.numbers import nip_problem
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
-__all__ = ["Command", "Parser", "day_or_time", "folder", "nip", "number", "positive", "whole_number"]
+__all__ = [
+    "LOCAL",
+    "NETWORK",
+    "NETWORK_AND_JOURNAL",
+    "Command",
+    "Parser",
+    "day_or_time",
+    "folder",
+    "nip",
+    "number",
+    "positive",
+    "whole_number",
+]
+
+LOCAL: Final = ("--credentials", "--json")
+"""The options of `Access` that a command takes which asks KSeF nothing."""
+NETWORK: Final = (*LOCAL, "--proxy", "--ca-file")
+NETWORK_AND_JOURNAL: Final = (*NETWORK, "--journal")
 
 _WIDTH = 80
 
@@ -38,6 +55,7 @@ class Parser(argparse.ArgumentParser):
         # Before argparse adds --help.
         self.arguments = []
         self._positional: list[str] = []
+        self._needs: list[tuple[str, tuple[str, ...]]] = []
         super().__init__(
             prog=name,
             description="\n\n".join(textwrap.fill(part, _WIDTH) for part in about.split("\n\n")),
@@ -85,11 +103,28 @@ class Parser(argparse.ArgumentParser):
             # Only names: the value of an option that there is not may be a secret.
             named = [each.partition("=")[0] for each in unknown if each.startswith("-")]
             self.error(f"unrecognized arguments: {' '.join(named) or len(unknown)}")
+        for name, others in self._needs:
+            if self._is_given(values, name) and not any(self._is_given(values, other) for other in others):
+                self.error(f"{name} has no effect without {' or '.join(others)}")
         return vars(values)
+
+    def _is_given(self, values: argparse.Namespace, name: str) -> bool:
+        (action,) = (one for one in self.arguments if name in (one.option_strings or (one.metavar,)))
+        value = getattr(values, action.dest)
+        return bool(value != [] if not action.option_strings else value != action.default)
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong in one line, and end with 2."""
         self.exit(2, f"{self.prog}: {message}\n")
+
+    def add_need(self, name: str, *others: str) -> None:
+        """Refuse an option that is given without one of others, as it would have no effect.
+
+        Args:
+            name: The option.
+            others: Options, or arguments by what they are called in the help.
+        """
+        self._needs.append((name, others))
 
     def add_flag(self, name: str, about: str) -> None:
         """Add an option without a value."""
@@ -106,8 +141,8 @@ class Command:
     """Tells a parser which arguments it takes."""
     examples: tuple[str, ...]
     """Lines as they are typed, without the name of the program."""
-    has_access: bool = True
-    """Whether it takes what `Access` holds, too."""
+    access: tuple[str, ...] = NETWORK
+    """Which of the options of `Access` it takes, too: those that have an effect."""
     needs: tuple[str, ...] = ()
     """The packages of the extra ``cli`` without which it cannot run."""
 

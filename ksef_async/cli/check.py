@@ -26,7 +26,9 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--nip", type=nip, dest="context_nip", metavar="NIP", help="in whose context they are to be sent"
     )
-    parser.add_argument("--language", choices=("en", "pl"), default="en", help="of the sentences; en by default")
+    parser.add_argument(
+        "--language", choices=("en", "pl"), default="en", help="of the table; en by default (JSON has both)"
+    )
     parser.add_flag("--json", "print one JSON object")
 
 
@@ -86,5 +88,5 @@ COMMAND: Final = Command(
     run=check,
     add_arguments=_add_arguments,
     examples=("check invoices/ --recursive", "check invoice.xml --nip 5265877635 --language pl"),
-    has_access=False,
+    access=(),
 )

@@ -44,12 +44,15 @@ class _Argument:
 def _described() -> Mapping[str, tuple[str, list[_Argument]]]:
     """Return each command with its summary and what it takes."""
     # Its commands are loaded, this one too.
-    from .app import COMMANDS, load, parser_of
+    from .app import COMMANDS, TOPICS, load, parser_of
 
-    return {
+    commands = {
         name: (about, [_argument(action) for action in parser_of(name, load(name)).arguments])
         for name, about in COMMANDS.items()
     }
+    about = "Print the help on a command, on credentials or on exit codes."
+    topic = _Argument((), "command or topic", takes_value=True, choices=(*COMMANDS, *TOPICS), is_path=False)
+    return {**commands, "help": (about, [topic])}
 
 
 def _argument(action: argparse.Action) -> _Argument:
@@ -83,7 +86,7 @@ _ksef_async() {{
     local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} command=${{COMP_WORDS[1]}}
     COMPREPLY=()
     if [[ $COMP_CWORD == 1 ]]; then
-        COMPREPLY=($(compgen -W "{" ".join(commands)} help --help --version" -- "$current"))
+        COMPREPLY=($(compgen -W "{" ".join(commands)} --help --version" -- "$current"))
         return
     fi
     case $command:$previous in
@@ -172,5 +175,5 @@ COMMAND: Final = Command(
     run=completion,
     add_arguments=_add_arguments,
     examples=("completion bash >> ~/.bashrc", "completion fish > ~/.config/fish/completions/ksef-async.fish"),
-    has_access=False,
+    access=(),
 )

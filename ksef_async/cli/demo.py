@@ -176,9 +176,7 @@ async def demo(files: Sequence[Path] = (), *, recursive: bool = False) -> int:
     return Exit.OK
 
 
-COMMAND: Final = Command(
-    run=demo, add_arguments=_add_arguments, examples=("demo", "demo invoice.xml"), has_access=False
-)
+COMMAND: Final = Command(run=demo, add_arguments=_add_arguments, examples=("demo", "demo invoice.xml"), access=())
 
 
 def _seller_nip(invoice: bytes) -> str | None:

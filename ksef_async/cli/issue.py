@@ -15,7 +15,7 @@ import anyio.to_thread
 from ..auth.offline_signing import OfflineSigner
 from ..errors import CryptoError
 from .access import JOURNAL_NEEDS, Access
-from .arguments import Command, Parser, positive
+from .arguments import NETWORK_AND_JOURNAL, Command, Parser, positive
 from .files import read_file
 from .output import Exit, UsageError, describe, need_extra, print_json
 
@@ -39,6 +39,7 @@ def add_signer_arguments(parser: Parser, *, required: bool) -> None:
         help="certificate of the type Offline, which signs KOD II: PEM, DER or PKCS#12",
     )
     parser.add_argument("--key", type=Path, metavar="FILE", help=f"its private key; the password is in {_PASSWORD}")
+    parser.add_need("--key", "--certificate")
 
 
 async def load_signer(certificate: Path, key: Path | None) -> OfflineSigner:
@@ -109,6 +110,7 @@ COMMAND: Final = Command(
         "issue invoice.xml --certificate offline.p12",
         "issue invoice.xml --certificate offline.p12 --codes codes/",
     ),
+    access=NETWORK_AND_JOURNAL,
     needs=JOURNAL_NEEDS,
 )
 

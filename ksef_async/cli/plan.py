@@ -17,17 +17,21 @@ from .output import Exit, UsageError, print_json
 
 __all__ = ["COMMAND", "plan"]
 
+# Bytes of an invoice, where nobody says.
+_SIZE: Final = 10_000
+
 
 def _add_arguments(parser: Parser) -> None:
     add_file_arguments(parser)
     parser.add_argument("--count", type=whole_number(1), metavar="N", help="how many invoices, in place of files")
     parser.add_argument(
-        "--size", type=whole_number(1), default=10_000, metavar="BYTES", help="of each, with --count; 10,000 by default"
+        "--size", type=whole_number(1), metavar="BYTES", help="of each, with --count; 10,000 by default"
     )
     parser.add_argument(
         "--within", type=positive, metavar="MINUTES", help="time within which the last has to be in KSeF"
     )
     parser.add_flag("--offline", "ask nobody: go by what production grants")
+    parser.add_need("--size", "--count")
     parser.add_flag("--today", "they are dated today: none is to leave after midnight in Poland")
 
 
@@ -36,7 +40,7 @@ async def plan(
     *,
     recursive: bool,
     count: int | None,
-    size: int,
+    size: int | None,
     within: float | None,
     offline: bool,
     today: bool,
@@ -53,7 +57,7 @@ async def plan(
 
     if bool(files) == (count is not None):
         raise UsageError("Name either files and folders, or --count.")
-    found, sizes = FoundFiles(files=(), left_out=()), [size] * (count or 0)
+    found, sizes = FoundFiles(files=(), left_out=()), [size or _SIZE] * (count or 0)
     if files:
         found, sizes = await anyio.to_thread.run_sync(_sizes, files, recursive)
     if not access.json:

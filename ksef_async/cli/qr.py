@@ -9,7 +9,7 @@ import anyio
 import anyio.to_thread
 
 from .access import Access
-from .arguments import Command, Parser
+from .arguments import LOCAL, Command, Parser
 from .files import read_file
 from .output import Exit, UsageError, need_extra, print_json
 
@@ -20,6 +20,7 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="the invoice, exactly as it is sent")
     parser.add_argument("--ksef-number", metavar="NUMBER", help="printed below the code, which says OFFLINE without it")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="write a picture: a name in .svg or .png")
+    parser.add_need("--ksef-number", "--picture", "--json")
 
 
 async def qr(file: Path, *, ksef_number: str | None, picture: Path | None, access: Access) -> int:
@@ -48,5 +49,8 @@ async def qr(file: Path, *, ksef_number: str | None, picture: Path | None, acces
 
 
 COMMAND: Final = Command(
-    run=qr, add_arguments=_add_arguments, examples=("qr invoice.xml", "qr invoice.xml --picture code.svg")
+    run=qr,
+    add_arguments=_add_arguments,
+    examples=("qr invoice.xml", "qr invoice.xml --picture code.svg"),
+    access=LOCAL,
 )

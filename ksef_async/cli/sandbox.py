@@ -123,5 +123,5 @@ COMMAND: Final = Command(
     run=sandbox,
     add_arguments=_add_arguments,
     examples=("sandbox --port 8080", "sandbox --api-version 2.6 --no-rate-limits"),
-    has_access=False,
+    access=(),
 )

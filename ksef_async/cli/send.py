@@ -17,7 +17,7 @@ from ..calling.events import CredentialsEnding, Event
 from ..errors import LocalProtocolError
 from ..protocol.offline import OfflineMode
 from .access import JOURNAL_NEEDS, Access
-from .arguments import Command, Parser, positive
+from .arguments import NETWORK_AND_JOURNAL, Command, Parser, positive
 from .files import FoundFiles, add_file_arguments, find_files, read_invoice, tell_left_out
 from .issue import add_signer_arguments, load_signer
 from .lookup import every
@@ -62,6 +62,7 @@ def _add_arguments(parser: Parser) -> None:
         help="the mode in which they were issued offline; KSeF may be away now, --timeout ends the waiting",
     )
     add_signer_arguments(parser, required=False)
+    parser.add_need("--certificate", "--offline")
     parser.add_argument("--upo", type=Path, metavar="FOLDER", help="folder to save the UPO to, as KSEF-NUMBER.upo.xml")
     parser.add_argument(
         "--timeout", type=positive, metavar="SECONDS", help="time to wait for KSeF; no limit by default"
@@ -94,8 +95,6 @@ async def send(
         raise UsageError("There are no files to send: name files, or folders with *.xml.")
     mode = None if offline is None else OfflineMode(offline)
     signer = None if certificate is None else await load_signer(certificate, key)
-    if mode is None and (certificate is not None or key is not None):
-        raise UsageError("--certificate and --key sign what was issued offline: say in which mode, with --offline.")
     bars = _Bars(quiet=access.json)
     log_in = mode is None
     async with settled.client(bars.hear, log_in=log_in) as client, settled.submissions(client) as submissions:
@@ -131,6 +130,7 @@ COMMAND: Final = Command(
         "send invoice.xml --retry --timeout 600",
         "send night/ --offline offline24",
     ),
+    access=NETWORK_AND_JOURNAL,
     needs=JOURNAL_NEEDS,
 )
 

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import anyio.to_thread
 
 from .access import Access
-from .arguments import Command, Parser
+from .arguments import LOCAL, Command, Parser
 from .files import read_file
 from .output import Exit, UsageError, need_extra, print_json
 
@@ -27,6 +27,7 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument("--ksef-number", metavar="NUMBER", help="shown on top, and below the verification code")
     parser.add_flag("--code", "with the verification code (KOD I); needs the extra `qr`")
     parser.add_flag("--open", "open the page in the browser")
+    parser.add_need("--credentials", "--code")
 
 
 async def show(
@@ -93,4 +94,5 @@ COMMAND: Final = Command(
     run=show,
     add_arguments=_add_arguments,
     examples=("show invoice.xml --open", "show invoice.xml --output page.html --language en"),
+    access=LOCAL,
 )

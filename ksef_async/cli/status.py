@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from .access import JOURNAL_NEEDS, Access
-from .arguments import Command, Parser
+from .arguments import LOCAL, Command, Parser
 from .lookup import chosen
 from .output import Exit, counts_text, describe, json_list, print_table, state_text
 
@@ -66,6 +66,7 @@ COMMAND: Final = Command(
     run=status,
     add_arguments=_add_arguments,
     examples=("status", 'status "FV/2026/11/7" invoice.xml'),
+    access=(*LOCAL, "--journal"),
     needs=JOURNAL_NEEDS,
 )
 

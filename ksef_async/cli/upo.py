@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from ..protocol.numbers import file_name
 from .access import JOURNAL_NEEDS, Access
-from .arguments import Command, Parser
+from .arguments import LOCAL, Command, Parser
 from .lookup import chosen
 from .output import Exit, describe, json_list
 
@@ -56,7 +56,11 @@ async def upo(invoices: Sequence[str], *, folder: Path, access: Access) -> int:
 
 
 COMMAND: Final = Command(
-    run=upo, add_arguments=_add_arguments, examples=("upo --folder receipts/", "upo invoice.xml"), needs=JOURNAL_NEEDS
+    run=upo,
+    add_arguments=_add_arguments,
+    examples=("upo --folder receipts/", "upo invoice.xml"),
+    access=(*LOCAL, "--journal"),
+    needs=JOURNAL_NEEDS,
 )
 
 

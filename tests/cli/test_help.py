@@ -142,6 +142,7 @@ async def offered_by_bash(folder: Path, *words: str) -> set[str]:
         pytest.param(["export", "x", "--part", "b"], {"buyer"}, id="choice"),
         pytest.param(["plan", "--within", ""], {""}, id="a number"),
         pytest.param(["completion", "f"], {"fish"}, id="choice of an argument"),
+        pytest.param(["help", "exi"], {"exit-codes"}, id="topic"),
     ],
 )
 async def test_bash_completes(scripts: Path, words: list[str], offered: set[str]) -> None:
@@ -156,6 +157,7 @@ async def test_bash_completes(scripts: Path, words: list[str], offered: set[str]
         ("ksef-async send --re", {"--recursive", "--retry"}),
         ("ksef-async send an", {"an invoice.xml"}),
         ("ksef-async export x --part b", {"buyer"}),
+        ("ksef-async help exi", {"exit-codes"}),
     ],
 )
 async def test_fish_completes(scripts: Path, line: str, offered: set[str]) -> None:
@@ -165,7 +167,33 @@ async def test_fish_completes(scripts: Path, line: str, offered: set[str]) -> No
     assert {one.partition("\t")[0].replace("\\", "") for one in lines} == offered
 
 
+# A line is typed, then the key Tab: each is done once zsh shows the whole word.
+ZSH = r"""
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "TERM=dumb; autoload -Uz compinit; compinit -D -u; source ./script.zsh; print it is re''ady"
+zpty -r -m shell shown '*it is ready*'
+while read -r line; do
+    zpty -w -n shell "ksef-async ${line%|*}"$'\t'
+    zpty -r -m shell shown "*ksef-async ${(b)${line#*|}}*"
+    zpty -w -n shell $'\C-u'
+    print -r -- ${line#*|}
+done
+"""
+COMPLETED_BY_ZSH = {
+    "se": "send",
+    "send --rec": "send --recursive",
+    "send --retry an": r"send --retry an\ invoice.xml",
+    "export x --part b": "export x --part buyer",
+    "help exi": "help exit-codes",
+}
+
+
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
-async def test_zsh_takes_the_script(scripts: Path) -> None:
-    program = "autoload -Uz compinit; compinit -D -u; source ./script.zsh; print $_comps[ksef-async]"
-    assert await lines_of(scripts, "zsh", "-f", "-c", program) == ["_ksef-async"]
+async def test_zsh_completes(scripts: Path) -> None:
+    typed = "".join(f"{line}|{whole}\n" for line, whole in COMPLETED_BY_ZSH.items())
+
+    with anyio.fail_after(20):
+        result = await anyio.run_process(["zsh", "-f", "-c", ZSH], cwd=scripts, input=typed.encode())
+
+    assert result.stdout.decode().splitlines() == [*COMPLETED_BY_ZSH.values()]

@@ -58,7 +58,7 @@ async def test_what_cannot_be_drawn_is_told(sandbox: Sandbox, anonymous: Shell) 
         ((file, "--picture", "code.pdf"), 2, "neither .svg nor .png"),
         (("missing.xml",), 2, "no file missing.xml"),
         (("odd.xml",), 2, "cannot be read"),
-        ((file, "--ksef-number", "ł"), 2, "cannot be a label"),
+        ((file, "--ksef-number", "ł", "--json"), 2, "cannot be a label"),
     ):
         result = await anonymous.run("qr", *arguments)
         assert (result.code, sentence in result.err) == (code, True), result.err

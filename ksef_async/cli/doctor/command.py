@@ -15,7 +15,7 @@ from ... import __version__
 from ...calling.caller import Caller
 from ...errors import LocalProtocolError
 from ..access import Access, Settled
-from ..arguments import Command, Parser
+from ..arguments import NETWORK_AND_JOURNAL, Command, Parser
 from ..output import UsageError, print_json
 from .checking import Checker
 from .company import Company
@@ -115,6 +115,7 @@ COMMAND: Final = Command(
     run=doctor,
     add_arguments=_add_arguments,
     examples=("doctor", "doctor --send --json", "doctor --proxy http://proxy.example:3128 --ca-file company.pem"),
+    access=NETWORK_AND_JOURNAL,
 )
 
 
