@@ -123,6 +123,11 @@ class Variables:
         """Return whether a token or a certificate is named, usable or not."""
         return any(self._given(name) for name in (_TOKEN, *_PAIR, _PKCS12))
 
+    @property
+    def has_token(self) -> bool:
+        """Return whether a token is named."""
+        return self._given(_TOKEN) is not None
+
     def credentials(self) -> Credentials:
         """Return the certificate with its key, or the token; reads files, and with a password takes tenths of a second.
 

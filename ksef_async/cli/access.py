@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+import sys
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -14,14 +16,16 @@ import anyio.to_thread
 import attrs
 
 from ..api.environment import Environment
-from ..auth.credentials import Credentials, KsefToken, checked_credentials
+from ..auth.credentials import Credentials, checked_credentials
 from ..auth.variables import VARIABLE_NAMES, Variables, read_private_file
 from ..calling.events import Hook
 from ..calling.transport import AiohttpTransport
 from ..client import KsefClient
-from ..errors import CryptoError, LocalProtocolError
+from ..errors import CryptoError, KsefError, LocalProtocolError
+from ..protocol.retry import growing_pause
 from .arguments import Parser
 from .output import UsageError
+from .running import may_pass
 
 if TYPE_CHECKING:
     from ..submissions import Submissions
@@ -32,6 +36,9 @@ JOURNAL_NEEDS: Final = ("rich", "sqlalchemy", "aiosqlite")
 """The packages that a command with a journal needs: for its SQLite, and for tables and progress bars."""
 
 
+# Seconds between logins, while KSeF is away.
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 30.0
 _NAMES: Final = tuple(f"KSEF_{name}" for name in VARIABLE_NAMES)
 _ADVICE: Final = "put {} into the environment, or into a file for --credentials"
 
@@ -153,12 +160,16 @@ class Settled:
             return checked_credentials(credentials, self.environment)
 
     @asynccontextmanager
-    async def client(self, hook: Hook | None = None, *, log_in: bool = True) -> AsyncIterator[KsefClient]:
+    async def client(
+        self, hook: Hook | None = None, *, log_in: bool = True, revoke: bool | None = None
+    ) -> AsyncIterator[KsefClient]:
         """Logged in, so that wrong credentials show before anything else; keeps to what KSeF grants this company.
 
         Args:
             hook: Is told of every request.
-            log_in: False where KSeF may be away, and the journal waits for it.
+            log_in: False where the journal comes first: KSeF may be away. `log_in` follows, or the first call logs in.
+            revoke: Whether the login is ended with the block, within seconds; by default if it logs in. A failure of
+                this is told, and is none of the command.
 
         Raises:
             UsageError: There are no usable credentials; see `credentials`. Or the certificate has expired, by
@@ -167,18 +178,45 @@ class Settled:
         """
         environment = self.environment
         credentials = await self.credentials()
-        async with await anyio.to_thread.run_sync(self._client, environment, credentials, hook, log_in) as client:
-            if not log_in:
+        revoke = log_in if revoke is None else revoke
+        has_ended = False
+        try:
+            async with await anyio.to_thread.run_sync(self._client, environment, credentials, hook, revoke) as client:
+                if log_in:
+                    await self.log_in(client)
                 yield client
-                return
+                has_ended = True
+        except KsefError as error:
+            if not has_ended:
+                raise
+            print(f"The login could not be ended, and ends by itself: {error}", file=sys.stderr)
+
+    async def log_in(self, client: KsefClient, waiting: Callable[[KsefError], None] | None = None) -> None:
+        """Log in, and keep to what KSeF grants this company.
+
+        Args:
+            client: The one of `client`.
+            waiting: Is told of each failure that may pass, and the login is tried again, without end; None to raise it.
+
+        Raises:
+            UsageError: The certificate has expired, by KSeF's clock, or is not valid yet.
+            KsefError: As `KsefClient.log_in`.
+        """
+        for tries in count(1):
             try:
                 await client.log_in()
+                await client.pacing.adopt_limits()
+                return
             except CryptoError as error:
-                if isinstance(credentials, KsefToken):
+                if self.variables.has_token:
                     raise  # no fault of the token
                 raise UsageError(str(error)) from error
-            await client.pacing.adopt_limits()
-            yield client
+            except KsefError as error:
+                if waiting is None or not may_pass(error):
+                    raise
+                waiting(error)
+                pause = growing_pause(tries, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE)
+                await anyio.sleep(max(pause, getattr(error, "retry_after", None) or 0.0))
 
     def _client(
         self, environment: Environment, credentials: Credentials, hook: Hook | None, revoke_on_exit: bool

@@ -24,12 +24,15 @@ from ..errors import (
     KsefError,
     LocalProtocolError,
     LoginFailedError,
+    RateLimitedError,
+    ServerError,
+    TransportError,
     UnauthorizedError,
     WaitTimeoutError,
 )
 from .output import Exit, UsageError
 
-__all__ = ["InterruptedCommandError", "exit_code", "leaves", "run"]
+__all__ = ["InterruptedCommandError", "exit_code", "leaves", "may_pass", "run"]
 
 _SIGNALS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 # Of a login: KSeF itself failed, and may well take the same credentials a minute later.
@@ -142,6 +145,13 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
             yield from leaves(each)
     else:
         yield error
+
+
+def may_pass(error: KsefError) -> bool:
+    """Return whether KSeF, or the way to it, has failed for now, and the same call may go well later."""
+    if isinstance(error, LoginFailedError):
+        return error.code in _OWN_FAILURES
+    return isinstance(error, TransportError | ServerError | RateLimitedError | WaitTimeoutError)
 
 
 def exit_code(error: BaseException) -> Exit | None:

@@ -13,8 +13,8 @@ import anyio
 import anyio.to_thread
 import attrs
 
-from ..calling.events import CredentialsEnding, Event
-from ..errors import LocalProtocolError
+from ..calling.events import CredentialsEnding, Event, RequestRetried
+from ..errors import KsefError, LocalProtocolError
 from ..protocol.offline import OfflineMode
 from .access import JOURNAL_NEEDS, Access
 from .arguments import NETWORK_AND_JOURNAL, Command, Parser, positive
@@ -65,7 +65,10 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_need("--certificate", "--offline")
     parser.add_argument("--upo", type=Path, metavar="FOLDER", help="folder to save the UPO to, as KSEF-NUMBER.upo.xml")
     parser.add_argument(
-        "--timeout", type=positive, metavar="SECONDS", help="time to wait for KSeF; no limit by default"
+        "--timeout",
+        type=positive,
+        metavar="SECONDS",
+        help="time to wait for KSeF, its login included; no limit by default",
     )
 
 
@@ -84,7 +87,8 @@ async def send(
     """Send invoices, each exactly once, and wait for numbers and UPO.
 
     Every invoice is written to the journal before it is sent, so the command can be interrupted, or die, and be run
-    again: it goes on where it was. A file that is in the journal already is not sent a second time.
+    again: it goes on where it was. A file that is in the journal already is not sent a second time. With KSeF away it
+    waits until that is back, or the time is up: then the exit code is 4, and what is queued is named.
     """
     settled = await access.settle()
     listed = await anyio.to_thread.run_sync(partial(find_files, files, recursive=recursive))
@@ -96,20 +100,26 @@ async def send(
     mode = None if offline is None else OfflineMode(offline)
     signer = None if certificate is None else await load_signer(certificate, key)
     bars = _Bars(quiet=access.json)
-    log_in = mode is None
-    async with settled.client(bars.hear, log_in=log_in) as client, settled.submissions(client) as submissions:
+    async with (
+        settled.client(bars.hear, log_in=False, revoke=True) as client,
+        settled.submissions(client) as submissions,
+    ):
         with bars.shown(len(found)):
             submit = partial(submissions.submit, nip=settled.nip, offline=mode, signer=signer)
             await _hand_over(submissions, submit, found, bars, retry=retry)
             mine = {file.submission_id for file in found if file.submission_id is not None}
             seen: dict[int, Submission] = {}
             with anyio.move_on_after(timeout) as limit:
+                await settled.log_in(client, bars.tell_of_waiting)
+                bars.logged_in()
                 try:
                     async with submissions.running():
                         await _follow(submissions, mine, seen, bars)
                 except asyncio.CancelledError as error:
                     error.add_note(_STAYS_OPEN)
                     raise
+            if limit.cancelled_caught:
+                await _look(submissions, mine, seen)
             saved = {}
             if upo is not None:
                 for one in seen.values():
@@ -183,15 +193,19 @@ async def _put_back(submissions: Submissions, submission_id: int) -> None:
 async def _follow(submissions: Submissions, mine: set[int], seen: dict[int, Submission], bars: _Bars) -> None:
     """Look at the journal until everything of ours is decided and has its UPO."""
     while True:
-        async for submission in every(submissions, after=min(mine, default=0) - 1):
-            if submission.id in mine:
-                seen[submission.id] = submission
+        await _look(submissions, mine, seen)
         bars.show(seen.values())
         if all(_is_done(submission) for submission in seen.values()):
             return
         bars.tell(await submissions.troubles())
         # The more there is to read, the less often.
         await anyio.sleep(max(_LOOK, len(mine) / 4_000))
+
+
+async def _look(submissions: Submissions, mine: set[int], seen: dict[int, Submission]) -> None:
+    async for submission in every(submissions, after=min(mine, default=0) - 1):
+        if submission.id in mine:
+            seen[submission.id] = submission
 
 
 def _is_done(submission: Submission) -> bool:
@@ -209,6 +223,7 @@ class _Bars:
         self._progress = Progress(*columns, console=Console(stderr=True), disable=quiet)
         self._tasks: dict[str, TaskID] = {}
         self._told: set[str] = set()
+        self._is_waiting = self._is_logged_in = False
 
     @contextmanager
     def shown(self, count: int) -> Iterator[None]:
@@ -236,12 +251,28 @@ class _Bars:
         """Take a note of what is printed for every command, so that it is not said again."""
         if isinstance(event, CredentialsEnding):
             self._told.add(str(event))
+        elif isinstance(event, RequestRetried):
+            # A login tries for many seconds before it fails.
+            self.tell_of_waiting(event.error)
+
+    def tell_of_waiting(self, error: KsefError) -> None:
+        """Say that the invoices wait for KSeF, and why; once before the login."""
+        if not self._is_logged_in and not self._is_waiting:
+            self._is_waiting = True
+            self._say(f"The invoices are in the journal, and wait for KSeF. ({type(error).__name__}: {error})")
+
+    def logged_in(self) -> None:
+        """From now on what is waited for is told of the journal's work."""
+        self._is_logged_in = True
 
     def tell(self, troubles: Mapping[str, str]) -> None:
         """Say what keeps invoices from being delivered, each thing once."""
         for trouble in {*troubles.values()} - self._told:
             self._told.add(trouble)
-            self._progress.console.print(trouble, style="yellow", markup=False)
+            self._say(trouble)
+
+    def _say(self, text: str) -> None:
+        self._progress.console.print(text, style="yellow", markup=False)
 
 
 def _report(

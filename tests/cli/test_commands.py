@@ -6,7 +6,9 @@ import asyncio
 import hashlib
 import os
 import signal
+import socket
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -93,6 +95,74 @@ async def test_time_is_up(sandbox: Sandbox, shell: Shell) -> None:
     result = await shell.run("send", file, "--json", "--timeout", "4")
 
     assert (result.code, result.states) == (4, {"taken_in": 1})
+
+
+@pytest.mark.parametrize("arguments", [(), ("--offline", "offline24")], ids=["online", "offline"])
+async def test_ksef_that_is_away_finds_the_invoices_in_the_journal(
+    sandbox: Sandbox, shell: Shell, arguments: tuple[str, ...]
+) -> None:
+    shell.invoices(sandbox.nip, 2)
+    with socket.socket() as taken:  # bound and not listening: every connection is refused
+        taken.bind(("127.0.0.1", 0))
+        # The journal's name has the environment in it.
+        shell.set(KSEF_ENV=f"http://127.0.0.1:{taken.getsockname()[1]}/v2", KSEF_JOURNAL="ksef.db")
+        began = time.monotonic()
+        away = await shell.run("send", ".", "--json", "--timeout", "1", *arguments)
+        took = time.monotonic() - began
+    shell.set(KSEF_ENV=sandbox.environment.base_url)
+    back = await shell.run("send", ".", "--json", *arguments)
+
+    assert (away.code, away.states) == (4, {"queued": 2})
+    assert took < 12, "a login alone would take 15 s and more"
+    assert "wait for KSeF. (ConnectError" in away.err
+    assert (back.code, back.states) == (0, {"accepted": 2})
+
+
+async def test_queued_invoices_are_named_when_the_time_is_up(sandbox: Sandbox, shell: Shell) -> None:
+    shell.invoices(sandbox.nip, 2)
+    sandbox.faults.add(None, Fault.html(503), times=10**9)
+
+    result = await shell.run("send", ".", "--timeout", "0.5")
+
+    assert result.code == 4
+    assert [line.split() for line in result.out.splitlines()[1:3]] == [
+        ["invoice-001.xml", "queued"],
+        ["invoice-002.xml", "queued"],
+    ]
+
+
+async def test_login_is_tried_until_ksef_is_back(sandbox: Sandbox, shell: Shell) -> None:
+    shell.invoices(sandbox.nip, 1)
+    # More than one login tries by itself.
+    sandbox.faults.add("get_challenge", Fault.html(503), times=7)
+
+    result = await shell.run("send", ".", "--json")
+
+    assert (result.code, result.states) == (0, {"accepted": 1})
+    assert "wait for KSeF. (ServerError" in result.err
+
+
+async def test_ksef_that_dies_meanwhile_is_no_failure_of_the_command(sandbox: Sandbox, shell: Shell) -> None:
+    shell.invoices(sandbox.nip, 1)
+    for operation in ("open_online_session", "revoke_current_login"):
+        sandbox.faults.add(operation, Fault.html(503), times=10**9)
+
+    result = await shell.run("send", ".", "--json", "--timeout", "1")
+
+    assert (result.code, result.states) == (4, {"queued": 1})
+    assert "The login could not be ended" in result.err
+
+
+async def test_refused_login_leaves_the_invoices_in_the_journal(sandbox: Sandbox, shell: Shell) -> None:
+    shell.invoices(sandbox.nip, 1)
+    shell.set(KSEF_TOKEN="wrong")
+
+    refused = await shell.run("send", ".", "--json")
+    shell.set(KSEF_TOKEN=sandbox.token)
+    taken = await shell.run("send", ".", "--json")
+
+    assert (refused.code, refused.json["error"]["type"]) == (2, "LoginFailedError")
+    assert (taken.code, taken.states) == (0, {"accepted": 1})
 
 
 async def test_status_and_upo_need_no_login(sandbox: Sandbox, shell: Shell) -> None:
