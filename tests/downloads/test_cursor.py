@@ -241,7 +241,8 @@ def test_invoice_of_the_first_version_s_checkpoint_is_remembered_until_now_has_p
 
 def test_more_than_can_be_remembered_above_the_mark_is_refused() -> None:
     cursor, info = begun(), package(mark=0)
-    many = [invoice(str(number), 1) for number in range(110_001)]
+    template = invoice("", 1)
+    many = [attrs.evolve(template, ksef_number=str(number)) for number in range(110_001)]
     cursor.begin(window(), info, many, at(5))
 
     with pytest.raises(RemoteProtocolError, match="high-water mark"):

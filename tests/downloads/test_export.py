@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -17,6 +18,7 @@ from clients import QUICK, RecordingTransport, Traffic
 from cryptography.fernet import Fernet
 from parties import client_of, grant
 from receiving import BUYER, everything, feed, feed_samples, settle
+from virtual_time import VirtualTimeLoop
 
 from ksef_async import (
     BadRequestError,
@@ -40,6 +42,11 @@ from ksef_async.sandbox.grants import GrantKind
 from ksef_async.sandbox.subjects import Subject
 
 AT_ONCE = Cadence(interval=0.01, factor=1.0, deadline=20)
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
 
 
 @pytest.mark.parametrize("compression", CompressionType)

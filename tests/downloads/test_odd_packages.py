@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 from receiving import everything, feed_samples, settle
+from virtual_time import VirtualTimeLoop
 
 from ksef_async import AnswerIncomplete, Cadence, KsefClient
 from ksef_async.api.packages import CompressionType
@@ -23,6 +24,11 @@ from ksef_async.sandbox.faults import DOWNLOAD_PART
 
 AT_ONCE = Cadence(interval=0.01, factor=1.0, deadline=20)
 Row = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
 
 
 def status_becomes(sandbox: Sandbox, change: Callable[[Row], Row]) -> None:
