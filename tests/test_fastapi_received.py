@@ -110,14 +110,14 @@ async def test_refusals_of_ksef_are_not_the_callers(
     assert (answer.status_code, answer.headers.get("retry-after")) == (status, after), answer.text
 
 
-async def test_journal_that_is_locked_is_told_with_when_to_come_back(
-    sandbox: Sandbox, journal: Path, http: httpx.AsyncClient
-) -> None:
-    other = sqlite3.connect(journal, isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-    try:
-        answer = await http.post(f"/ksef/{sandbox.nip}/invoices", content=sample_invoice(sandbox.nip), timeout=60)
-    finally:
-        other.close()
+async def test_journal_that_is_locked_is_told_with_when_to_come_back(sandbox: Sandbox, journal: Path) -> None:
+    # Written into the address, where an SQLite journal says how long it waits.
+    async with serving(service_for(sandbox, Path(f"{journal}?timeout=0.2"))) as http:
+        other = sqlite3.connect(journal, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        try:
+            answer = await http.post(f"/ksef/{sandbox.nip}/invoices", content=sample_invoice(sandbox.nip), timeout=60)
+        finally:
+            other.close()
 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5"), answer.text

@@ -211,11 +211,13 @@ def _prepare_sqlite(engine: AsyncEngine) -> None:
     def _(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
         # Python begins no transaction by itself.
         options.update(async_creator_fn=_SqliteConnection, isolation_level=None)
+        # Seconds until "database is locked"; an address may say otherwise (``?timeout=5``).
+        options.setdefault("timeout", 30.0)
 
     @event.listens_for(engine.sync_engine, "connect")
     def _(connection: Any, _record: Any) -> None:  # the driver's own connection
         cursor = connection.cursor()
-        for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {setting}")
         cursor.close()
 

@@ -33,7 +33,7 @@ _NO_TABLES: Final = ("has not the tables that it had when it was opened", False)
 _DISK_FULL: Final = ("cannot grow, for the disk is full: make room", True)
 
 _IN_SQLITE: Final[Mapping[int, tuple[str, bool]]] = {
-    sqlite3.SQLITE_BUSY: ("is locked: another program has had a transaction open on it for 30 s; end that", True),
+    sqlite3.SQLITE_BUSY: ("is locked: another program has had a transaction open on it for too long; end that", True),
     sqlite3.SQLITE_LOCKED: ("is locked by another connection of this program", True),
     sqlite3.SQLITE_READONLY: ("cannot be written: give this user the right to write the file and its folder", False),
     sqlite3.SQLITE_PERM: ("cannot be used: give this user the right to read and write it", False),
