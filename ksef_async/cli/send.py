@@ -59,7 +59,7 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--offline",
         choices=[mode.value for mode in OfflineMode if mode is not OfflineMode.TOTAL_FAILURE],
-        help="the mode in which they were issued offline; KSeF may be away now, --timeout ends the waiting",
+        help="the mode in which they were issued offline",
     )
     add_signer_arguments(parser, required=False)
     parser.add_need("--certificate", "--offline")
@@ -68,7 +68,7 @@ def _add_arguments(parser: Parser) -> None:
         "--timeout",
         type=positive,
         metavar="SECONDS",
-        help="time to wait for KSeF, its login included; no limit by default",
+        help="time to wait for KSeF, login too; no limit by default",
     )
 
 
@@ -86,9 +86,8 @@ async def send(
 ) -> int:
     """Send invoices, each exactly once, and wait for numbers and UPO.
 
-    Every invoice is written to the journal before it is sent, so the command can be interrupted, or die, and be run
-    again: it goes on where it was. A file that is in the journal already is not sent a second time. With KSeF away it
-    waits until that is back, or the time is up: then the exit code is 4, and what is queued is named.
+    Every invoice is in the journal before KSeF is asked: interrupted, or killed, the command is run again, goes on
+    where it was, and sends nothing twice. When --timeout is up, the exit code is 4, and what is queued is named.
     """
     settled = await access.settle()
     listed = await anyio.to_thread.run_sync(partial(find_files, files, recursive=recursive))
