@@ -53,7 +53,7 @@ P = TypeVar("P")
 SYNC_INTERVAL: Final = 15 * 60.0
 """Seconds between two looks at one subject type, as the Ministry advises."""
 
-# How many exports in a row may fail, hang or be damaged.
+# How many exports in a row may fail, hang or be damaged; not by `Attempts`, for each was answered, and takes minutes.
 _ATTEMPTS: Final = 3
 # Seconds between them.
 _PAUSE: Final = 30.0
@@ -257,6 +257,7 @@ class Sync:
 
     async def _within_limits(self, call: Callable[[P], Awaitable[T]], argument: P) -> T:
         """Return what ``call`` gives, waiting while KSeF's limits are reached, though not for ever."""
+        # Not by `Attempts`: these limits are those of an hour, longer than a call's patience.
         attempt, started = 1, anyio.current_time()
         while True:
             try:

@@ -54,6 +54,7 @@ SUBMISSIONS: Final = Table(
     # The caller's own, e.g. an order number.
     Column("caller_key", String(255)),
     Column("seller_nip", String(32), nullable=False),
+    # VAT, KOR, ZAL, ... (RodzajFaktury), and the seller's number (P_2): see `Identity`.
     Column("kind", String(32), nullable=False),
     Column("number", String(512), nullable=False),
     Column("form_code", String(32), nullable=False),
@@ -136,6 +137,7 @@ SESSIONS: Final = Table(
     Column("reference_number", String(64), primary_key=True),
     Column("context", String(32), nullable=False),
     Column("form_code", String(32), nullable=False),
+    # ``online`` or ``batch``, for people: the library goes by the reference number.
     Column("kind", String(16), nullable=False),
     # With the session's AES key and, of a batch, the links to upload to; encrypted. NULL where the journal has no key
     # to encrypt it with.

@@ -71,6 +71,7 @@ class Trouble:
         Raises:
             KsefError: An error after which, by `judge`, another call of the same would not end otherwise.
         """
+        # Not by `Attempts`, which ends: what is in the journal is delivered however long KSeF is away.
         tries = 0
         with ExitStack() as stack:
             while True:
@@ -155,6 +156,7 @@ class Unreachable:
         Raises:
             Exception: ``error`` itself, when it is not over by itself.
         """
+        # Without end, as `Trouble.retry`.
         if is_final(error):
             raise error
         described = self._describe(error)

@@ -15,6 +15,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from typing import Any, Protocol, TypeAlias, cast
 
 import anyio
+import attrs
 from anyio.abc import TaskGroup
 
 from ..calling.events import CredentialsEnding
@@ -121,6 +122,17 @@ class Engine(Protocol):
         ...
 
 
+@attrs.define
+class _Failures:
+    """The failures of a context since it was last delivered."""
+
+    count: int = 0
+    retry_at: float = 0.0
+    """By the event loop's clock."""
+    logged: set[str] = attrs.field(factory=set)
+    """The gist of each."""
+
+
 class Worker:
     """Delivers from a journal.
 
@@ -151,10 +163,8 @@ class Worker:
         self._leases = Leases(database, f"{os.getpid()}-{uuid.uuid4().hex}", settings.lease_duration)
         self._drains: dict[str, Drain | None] = {}
         self._journal = Unreachable("the journal", settings, lambda error: fault_of(error, database) or error)
-        # When a context that failed may be tried again, and how often it has failed in a row.
-        self._paused: dict[str, tuple[float, int]] = {}
-        # The gist of what each has failed with since it was last delivered.
-        self._logged: dict[str, set[str]] = {}
+        # Of the contexts whose delivery failed last.
+        self._failures: dict[str, _Failures] = {}
         self._news = anyio.Event()
 
     def __repr__(self) -> str:
@@ -242,7 +252,7 @@ class Worker:
             return []
         self._journal.is_over()
         now = anyio.current_time()
-        paused = {context for context, (until, _) in self._paused.items() if until > now}
+        paused = {context for context, failures in self._failures.items() if failures.retry_at > now}
         return [context for context in waiting if context not in self._drains and context not in paused]
 
     async def drain(self, context: str) -> None:
@@ -255,8 +265,7 @@ class Worker:
             if lease is None:
                 return
             await self._drain(lease)
-            self._paused.pop(context, None)
-            self._logged.pop(context, None)
+            self._failures.pop(context, None)
         except Exception as error:  # noqa: BLE001  # one context must not stop the others
             await self._failed(context, error)
         finally:
@@ -282,9 +291,11 @@ class Worker:
         if isinstance(error, ExceptionGroup) and error.subgroup(LeaseLostError) is not None:
             _log.warning("another worker has taken context %s over", context)
             return
-        _, times = self._paused.get(context, (0.0, 0))
-        pause = self._settings.pause(times + 1)
-        self._paused[context] = anyio.current_time() + pause, times + 1
+        # Not slept: meanwhile the worker delivers for others.
+        failures = self._failures.setdefault(context, _Failures())
+        failures.count += 1
+        pause = self._settings.pause(failures.count)
+        failures.retry_at = anyio.current_time() + pause
         faults = {each: fault_of(each, self._database) for each in _leaves(error)}
         text = "; ".join({_described(fault or each): None for each, fault in faults.items()})
         try:
@@ -298,9 +309,8 @@ class Worker:
                 _described(fault_of(again, self._database) or again),
             )
             return
-        logged = self._logged.setdefault(context, set())
-        if (about := gist(text)) not in logged:
-            logged.add(about)
+        if (about := gist(text)) not in failures.logged:
+            failures.logged.add(about)
             # A fault of the database is logged in one sentence; anything else with its traceback.
             exc_info = None if all(faults.values()) else error
             _log.error("delivery for %s failed; trying again in %g s: %s", context, pause, text, exc_info=exc_info)
