@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable, Iterable
+from contextlib import asynccontextmanager
 from itertools import count
 
 import anyio
@@ -245,9 +246,20 @@ class Alone:
     def __init__(self) -> None:
         self._locks: dict[Hashable, _CountedLock] = {}
 
-    def with_(self, key: Hashable) -> _Turn:
+    @asynccontextmanager
+    async def with_(self, key: Hashable) -> AsyncGenerator[None]:
         """Hold the lock of ``key``, as an async context manager; where it is free, other tasks get no turn first."""
-        return _Turn(self._locks, key)
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = _CountedLock()
+        lock.users += 1
+        try:
+            async with lock:
+                yield
+        finally:
+            lock.users -= 1
+            if not lock.users:
+                del self._locks[key]
 
 
 class _CountedLock(asyncio.Lock):
@@ -256,32 +268,3 @@ class _CountedLock(asyncio.Lock):
         super().__init__()
         self.users = 0
         """How many tasks hold it or wait for it."""
-
-
-class _Turn:
-    __slots__ = ("_key", "_locks")
-
-    def __init__(self, locks: dict[Hashable, _CountedLock], key: Hashable) -> None:
-        self._locks = locks
-        self._key = key
-
-    async def __aenter__(self) -> None:
-        lock = self._locks.get(self._key)
-        if lock is None:
-            lock = self._locks[self._key] = _CountedLock()
-        lock.users += 1
-        try:
-            await lock.acquire()
-        except BaseException:
-            self._leave(lock)
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        lock = self._locks[self._key]
-        lock.release()
-        self._leave(lock)
-
-    def _leave(self, lock: _CountedLock) -> None:
-        lock.users -= 1
-        if not lock.users:
-            del self._locks[self._key]
