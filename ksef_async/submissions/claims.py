@@ -6,6 +6,7 @@ Only what is not late is claimed; `ContextStore.mark_late` says what becomes of 
 
 from __future__ import annotations
 
+import enum
 from datetime import date
 from typing import Final
 
@@ -22,6 +23,7 @@ __all__ = [
     "MAY_BE_IN_BATCH",
     "ONE_BY_ONE",
     "SPLIT",
+    "Among",
     "Claim",
     "Lot",
     "Queue",
@@ -51,6 +53,16 @@ MAY_BE_IN_BATCH: Final = (_T.priority < int(Priority.URGENT)) & FIT
 """Of those that are sent in a batch when there are many."""
 
 
+class Among(enum.Enum):
+    """The submissions that are claimed now to go one by one."""
+
+    ALL = "all"
+    DUE = "due"
+    """Those that are to be sent before the next midnight."""
+    NOT_DUE = "not due"
+    """All but those."""
+
+
 @attrs.frozen
 class Queue:
     """The queued submissions of one form."""
@@ -70,14 +82,16 @@ class Queue:
     late: int = 0
     """Number of those issued online whose date is over, besides all others: they are not claimed."""
 
-    @property
-    def total(self) -> int:
-        """Return how many may be claimed."""
-        return self.for_batch + self.others
+    def claimable(self, among: Among, *, but_batch: bool) -> int:
+        """Return how many may be claimed to go one by one.
 
-    def claimable(self, due: bool) -> int:
-        """Return how many may be claimed of those that are due, or of the others."""
-        return self.due if due else self.total - self.due
+        Args:
+            among: Which of them.
+            but_batch: True where those that may go in a batch wait for one, unless they are due.
+        """
+        if among is Among.ALL:
+            return self.others if but_batch else self.for_batch + self.others
+        return self.due if among is Among.DUE else self.for_batch + self.others - self.due
 
 
 @attrs.frozen

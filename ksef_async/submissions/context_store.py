@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..api.sessions import FormCode, InvoicingMode, UPODocument
 from ..protocol.delivery import SEND_AGAIN_LIMIT
-from .claims import FIT, MAY_BE_IN_BATCH, Claim, Lot, Queue, Today, is_due, is_late, largest_lot
+from .claims import FIT, MAY_BE_IN_BATCH, Among, Claim, Lot, Queue, Today, is_due, is_late, largest_lot
 from .database import Database
 from .leases import Lease, check
 from .models import OPEN, Late, Reason, SubmissionState, sources_of
@@ -214,7 +214,7 @@ class ContextStore:
         *,
         but_batch: bool = False,
         today: Today | None = None,
-        due: bool | None = None,
+        among: Among = Among.ALL,
     ) -> tuple[Claim, ...]:
         """Commit the intent to send the next ``limit`` submissions in a session; return them.
 
@@ -224,7 +224,7 @@ class ContextStore:
             limit: How many at most.
             but_batch: Leave those that may go in a batch.
             today: The day that it is: what is late is left. None if no midnight counts.
-            due: True for those only that are to be sent before the end of ``today``, False for the others.
+            among: Which of them.
         """
         chosen = select(_T.id, _T.attempt, _T.document, _T.offline, _T.corrects, _T.issued_on)
         chosen = chosen.where(self._queued(form_code))
@@ -232,8 +232,8 @@ class ContextStore:
             chosen = chosen.where(not_(MAY_BE_IN_BATCH))
         if today is not None:
             chosen = chosen.where(not_(is_late(today)))
-            if due is not None:
-                chosen = chosen.where(is_due(today) if due else not_(is_due(today)))
+            if among is not Among.ALL:
+                chosen = chosen.where(is_due(today) if among is Among.DUE else not_(is_due(today)))
         chosen = chosen.order_by(*CLAIM_ORDER).limit(limit).with_for_update(skip_locked=True)
         async with self.write() as connection:
             rows = (await connection.execute(chosen)).all()

@@ -25,7 +25,7 @@ from ..sessions.session import Session, session_type
 from ..sessions.tracking import SentInvoice
 from .batch_work import BatchWork, choose_route, takes_batches
 from .book import JournalBook
-from .claims import Claim, Queue
+from .claims import Among, Claim, Queue
 from .context_store import ContextStore, OpenSession
 from .deadline_watch import DeadlineWatch
 from .following import Following
@@ -209,13 +209,13 @@ class Drain:
 
     async def _send_some(self, form_code: FormCode, queue: Queue) -> None:
         by_batch = form_code in self._packing or await self._starts_batch(form_code, queue)
-        due = await self._divide(form_code, queue)
-        if due is True:
+        among = await self._divide(form_code, queue)
+        if among is Among.DUE:
             by_batch = False  # It cannot wait for the batch any more.
-        if not (queue.claimable(due) if due is not None else queue.others + queue.for_batch * (not by_batch)):
+        if not queue.claimable(among, but_batch=by_batch):
             return  # Nothing that must not wait for the batch.
         kept: KeptSession | None = None
-        with anyio.move_on_after(_LONGEST_OPENING if due else None):
+        with anyio.move_on_after(_LONGEST_OPENING if among is Among.DUE else None):
             kept = await self._keeper(form_code).session(self._trouble)
         if kept is None:
             self._guard.opening_failed()
@@ -233,7 +233,7 @@ class Drain:
                 room,
                 but_batch=by_batch,
                 today=self._guard.today(),
-                due=due,
+                among=among,
             )
             for claim in claims:
                 following.begin()
@@ -242,13 +242,13 @@ class Drain:
             if len(claims) < room:
                 return
 
-    async def _divide(self, form_code: FormCode, queue: Queue) -> bool | None:
-        """Start a batch for what cannot go one by one before midnight; see `MidnightGuard.due_first`."""
+    async def _divide(self, form_code: FormCode, queue: Queue) -> Among:
+        """Start a batch for what cannot go one by one before midnight; see `MidnightGuard.among`."""
         division = await self._guard.divide(queue, partial(self._largest_batch, form_code))
         if division is not None and division.batch and form_code not in self._opening:
             limit = min(division.batch, await self._largest_batch(form_code))
             self._start_batch(form_code, self._batch_of(form_code, limit, due=True), others_wait=False)
-        return self._guard.due_first(division)
+        return self._guard.among(division)
 
     async def _starts_batch(self, form_code: FormCode, queue: Queue) -> bool:
         if choose_route(self._client, form_code, queue.for_batch, queue.size_bytes, self._settings) is Route.ONLINE:

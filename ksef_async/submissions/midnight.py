@@ -21,7 +21,7 @@ from ..client import KsefClient
 from ..protocol.midnight import LAST_CALL, Division, Evening, divide, online_until, seconds_left
 from ..protocol.planning import MAX_INVOICES
 from ..protocol.polish_calendar import next_midnight
-from .claims import Claim, Queue, Today
+from .claims import Among, Claim, Queue, Today
 from .context_store import ContextStore
 from .models import Late, Settings
 from .trouble import Trouble
@@ -132,17 +132,17 @@ class MidnightGuard:
         )
         return divide(now, evening)
 
-    def due_first(self, division: Division | None) -> bool | None:
-        """Return what may be claimed now to go one by one: True for what is due, False for the rest, None for both.
+    def among(self, division: Division | None) -> Among:
+        """Return what may be claimed now to go one by one: near midnight what is due, unless that goes in batches.
 
         Args:
             division: How what is due goes.
         """
         if division is None:
-            return None
+            return Among.ALL
         if not division.online:
-            return False
-        return True if seconds_left(self._now()) <= LAST_CALL else None
+            return Among.NOT_DUE
+        return Among.DUE if seconds_left(self._now()) <= LAST_CALL else Among.ALL
 
     # --- whether sending one by one gets on ---------------------------------------------------------------
 
