@@ -348,21 +348,13 @@ class ContextStore:
             change = change.where(failures <= SEND_AGAIN_LIMIT).values(failures=failures, lost_batches=lost)
         # Two statements: neither condition finds its rows by an index once it is joined to the other by OR.
         for column, these in (
-            (_T.sha256, [(v.invoice_hash, v) for v in verdicts if v.invoice_hash is not None]),
-            (_T.reference_number, [(v.reference_number, v) for v in verdicts if v.invoice_hash is None]),
+            (_T.sha256, [v for v in verdicts if v.invoice_hash is not None]),
+            (_T.reference_number, [v for v in verdicts if v.invoice_hash is None]),
         ):
-            if not these:
-                continue
-            rows: list[dict[str, Any]] = []
-            for document, verdict in these:
-                row: dict[str, Any] = {"of_session": verdict.session_reference_number, "of_document": document}
-                if state is _S.QUEUED:
-                    row |= {"of_failures": int(verdict.has_failed), "of_loss": verdict.loss}
-                rows.append(row | {f"new_{name}": new for name, new in _values(state, verdict, upos).items()})
-            values: dict[str, Any] = {
-                name.removeprefix("new_"): bindparam(name) for name in rows[0] if name.startswith("new_")
-            }
-            await connection.execute(change.where(column == bindparam("of_document")).values(values), rows)
+            if these:
+                values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in _values(state, these[0], upos)}
+                moving = change.where(column == bindparam("of_document")).values(values)
+                await connection.execute(moving, [_parameters(state, verdict, upos) for verdict in these])
 
     async def put_back(self, session: str, reason: Reason | None, *, loss: int = 0) -> None:
         """Put what is in doubt in a session back into the queue, all at once: KSeF does not have it."""
@@ -522,6 +514,18 @@ def _values(state: SubmissionState, verdict: DocumentVerdict, upos: Mapping[Rece
         "is_duplicate": verdict.receipt is not None,
         "upo_id": None if verdict.receipt is None else upos[verdict.receipt],
     }
+
+
+def _parameters(state: SubmissionState, verdict: DocumentVerdict, upos: Mapping[Receipt, int]) -> dict[str, Any]:
+    """Return the parameters of the statement in `ContextStore._move` for one verdict."""
+    by_number = verdict.invoice_hash is None
+    parameters = {f"new_{name}": value for name, value in _values(state, verdict, upos).items()} | {
+        "of_session": verdict.session_reference_number,
+        "of_document": verdict.reference_number if by_number else verdict.invoice_hash,
+    }
+    if state is _S.QUEUED:
+        parameters |= {"of_failures": int(verdict.has_failed), "of_loss": verdict.loss}
+    return parameters
 
 
 async def _change_session(connection: AsyncConnection, session: str, **values: Any) -> None:
