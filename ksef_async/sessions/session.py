@@ -369,9 +369,7 @@ class Session(anyio.AsyncContextManagerMixin, abc.ABC):
         return await verify_upo(xml, session_reference_number=self.reference_number)
 
 
-def new_history(
-    api: Caller, reference_number: str, *, forget_keys: Callable[[], None] = lambda: None
-) -> SessionHistory:
+def new_history(api: Caller, reference_number: str, *, forget_keys: Callable[[], None]) -> SessionHistory:
     """Return a history of a session in which nothing has been seen yet.
 
     Args:
