@@ -57,6 +57,7 @@ __all__ = [
     "UploadExpiredError",
     "WaitTimeoutError",
     "describe",
+    "file_problem",
     "quote",
     "quote_data",
 ]
@@ -82,6 +83,18 @@ def quote(text: str, longest: int = LONGEST_QUOTE) -> str:
     safe = _SECRETS.sub(_MASK, text[: 4 * longest])
     printable = "".join(character if character.isprintable() else " " for character in safe)
     return printable if len(printable) <= longest else printable[: longest - 3] + "..."
+
+
+def file_problem(error: OSError) -> str:
+    """Return why a file cannot be read or written, for people: ``"there is no such file"``."""
+    match error:
+        case FileNotFoundError() | NotADirectoryError():
+            return "there is no such file"
+        case IsADirectoryError():
+            return "it is a folder"
+        case PermissionError():
+            return "this user may not"
+    return error.strerror or type(error).__name__
 
 
 def quote_data(value: object, depth: int = 0) -> object:

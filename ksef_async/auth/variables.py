@@ -9,8 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import ssl
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Self
@@ -19,7 +21,8 @@ import attrs
 
 from ..api.auth import SubjectBy
 from ..api.environment import Environment
-from ..errors import ConfigurationError, CryptoError, LocalProtocolError
+from ..calling.networks import Proxy, load_authorities
+from ..errors import ConfigurationError, CryptoError, LocalProtocolError, file_problem
 from ..protocol.numbers import nip_problem
 from .credentials import CertificateCredentials, Credentials, KsefToken
 
@@ -95,13 +98,30 @@ class Variables:
 
     @property
     def proxy(self) -> str | None:
-        """The proxy's address; empty for none at all, None for what HTTPS_PROXY says."""
-        return self.values.get("PROXY") if "PROXY" in self.values else self._text("PROXY")
+        """The proxy's address; empty for none at all, None for what HTTPS_PROXY says.
+
+        Raises:
+            ConfigurationError: It is no address of a proxy; or its file cannot be read, or others can read it.
+        """
+        value = self.values.get("PROXY") if "PROXY" in self.values else self._text("PROXY")
+        if value:
+            with self._as_configuration():
+                Proxy.parse(value, self._given("PROXY") or "")
+        return value
 
     @property
     def ca_file(self) -> str | None:
-        """Certificates of authorities that are trusted besides the system's."""
-        return self.values.get("CA_FILE") or None
+        """Certificates of authorities that are trusted besides the system's.
+
+        Raises:
+            ConfigurationError: The file cannot be read, or holds no certificate.
+        """
+        if not (path := self.values.get("CA_FILE")):
+            return None
+        with self._as_configuration():
+            # Not of the system, which takes its time: only to see what is in the file.
+            load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), path, f"{self.prefix}CA_FILE:")
+        return path
 
     @property
     def journal(self) -> str | None:
@@ -113,10 +133,17 @@ class Variables:
         """The Fernet keys of the journal, the newest first.
 
         Raises:
-            ConfigurationError: The file cannot be read, or others can read it.
+            ConfigurationError: One is no Fernet key; or the file cannot be read, or others can read it.
         """
-        keys = (self._text("JOURNAL_KEY") or "").split(",")
-        return tuple(key.strip() for key in keys if key.strip())
+        from ..crypto.fernet import check_key
+
+        keys = tuple(key.strip() for key in (self._text("JOURNAL_KEY") or "").split(",") if key.strip())
+        for key in keys:
+            try:
+                check_key(key)
+            except CryptoError as error:
+                raise ConfigurationError(f"{self._given('JOURNAL_KEY')}: {error}") from None
+        return keys
 
     @property
     def has_credentials(self) -> bool:
@@ -147,6 +174,8 @@ class Variables:
             raise ConfigurationError(f"{' or '.join(every)} is not set: {self.advice.format('one of them')}.")
         nip = self.nip
         if ways[0] == (_TOKEN,):
+            if password := self._given(_PASSWORD):
+                raise ConfigurationError(f"{password} is set, but a token has no password: take one of them away.")
             try:
                 return KsefToken(nip=nip, token=self._text(_TOKEN) or "")
             except LocalProtocolError as error:
@@ -160,14 +189,25 @@ class Variables:
             made = self._from_archive(nip) if self._given(_PKCS12) else self._from_pair(nip)
         except CryptoError as error:
             source = next(filter(None, map(self._given, (_PKCS12, _CERTIFICATE))))
-            password = f"{self.prefix}{_PASSWORD}"
-            raise ConfigurationError(
-                f"{source}: {error} A password comes from {password} or {password}_FILE."
-            ) from error
+            raise ConfigurationError(f"{source}: {error}{self._password_hint(error)}") from error
         if made.certificate.identifier is not None:
             return made
         # Who has neither NIP nor PESEL in the subject is known to KSeF by the fingerprint.
         return attrs.evolve(made, subject_by=SubjectBy.CERTIFICATE_FINGERPRINT)
+
+    def _password_hint(self, error: CryptoError) -> str:
+        """Return where the password comes from, if that is what is wrong."""
+        given, name = self._given(_PASSWORD), f"{self.prefix}{_PASSWORD}"
+        if "password" not in str(error):
+            return ""
+        return f" It comes from {given}." if given else f" It comes from {name} or {name}_FILE."
+
+    @contextmanager
+    def _as_configuration(self) -> Iterator[None]:
+        try:
+            yield
+        except LocalProtocolError as error:
+            raise ConfigurationError(str(error)) from None
 
     def _from_pair(self, nip: str) -> CertificateCredentials:
         parts: dict[str, bytes] = {}
@@ -195,8 +235,12 @@ class Variables:
         data = self._bytes(_PKCS12) or b""
         if given == self.prefix + _PKCS12:
             try:
-                data = base64.b64decode(data, validate=True)
+                # Programs wrap it at 64 or 76 characters; files of variables write a newline as a backslash and an n.
+                data = base64.b64decode(b"".join(data.replace(b"\\n", b"").split()), validate=True)
             except binascii.Error:
+                data = b""
+            # A path may be Base64 by chance; an archive is a SEQUENCE of DER.
+            if not data.startswith(b"\x30"):
                 raise ConfigurationError(f"{given} is not Base64; a path belongs into {given}_FILE.") from None
         elif b"-----BEGIN" in data:
             names = " and ".join(f"{self.prefix}{name}_FILE" for name in _PAIR)
@@ -263,7 +307,7 @@ def _read(path: Path, *, is_private: bool = False) -> bytes:
                 raise ConfigurationError(f"{path} can be read by others: chmod 600 {path}")
             return file.read()
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {type(error).__name__}.") from error
+        raise ConfigurationError(f"{path} cannot be read: {file_problem(error)}.") from error
 
 
 def _is_public(descriptor: int) -> bool:

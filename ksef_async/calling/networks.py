@@ -14,9 +14,9 @@ from urllib.parse import unquote, urlsplit
 import attrs
 
 from ..api.environment import is_loopback
-from ..errors import LocalProtocolError
+from ..errors import LocalProtocolError, file_problem
 
-__all__ = ["Proxies", "Proxy", "tls_context"]
+__all__ = ["Proxies", "Proxy", "load_authorities", "tls_context"]
 
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -169,10 +169,24 @@ def tls_context(ssl_context: ssl.SSLContext | None, ca_file: Path | str | None) 
             "ssl_context and ca_file exclude each other: load the file into the context with load_verify_locations()."
         )
     context = ssl.create_default_context()
+    load_authorities(context, ca_file, "ca_file")
+    return context
+
+
+def load_authorities(context: ssl.SSLContext, ca_file: Path | str, source: str) -> None:
+    """Have a context trust the authorities of a file, too.
+
+    Args:
+        context: To connect with.
+        ca_file: Certificates of authorities (PEM).
+        source: Where its path comes from, for the error.
+
+    Raises:
+        LocalProtocolError: The file cannot be read, or holds no certificate.
+    """
     try:
         context.load_verify_locations(ca_file)
     except ssl.SSLError:
-        raise LocalProtocolError(f"ca_file {ca_file} holds no certificate (-----BEGIN CERTIFICATE-----).") from None
+        raise LocalProtocolError(f"{source} {ca_file} holds no certificate (-----BEGIN CERTIFICATE-----).") from None
     except OSError as error:
-        raise LocalProtocolError(f"ca_file {ca_file} cannot be read: {error.strerror}.") from None
-    return context
+        raise LocalProtocolError(f"{source} {ca_file} cannot be read: {file_problem(error)}.") from None

@@ -62,7 +62,7 @@ def read_values(path: Path, names: Collection[str]) -> dict[str, str]:
         with _usage():
             lines = read_private_file(path).decode().splitlines()
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} cannot be read: {type(error).__name__}.") from error
+        raise UsageError(f"{path} is no text in UTF-8.") from error
     values = {}
     for number, line in enumerate(lines, 1):
         name, found, value = line.removeprefix("export ").partition("=")
@@ -76,15 +76,6 @@ def read_values(path: Path, names: Collection[str]) -> dict[str, str]:
 def _without_quotes(value: str) -> str:
     is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     return value[1:-1] if is_quoted else value
-
-
-@contextmanager
-def _network_usage() -> Iterator[None]:
-    """Tell proxy and authorities that cannot be used by the names of their settings."""
-    try:
-        yield
-    except LocalProtocolError as error:
-        raise UsageError(f"KSEF_PROXY (--proxy) or KSEF_CA_FILE (--ca-file) cannot be used: {error}") from error
 
 
 @attrs.frozen(kw_only=True)
@@ -120,7 +111,8 @@ class Settled:
     @property
     def ca_file(self) -> str | None:
         """Certificates of authorities that are trusted besides the system's."""
-        return self.variables.ca_file
+        with _usage():
+            return self.variables.ca_file
 
     @property
     def journal(self) -> Path:
@@ -221,15 +213,9 @@ class Settled:
     def _client(
         self, environment: Environment, credentials: Credentials, hook: Hook | None, revoke_on_exit: bool
     ) -> KsefClient:
-        with _network_usage():
-            return KsefClient(
-                environment,
-                credentials,
-                hook=hook,
-                revoke_on_exit=revoke_on_exit,
-                proxy=self.proxy,
-                ca_file=self.ca_file,
-            )
+        return KsefClient(
+            environment, credentials, hook=hook, revoke_on_exit=revoke_on_exit, proxy=self.proxy, ca_file=self.ca_file
+        )
 
     async def transport(self) -> AiohttpTransport:
         """Return the way to KSeF, for calls that need no client; whoever takes it closes it.
@@ -240,8 +226,7 @@ class Settled:
         return await anyio.to_thread.run_sync(self._transport)
 
     def _transport(self) -> AiohttpTransport:
-        with _network_usage():
-            return AiohttpTransport(proxy=self.proxy, ca_file=self.ca_file)
+        return AiohttpTransport(proxy=self.proxy, ca_file=self.ca_file)
 
     @asynccontextmanager
     async def submissions(

@@ -15,7 +15,7 @@ from typing import Final, Self
 
 import attrs
 
-from ..errors import quote
+from ..errors import file_problem, quote
 from ..protocol.invoice_files import name_problem
 from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT
 from .arguments import Parser
@@ -174,7 +174,7 @@ def _unreadable(path: Path, error: Exception) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return f"cannot be read: {type(error).__name__}"
+    return f"cannot be read: {file_problem(error) if isinstance(error, OSError) else error}"
 
 
 def tell_left_out(found: FoundFiles) -> None:

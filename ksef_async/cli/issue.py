@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 
 from ..auth.offline_signing import OfflineSigner
-from ..errors import CryptoError
+from ..errors import CryptoError, file_problem, quote
 from .access import JOURNAL_NEEDS, Access
 from .arguments import NETWORK_AND_JOURNAL, Command, Parser, positive
 from .files import read_file
@@ -51,7 +51,9 @@ async def load_signer(certificate: Path, key: Path | None) -> OfflineSigner:
     password = os.environ.get(_PASSWORD)
     try:
         return await OfflineSigner.from_files(certificate, key, password=password)
-    except (OSError, CryptoError) as error:
+    except OSError as error:
+        raise UsageError(f"{quote(str(error.filename))} cannot be read: {file_problem(error)}.") from error
+    except CryptoError as error:
         raise UsageError(f"The certificate for offline invoices cannot be used: {error}") from error
 
 

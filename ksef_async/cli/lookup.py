@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
 
-from ..errors import quote
+from ..errors import file_problem, quote
 from .output import UsageError
 
 if TYPE_CHECKING:
@@ -75,4 +75,4 @@ def _hash_of_file(name: str) -> bytes | None:
     try:
         return hashlib.sha256(path.read_bytes()).digest() if path.is_file() else None
     except OSError as error:
-        raise UsageError(f"{quote(name)} cannot be read: {type(error).__name__}.") from error
+        raise UsageError(f"{quote(name)} cannot be read: {file_problem(error)}.") from error

@@ -14,7 +14,7 @@ import anyio.to_thread
 import attrs
 
 from ..calling.events import CredentialsEnding, Event, RequestRetried
-from ..errors import KsefError, LocalProtocolError
+from ..errors import KsefError, LocalProtocolError, file_problem
 from ..protocol.offline import OfflineMode
 from .access import JOURNAL_NEEDS, Access
 from .arguments import NETWORK_AND_JOURNAL, Command, Parser, positive
@@ -179,7 +179,7 @@ def _read(files: Sequence[_File]) -> list[bytes | None]:
         try:
             contents.append(read_invoice(file.path))
         except OSError as error:
-            file.problem = f"The file cannot be read: {type(error).__name__}."
+            file.problem = f"The file cannot be read: {file_problem(error)}."
             contents.append(None)
     return contents
 

@@ -6,7 +6,7 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from ..errors import CryptoError
 
-__all__ = ["decrypt", "encrypt"]
+__all__ = ["check_key", "decrypt", "encrypt"]
 
 
 def encrypt(plain: bytes, key: bytes | str) -> bytes:
@@ -37,6 +37,15 @@ def decrypt(data: bytes, key: bytes | str, what: str) -> bytes:
         return _fernet(key).decrypt(data)
     except InvalidToken:
         raise CryptoError(f"{what} cannot be read: the key is another, or it is damaged.") from None
+
+
+def check_key(key: bytes | str) -> None:
+    """Make sure that ``key`` is a Fernet key.
+
+    Raises:
+        CryptoError: It is none.
+    """
+    _fernet(key)
 
 
 def _fernet(key: bytes | str) -> Fernet:

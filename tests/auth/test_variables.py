@@ -11,6 +11,7 @@ import anyio.to_thread
 import pytest
 from certificates import EC_KEY, key_bytes, pem
 from clients import QUICK
+from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import pkcs12
 
@@ -58,6 +59,16 @@ def archive_value(sandbox: Sandbox, folder: Path) -> dict[str, str]:
     return {"PKCS12": base64.b64encode(archive(sandbox.nip)).decode(), "KEY_PASSWORD": PASSWORD}
 
 
+def wrapped_archive_value(sandbox: Sandbox, folder: Path) -> dict[str, str]:
+    # As `base64 company.p12` writes it.
+    return {"PKCS12": base64.encodebytes(archive(sandbox.nip)).decode(), "KEY_PASSWORD": PASSWORD}
+
+
+def escaped_archive_value(sandbox: Sandbox, folder: Path) -> dict[str, str]:
+    values = wrapped_archive_value(sandbox, folder)
+    return {**values, "PKCS12": values["PKCS12"].replace("\n", "\\n")}
+
+
 def archive_file(sandbox: Sandbox, folder: Path) -> dict[str, str]:
     return {
         "PKCS12_FILE": private(folder / "company.p12", archive(sandbox.nip)),
@@ -77,7 +88,18 @@ Way = Callable[[Sandbox, Path], dict[str, str]]
 
 
 @pytest.mark.parametrize(
-    "way", [pem_values, escaped_pem_values, files, archive_value, archive_file, token_value, token_file]
+    "way",
+    [
+        pem_values,
+        escaped_pem_values,
+        files,
+        archive_value,
+        wrapped_archive_value,
+        escaped_archive_value,
+        archive_file,
+        token_value,
+        token_file,
+    ],
 )
 @pytest.mark.parametrize("prefix", ["KSEF_", "ACME_"])
 async def test_client_logs_in_as_the_variables_say(
@@ -116,6 +138,7 @@ async def test_service_has_the_companies_of_all_prefixes(
         KsefService.from_env("A_")
 
 
+KEY = Fernet.generate_key().decode()
 GOOD = {"KSEF_ENV": "test", "KSEF_NIP": NIP, "KSEF_TOKEN": "SECRET"}
 
 
@@ -131,6 +154,18 @@ GOOD = {"KSEF_ENV": "test", "KSEF_NIP": NIP, "KSEF_TOKEN": "SECRET"}
         pytest.param({"KSEF_TOKEN": " \n"}, "KSEF_TOKEN is not set", id="blank token"),
         pytest.param({"KSEF_TOKEN": "SEC RET"}, "KSEF_TOKEN: The KSeF token has a blank", id="two words"),
         pytest.param({"KSEF_KEY_PASSWORD": "SECRET", "KSEF_TOKEN": ""}, "KSEF_KEY_PASSWORD is set, but", id="password"),
+        pytest.param({"KSEF_KEY_PASSWORD": "x"}, "KSEF_KEY_PASSWORD is set, but a token has", id="token's password"),
+        pytest.param(
+            {"KSEF_TOKEN": "", "KSEF_PKCS12": "/run/company"},
+            "KSEF_PKCS12 is not Base64; a path",
+            id="path of an archive",
+        ),
+        pytest.param({"KSEF_PROXY": "htp:/x"}, "^KSEF_PROXY is not the address of an HTTP proxy", id="proxy"),
+        pytest.param({"KSEF_PROXY_FILE": "/none"}, "^/none cannot be read: there is no such file", id="proxy's file"),
+        pytest.param({"KSEF_CA_FILE": "/none"}, "^KSEF_CA_FILE: /none cannot be read: there is no", id="no authority"),
+        pytest.param({"KSEF_CA_FILE": __file__}, "^KSEF_CA_FILE: .* holds no certificate", id="another file"),
+        pytest.param({"KSEF_JOURNAL_KEY": "abc"}, "^KSEF_JOURNAL_KEY: The key is 32 bytes in", id="journal's key"),
+        pytest.param({"KSEF_JOURNAL_KEY": f"{KEY}, SECRET"}, "^KSEF_JOURNAL_KEY: ", id="journal's second key"),
         pytest.param({"KSEF_TOKEN_FILE": "/none"}, "Both KSEF_TOKEN and KSEF_TOKEN_FILE are set", id="value and file"),
     ],
 )
@@ -139,6 +174,7 @@ def test_variables_that_cannot_be_used_are_named(changed: Mapping[str, str], sai
 
     with pytest.raises(ConfigurationError, match=said) as caught:
         _ = variables.environment, variables.nip, variables.credentials()
+        _ = variables.proxy, variables.ca_file, variables.journal_keys
 
     assert "SECRET" not in str(caught.value)
 

@@ -207,7 +207,7 @@ async def test_arguments_that_exclude_each_other(authority: Authority, tmp_path:
         KsefClient(Environment.TEST, CREDENTIALS, ssl_context=context, ca_file=authority.ca_file)
     with pytest.raises(LocalProtocolError, match="not a str"):
         KsefClient(Environment.TEST, CREDENTIALS, ssl_context="x")  # type: ignore[arg-type]
-    with pytest.raises(LocalProtocolError, match=r"missing\.pem cannot be read: No such file"):
+    with pytest.raises(LocalProtocolError, match=r"missing\.pem cannot be read: there is no such file"):
         KsefClient(Environment.TEST, CREDENTIALS, ca_file=tmp_path / "missing.pem")
     with pytest.raises(LocalProtocolError, match=r"empty\.pem holds no certificate"):
         KsefClient(Environment.TEST, CREDENTIALS, ca_file=empty)

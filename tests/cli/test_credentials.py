@@ -153,8 +153,8 @@ def _damaged(folder: Path, values: dict[str, str | None]) -> None:
             as_pem, {"KSEF_CERTIFICATE_FILE": None}, "is not set, but KSEF_KEY_FILE is", id="key alone"
         ),
         pytest.param(as_pem, {"KSEF_KEY_FILE": None}, "KSEF_KEY_FILE is not set, but ", id="certificate alone"),
-        pytest.param(as_pem, {"KSEF_CERTIFICATE_FILE": "none.pem"}, "cannot be read: FileNotFound", id="no file"),
-        pytest.param(as_pem, {"KSEF_KEY_FILE": "."}, ". cannot be read: IsADirectoryError", id="a folder"),
+        pytest.param(as_pem, {"KSEF_CERTIFICATE_FILE": "none.pem"}, "read: there is no such file.", id="no file"),
+        pytest.param(as_pem, {"KSEF_KEY_FILE": "."}, ". cannot be read: it is a folder.", id="a folder"),
         pytest.param(
             as_pem,
             {"KSEF_CERTIFICATE_FILE": None, "KSEF_CERTIFICATE": "company.pem"},
@@ -172,9 +172,9 @@ def _damaged(folder: Path, values: dict[str, str | None]) -> None:
         ),
         pytest.param(as_pem, _public_key_file, "can be read by others: chmod 600 ", id="others read the key"),
         pytest.param(as_pkcs12, _public_password, "can be read by others: chmod 600 ", id="others read the password"),
-        pytest.param(as_pem, _other_key, "do not belong together", id="another's key"),
-        pytest.param(as_pem, _damaged, "neither PEM nor DER", id="no certificate"),
-        pytest.param(as_pem, {"KSEF_KEY_PASSWORD": "SECRET"}, "give no password", id="needless password"),
+        pytest.param(as_pem, _other_key, "do not belong together.\n", id="another's key"),
+        pytest.param(as_pem, _damaged, "neither PEM nor DER.\n", id="no certificate"),
+        pytest.param(as_pem, {"KSEF_KEY_PASSWORD": "SECRET"}, "It comes from KSEF_KEY_PASSWORD.\n", id="needless"),
         pytest.param(as_encrypted_pem, {"KSEF_KEY_PASSWORD": None}, "give its password", id="no password"),
         pytest.param(as_encrypted_pem, {"KSEF_KEY_PASSWORD": "SECRET"}, "password is wrong", id="wrong"),
         pytest.param(
@@ -269,3 +269,23 @@ async def test_without_the_extra_the_way_to_it_is_told(
 
     assert result.code == 2
     assert result.err.endswith("\nA certificate needs signxml: pip install 'ksef_async[xades]'\n")
+
+
+async def test_key_of_the_journal_that_is_none_is_named(sandbox: Sandbox, shell: Shell) -> None:
+    shell.invoices(sandbox.nip, 1)
+    shell.set(KSEF_JOURNAL_KEY="abc")
+
+    result = await shell.run("send", shell.folder)
+
+    assert (result.code, result.err.startswith("KSEF_JOURNAL_KEY: ")) == (2, True)
+
+
+@pytest.mark.parametrize(("name", "value"), [("KSEF_PROXY", "htp:/x"), ("KSEF_CA_FILE", "none.pem")])
+async def test_setting_of_the_network_that_cannot_be_used_is_named(
+    sandbox: Sandbox, shell: Shell, name: str, value: str
+) -> None:
+    shell.set(**{name: value})
+
+    result = await shell.run("latarnia")
+
+    assert (result.code, result.err.startswith(name)) == (2, True), result.err
