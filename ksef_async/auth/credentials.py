@@ -154,6 +154,18 @@ class CertificateCredentials:
             raise LocalProtocolError("CertificateCredentials need either a key or a hook that signs.")
         _check_context(self)
 
+    @property
+    def holder(self) -> str:
+        """Who logs in, as KSeF finds out, for people: ``"NIP 5265877635"``, a person, or the fingerprint's beginning.
+
+        A PESEL is not told.
+        """
+        identifier = None if self.subject_by == SubjectBy.CERTIFICATE_FINGERPRINT else self.certificate.identifier
+        if identifier is None:
+            return f"fingerprint {self.certificate.fingerprint[:16]}..."
+        kind, number = identifier
+        return f"NIP {number}" if kind == "Nip" else "a person known by PESEL"
+
     @classmethod
     def from_bytes(
         cls,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from ..api.auth import (
     GET_CHALLENGE,
@@ -25,6 +26,9 @@ from ..protocol.lifecycle import LOGIN
 from .credentials import Credentials, KsefToken
 
 __all__ = ["CERTIFICATE_LOGIN_CADENCE", "LOGIN_CADENCE", "log_in"]
+
+# The status of a login of somebody to whom the company has granted nothing.
+_NO_PERMISSIONS: Final = 415
 
 LOGIN_CADENCE = Cadence(interval=0.1, factor=1.6, longest=2.0, deadline=120.0)
 """A token login takes KSeF well under a second, mostly."""
@@ -84,8 +88,19 @@ async def _log_in_once(caller: Caller, keys: PublicKeys, credentials: Credential
         status=lambda login: login.status,
     )
     if not LOGIN.is_success(outcome.status.code):
-        raise LoginFailedError(f"KSeF refused the login for {credentials.context}", status=outcome.status)
+        who = _by_whom(credentials, outcome.status.code)
+        raise LoginFailedError(f"KSeF refused the login for {credentials.context}{who}", status=outcome.status)
     return await caller.call(REDEEM_TOKENS)
+
+
+def _by_whom(credentials: Credentials, code: int) -> str:
+    """Return whose certificate was refused, and for want of a permission what to do."""
+    if isinstance(credentials, KsefToken):
+        return ""
+    who = f" by the certificate of {credentials.holder}"
+    if code != _NO_PERMISSIONS:
+        return who
+    return f"{who} (the company has to grant it a permission; or log in for another company, or with its certificate)"
 
 
 def _is_early(error: ApiError) -> bool:

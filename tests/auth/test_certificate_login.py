@@ -214,6 +214,17 @@ async def test_peppol_provider_and_others_log_in_to_their_contexts(sandbox: Sand
         assert caught.value.code == 415
 
 
+async def test_login_without_permission_tells_whose_certificate_it_is(sandbox: Sandbox) -> None:
+    stranger = await CertificateCredentials.self_signed("1111111111", nip=NIP)
+    person = await CertificateCredentials.self_signed(NIP, pesel="15062788702")
+
+    refused = ((stranger, "by the certificate of NIP 1111111111"), (person, "of a person known by PESEL"))
+    for credentials, who in refused:
+        with pytest.raises(LoginFailedError, match=rf"for Nip {NIP} .*{who} \(the company has to grant") as caught:
+            await log_in(sandbox, credentials)
+        assert (caught.value.code, "15062788702" in str(caught.value)) == (415, False)
+
+
 async def test_fingerprint_is_who_logs_in_when_it_is_asked_for(sandbox: Sandbox) -> None:
     by = CertificateCredentials(certificate=EC_SEAL, key=EC_KEY, nip=NIP, subject_by=SubjectBy.CERTIFICATE_FINGERPRINT)
 

@@ -382,7 +382,19 @@ async def test_end_of_a_certificate(
 
     assert found(result, "credentials")["state"] == state
     assert sentence in found(result, "credentials")["found"]
+    assert f"(NIP {sandbox.nip}), until" in found(result, "credentials")["found"]
     assert result.code == (2 if state == "failed" else 0)
+
+
+async def test_expired_certificate_is_not_sent_to_a_login_that_it_cannot_make(sandbox: Sandbox, shell: Shell) -> None:
+    begin = datetime.now(UTC) - timedelta(days=3)
+    certificate = self_signed_seal(sandbox.nip, EC_KEY, valid_from=begin, lifetime=86_400)
+    shell.set(KSEF_TOKEN=None, **written(shell.folder, certificate))
+
+    result = await shell.run("doctor", "--json")
+
+    assert "Aplikacja Podatnika KSeF" in found(result, "credentials")["advice"]
+    assert "client." not in found(result, "credentials")["advice"]
 
 
 async def test_permissions_that_do_not_suffice(sandbox: Sandbox, shell: Shell) -> None:

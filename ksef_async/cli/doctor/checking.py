@@ -111,7 +111,8 @@ def _of_error(error: Exception) -> CheckResult:
 
 
 _LOGIN_ADVICE: Final = {
-    415: "Grant the permission in KSeF to whoever logs in, or log in for another company (KSEF_NIP).",
+    415: "Have the company grant a permission in KSeF to whoever logs in; or log in for another company (KSEF_NIP), or "
+    "with another certificate.",
     425: "The token was revoked: generate another one.",
     450: "Copy the token anew, whole, and of this environment: those of TEST are unknown to PRODUCTION. It may have "
     "been revoked, or belong to another NIP.",

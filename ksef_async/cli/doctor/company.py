@@ -17,7 +17,7 @@ from ...auth.ending import EXPIRY_NOTICE, TOKENS_END, ending_of
 from ...auth.login import log_in
 from ...calling.caller import Caller
 from ...calling.keys import PublicKeys
-from ...errors import ApiError, TransportError
+from ...errors import ApiError, TransportError, quote
 from ...resources.limits import Limits
 from ..access import Settled
 from ..output import Exit, counts_text
@@ -25,6 +25,10 @@ from .checking import CheckResult, failed, ok, skipped, warning
 
 __all__ = ["Company"]
 
+_AFTER_THE_END: Final = (
+    "It cannot log in to apply for its successor: apply in the Ministry's application (Aplikacja Podatnika KSeF), or "
+    "log in with another certificate that is valid, or with the company's seal. See Credentials, 'After its end'."
+)
 _ONLY_FOR_NOW: Final = (
     f"KSeF tokens serve as a login until {TOKENS_END:%Y-%m-%d} by today's regulation; certificates stay"
 )
@@ -48,10 +52,12 @@ class Company:
         if isinstance(self._credentials, KsefToken):
             return ok(f"A KSeF token for NIP {self._credentials.context.value}; {_ONLY_FOR_NOW}.")
         certificate, now = self._credentials.certificate, datetime.now(UTC)
-        whose = certificate.subject.get("common_name", certificate.fingerprint[:16])
+        holder = self._credentials.holder
+        name = certificate.subject.get("common_name")
+        whose = f"{quote(name, 100)} ({holder})" if name else holder
         text = f"A certificate of {whose}, until {certificate.valid_until:%Y-%m-%d %H:%M} UTC"
         if now > certificate.valid_until:
-            return failed(f"{text}: it has expired.", "Apply for another one: `client.certificates`.", Exit.USAGE)
+            return failed(f"{text}: it has expired.", _AFTER_THE_END, Exit.USAGE)
         if now < certificate.valid_from:
             return failed(
                 f"{text}: it is not valid before {certificate.valid_from:%Y-%m-%d %H:%M} UTC.", "", Exit.USAGE
