@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from certificates import EC_KEY, pem
 from clients import QUICK
 from fastapi import APIRouter, Depends, FastAPI, HTTPException
 
-from ksef_async import KsefToken, OfflineMode, OfflineSigner
+from ksef_async import DeadlinePassed, KsefToken, OfflineMode, OfflineSigner
 from ksef_async.api.certificates import CertificateType, EnrollmentData
+from ksef_async.calling.events import Event
 from ksef_async.fastapi import KsefClientDep, KsefService, router
 from ksef_async.protocol.pacing import Pacer
 from ksef_async.protocol.polish_calendar import polish_day
@@ -37,8 +38,11 @@ def service_for(sandbox: Sandbox, journal: Path, **options: Any) -> KsefService:
         sandbox.environment,
         {nip: KsefToken(nip=nip, token=token) for nip, token in tokens.items()},
         journal=f"sqlite+aiosqlite:///{journal}",
-        client_options={"pacer": Pacer.unlimited(), "retry": QUICK},
-        **{"settings": Settings(linger=0.1, poll_interval=0.05), **options},
+        **{
+            "client_options": {"pacer": Pacer.unlimited(), "retry": QUICK},
+            "settings": Settings(linger=0.1, poll_interval=0.05),
+            **options,
+        },
     )
 
 
@@ -106,6 +110,29 @@ async def test_stream_that_has_ended_is_not_opened_again(sandbox: Sandbox, http:
 
     assert (await http.get(f"{path}/events", headers={"Last-Event-ID": ids[-1]})).status_code == 204
     assert len(await events(http, f"{path}/events", **{"Last-Event-ID": ids[0]})) == 1
+
+
+async def test_process_that_delivers_nothing_reports_deadlines(sandbox: Sandbox, journal: Path) -> None:
+    seen: list[Event] = []
+
+    def told() -> list[DeadlinePassed]:
+        return [event for event in seen if isinstance(event, DeadlinePassed)]
+
+    options = {"pacer": Pacer.unlimited(), "retry": QUICK, "hook": seen.append}
+    service = service_for(
+        sandbox, journal, deliver=False, client_options=options, settings=Settings(deadline_interval=0.02)
+    )
+    document = sample_invoice(sandbox.nip, "FV/1", date(2026, 3, 3))
+    async with serving(service) as http:
+        answer = await http.post(f"/ksef/{sandbox.nip}/invoices", content=document, params={"offline": "offline24"})
+        assert answer.status_code == 202
+        with anyio.fail_after(10):
+            while not told():
+                await anyio.sleep(0.01)
+        await anyio.sleep(0.1)
+
+    (event,) = told()
+    assert (event.nip, event.count, event.numbers) == (sandbox.nip, 1, ("FV/1",))
 
 
 async def test_stream_ends_in_time_for_a_server_that_stops(sandbox: Sandbox, journal: Path) -> None:

@@ -27,6 +27,7 @@ PROGRAM: Final = "ksef-async"
 COMMANDS: Final = {
     "send": "Send invoices, each exactly once, and wait for numbers and UPO.",
     "issue": "Issue an invoice while the customer waits, online or offline.",
+    "correct": "Send the technical correction of a rejected offline invoice.",
     "check": "Say what KSeF would refuse in invoices, and what is odd.",
     "show": "Write an invoice as a page of HTML or as PDF, to read and print.",
     "status": "Show how far invoices are, from the journal.",

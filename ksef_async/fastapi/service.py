@@ -47,7 +47,8 @@ class KsefService:
         settings: How the work is done.
         signers: Who signs KOD II of invoices issued offline, by NIP; a company without one issues none while its
             customer waits.
-        deliver: Deliver in this process; False where a worker does, with the same journal.
+        deliver: Deliver in this process; False where a worker does, with the same journal. Deadlines of invoices issued
+            offline are reported either way.
         stream_lifetime: Seconds after which an event stream ends; a browser opens it again by itself. Servers wait for
             open streams when they stop, for so long at most.
         proxy: Address of the proxy for all clients; by default the environment's, see `KsefClient`.
@@ -149,8 +150,8 @@ class KsefService:
             for client in self.clients.values():
                 await stack.enter_async_context(client)
             await stack.enter_async_context(self.submissions)
-            if self._deliver:
-                await stack.enter_async_context(self.submissions.running())
+            journal = self.submissions
+            await stack.enter_async_context(journal.running() if self._deliver else journal.watching_deadlines())
             app.state.ksef = self
             yield
 

@@ -1,12 +1,13 @@
 """Watching the deadlines of invoices issued offline: moved by what Latarnia announces, reported before it is too late.
 
-What is reported is written into the rows first, so that one worker reports it once, and `Submissions.troubles` has it
-until the invoices are with KSeF.
+A process watches the contexts that it has a client for, whether or not it delivers for them: a deadline passes also
+where nothing can be delivered. What is reported is written into the rows first, in one statement, so that one process
+reports it once, and `Submissions.troubles` has it until the invoices are with KSeF.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Final, TypeAlias
 
@@ -20,10 +21,11 @@ from ..errors import ApiError, LocalProtocolError, RemoteProtocolError, Transpor
 from ..protocol.availability import outages_of
 from ..protocol.offline import OfflineMode, Outage, is_on
 from ..protocol.polish_calendar import start_of_day
-from .context_store import ContextStore
+from .database import Database
 from .deadlines import NEAR, OUTSTANDING, PASSED, deadline_in, first_deadline
 from .models import Settings
 from .schema import NEVER, SUBMISSIONS
+from .trouble import Unreachable
 
 __all__ = ["DeadlineWatch"]
 
@@ -45,81 +47,99 @@ class _Group:
 
 
 class DeadlineWatch:
-    """Watches the deadlines of one context.
+    """Watches the deadlines of a journal.
 
     Args:
-        client: Of the context: asks Latarnia, knows KSeF's time, and reports events.
-        journal: Of the context.
+        database: Of the journal.
+        client_of: Returns the client of a context, which asks Latarnia, knows KSeF's time, and reports events; raises
+            LocalProtocolError where this process has none.
         settings: When to look, and when to report.
+        outage: Waits for the database while it cannot be reached.
     """
 
-    def __init__(self, client: KsefClient, journal: ContextStore, settings: Settings) -> None:
-        self._client = client
-        self._journal = journal
+    def __init__(
+        self, database: Database, client_of: Callable[[str], KsefClient], settings: Settings, outage: Unreachable
+    ) -> None:
+        self._database = database
+        self._client_of = client_of
         self._settings = settings
+        self._outage = outage
 
     async def run(self) -> None:
-        """Watch until cancelled.
+        """Watch until cancelled; a database that cannot be reached is waited for.
 
         Raises:
-            LeaseLostError: Another worker has taken the context over.
-            Exception: What the journal's database raised.
+            Exception: What the journal's database raised, where that is not over by itself.
         """
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except Exception as error:  # noqa: BLE001  # any driver's own; what is final is raised
+                await self._outage.wait_out(error)
+                continue
+            self._outage.is_over()
             await anyio.sleep(self._settings.deadline_interval)
 
     async def look(self) -> None:
         """Move the deadlines by what is announced, and report those that are near or have passed."""
-        groups = await self._groups()
-        if not groups:
-            return
-        outages = await self._outages()
-        if outages:
-            await self._move(groups, outages)
-        for event in await self._due(self._client.sessions.now().timestamp()):
-            self._client.report(event)
+        for context, groups in (await self._groups()).items():
+            try:
+                client = self._client_of(context)
+            except LocalProtocolError:
+                continue  # A process that has its client reports them.
+            if outages := await self._outages(client):
+                await self._move(context, groups, outages)
+            for event in await self._due(context, client.sessions.now().timestamp()):
+                client.report(event)
 
-    def _mine(self) -> ColumnElement[bool]:
-        return OUTSTANDING & (_T.context == self._journal.context)
-
-    async def _groups(self) -> list[_Group]:
-        found = select(_T.mode, _T.issued_on, _T.due_by).where(self._mine(), _T.issued_on.is_not(None)).distinct()
-        async with self._journal.read() as connection:
+    async def _groups(self) -> dict[str, list[_Group]]:
+        """Return what is outstanding, by context."""
+        found = select(_T.context, _T.mode, _T.issued_on, _T.due_by).where(OUTSTANDING).distinct()
+        async with self._database.read() as connection:
             rows = (await connection.execute(found)).all()
-        return [_Group(OfflineMode(mode), date.fromisoformat(day), due_by) for mode, day, due_by in rows]
+        groups: dict[str, list[_Group]] = {}
+        for context, mode, day, due_by in rows:
+            of_context = groups.setdefault(context, [])
+            if day is not None:
+                of_context.append(_Group(OfflineMode(mode), date.fromisoformat(day), due_by))
+        return groups
 
-    async def _outages(self) -> tuple[Outage, ...]:
+    @staticmethod
+    async def _outages(client: KsefClient) -> tuple[Outage, ...]:
         """Return what is announced; nothing where that is a dummy's, or cannot be asked."""
-        if self._client.environment.has_dummy_latarnia:
+        if client.environment.has_dummy_latarnia:
             return ()
         try:
-            return outages_of(await self._client.latarnia.get_messages(fresh=True))
+            return outages_of(await client.latarnia.get_messages(fresh=True))
         except (TransportError, ApiError, RemoteProtocolError, LocalProtocolError):
             return ()  # The failure was reported; the deadlines stay as they are.
 
-    async def _move(self, groups: Sequence[_Group], outages: Sequence[Outage]) -> None:
+    async def _move(self, context: str, groups: Sequence[_Group], outages: Sequence[Outage]) -> None:
         changes = [(group, *moved) for group in groups if (moved := _moved(group, outages)) is not None]
         if not changes:
             return
-        async with self._journal.write() as connection:
+        async with self._database.write() as connection:
             for group, due_by, send_by in changes:
-                these = self._mine() & (_T.mode == group.mode.value) & (_T.issued_on == group.issued_on.isoformat())
+                these = (
+                    _outstanding(context)
+                    & (_T.mode == group.mode.value)
+                    & (_T.issued_on == group.issued_on.isoformat())
+                )
                 these &= _T.due_by.is_(None) if group.due_by is None else _T.due_by == group.due_by
                 # About the new one nothing was reported.
                 values = {"due_by": due_by, "send_by": send_by, "due_told": 0}
                 await connection.execute(update(SUBMISSIONS).where(these).values(values))
 
-    async def _due(self, now: float) -> list[_Report]:
+    async def _due(self, context: str, now: float) -> list[_Report]:
         """Write down what is to be reported now, and return it."""
         reports: list[_Report] = []
         steps = ((PASSED, now, DeadlinePassed), (NEAR, now + self._settings.deadline_notice, DeadlineNear))
         for level, until, event in steps:
-            these = self._mine() & (_T.due_by <= until) & (_T.due_told < level)
-            async with self._journal.read() as connection:
+            these = _outstanding(context) & (_T.due_by <= until) & (_T.due_told < level)
+            async with self._database.read() as connection:
                 if (await connection.execute(select(_T.id).where(these).limit(1))).first() is None:
                     continue
-            async with self._journal.write() as connection:
+            async with self._database.write() as connection:
                 # One statement: what others change or hand in meanwhile is reported if it is marked, and only then.
                 marking = update(SUBMISSIONS).where(these).values(due_told=level)
                 marked = (await connection.execute(marking.returning(_T.due_by, _T.id, _T.number))).all()
@@ -129,8 +149,12 @@ class DeadlineWatch:
             for due_by, numbers in by_deadline.items():
                 moment = datetime.fromtimestamp(due_by, UTC)
                 named = tuple(numbers[:_MOST_NAMED])
-                reports.append(event(nip=self._journal.context, due_by=moment, count=len(numbers), numbers=named))
+                reports.append(event(nip=context, due_by=moment, count=len(numbers), numbers=named))
         return reports
+
+
+def _outstanding(context: str) -> ColumnElement[bool]:
+    return OUTSTANDING & (_T.context == context)
 
 
 def _moved(group: _Group, outages: Sequence[Outage]) -> tuple[float | None, float] | None:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Final
 
+from sqlalchemy import exists, not_
+
 from ..errors import LocalProtocolError
 from ..protocol.midnight import online_until
 from ..protocol.offline import DAYS_AFTER_FAILURE, Deadline, OfflineMode, Outage, offline_deadline
@@ -21,8 +23,26 @@ __all__ = ["NEAR", "OUTSTANDING", "PASSED", "deadline_in", "first_deadline", "se
 
 _T = SUBMISSIONS.c
 
-OUTSTANDING: Final = _T.state.in_([SubmissionState.QUEUED.value, SubmissionState.SENDING.value]) & _T.mode.is_not(None)
-"""Of those issued offline that KSeF does not have, or may not have."""
+_LATER: Final = SUBMISSIONS.alias("later")
+
+# Nothing was handed in for it since: neither its technical correction, nor another document with its number.
+_IS_LAST: Final = not_(
+    exists().where(
+        _LATER.c.seller_nip == _T.seller_nip,
+        _LATER.c.kind == _T.kind,
+        _LATER.c.number == _T.number,
+        _LATER.c.context == _T.context,
+        _LATER.c.id > _T.id,
+    )
+)
+
+OUTSTANDING: Final = _T.mode.is_not(None) & (
+    _T.state.in_([SubmissionState.QUEUED.value, SubmissionState.SENDING.value])
+    | ((_T.state == SubmissionState.REJECTED.value) & _IS_LAST)
+)
+"""Of those issued offline that KSeF does not have, or may not have. One that KSeF has rejected is due as well, for the
+customer has it on paper: until its technical correction is handed in, or another document in its place.
+"""
 
 NEAR: Final = 1
 """In ``due_told``: it was reported that the deadline is near."""

@@ -27,7 +27,6 @@ from .batch_work import BatchWork, choose_route, takes_batches
 from .book import JournalBook
 from .claims import Among, Claim, Queue
 from .context_store import ContextStore, OpenSession
-from .deadline_watch import DeadlineWatch
 from .following import Following
 from .leases import Lease, Leases
 from .midnight import MidnightGuard
@@ -82,7 +81,6 @@ class Drain:
         self._trouble = Trouble(
             lease.context, settings, partial(leases.note_trouble, lease.context, lease=lease), lease.trouble
         )
-        self._deadlines = DeadlineWatch(client, journal, settings)
         self._guard = MidnightGuard(client, journal, self._trouble, settings)
         self._batches = BatchWork(client, journal, self._trouble, settings, self._guard)
         self._keepers: dict[FormCode, Keeper] = {}
@@ -118,7 +116,6 @@ class Drain:
         async with self._tasks:
             self._tasks.start_soon(self._keep_lease)
             self._tasks.start_soon(self._book.run)
-            self._tasks.start_soon(self._deadlines.run)
             await self._take_over()
             await self._work()
             await self._book.flush()

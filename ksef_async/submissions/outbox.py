@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -20,6 +20,7 @@ from ..errors import LocalProtocolError
 from ..protocol.offline import OfflineMode
 from ..protocol.verification_links import InvoiceFingerprint
 from .database import Database
+from .deadline_watch import DeadlineWatch
 from .faults import Guarded, journal_faults, transaction
 from .grouping import Grouped, answered
 from .intake import NewDocument, hand_in
@@ -28,7 +29,7 @@ from .models import IssuedInvoice, Priority, Settings, Submission, SubmissionSta
 from .store import Position, Store, look_up
 from .transactions import Transaction
 from .vault import Vault
-from .worker import Clients, Engine, Worker, beside, check_nips, check_open, client_of, endings
+from .worker import Clients, Engine, Worker, beside, check_nips, check_open, client_of, endings, journal_outage
 
 if TYPE_CHECKING:
     from ..auth.offline_signing import OfflineSigner
@@ -124,6 +125,8 @@ class Submissions(anyio.AsyncContextManagerMixin):
     async def running(self) -> AsyncGenerator[None]:
         """Deliver while the block lasts: ``async with submissions.running():``, on the caller's loop.
 
+        Deadlines are reported meanwhile, as by `watching_deadlines`, also those of what cannot be delivered.
+
         A database that cannot be reached for a while, the journal's or the engine's, is waited for, and then all goes
         on; one that refuses for good (a wrong password, a table that is gone) ends the delivery with its error.
 
@@ -150,6 +153,33 @@ class Submissions(anyio.AsyncContextManagerMixin):
                 yield
             finally:
                 self._worker = None
+
+    @asynccontextmanager
+    async def watching_deadlines(self) -> AsyncGenerator[None]:
+        """Report deadlines while the block lasts, and move them by what Latarnia announces, but deliver nothing.
+
+        For a process that only submits, so that deadlines are reported also while nobody delivers. `running` does the
+        same. Each deadline is reported once when it is near and once when it has passed, by the first process that sees
+        it and has a client of the context.
+
+        Raises:
+            LocalProtocolError: There is no client to report events with, or it is not open.
+            JournalError: The database refuses for good; one that cannot be reached for a while is waited for.
+        """
+        self._opened.check()
+        if self._clients is None:
+            raise LocalProtocolError("These Submissions have no client to report deadlines with.")
+        check_open(self._clients)
+        outage = journal_outage(self._database, self._settings)
+        watch = DeadlineWatch(self._database, partial(client_of, self._clients), self._settings, outage)
+
+        async def run(ready: Callable[[], None]) -> None:
+            ready()
+            with journal_faults(self._database):
+                await watch.run()
+
+        async with beside(run):
+            yield
 
     @asynccontextmanager
     async def begin(self) -> AsyncGenerator[AsyncConnection]:

@@ -424,7 +424,10 @@ def _late_text(count: int, *, is_held: bool) -> str:
 
 async def _deadline_troubles(connection: AsyncConnection) -> list[tuple[str, str]]:
     """Return for each context the reported deadlines whose invoices are not with KSeF yet, for people."""
-    counted = select(_T.context, _T.due_told, func.count(), func.min(_T.due_by)).where(OUTSTANDING, _T.due_told > 0)
+    reported = OUTSTANDING & (_T.due_told > 0) & _T.due_by.is_not(None)
+    # Whoever has acknowledged a rejection knows what there is to do.
+    reported &= (_T.state != _S.REJECTED.value) | _T.acknowledged.is_(False)
+    counted = select(_T.context, _T.due_told, func.count(), func.min(_T.due_by)).where(reported)
     counted = counted.group_by(_T.context, _T.due_told).order_by(_T.context, _T.due_told.desc())
     found: list[tuple[str, str]] = []
     for context, reported, count, due_by in await connection.execute(counted):

@@ -12,6 +12,7 @@ import os
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any, Protocol, TypeAlias, cast
 
 import anyio
@@ -25,6 +26,7 @@ from ..errors import LocalProtocolError
 from ..protocol.numbers import nip_problem
 from .context_store import ContextStore
 from .database import Database
+from .deadline_watch import DeadlineWatch
 from .drain import Drain
 from .faults import fault_of, journal_faults
 from .leases import Lease, Leases, exclusive
@@ -32,7 +34,17 @@ from .models import LeaseLostError, Settings
 from .trouble import Unreachable, gist
 from .vault import Vault
 
-__all__ = ["Clients", "Engine", "Worker", "beside", "check_nips", "check_open", "client_of", "endings"]
+__all__ = [
+    "Clients",
+    "Engine",
+    "Worker",
+    "beside",
+    "check_nips",
+    "check_open",
+    "client_of",
+    "endings",
+    "journal_outage",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -162,7 +174,8 @@ class Worker:
         self._yield_to_others = yield_to_others
         self._leases = Leases(database, f"{os.getpid()}-{uuid.uuid4().hex}", settings.lease_duration)
         self._drains: dict[str, Drain | None] = {}
-        self._journal = Unreachable("the journal", settings, lambda error: fault_of(error, database) or error)
+        self._journal = journal_outage(database, settings)
+        self._deadlines = DeadlineWatch(database, partial(client_of, clients), settings, self._journal)
         # Of the contexts whose delivery failed last.
         self._failures: dict[str, _Failures] = {}
         self._news = anyio.Event()
@@ -197,6 +210,7 @@ class Worker:
                 await self._leases.release_all()
             ready()
             async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._deadlines.run)
                 if self._engine is None:
                     await self._look(tasks)
                 else:
@@ -314,6 +328,11 @@ class Worker:
             # A fault of the database is logged in one sentence; anything else with its traceback.
             exc_info = None if all(faults.values()) else error
             _log.error("delivery for %s failed; trying again in %g s: %s", context, pause, text, exc_info=exc_info)
+
+
+def journal_outage(database: Database, settings: Settings) -> Unreachable:
+    """Return what waits while a journal's database cannot be reached."""
+    return Unreachable("the journal", settings, lambda error: fault_of(error, database) or error)
 
 
 def _described(error: BaseException) -> str:

@@ -1,9 +1,11 @@
-"""``ksef-async qr``, ``latarnia`` and ``issue``, sending what was issued offline, and planning before midnight."""
+"""``ksef-async qr``, ``latarnia``, ``issue`` and ``correct``, sending what was issued offline, and planning."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from certificates import EC_KEY, key_bytes, pem
@@ -13,7 +15,7 @@ from shell import Shell
 from ksef_async import Environment, verification_link
 from ksef_async.api.certificates import CertificateType, EnrollmentData
 from ksef_async.protocol.polish_calendar import next_midnight
-from ksef_async.sandbox import Fault, Sandbox
+from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.sandbox.authority import Authority
 
 KSEF_NUMBER = "5265877635-20250826-0100001AF629-AF"
@@ -183,3 +185,75 @@ async def test_what_was_issued_offline_is_sent_as_such(sandbox: Sandbox, signing
     assert (waits.code, waits.json["invoices"][0]["offline"]) == (4, "offline24")
     assert waits.json["invoices"][0]["due_by"]
     assert (sent.code, {one["invoicing_mode"] for one in sent.json["invoices"]}) == (0, {"Offline"})
+
+
+async def rejected_offline(sandbox: Sandbox, shell: Shell) -> Path:
+    """An invoice issued offline that KSeF has rejected."""
+    (file,) = shell.invoices(sandbox.nip, 1)
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(450))
+    sent = await shell.run("send", file, "--offline", "offline24", *SIGNED, "--json")
+    assert sent.states == {"rejected": 1}, sent.err
+    return file
+
+
+async def test_rejected_offline_invoice_is_corrected(sandbox: Sandbox, signing: Shell) -> None:
+    rejected = await rejected_offline(sandbox, signing)
+    corrected = signing.folder / "corrected.xml"
+    corrected.write_bytes(sample_invoice(sandbox.nip, "FV/1", buyer_nip="7010002137"))
+
+    done = await signing.run("correct", "FV/1", corrected, *SIGNED)
+    again = await signing.run("correct", rejected, corrected, *SIGNED, "--json")
+
+    assert done.code == again.code == 0, done.err + again.err
+    number, link = done.out.splitlines()
+    assert (again.json["ksef_number"], again.json["certificate_link"]) == (number, link)
+    assert (again.json["corrects"], again.json["offline"], again.json["has_upo"]) == (1, "offline24", True)
+    assert sandbox.world.corrected_hashes == {hashlib.sha256(rejected.read_bytes()).digest()}
+    assert len([one for one in sandbox.world.invoices() if one.is_accepted]) == 1
+
+
+async def test_correction_that_ksef_rejects_can_be_corrected_itself(sandbox: Sandbox, signing: Shell) -> None:
+    await rejected_offline(sandbox, signing)
+    for place, buyer in enumerate(("7010002137", "5265877635")):
+        file = signing.folder / f"corrected-{place}.xml"
+        file.write_bytes(sample_invoice(sandbox.nip, "FV/1", buyer_nip=buyer))
+    sandbox.faults.add("send_invoice", Fault.invoice_ends(450))
+
+    first = await signing.run("correct", "FV/1", signing.folder / "corrected-0.xml")
+    second = await signing.run("correct", "FV/1", signing.folder / "corrected-1.xml", "--json")
+
+    assert (first.code, "FV/1 is rejected" in first.out) == (3, True), first.err
+    assert (second.code, second.json["state"], second.json["corrects"]) == (0, "accepted", 2)
+
+
+async def test_correction_waits_in_the_journal_where_ksef_is_away(sandbox: Sandbox, signing: Shell) -> None:
+    await rejected_offline(sandbox, signing)
+    corrected = signing.folder / "corrected.xml"
+    corrected.write_bytes(sample_invoice(sandbox.nip, "FV/1", buyer_nip="7010002137"))
+    sandbox.faults.add(None, Fault.html(503), times=10**9)
+
+    waits = await signing.run("correct", "FV/1", corrected, "--timeout", 0.5)
+    sandbox.faults.clear()
+    sent = await signing.run("send", corrected, "--json")
+
+    assert (waits.code, "FV/1 is queued, to be delivered before" in waits.out) == (4, True), waits.out + waits.err
+    assert sent.states == {"accepted": 1}
+    assert len(sandbox.world.corrected_hashes) == 1
+
+
+async def test_what_cannot_be_corrected_is_a_wrong_argument(sandbox: Sandbox, signing: Shell) -> None:
+    (file,) = signing.invoices(sandbox.nip, 1)
+    other = signing.folder / "other.xml"
+    other.write_bytes(sample_invoice(sandbox.nip, "FV/2"))
+    nothing = await signing.run("correct", "FV/1", file)
+    await signing.run("send", file)
+
+    for arguments, said in (
+        (("FV/1", other), "only a rejected offline invoice"),
+        (("FV/3", other), "not in the journal"),
+        (("FV/1", "nowhere.xml"), "no file nowhere.xml"),
+        (("FV/1", other, "--key", "offline.key"), "--certificate"),
+    ):
+        result = await signing.run("correct", *arguments)
+        assert (result.code, said in result.err) == (2, True), result.err
+    assert (nothing.code, "no journal" in nothing.err) == (2, True)

@@ -12,7 +12,7 @@ import pytest
 from clients import ONCE, connected
 from sqlalchemy.engine import URL
 
-from ksef_async import DeadlineNear, DeadlinePassed, OfflineMode, OutageKind
+from ksef_async import DeadlineNear, DeadlinePassed, KsefClient, LocalProtocolError, OfflineMode, OutageKind
 from ksef_async.calling.events import Event
 from ksef_async.protocol.offline import Outage
 from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
@@ -41,17 +41,42 @@ class Scene:
     sandbox: Sandbox
     submissions: Submissions
     events: list[Event]
+    client: KsefClient
 
     async def submit(self, number: int = 1, mode: OfflineMode = OFFLINE24) -> Submission:
         return await self.submissions.submit(sample_invoice(NIP, f"FV/{number}", TUESDAY), offline=mode)
 
-    def told(self) -> list[Event]:
+    def told(self) -> list[DeadlineNear | DeadlinePassed]:
         return [event for event in self.events if isinstance(event, DeadlineNear | DeadlinePassed)]
 
     async def until(self, is_so: Callable[[], object]) -> None:
         with anyio.fail_after(20):
             while not is_so():
                 await anyio.sleep(0.01)
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass, and let the client see it, where nothing else asks KSeF for anything."""
+        self.sandbox.clock.advance(seconds)
+        await self.client.limits.get_rates()
+
+    async def accepted(self, number: int) -> None:
+        with anyio.fail_after(20):
+            while (await self.submissions.get(number)).state is not SubmissionState.ACCEPTED:
+                self.sandbox.clock.advance(1)
+                await anyio.sleep(0.05)
+
+    async def settled(self) -> None:
+        """Let the clock run until nothing is under way."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._tick)
+            with anyio.fail_after(20):
+                await self.submissions.wait_until_settled()
+            tasks.cancel_scope.cancel()
+
+    async def _tick(self) -> None:
+        while True:
+            self.sandbox.clock.advance(1)
+            await anyio.sleep(0.05)
 
     async def due_by(self, number: int, wanted: datetime | None) -> None:
         with anyio.fail_after(20):
@@ -69,7 +94,7 @@ async def scene(url: str, settings: Settings = SETTINGS) -> AsyncIterator[Scene]
     ):
         await client.log_in()  # from now on it knows KSeF's time
         sandbox.faults.add("open_online_session", Fault.html(503), times=FOREVER)
-        yield Scene(sandbox, submissions, events)
+        yield Scene(sandbox, submissions, events, client)
 
 
 async def test_what_is_told_is_what_is_written(postgres_database: URL) -> None:
@@ -168,14 +193,120 @@ async def test_what_is_delivered_is_told_of_no_more(sqlite_url: str) -> None:
         here.sandbox.faults.clear()
         await here.submit(1)
         async with here.submissions.running():
-            with anyio.fail_after(20):
-                while (await here.submissions.get(1)).state is not SubmissionState.ACCEPTED:
-                    here.sandbox.clock.advance(1)
-                    await anyio.sleep(0.05)
+            await here.accepted(1)
             here.sandbox.clock.advance(100 * HOUR)
             await anyio.sleep(0.2)
 
     assert here.told() == []
+
+
+# --- where nothing is delivered ------------------------------------------------------------------------------
+
+
+async def test_deadline_of_a_rejected_invoice_is_told_although_nothing_is_left_to_deliver(journal_url: str) -> None:
+    async with scene(journal_url) as here:
+        await rejected(here)
+        async with here.submissions.running():
+            await here.advance((DUE - NOON).total_seconds() - HOUR)
+            await here.until(here.told)
+            assert "1 invoice issued offline, due by the end of 2026-03-04" in (await here.submissions.troubles())[NIP]
+            await here.advance(2 * HOUR)
+            await here.until(lambda: len(here.told()) > 1)
+            await anyio.sleep(0.2)
+            # Whoever has heard of the rejection knows what there is to do.
+            await here.submissions.acknowledge(1)
+            assert await here.submissions.troubles() == {}
+
+    assert here.told() == [
+        DeadlineNear(nip=NIP, due_by=DUE, count=1, numbers=("FV/1",)),
+        DeadlinePassed(nip=NIP, due_by=DUE, count=1, numbers=("FV/1",)),
+    ]
+
+
+async def test_rejected_invoice_that_another_document_took_the_place_of_is_told_of_no_more(sqlite_url: str) -> None:
+    async with scene(sqlite_url) as here:
+        await rejected(here)
+        correction = await here.submissions.correct(1, sample_invoice(NIP, "FV/1", TUESDAY, buyer_nip="7010002137"))
+        async with here.submissions.running():
+            await here.accepted(correction.id)
+            await here.advance(100 * HOUR)
+            await anyio.sleep(0.2)
+
+    assert here.told() == []
+
+
+async def rejected(here: Scene) -> None:
+    """Deliver an offline invoice that KSeF refuses."""
+    here.sandbox.faults.clear()
+    here.sandbox.faults.add("send_invoice", Fault.invoice_ends(450))
+    submission = await here.submit()
+    async with here.submissions.running():
+        await here.settled()
+    assert (await here.submissions.get(submission.id)).state is SubmissionState.REJECTED
+
+
+async def test_deadline_is_told_while_the_context_waits_for_its_place(sqlite_url: str) -> None:
+    settings = attrs.evolve(SETTINGS, max_contexts=0)
+    async with scene(sqlite_url, settings) as here:
+        await here.submit()
+        await here.advance((DUE - NOON).total_seconds() - HOUR)
+        async with here.submissions.running():
+            await here.until(here.told)
+
+    assert here.told() == [DeadlineNear(nip=NIP, due_by=DUE, count=1, numbers=("FV/1",))]
+
+
+async def test_process_that_delivers_nothing_tells_of_deadlines_and_moves_them(journal_url: str) -> None:
+    async with scene(journal_url) as here:
+        await here.submit(1)
+        async with here.submissions.watching_deadlines():
+            event = here.sandbox.latarnia.announce("FAILURE")
+            await here.due_by(1, None)
+            await here.advance(20 * HOUR)
+            here.sandbox.latarnia.end(event)
+            moved = datetime(2026, 3, 13, 23, tzinfo=UTC)
+            await here.due_by(1, moved)
+            await here.advance(10 * 24 * HOUR)
+            await here.until(here.told)
+            await anyio.sleep(0.2)
+
+        assert not here.sandbox.world.sessions
+        # Nor does the one that delivers tell it once more.
+        async with here.submissions.running():
+            await anyio.sleep(0.2)
+
+    assert here.told() == [DeadlinePassed(nip=NIP, due_by=moved, count=1, numbers=("FV/1",))]
+
+
+async def test_two_processes_tell_each_step_once(journal_url: str) -> None:
+    async with scene(journal_url) as here:
+        for number in range(20):
+            await here.submit(number)
+        async with Submissions(journal_url, client=here.client, settings=SETTINGS) as other:
+            await here.advance((DUE - NOON).total_seconds() - HOUR)
+            async with here.submissions.watching_deadlines(), other.watching_deadlines():
+                await here.until(here.told)
+                await anyio.sleep(0.3)
+
+    assert sum(event.count for event in here.told()) == 20
+
+
+async def test_context_without_a_client_here_is_left_to_others(sqlite_url: str) -> None:
+    async with scene(sqlite_url) as here:
+        await here.submit()
+        await here.advance((DUE - NOON).total_seconds() - HOUR)
+        async with Submissions(sqlite_url, client={}, settings=SETTINGS) as other, other.watching_deadlines():
+            await anyio.sleep(0.2)
+        assert here.told() == []
+        async with here.submissions.watching_deadlines():
+            await here.until(here.told)
+
+
+async def test_process_without_any_client_cannot_watch(sqlite_url: str) -> None:
+    async with Submissions(sqlite_url) as submissions:
+        with pytest.raises(LocalProtocolError, match="no client"):
+            async with submissions.watching_deadlines():
+                pass
 
 
 MONDAY_BEFORE = datetime(2026, 2, 23, 11, tzinfo=UTC)
