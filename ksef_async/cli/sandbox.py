@@ -99,8 +99,7 @@ async def sandbox(
         try:
             await stack.enter_async_context(served)
         except (ModuleNotFoundError, ValueError) as error:
-            hint = "; pip install 'ksef_async[xsd]'" if isinstance(error, ModuleNotFoundError) else ""
-            raise UsageError(f"The schemas cannot be used: {error}{hint}") from error
+            raise UsageError(f"The schemas cannot be used: {error}") from error
         public_url = served.world.public_url
         print(f"KSEF_ENV={public_url}/v2")
         print(f"KSEF_NIP={served.nip}")

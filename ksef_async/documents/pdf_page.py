@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Final, cast
 
-import orjson
-
 from ..errors import LocalProtocolError
+from ..protocol.json import dumps
 from ..protocol.verification_codes import VerificationCode
 from .blocks import (
     Block,
@@ -87,7 +86,7 @@ def pdf(
     if count > MAX_PDF_VALUES:
         message = f"This invoice has {count:,} values to show, a PDF at most {MAX_PDF_VALUES:,}; show it as HTML."
         raise LocalProtocolError(message)
-    data = orjson.dumps(_data(shown, codes)).decode()
+    data = dumps(_data(shown, codes)).decode()
     compiler = typst.Compiler(
         pkgutil.get_data("ksef_async.documents", "page.typ") or b"",
         font_paths=typst.Fonts(include_system_fonts=_OTHER_LETTERS.search(data) is not None),

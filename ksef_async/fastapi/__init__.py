@@ -9,9 +9,12 @@ The router asks nobody who they are: ``who_may`` is yours, and finds the company
 
 from __future__ import annotations
 
-from .refusals import FaultRoute
-from .routes import router
-from .service import KsefClientDep, KsefService, SubmissionsDep
-from .views import IssuedView, SubmissionView
+from ..protocol.extras import extra
+
+with extra("fastapi", "fastapi", "pydantic", "starlette", what=__name__):
+    from .refusals import FaultRoute
+    from .routes import router
+    from .service import KsefClientDep, KsefService, SubmissionsDep
+    from .views import IssuedView, SubmissionView
 
 __all__ = ["FaultRoute", "IssuedView", "KsefClientDep", "KsefService", "SubmissionView", "SubmissionsDep", "router"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..api.sessions import FormCode
+from ..protocol.extras import extra
 
 if TYPE_CHECKING:
     from lxml import etree
@@ -37,7 +38,8 @@ class Schemas:
     """
 
     def __init__(self, folder: Path) -> None:
-        from lxml import etree
+        with extra("xsd", "lxml", what="Validating by a schema"):
+            from lxml import etree
 
         files = {file.name: file for file in folder.rglob("*.xsd")}
 

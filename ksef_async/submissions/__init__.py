@@ -33,6 +33,7 @@ Every state and transition is in ``models``; one statement changes a state, `sto
 
 from __future__ import annotations
 
+from ..protocol.extras import extra
 from .models import (
     Identity,
     IdentityTakenError,
@@ -48,8 +49,10 @@ from .models import (
     SubmissionState,
     UnknownSubmissionError,
 )
-from .outbox import Submissions
-from .worker import Engine
+
+with extra("durable", "sqlalchemy", what=__name__):
+    from .outbox import Submissions
+    from .worker import Engine
 
 __all__ = [
     "Engine",

@@ -14,12 +14,15 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import anyio
-import procrastinate
-from procrastinate import exceptions, manager
-from procrastinate.jobs import Job, Status
 from sqlalchemy.engine import make_url
 
 from ..calling.finishing import ended, finish
+from ..protocol.extras import extra
+
+with extra("procrastinate", "procrastinate", what=__name__):
+    import procrastinate
+    from procrastinate import exceptions, manager
+    from procrastinate.jobs import Job, Status
 
 __all__ = ["ProcrastinateEngine"]
 

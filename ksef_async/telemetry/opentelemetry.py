@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
-
 from ..calling.events import (
     About,
     AboutRequest,
@@ -20,7 +17,12 @@ from ..calling.events import (
     RequestSent,
     SystemWarning,
 )
+from ..protocol.extras import extra
 from ..protocol.retry import may_have_taken_effect
+
+with extra("otel", "opentelemetry", what=__name__):
+    from opentelemetry import trace
+    from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 __all__ = ["OpenTelemetryHook"]
 

@@ -7,10 +7,6 @@ import concurrent.futures
 from collections.abc import Iterator
 from typing import Final, TypeVar
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
-
 from ..api.operation import RateGroup
 from ..api.rates import UNLIMITED, RateLimit
 from ..calling.events import (
@@ -31,6 +27,12 @@ from ..calling.events import (
     SystemWarning,
 )
 from ..client import KsefClient
+from ..protocol.extras import extra
+
+with extra("prometheus", "prometheus_client", what=__name__):
+    from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
+    from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+    from prometheus_client.registry import Collector
 
 __all__ = ["PrometheusMetrics"]
 

@@ -113,6 +113,6 @@ async def test_schema_that_cannot_be_used_is_refused(tmp_path: Path, schema: str
 async def test_lxml_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lxml", None)
 
-    with pytest.raises(ModuleNotFoundError):
+    with pytest.raises(ModuleNotFoundError, match=r"needs lxml: pip install 'ksef_async\[xsd\]'"):
         async with Sandbox(schema_folder=tmp_path):
             pass
