@@ -261,7 +261,8 @@ class KsefClient(anyio.AsyncContextManagerMixin):
 
         Args:
             prefix: What the names of the variables begin with.
-            options: As the class; they win over variables.
+            options: The keyword arguments of `KsefClient`, such as ``hook=``, ``retry=``, ``answer_timeout=`` or
+                ``revoke_on_exit=``; they win over variables.
 
         Raises:
             ConfigurationError: A variable is missing, or cannot be used; or the extra ``xades`` is not installed.

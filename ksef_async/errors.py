@@ -259,7 +259,7 @@ class GoneError(ApiError):
 
 
 class RateLimitedError(ApiError):
-    """429: a request budget of the context is spent."""
+    """429: a request budget of the context is spent; ``retry_after`` is in seconds."""
 
     def __init__(self, message: str, *, retry_after: float | None = None, **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
@@ -325,7 +325,7 @@ class ExportFailedError(OperationFailedError):
 
 
 class InvoiceRejectedError(ProcessingError):
-    """KSeF rejected the invoice."""
+    """KSeF rejected the invoice: ``status`` has its code and reasons; see ``may_be_sent_again``, too."""
 
     def __init__(
         self,
@@ -356,7 +356,7 @@ class InvoiceRejectedError(ProcessingError):
 
 
 class DuplicateInvoiceError(InvoiceRejectedError):
-    """440: an invoice with the same seller, kind and number is already in KSeF."""
+    """440: an invoice with the same seller, kind and number is already in KSeF, as ``original_ksef_number``."""
 
     def __init__(
         self, message: str, *, original_ksef_number: str | None, original_session: str | None, **kwargs: Any

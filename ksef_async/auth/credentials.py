@@ -181,6 +181,13 @@ class CertificateCredentials:
 
         With a ``password`` it may take tenths of a second: call it before the event loop runs, or in a thread.
 
+        Args:
+            certificate: Of whoever logs in.
+            key: Its private key.
+            password: Of the key, where it is encrypted.
+            options: ``nip=`` of the company (or ``context=``), ``subject_by=``, ``policy=`` or
+                ``verify_certificate_chain=``, as for `CertificateCredentials`.
+
         Raises:
             CryptoError: One of them cannot be read, the password is wrong, they do not belong together, or KSeF takes
                 no such key.
@@ -197,6 +204,12 @@ class CertificateCredentials:
         """From a certificate (as for `from_bytes`) and a key at hand: one of `cryptography`, or what signs like it.
 
         A smart card's driver that signs while it is called fits; `from_hook` is for what has to be waited for.
+
+        Args:
+            certificate: PEM or DER, as for `from_bytes`.
+            key: Signs; it is called in a worker thread.
+            options: ``nip=`` of the company (or ``context=``), ``subject_by=``, ``policy=`` or
+                ``verify_certificate_chain=``, as for `CertificateCredentials`.
 
         Raises:
             CryptoError: The certificate cannot be read, or the key is not its own.
@@ -217,6 +230,12 @@ class CertificateCredentials:
     ) -> Self:
         """From a PKCS#12 file (.p12, .pfx); may take tenths of a second, as `from_bytes`.
 
+        Args:
+            data: What is in the file.
+            password: Of the file.
+            options: ``nip=`` of the company (or ``context=``), ``subject_by=``, ``policy=`` or
+                ``verify_certificate_chain=``, as for `CertificateCredentials`.
+
         Raises:
             CryptoError: The password is wrong, or there is no key with its certificate that KSeF takes.
             LocalProtocolError: As the class.
@@ -236,6 +255,13 @@ class CertificateCredentials:
         **options: Unpack[CertificateOptions],
     ) -> Self:
         """From files: certificate and key (PEM or DER); or one file of both, PEM or PKCS#12, without ``key``.
+
+        Args:
+            certificate: The certificate's file, or the one of both.
+            key: The key's file.
+            password: Of the key or the PKCS#12 file, where it is encrypted.
+            options: ``nip=`` of the company (or ``context=``), ``subject_by=``, ``policy=`` or
+                ``verify_certificate_chain=``, as for `CertificateCredentials`.
 
         Raises:
             OSError: A file cannot be read.
@@ -258,6 +284,12 @@ class CertificateCredentials:
         Where a PEM holds several certificates, the first one is taken.
 
         What ``hook`` raises comes out of the login as it is; a signature of another key is a `CryptoError`.
+
+        Args:
+            certificate: PEM or DER.
+            hook: Signs, and may wait for a card, a PIN or another machine.
+            options: ``nip=`` of the company (or ``context=``), ``subject_by=``, ``policy=`` or
+                ``verify_certificate_chain=``, as for `CertificateCredentials`.
 
         Raises:
             CryptoError: The certificate cannot be read.
@@ -284,7 +316,8 @@ class CertificateCredentials:
             pesel: Of a person who logs in, in place of the company (``PNOPL`` in the certificate).
             person_nip: Of a person who logs in by NIP, in place of the company (``TINPL`` in the certificate).
             key_kind: ``"ec"`` (P-256) or ``"rsa"`` (2048 bits).
-            options: As the class.
+            options: ``nip=`` or ``context=``, ``subject_by=``, ``policy=`` or ``verify_certificate_chain=``, as for
+                `CertificateCredentials`.
 
         Raises:
             LocalProtocolError: Both ``pesel`` and ``person_nip``, or as the class.

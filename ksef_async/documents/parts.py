@@ -184,16 +184,17 @@ def row(
 
     Args:
         name: The goods or the service.
-        quantity: How many units.
+        quantity: How many units: an int or a Decimal, as all numbers; a float is refused.
         price: Of a unit: net, or with tax where ``gross``.
-        rate: The VAT rate; None in the margin scheme, where the price is the one with tax.
+        rate: The VAT rate: ``"23"``, ``"8"``, ``"5"``, ``"0 KR"``, ``"zw"``, ``"np I"``, ...; None in the
+            margin scheme, where the price is the one with tax.
         unit: Such as ``szt.``, ``kg`` or ``godz.``.
         gross: Whether price and discount are with tax.
         discount: Of the whole row, not in the price.
         oss_rate: The rate of another EU country in per cent, in place of ``rate``.
         annex_15: Whether it is of annex 15, for which split payment may be mandatory.
         sold_on: The day of supply, where rows differ.
-        gtu: The GTU group.
+        gtu: The GTU group, such as ``"GTU_01"``.
         code: The seller's own code.
 
     Raises:

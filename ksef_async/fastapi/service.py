@@ -112,7 +112,8 @@ class KsefService:
             prefixes: What the names of each company's variables begin with; by default ``KSEF_`` of one company. The
                 journal, its keys and the network are those of the first.
             journal: In place of ``KSEF_JOURNAL``.
-            options: As the class.
+            options: ``engine=``, ``settings=``, ``deliver=``, ``stream_lifetime=``, ``ssl_context=`` or
+                ``client_options=``, as for `KsefService`.
 
         Raises:
             ConfigurationError: A variable is missing, or cannot be used; or companies differ in their environment.
