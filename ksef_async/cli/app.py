@@ -100,7 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         BrokenPipeError: Whoever read the output has gone.
     """
     given = sys.argv[1:] if arguments is None else arguments
-    logging.basicConfig(level=logging.ERROR)
+    # A handler takes whatever its logger lets pass: those of waits let INFO pass, which is told in words (see `waits`).
+    errors_only = logging.StreamHandler()
+    errors_only.setLevel(logging.ERROR)
+    logging.basicConfig(level=logging.ERROR, handlers=[errors_only])
     in_json = "--json" in given
     try:
         command = _parse(given)
