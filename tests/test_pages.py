@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from ksef_async import CertificateCredentials, Environment, KsefClient, Pacer, verification_link
 from ksef_async.auth.variables import VARIABLE_NAMES
+from ksef_async.crypto.certificates import load_private_key
 from ksef_async.crypto.issuing import self_signed_seal
 from ksef_async.sandbox import Clock, Sandbox, sample_invoice
 
@@ -76,7 +77,13 @@ async def given(sandbox: Sandbox, folder: Path) -> AsyncIterator[dict[str, Any]]
 
     async def sign(data: bytes, algorithm: str) -> bytes:
         assert algorithm == "ecdsa-sha256"
-        return await anyio.to_thread.run_sync(lambda: names.get("key", EC_KEY).sign(data, ec.ECDSA(hashes.SHA256())))
+        return await anyio.to_thread.run_sync(lambda: key_in_hsm().sign(data, ec.ECDSA(hashes.SHA256())))
+
+    def key_in_hsm() -> ec.EllipticCurvePrivateKey:
+        file = Path("offline.pem")
+        key = load_private_key(file.read_bytes()) if file.exists() else names.get("key", EC_KEY)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return key
 
     credentials = CertificateCredentials(certificate=self_signed_seal(NIP, EC_KEY), key=EC_KEY, nip=NIP)
     async with KsefClient(sandbox.environment, credentials, pacer=Pacer.unlimited(), retry=QUICK) as client:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 import anyio
 import anyio.to_thread
 import attrs
-from cryptography import x509
 
 from ..api.common import Context
 from ..api.environment import Environment
@@ -197,16 +196,13 @@ async def certificate_link(
 
 
 def _check_type(certificate: Certificate) -> None:
-    """Refuse what is no certificate of the type Offline: KSeF tells the types apart by the key's use (ksef-api#378)."""
-    try:
-        usage = certificate.readable.extensions.get_extension_for_class(x509.KeyUsage).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
-        usage = None
-    if usage is None or not usage.content_commitment:
+    """Refuse what is no certificate of the type Offline."""
+    if not certificate.is_offline:
+        usage = certificate.key_usage
         known = "of the type Authentication, for logging in" if usage and usage.digital_signature else "none of KSeF's"
         raise CryptoError(
             f"Only a KSeF certificate of the type Offline signs verification codes; this one is {known}. "
-            "Apply for one: client.certificates.enroll(..., certificate_type=CertificateType.OFFLINE)."
+            "Apply for one: `ksef-async certificate FILE --type offline`, or client.certificates.renew(...)."
         )
 
 

@@ -155,6 +155,15 @@ class Variables:
         """Return whether a token is named."""
         return self._given(_TOKEN) is not None
 
+    @property
+    def key_password(self) -> bytes | None:
+        """The password of the key or the archive.
+
+        Raises:
+            ConfigurationError: The file cannot be read, or others can read it.
+        """
+        return self._bytes(_PASSWORD)
+
     def credentials(self) -> Credentials:
         """Return the certificate with its key, or the token; reads files, and with a password takes tenths of a second.
 

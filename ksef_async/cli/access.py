@@ -140,6 +140,11 @@ class Settled:
         """Return whether somebody is named who can log in."""
         return self.variables.has_credentials
 
+    def key_password(self) -> bytes | None:
+        """Return the password of the key; reads its file."""
+        with _usage():
+            return self.variables.key_password
+
     async def credentials(self) -> Credentials:
         """Return who logs in.
 

@@ -34,8 +34,9 @@ COMMANDS: Final = {
     "upo": "Save the UPO of invoices, from the journal.",
     "export": "Fetch every invoice that KSeF has stored since a day, each once.",
     "plan": "Say how to send invoices soonest within KSeF's limits.",
-    "qr": "Print the verification link of an invoice, or draw it as a QR code.",
+    "qr": "Print the verification link of an invoice, or draw its QR code.",
     "latarnia": "Show whether the Ministry announces an outage of KSeF.",
+    "certificate": "Apply for a KSeF certificate, and save it with its key in a file.",
     "doctor": "Report what works from here, on the way to KSeF and in it.",
     "sandbox": "Serve a simulated KSeF on 127.0.0.1, with a page to look at.",
     "demo": "Send invoices through one session and print the timeline.",
@@ -218,7 +219,7 @@ class _Version(argparse.Action):
 
 
 def _overview() -> Parser:
-    lines = [f"  {name:<10} {about}" for name, about in COMMANDS.items()]
+    lines = [f"  {name:<11} {about}" for name, about in COMMANDS.items()]
     parser = Parser(PROGRAM, _ABOUT, "\n".join(["commands:", *lines, "", EXIT_CODES, _MORE]))
     parser.add_argument("command", choices=tuple(COMMANDS), metavar="COMMAND", help="one of those below")
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")

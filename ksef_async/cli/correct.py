@@ -25,7 +25,7 @@ __all__ = ["COMMAND", "correct"]
 def _add_arguments(parser: Parser) -> None:
     parser.add_argument("invoice", metavar="INVOICE", help="the rejected one: its file, invoice number or id")
     parser.add_argument("file", type=Path, metavar="FILE", help="the corrected document")
-    add_signer_arguments(parser, required=False)
+    add_signer_arguments(parser)
     parser.add_argument(
         "--timeout", type=positive, metavar="SECONDS", help="time to wait for KSeF; no limit by default"
     )

@@ -29,14 +29,13 @@ _PASSWORD: Final = "KSEF_OFFLINE_KEY_PASSWORD"  # the name of the variable
 _CLOSING: Final = 15.0
 
 
-def add_signer_arguments(parser: Parser, *, required: bool) -> None:
+def add_signer_arguments(parser: Parser) -> None:
     """Add the arguments that `load_signer` takes."""
     parser.add_argument(
         "--certificate",
         type=Path,
         metavar="FILE",
-        required=required,
-        help="certificate of the type Offline, which signs KOD II: PEM, DER or PKCS#12",
+        help="certificate of the type Offline, which signs KOD II: PEM (its key may be in it), DER or PKCS#12",
     )
     parser.add_argument("--key", type=Path, metavar="FILE", help=f"its private key; the password is in {_PASSWORD}")
     parser.add_need("--key", "--certificate")
@@ -62,25 +61,28 @@ def _add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--within", type=positive, default=5.0, metavar="SECONDS", help="time to wait for KSeF; 5 by default"
     )
-    add_signer_arguments(parser, required=True)
+    add_signer_arguments(parser)
     parser.add_argument("--codes", type=Path, metavar="FOLDER", help="folder to draw the codes in, as FILE.kod1.svg")
 
 
 async def issue(
-    file: Path, *, within: float, certificate: Path, key: Path | None, codes: Path | None, access: Access
+    file: Path, *, within: float, certificate: Path | None, key: Path | None, codes: Path | None, access: Access
 ) -> int:
     """Issue an invoice while the customer waits, online or offline.
 
     Prints its KSeF number and KOD I if KSeF answers in time, otherwise the deadline and both codes of an offline
     invoice, which is in the journal then: `send` with the same file delivers it. The exit code is 4 for one that is
-    still to be delivered. Pictures (--codes) need the extra `qr`.
+    still to be delivered. Without --certificate nothing is issued offline: what KSeF has not taken in time stays in the
+    journal, and cannot be handed out yet (4, too). Pictures (--codes) need the extra `qr`.
     """
     if codes is not None:
         need_extra("issue --codes", "qr", "segno")
     from ..submissions import NotIssuedError
 
     settled = await access.settle()
-    signer = await load_signer(certificate, key)
+    if certificate is None and key is not None:
+        raise UsageError("--key is the key of a certificate: name that, with --certificate.")
+    signer = None if certificate is None else await load_signer(certificate, key)
     xml = await anyio.to_thread.run_sync(read_file, file)
     # Without a login first: KSeF may be away, and the customer waits.
     async with (

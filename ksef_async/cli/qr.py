@@ -24,7 +24,7 @@ def _add_arguments(parser: Parser) -> None:
 
 
 async def qr(file: Path, *, ksef_number: str | None, picture: Path | None, access: Access) -> int:
-    """Print the verification link of an invoice, or draw it as a QR code.
+    """Print the verification link of an invoice, or draw its QR code.
 
     Needs no login. A picture needs the extra `qr`. One that exists is written anew.
     """

@@ -61,7 +61,7 @@ def _add_arguments(parser: Parser) -> None:
         choices=[mode.value for mode in OfflineMode if mode is not OfflineMode.TOTAL_FAILURE],
         help="the mode in which they were issued offline",
     )
-    add_signer_arguments(parser, required=False)
+    add_signer_arguments(parser)
     parser.add_need("--certificate", "--offline")
     parser.add_argument("--upo", type=Path, metavar="FOLDER", help="folder to save the UPO to, as KSEF-NUMBER.upo.xml")
     parser.add_argument(

@@ -132,6 +132,19 @@ class Certificate:
             return None if subject.keys() & {"given_name", "surname"} else ("Nip", match[1])
         return None
 
+    @property
+    def is_offline(self) -> bool:
+        """True for a KSeF certificate of the type Offline: KSeF tells the types by the key's use (ksef-api#378)."""
+        return (usage := self.key_usage) is not None and usage.content_commitment
+
+    @property
+    def key_usage(self) -> x509.KeyUsage | None:
+        """The uses of its key; None where it does not say, or not readably."""
+        try:
+            return self.readable.extensions.get_extension_for_class(x509.KeyUsage).value
+        except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+            return None
+
     def certifies(self, key: PublicKey) -> bool:
         """Return whether this is the key it is about; KSeF need not take keys of its kind."""
         try:

@@ -182,11 +182,12 @@ class Certificates:
         certificate_type: CertificateType = CertificateType.AUTHENTICATION,
         cadence: Cadence = OPERATION_CADENCE,
     ) -> RenewedCertificate:
-        """Apply for the next certificate with the present login, and write it with its new key into ``file``.
+        """Apply for a certificate with the present login, and write it with its new key into ``file``.
 
-        Log in with the certificate that is near its end, and from then on with ``file``: as ``KSEF_CERTIFICATE_FILE``,
-        or by `CertificateCredentials.from_files(file)`. If ``file`` holds the present one, that stays as ``FILE.old``.
-        The present certificate is not revoked.
+        It is the first one of its type, or the next one. For the next login, log in with the certificate that is near
+        its end, and from then on with ``file``: as ``KSEF_CERTIFICATE_FILE``, or by
+        `CertificateCredentials.from_files(file)`; one of the type Offline is for `OfflineSigner.from_files(file)`. If
+        ``file`` holds the present one, that stays as ``FILE.old``. The present certificate is not revoked.
 
         Whatever dies in between, nothing is lost: the new key is on the disk before KSeF hears of it
         (``FILE.renewal``), and ``file`` is replaced in one step. Called again, it goes on where it was. All files are
@@ -201,7 +202,7 @@ class Certificates:
             cadence: How often to look at the application, and for how long.
 
         Raises:
-            ConfigurationError: ``file`` cannot be written where it is.
+            ConfigurationError: ``file`` cannot be written where it is, or has a certificate of the other type.
             LocalProtocolError: Another process, or another task, renews ``file`` right now.
             OperationFailedError: KSeF could not issue it; the next call begins anew.
             WaitTimeoutError: KSeF has not issued it yet; call again.
@@ -244,6 +245,7 @@ class Certificates:
         return await renew_in_steps(
             RenewalFile(Path(file), password.encode() if isinstance(password, str) else password),
             partial(new_private_key, key_kind),
+            is_offline=certificate_type is CertificateType.OFFLINE,
             find=self._find_certificate,
             apply=apply,
             wait=wait,

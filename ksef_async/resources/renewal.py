@@ -21,6 +21,7 @@ import re
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -144,22 +145,37 @@ class RenewalFile:
             replace_private_file(self.path, private_key_pem(key, self.password) + certificate.pem)
         self.forget()
 
-    def check(self) -> None:
-        """Make sure before anything is asked that the files can be written.
+    def check(self, *, is_offline: bool) -> None:
+        """Make sure before anything is asked that the files can be written, and that the type stays the same.
+
+        Args:
+            is_offline: Whether the new certificate is of the type Offline.
 
         Raises:
-            ConfigurationError: The folder is not there, or the file is none.
+            ConfigurationError: The folder is not there, or the file is none; or it holds a certificate of the other
+                type.
         """
+        from ..crypto.certificates import load_certificate
+
         if not self.path.parent.is_dir():
             raise ConfigurationError(f"There is no folder {self.path.parent} to write the certificate to: make it.")
         if self.path.exists() and not self.path.is_file():
             raise ConfigurationError(f"{self.path} is no file: name the one that key and certificate are to be in.")
+        with suppress(FileNotFoundError, CryptoError):
+            present = load_certificate(self.path.read_bytes())
+            if present.is_offline is not is_offline:
+                types = ("Authentication", "Offline") if present.is_offline else ("Offline", "Authentication")
+                raise ConfigurationError(
+                    f"{self.path} has a certificate of the type {types[1]}, which one of the type {types[0]} does not "
+                    "replace: name another file."
+                )
 
 
 async def renew_in_steps(
     file: RenewalFile,
     new_key: Callable[[], PrivateKey],
     *,
+    is_offline: bool,
     find: Callable[[PrivateKey], Awaitable[tuple[str, bytes] | None]],
     apply: Callable[[PrivateKey], Awaitable[str]],
     wait: Callable[[str], Awaitable[str]],
@@ -170,6 +186,7 @@ async def renew_in_steps(
     Args:
         file: Where to write.
         new_key: Makes one.
+        is_offline: Whether the certificate is of the type Offline.
         find: Looks for a certificate of a key: its serial number, and DER.
         apply: Applies for a certificate of a key; returns the reference number of the application.
         wait: Waits for an application's end; returns the serial number.
@@ -179,7 +196,7 @@ async def renew_in_steps(
         LocalProtocolError: The file is being renewed already.
         KsefError: What one of the calls raised. Where KSeF refused the application, the next renewal begins anew.
     """
-    await anyio.to_thread.run_sync(file.check)
+    await anyio.to_thread.run_sync(partial(file.check, is_offline=is_offline))
     async with file.alone():
         return await _renew(file, new_key, find=find, apply=apply, wait=wait, fetch=fetch)
 

@@ -24,7 +24,7 @@ import anyio
 from ..api.common import Context, ContextType
 from ..api.environment import Environment
 from ..api.sessions import InvoiceStatusCode, InvoicingMode
-from ..errors import LocalProtocolError
+from ..errors import LocalProtocolError, WaitTimeoutError
 from ..protocol.verification_links import InvoiceFingerprint, verification_link
 from .intake import NewDocument, read_identity
 from .models import IssuedInvoice, NotIssuedError, Submission, SubmissionState
@@ -63,7 +63,7 @@ async def issue(
     *,
     within: float,
     environment: Environment,
-    sign: Callable[[], Awaitable[str]],
+    sign: Callable[[], Awaitable[str]] | None,
     get: _Get,
     store: Store,
 ) -> IssuedInvoice:
@@ -75,15 +75,19 @@ async def issue(
         within: Seconds to wait.
         environment: Where the invoice is sent.
         sign: Makes the link of KOD II. It begins when half of the time is over, so that it is mostly made by the end
-            of it, and not made at all where KSeF is quick.
+            of it, and not made at all where KSeF is quick. None where nobody signs.
         get: Reads a submission.
         store: Makes an offline invoice of it.
 
     Raises:
         NotIssuedError: KSeF refused it, or it was taken back.
+        WaitTimeoutError: KSeF has not decided in time, and nobody signs.
+        LocalProtocolError: It was issued offline before, without KOD II, and nobody signs.
         Exception: What ``sign`` raised; the invoice is delivered all the same, as one issued online.
     """
-    if submission.offline is None:
+    if sign is None:
+        submission = await _decided_in_time(submission, within, get)
+    elif submission.offline is None:
         signing = _Signing(sign, within / 2)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(signing.run)
@@ -95,7 +99,7 @@ async def issue(
                 signing.is_wanted.set()
         if not submission.state.is_terminal:
             submission = await _issued_offline(submission, fingerprint, signing, get, store)
-    if submission.certificate_link is None and _needs_second_code(submission):
+    if sign is not None and submission.certificate_link is None and _needs_second_code(submission):
         # Handed in as an offline invoice without a signer; or its date is over, so that it is one for KSeF.
         submission = await store.add_certificate_link(submission.id, await sign()) or await get(submission.id)
     if submission.ksef_number is None and (submission.offline is None or submission.state.is_terminal):
@@ -108,6 +112,24 @@ def _needs_second_code(submission: Submission) -> bool:
     if submission.state is SubmissionState.ACCEPTED:
         return submission.invoicing_mode is InvoicingMode.OFFLINE
     return submission.offline is not None and not submission.state.is_terminal
+
+
+async def _decided_in_time(submission: Submission, within: float, get: _Get) -> Submission:
+    """Return the submission once KSeF has decided; one that was issued offline with both codes, at once."""
+    if submission.offline is None:
+        with anyio.move_on_after(within):
+            submission = await _decided(submission, get)
+    if submission.state.is_terminal or (submission.offline is not None and submission.certificate_link is not None):
+        return submission
+    if submission.offline is not None:
+        raise LocalProtocolError(
+            f"Invoice {submission.identity} is issued offline, and without KOD II it cannot be handed out: say who "
+            "signs it."
+        )
+    raise WaitTimeoutError(
+        f"KSeF has not decided on invoice {submission.identity} in time, and it is not issued: offline it "
+        "needs a certificate of the type Offline. It stays in the journal, and goes to KSeF as an online invoice."
+    )
 
 
 async def _decided(submission: Submission, get: _Get) -> Submission:

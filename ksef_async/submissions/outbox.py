@@ -266,7 +266,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
         self,
         xml: bytes,
         *,
-        signer: OfflineSigner,
+        signer: OfflineSigner | None = None,
         within: float = 5.0,
         key: str | None = None,
         nip: str | None = None,
@@ -283,7 +283,8 @@ class Submissions(anyio.AsyncContextManagerMixin):
 
         Args:
             xml: The document, UTF-8 without BOM.
-            signer: Signs KOD II, if it comes to that.
+            signer: Signs KOD II, if it comes to that. None where nobody does: what KSeF has not decided in time is not
+                issued then, and stays in the journal as an online invoice.
             within: Seconds after which it is issued offline. Writing to the journal, and a signing hook that takes
                 longer than half of it, come on top.
             key: The caller's own, as for `submit`.
@@ -292,8 +293,10 @@ class Submissions(anyio.AsyncContextManagerMixin):
 
         Raises:
             NotIssuedError: KSeF refused it, or it was taken back: it cannot be handed out.
+            WaitTimeoutError: KSeF has not decided in time, and there is no ``signer``.
             LocalProtocolError: The file is not fit to be sent, its date cannot be read, or it is not known where it is
-                sent: this has neither a client nor an ``environment``.
+                sent: this has neither a client nor an ``environment``. Or it was issued offline before, without KOD II,
+                and there is no ``signer``.
             DocumentError: KSeF would refuse the document, as for `submit`.
             IdentityTakenError: Another document has its place, as for `submit`.
             CryptoError: The signer's certificate is not valid now; nothing was written.
@@ -303,7 +306,8 @@ class Submissions(anyio.AsyncContextManagerMixin):
         fingerprint = InvoiceFingerprint.of(xml)
         context = nip or fingerprint.seller_nip
         environment = self._environment_of(context)
-        signer.certificate.check_valid(self._now_of(context))
+        if signer is not None:
+            signer.certificate.check_valid(self._now_of(context))
         document = NewDocument(
             xml=xml, key=key, nip=nip, priority=int(priority), offline=None, corrects=None, check=self._settings.check
         )
@@ -313,7 +317,7 @@ class Submissions(anyio.AsyncContextManagerMixin):
             fingerprint,
             within=within - (anyio.current_time() - began),
             environment=environment,
-            sign=partial(self._sign, fingerprint, signer, context),
+            sign=None if signer is None else partial(self._sign, fingerprint, signer, context),
             get=self.get,
             store=self._store,
         )

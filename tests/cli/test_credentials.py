@@ -18,7 +18,7 @@ from shell import Shell
 from ksef_async.api.common import SubjectIdentifier, SubjectType
 from ksef_async.crypto.certificates import Certificate, PrivateKey
 from ksef_async.crypto.issuing import self_signed, self_signed_person, self_signed_seal
-from ksef_async.sandbox import Sandbox
+from ksef_async.sandbox import Fault, Sandbox
 
 PASSWORD = "hasło 'w' środku"
 
@@ -289,3 +289,44 @@ async def test_setting_of_the_network_that_cannot_be_used_is_named(
     result = await shell.run("latarnia")
 
     assert (result.code, result.err.startswith(name)) == (2, True), result.err
+
+
+async def test_certificate_is_applied_for_and_logs_in(sandbox: Sandbox, shell: Shell, secrets: Path) -> None:
+    shell.set(KSEF_TOKEN=None, **as_encrypted_pem(secrets, self_signed_seal(sandbox.nip, EC_KEY)))
+
+    made = await shell.run("certificate", "ksef.pem", "--json")
+    shell.set(KSEF_CERTIFICATE_FILE="ksef.pem", KSEF_KEY_FILE=None)
+    shell.invoices(sandbox.nip, 1)
+    sent = await shell.run("send", ".", "--json")
+
+    assert (made.code, made.json["file"], made.json["type"]) == (0, "ksef.pem", "authentication")
+    assert (shell.folder / "ksef.pem").stat().st_mode & 0o777 == 0o600
+    assert b"ENCRYPTED" in (shell.folder / "ksef.pem").read_bytes()
+    assert (sent.code, sent.states) == (0, {"accepted": 1})
+    assert next(reversed(sandbox.world.logins.values())).method.name == "InternalCertificate"
+
+
+async def test_offline_certificate_of_a_command_issues_an_invoice(
+    sandbox: Sandbox, shell: Shell, secrets: Path
+) -> None:
+    shell.set(KSEF_TOKEN=None, **as_pem(secrets, self_signed_seal(sandbox.nip, EC_KEY)))
+    (file,) = shell.invoices(sandbox.nip, 1)
+
+    made = await shell.run("certificate", "offline.pem", "--type", "offline")
+    in_place_of_it = await shell.run("certificate", "offline.pem")
+    sandbox.faults.add(None, Fault.html(503), times=10**9)
+    alone = await shell.run("issue", file, "--within", 0.2)
+    issued = await shell.run("issue", file, "--within", 0.2, "--certificate", "offline.pem")
+
+    assert (made.code, "is in offline.pem." in made.out) == (0, True), made.err
+    assert (in_place_of_it.code, "name another file" in in_place_of_it.err) == (2, True)
+    assert (alone.code, "it is not issued" in alone.err) == (4, True), alone.err
+    assert (issued.code, issued.out.splitlines()[0].startswith("OFFLINE")) == (4, True), issued.err
+
+
+async def test_token_gets_no_certificate(sandbox: Sandbox, shell: Shell) -> None:
+    result = await shell.run("certificate", "ksef.pem")
+
+    assert (result.code, "log in with a certificate" in result.err) == (2, True)
+    assert not sandbox.world.challenges
+    assert not (shell.folder / "ksef.pem").exists()

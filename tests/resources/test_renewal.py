@@ -16,10 +16,12 @@ from cryptography.x509.oid import NameOID
 from ksef_async import (
     Cadence,
     CertificateCredentials,
+    CertificateType,
     ConfigurationError,
     CryptoError,
     KsefClient,
     LocalProtocolError,
+    OfflineSigner,
     OperationFailedError,
     RenewedCertificate,
     TransportError,
@@ -107,6 +109,23 @@ async def test_another_file_leaves_the_present_one_alone(sandbox: Sandbox, file:
     assert file.read_bytes() == present
     async with await client_of(sandbox, file.with_name("next.pem"), "hasło") as client:
         await client.log_in()
+
+
+async def test_first_certificate_of_the_type_offline_signs_from_its_file(sandbox: Sandbox, file: Path) -> None:
+    offline = file.with_name("offline.pem")
+    async with await client_of(sandbox, file) as client:
+        await client.certificates.renew(offline, cadence=SOON, certificate_type=CertificateType.OFFLINE)
+
+        signer = await OfflineSigner.from_files(offline)
+        (issued,) = sandbox.world.authority.issued.values()
+        assert signer.serial_number == issued.serial_number
+        # Neither takes the place of the other.
+        for path, kind in ((file, CertificateType.OFFLINE), (offline, CertificateType.AUTHENTICATION)):
+            before = path.read_bytes()
+            with pytest.raises(ConfigurationError, match="name another file"):
+                await client.certificates.renew(path, certificate_type=kind)
+            assert path.read_bytes() == before
+    assert names(file.parent) == {"company.pem", "offline.pem"}
 
 
 async def run(sandbox: Sandbox, file: Path, at: int) -> tuple[int, str]:

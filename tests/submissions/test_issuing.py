@@ -14,7 +14,15 @@ from certificates import EC_KEY, NIP, pem
 from clients import ONCE, connected
 from codes import decode_png
 
-from ksef_async import CryptoError, InvoicingMode, KsefClient, LocalProtocolError, OfflineMode, OfflineSigner
+from ksef_async import (
+    CryptoError,
+    InvoicingMode,
+    KsefClient,
+    LocalProtocolError,
+    OfflineMode,
+    OfflineSigner,
+    WaitTimeoutError,
+)
 from ksef_async.api.certificates import CertificateType, EnrollmentData
 from ksef_async.api.rates import UNLIMITED, RateLimit
 from ksef_async.api.sessions import SEND_INVOICE
@@ -86,6 +94,42 @@ async def test_invoice_is_issued_online_where_ksef_answers_in_time(submissions: 
     assert issued.submission.key == "till 1"
     assert issued.submission.invoicing_mode is InvoicingMode.ONLINE
     assert modes_at_ksef(sandbox) == [InvoicingMode.ONLINE]
+
+
+async def test_nobody_need_sign_where_ksef_answers_in_time(submissions: Submissions, sandbox: Sandbox) -> None:
+    async with submissions.running():
+        issued = await submissions.issue(sample_invoice(NIP), within=20)
+
+    assert (issued.is_offline, len(issued.codes)) == (False, 1)
+    assert modes_at_ksef(sandbox) == [InvoicingMode.ONLINE]
+
+
+async def test_without_a_signer_nothing_is_issued_offline_and_all_is_delivered(
+    submissions: Submissions, sandbox: Sandbox
+) -> None:
+    sandbox.faults.add(None, Fault.html(503), times=FOREVER)
+    async with submissions.running():
+        with pytest.raises(WaitTimeoutError, match="it is not issued: offline it needs a certificate"):
+            await submissions.issue(sample_invoice(NIP), within=0.2)
+        (waiting,) = await submissions.list_page()
+        assert (waiting.state, waiting.offline) == (SubmissionState.QUEUED, None)
+
+        sandbox.faults.clear()
+        with anyio.fail_after(20):
+            await submissions.wait_until_settled()
+    assert modes_at_ksef(sandbox) == [InvoicingMode.ONLINE]
+
+
+async def test_what_was_issued_offline_is_returned_to_who_cannot_sign(submissions: Submissions) -> None:
+    issued = await submissions.issue(sample_invoice(NIP), within=0.1, signer=SIGNER)
+    other = sample_invoice(NIP, "FV/2")
+    await submissions.submit(other, offline=OfflineMode.OFFLINE24)
+
+    again = await submissions.issue(sample_invoice(NIP), within=20)
+
+    assert again.certificate_link == issued.certificate_link
+    with pytest.raises(LocalProtocolError, match="without KOD II it cannot be handed out"):
+        await submissions.issue(other, within=20)
 
 
 async def test_invoice_is_issued_offline_where_ksef_is_away_and_delivered_as_such_later(

@@ -64,7 +64,7 @@ class Company:
             )
         if ending_of(self._credentials, self.caller.environment, now, EXPIRY_NOTICE) is not None:
             days = (certificate.valid_until - now).days
-            return warning(f"{text}: {days} days are left.", "Apply for the next one: `client.certificates`.")
+            return warning(f"{text}: {days} days are left.", "Apply for the next one: `ksef-async certificate FILE`.")
         return ok(f"{text}.")
 
     async def check_login(self) -> CheckResult:
