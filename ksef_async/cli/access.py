@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -24,6 +25,7 @@ from ..client import KsefClient
 from ..errors import CryptoError, KsefError, LocalProtocolError
 from ..protocol.retry import growing_pause
 from .arguments import Parser
+from .journals import note_journal
 from .output import UsageError
 from .running import may_pass
 
@@ -239,6 +241,8 @@ class Settled:
     ) -> AsyncIterator[Submissions]:
         """The journal.
 
+        With a client it delivers; where another one has done so for this company within the hour, that is told.
+
         Raises:
             UsageError: ``must_exist``, and it does not.
         """
@@ -254,6 +258,10 @@ class Settled:
         settings = Settings(linger=0.2)
         url = f"sqlite+aiosqlite:///{path}"
         async with Submissions(url, client=client, keys=keys, settings=settings) as submissions:
+            if client is not None:
+                note = partial(note_journal, path, self.environment_word, self.nip)
+                if (advice := await anyio.to_thread.run_sync(note)) is not None:
+                    print(advice, file=sys.stderr)
             yield submissions
 
 

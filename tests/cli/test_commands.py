@@ -191,6 +191,35 @@ async def test_status_and_upo_need_no_login(sandbox: Sandbox, shell: Shell) -> N
     assert (unknown.code, unknown.err) == (2, "FV/3 is not in the journal.\n")
 
 
+async def test_second_journal_of_a_company_within_the_hour_is_told(
+    sandbox: Sandbox, shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    state = tmp_path_factory.mktemp("state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(state))
+    (file,) = shell.invoices(sandbox.nip, 1)
+
+    runs = [await shell.run("send", file, "--json", "--journal", name) for name in ("a.db", "a.db", "b.db", "b.db")]
+    (note,) = (state / "ksef_async" / "journals").iterdir()
+    os.utime(note, (time.time() - 3700,) * 2)
+    later = await shell.run("send", file, "--json", "--journal", "a.db")
+
+    assert [run.code for run in (*runs, later)] == [0] * 5
+    told = f"{(shell.folder / 'a.db').resolve()} has delivered for {sandbox.nip} within the last hour."
+    assert [told in run.err for run in runs] == [False, False, True, False]
+    assert "within the last hour" not in later.err
+
+
+async def test_home_that_cannot_be_written_costs_no_command(
+    sandbox: Sandbox, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file,) = shell.invoices(sandbox.nip, 1)
+    monkeypatch.setenv("XDG_STATE_HOME", str(file))  # no folder
+
+    result = await shell.run("send", file)
+
+    assert result.code == 0
+
+
 async def test_journal_is_private(sandbox: Sandbox, shell: Shell) -> None:
     shell.invoices(sandbox.nip, 1)
 
