@@ -26,7 +26,7 @@ from ..errors import CryptoError, KsefError, LocalProtocolError
 from ..protocol.retry import growing_pause
 from .arguments import Parser
 from .journals import note_journal
-from .output import UsageError
+from .output import BusyError, UsageError
 from .running import may_pass
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ JOURNAL_NEEDS: Final = ("rich", "sqlalchemy", "aiosqlite")
 _FIRST_PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
 _NAMES: Final = tuple(f"KSEF_{name}" for name in VARIABLE_NAMES)
+_SQLITE: Final = re.compile(r"sqlite(?:\+\w+)?:///([^?:][^?]*)")
 _ADVICE: Final = "put {} into the environment, or into a file for --credentials"
 
 
@@ -121,12 +122,17 @@ class Settled:
         """The journal's file: one for each environment, for what was sent to one was not sent to another.
 
         Raises:
-            UsageError: KSEF_JOURNAL is the address of a database, as a service takes it.
+            UsageError: KSEF_JOURNAL is the address of another database than SQLite, as a service takes it.
         """
         if given := self.variables.journal:
             if "://" in given:
                 # It is not repeated: it may hold a password.
-                raise UsageError("KSEF_JOURNAL: the commands keep their journal in a file, not at an address.")
+                if (match := _SQLITE.fullmatch(given)) is None:
+                    raise UsageError(
+                        "KSEF_JOURNAL: the commands keep their journal in a file (a path, or sqlite:///PATH); that of "
+                        "another database is for a service. Name a file by --journal."
+                    )
+                return Path(match[1])
             return Path(given)
         return Path(f"ksef-{self.environment_word}.db")
 
@@ -244,13 +250,14 @@ class Settled:
         With a client it delivers; where another one has done so for this company within the hour, that is told.
 
         Raises:
-            UsageError: ``must_exist``, and it does not.
+            UsageError: ``must_exist``, and it does not. Or a key of KSEF_JOURNAL_KEY is none.
+            BusyError: Another program delivers from it, and the block would.
         """
         path = self.journal
         if must_exist and not await anyio.Path(path).exists():
             raise UsageError(f"There is no journal {path}; `send` makes one.")
         # Only the commands that have a journal need its packages.
-        from ..submissions import Settings, Submissions
+        from ..submissions import JournalBusyError, Settings, Submissions
 
         with _usage():
             keys = self.variables.journal_keys
@@ -262,7 +269,13 @@ class Settled:
                 note = partial(note_journal, path, self.environment_word, self.nip)
                 if (advice := await anyio.to_thread.run_sync(note)) is not None:
                     print(advice, file=sys.stderr)
-            yield submissions
+            try:
+                yield submissions
+            except JournalBusyError as error:
+                raise BusyError(
+                    f"Another program delivers from the journal {path}, also what this command has put into it. "
+                    "Run this again when that has ended; or look with `ksef-async status`."
+                ) from error
 
 
 @attrs.frozen(kw_only=True)

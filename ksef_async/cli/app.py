@@ -19,7 +19,17 @@ from typing import Any, Final
 
 from .. import __version__
 from .arguments import Command, Parser
-from .output import CREDENTIALS, EXIT_CODES, Exit, ReportedError, UsageError, describe_error, need_extra, print_json
+from .output import (
+    CREDENTIALS,
+    EXIT_CODES,
+    BusyError,
+    Exit,
+    ReportedError,
+    UsageError,
+    describe_error,
+    need_extra,
+    print_json,
+)
 
 __all__ = ["COMMANDS", "PROGRAM", "TOPICS", "load", "main", "parser_of", "run_process"]
 
@@ -227,7 +237,11 @@ def _overview() -> Parser:
 
 
 def _described(error: BaseException) -> str:
-    return f"{'' if isinstance(error, UsageError) else f'{type(error).__name__}: '}{error}"
+    if isinstance(error, UsageError | BusyError):
+        return str(error)
+    # Of the network, only by its name: help and completion do without the client's errors.
+    hint = " `ksef-async doctor` tells where the way to KSeF ends." if type(error).__name__ == "ConnectError" else ""
+    return f"{type(error).__name__}: {error}{hint}"
 
 
 def _fail(error: BaseException, code: Exit, *, in_json: bool) -> Exit:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CREDENTIALS",
     "EXIT_CODES",
+    "BusyError",
     "Exit",
     "ReportedError",
     "UsageError",
@@ -81,6 +82,10 @@ a command with 2.
 
 class UsageError(Exception):
     """A value on the command line, in the environment or in a file cannot be used."""
+
+
+class BusyError(Exception):
+    """Another program keeps the command from its work, until that ends."""
 
 
 def need_extra(what: str, extra: str, *packages: str) -> None:
@@ -154,7 +159,7 @@ def json_list(
 
     try:
         yield add
-    except (KsefError, OSError) as error:
+    except (KsefError, OSError, UsageError) as error:
         if not count:
             raise
         print(f"\n  ],\n{_json({'error': describe_error(error)})[2:]}")

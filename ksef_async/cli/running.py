@@ -30,7 +30,7 @@ from ..errors import (
     UnauthorizedError,
     WaitTimeoutError,
 )
-from .output import Exit, UsageError
+from .output import BusyError, Exit, UsageError
 
 __all__ = ["InterruptedCommandError", "exit_code", "leaves", "may_pass", "run"]
 
@@ -169,6 +169,6 @@ def exit_code(error: BaseException) -> Exit | None:
             return Exit.USAGE
         case WaitTimeoutError():
             return Exit.UNFINISHED
-        case KsefError() | OSError():
+        case KsefError() | OSError() | BusyError():
             return Exit.FAILED
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 from contextlib import AsyncExitStack
@@ -98,6 +99,10 @@ async def sandbox(
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(served)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            raise UsageError(f"Port {port} of 127.0.0.1 is in use: name another one, or leave --port out.") from error
         except (ModuleNotFoundError, ValueError) as error:
             raise UsageError(f"The schemas cannot be used: {error}") from error
         public_url = served.world.public_url

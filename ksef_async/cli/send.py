@@ -109,14 +109,10 @@ async def send(
             mine = {file.submission_id for file in found if file.submission_id is not None}
             seen: dict[int, Submission] = {}
             with anyio.move_on_after(timeout) as limit:
-                await settled.log_in(client, bars.tell_of_waiting)
-                bars.logged_in()
-                try:
-                    async with submissions.running():
-                        await _follow(submissions, mine, seen, bars)
-                except asyncio.CancelledError as error:
-                    error.add_note(_STAYS_OPEN)
-                    raise
+                if mine:
+                    await settled.log_in(client, bars.tell_of_waiting)
+                    bars.logged_in()
+                    await _deliver(submissions, mine, seen, bars)
             if limit.cancelled_caught:
                 await _look(submissions, mine, seen)
             saved = {}
@@ -189,6 +185,15 @@ async def _put_back(submissions: Submissions, submission_id: int) -> None:
         await submissions.retry(submission_id)
 
 
+async def _deliver(submissions: Submissions, mine: set[int], seen: dict[int, Submission], bars: _Bars) -> None:
+    try:
+        async with submissions.running():
+            await _follow(submissions, mine, seen, bars)
+    except asyncio.CancelledError as error:
+        error.add_note(_STAYS_OPEN)
+        raise
+
+
 async def _follow(submissions: Submissions, mine: set[int], seen: dict[int, Submission], bars: _Bars) -> None:
     """Look at the journal until everything of ours is decided and has its UPO."""
     while True:
@@ -227,7 +232,10 @@ class _Bars:
     @contextmanager
     def shown(self, count: int) -> Iterator[None]:
         names = {"journal": "In the journal", "sent": "Sent", "decided": "Decided", "upo": "With UPO"}
-        self._tasks = {name: self._progress.add_task(text, total=count) for name, text in names.items()}
+        # Those of KSeF are shown once there is something to send.
+        self._tasks = {
+            name: self._progress.add_task(text, total=count, visible=name == "journal") for name, text in names.items()
+        }
         with self._progress:
             yield
 
@@ -235,8 +243,9 @@ class _Bars:
         self._progress.advance(self._tasks[name], count)
 
     def expect(self, count: int) -> None:
-        for name in ("sent", "decided", "upo"):
-            self._progress.update(self._tasks[name], total=count)
+        """Show what is expected of KSeF; without anything to send, no bar at all."""
+        for name, task in self._tasks.items():
+            self._progress.update(task, total=count, visible=count > 0, completed=count if name == "journal" else 0)
 
     def show(self, submissions: Any) -> None:
         seen = list(submissions)

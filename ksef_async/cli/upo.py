@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
 
+from ..errors import CryptoError
 from ..protocol.numbers import file_name
 from .access import JOURNAL_NEEDS, Access
 from .arguments import LOCAL, Command, Parser
 from .lookup import chosen
-from .output import Exit, describe, json_list
+from .output import Exit, UsageError, describe, json_list
 
 if TYPE_CHECKING:
     from ..submissions import Submission, Submissions
@@ -69,9 +70,16 @@ async def save_upo(submissions: Submissions, submission: Submission, folder: Pat
 
     Returns:
         Its file.
+
+    Raises:
+        UsageError: The journal is encrypted, and its key is not given.
     """
     path = folder / f"{file_name(submission.ksef_number or str(submission.id))}.upo.xml"
-    await anyio.to_thread.run_sync(_write, path, await submissions.upo(submission.id))
+    try:
+        content = await submissions.upo(submission.id)
+    except CryptoError as error:
+        raise UsageError(f"{error} Name the keys it was written with by KSEF_JOURNAL_KEY.") from error
+    await anyio.to_thread.run_sync(_write, path, content)
     return path
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from xml.parsers import expat
 
 from ..errors import quote
+from ..protocol.invoices import check_is_bytes
 from ..protocol.xml import ET, find_forbidden
 from .report import DocumentError, Problem, Report, make_problem
 
@@ -83,11 +84,12 @@ def parse_document(data: bytes) -> ET.Element:
 def find_refused(data: bytes) -> Problem | None:
     """Return the first thing about the bytes themselves that KSeF refuses in every environment; None if there is none.
 
-    Whether they are well-formed XML is not looked at.
+    Whether they are well-formed XML is not looked at. What is not bytes is a `LocalProtocolError`.
 
     Args:
         data: The document's bytes.
     """
+    check_is_bytes(data)
     if not data:
         return make_problem("empty")
     if len(data) > MOST_BYTES:

@@ -15,6 +15,7 @@ __all__ = [
     "MAX_SIZE_WITH_ATTACHMENT",
     "check_correction",
     "check_invoice_file",
+    "check_is_bytes",
     "size_limit",
 ]
 
@@ -31,6 +32,16 @@ def size_limit(invoice: bytes) -> int:
     return MAX_SIZE_WITH_ATTACHMENT if b"Zalacznik" in invoice else MAX_SIZE
 
 
+def check_is_bytes(invoice: object) -> None:
+    """Refuse what is no file.
+
+    Raises:
+        LocalProtocolError: Not bytes.
+    """
+    if not isinstance(invoice, bytes):
+        raise LocalProtocolError(f"An invoice is sent as bytes, not {type(invoice).__name__}: KSeF hashes the file.")
+
+
 def check_invoice_file(invoice: bytes) -> None:
     """Refuse what KSeF is known to reject, sparing the budget of sends.
 
@@ -38,8 +49,7 @@ def check_invoice_file(invoice: bytes) -> None:
         LocalProtocolError: Not bytes, empty, too large, with a byte order mark, in or declared as another encoding than
             UTF-8, or with a DTD or a processing instruction.
     """
-    if not isinstance(invoice, bytes):
-        raise LocalProtocolError(f"An invoice is sent as bytes, not {type(invoice).__name__}: KSeF hashes the file.")
+    check_is_bytes(invoice)
     if not invoice:
         raise LocalProtocolError("The invoice is empty.")
     if len(invoice) > MAX_SIZE and len(invoice) > (limit := size_limit(invoice)):

@@ -17,6 +17,7 @@ import attrs
 from ..api.common import Context
 from ..api.environment import Environment
 from ..errors import LocalProtocolError
+from .invoices import check_is_bytes
 from .xml import ET, collapsed, local_name, parse_xml
 
 __all__ = [
@@ -68,8 +69,9 @@ class InvoiceFingerprint:
         """Read an invoice file: FA(2), FA(3), FA_RR or a Peppol document.
 
         Raises:
-            LocalProtocolError: It is not well-formed, has a DTD, or has no seller's NIP or date of issue.
+            LocalProtocolError: It is not bytes, is not well-formed, has a DTD, or has no seller's NIP or date of issue.
         """
+        check_is_bytes(invoice)
         try:
             root = parse_xml(invoice)
         except ValueError as error:

@@ -64,7 +64,7 @@ class Vault:
         if not stored.startswith(_TOKEN):
             return stored
         if self._fernet is None:
-            raise CryptoError("The journal's documents are encrypted; give Submissions the keys they were stored with.")
+            raise CryptoError("The journal's documents are encrypted, and no key is given (keys= or KSEF_JOURNAL_KEY).")
         try:
             return await offload(len(stored), self._fernet.decrypt, stored)
         except InvalidToken:

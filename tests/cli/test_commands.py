@@ -13,10 +13,13 @@ from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import anyio
 import pytest
 from shell import Shell, variables
 
+from ksef_async import KsefClient, KsefToken
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
+from ksef_async.submissions import Submissions
 
 pytest.importorskip("sqlalchemy", reason="the extra durable is not installed")
 
@@ -218,6 +221,72 @@ async def test_home_that_cannot_be_written_costs_no_command(
     result = await shell.run("send", file)
 
     assert result.code == 0
+
+
+async def test_second_program_on_a_journal_is_told_to_wait(sandbox: Sandbox, shell: Shell) -> None:
+    (file,) = shell.invoices(sandbox.nip, 1)
+    token = KsefToken(nip=sandbox.nip, token=sandbox.token)
+    async with (
+        KsefClient(sandbox.environment, token) as client,
+        Submissions(f"sqlite:///{shell.folder / 'own.db'}", client=client) as submissions,
+        submissions.running(),
+    ):
+        busy = await shell.run("send", file, "--journal", "own.db")
+        with anyio.fail_after(20):
+            await submissions.wait_until_settled()
+        (delivered,) = await submissions.list_page()
+
+    assert (busy.code, busy.err.splitlines()[-1].startswith("Another program delivers from the journal own.db")) == (
+        1,
+        True,
+    )
+    assert "KsefService" not in busy.err
+    assert delivered.state == "accepted"
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "sqlite+aiosqlite"])
+async def test_journal_of_a_service_in_a_file_is_one_of_the_commands(
+    sandbox: Sandbox, shell: Shell, scheme: str
+) -> None:
+    shell.invoices(sandbox.nip, 1)
+    shell.set(KSEF_JOURNAL=f"{scheme}:///{shell.folder / 'own.db'}")
+
+    result = await shell.run("send", ".", "--json")
+
+    assert (result.code, result.json["journal"]) == (0, str(shell.folder / "own.db"))
+
+
+async def test_nothing_to_send_asks_nothing_of_ksef_and_shows_no_bar(sandbox: Sandbox, shell: Shell) -> None:
+    (shell.folder / "bad.xml").write_bytes(b"no invoice")
+
+    result = await shell.run("send", "bad.xml")
+
+    assert (result.code, result.err.strip()) == (3, "")
+    assert not sandbox.world.challenges
+
+
+async def test_connection_that_fails_leads_to_the_doctor(sandbox: Sandbox, shell: Shell) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        shell.set(KSEF_ENV=f"http://127.0.0.1:{taken.getsockname()[1]}/v2")
+
+        result = await shell.run("latarnia")
+
+    assert (result.code, "`ksef-async doctor`" in result.err) == (1, True), result.err
+
+
+async def test_port_of_the_sandbox_that_is_in_use_is_a_wrong_argument(shell: Shell) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        result = await shell.run("sandbox", "--port", port)
+
+    assert (result.code, result.err) == (
+        2,
+        f"Port {port} of 127.0.0.1 is in use: name another one, or leave --port out.\n",
+    )
 
 
 async def test_journal_is_private(sandbox: Sandbox, shell: Shell) -> None:

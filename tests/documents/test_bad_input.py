@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ksef_async import InvoiceFingerprint, LocalProtocolError
 from ksef_async.documents import DocumentError, check, fa3, html
 from ksef_async.sandbox import sample_invoice
 
@@ -119,3 +120,12 @@ print(re.search("VmHWM:\\s+([0-9]+)", Path("/proc/self/status").read_text())[1])
     )
 
     assert int(result.stdout) / 1000 < MOST_MEMORY
+
+
+@pytest.mark.parametrize("value", ["<Faktura/>", None, bytearray(b"<Faktura/>")], ids=["str", "None", "bytearray"])
+@pytest.mark.parametrize(
+    "read", [check, fa3.read, html, InvoiceFingerprint.of], ids=["check", "read", "html", "fingerprint"]
+)
+def test_what_is_not_bytes_is_refused_with_a_sentence(read: Callable[[Any], object], value: object) -> None:
+    with pytest.raises(LocalProtocolError, match=f"An invoice is sent as bytes, not {type(value).__name__}"):
+        read(value)
