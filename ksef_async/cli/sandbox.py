@@ -43,7 +43,12 @@ def _add_arguments(parser: Parser) -> None:
     )
     parser.add_flag("--lax", "take invoices of the wrong shape, which KSeF refuses")
     parser.add_argument(
-        "--api-version", type=_version, default=VERSIONS[-1], help=f"as which it answers: {', '.join(VERSIONS)}"
+        "--api-version",
+        type=_version,
+        choices=VERSIONS,
+        metavar="VERSION",
+        default=VERSIONS[-1],
+        help=f"as which it answers: {', '.join(VERSIONS)}",
     )
     parser.add_flag("--production", "behave as production where that differs from TEST")
 

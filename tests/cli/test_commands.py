@@ -19,7 +19,6 @@ from shell import Shell, variables
 
 from ksef_async import KsefClient, KsefToken
 from ksef_async.sandbox import Fault, Sandbox, sample_invoice
-from ksef_async.submissions import Submissions
 
 pytest.importorskip("sqlalchemy", reason="the extra durable is not installed")
 
@@ -224,6 +223,8 @@ async def test_home_that_cannot_be_written_costs_no_command(
 
 
 async def test_second_program_on_a_journal_is_told_to_wait(sandbox: Sandbox, shell: Shell) -> None:
+    from ksef_async.submissions import Submissions
+
     (file,) = shell.invoices(sandbox.nip, 1)
     token = KsefToken(nip=sandbox.nip, token=sandbox.token)
     async with (

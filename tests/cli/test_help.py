@@ -143,6 +143,7 @@ async def offered_by_bash(folder: Path, *words: str) -> set[str]:
         pytest.param(["plan", "--within", ""], {""}, id="a number"),
         pytest.param(["completion", "f"], {"fish"}, id="choice of an argument"),
         pytest.param(["help", "exi"], {"exit-codes"}, id="topic"),
+        pytest.param(["sandbox", "--api-version", "2.6"], {"2.6.0"}, id="version"),
     ],
 )
 async def test_bash_completes(scripts: Path, words: list[str], offered: set[str]) -> None:
@@ -158,6 +159,7 @@ async def test_bash_completes(scripts: Path, words: list[str], offered: set[str]
         ("ksef-async send an", {"an invoice.xml"}),
         ("ksef-async export x --part b", {"buyer"}),
         ("ksef-async help exi", {"exit-codes"}),
+        ("ksef-async sandbox --api-version 2.6", {"2.6.0"}),
     ],
 )
 async def test_fish_completes(scripts: Path, line: str, offered: set[str]) -> None:
@@ -186,6 +188,7 @@ COMPLETED_BY_ZSH = {
     "send --retry an": r"send --retry an\ invoice.xml",
     "export x --part b": "export x --part buyer",
     "help exi": "help exit-codes",
+    "sandbox --api-version 2.6": "sandbox --api-version 2.6.0",
 }
 
 
