@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Annotated, Any
 
 import httpx
 import pytest
 from blockbuster import BlockBuster
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from openapi_spec_validator import validate
 from test_fastapi import OTHER_NIP, service_for, serving
 
 from ksef_async.fastapi import router
@@ -143,6 +147,29 @@ async def test_addresses_are_those_that_were_published() -> None:
         "/{nip}/received",
         "/{nip}/received/{ksef_number}",
     }
+
+
+def who_may(nip: str, login: Annotated[HTTPBasicCredentials, Depends(HTTPBasic())]) -> None:
+    """The login of the page on FastAPI."""
+
+
+@pytest.mark.parametrize(
+    "dependencies",
+    [
+        pytest.param([], id="without a login"),
+        pytest.param([Depends(who_may)], id="with the login of the page"),
+    ],
+)
+async def test_openapi_is_valid_and_has_each_parameter_once(dependencies: list[Any]) -> None:
+    app = FastAPI()
+    app.include_router(router, prefix="/ksef", dependencies=dependencies)
+
+    validate(app.openapi())
+    for path, methods in app.openapi()["paths"].items():
+        for operation in methods.values():
+            named = [(one["in"], one["name"]) for one in operation["parameters"]]
+            assert len(named) == len(set(named)), path
+            assert {f"{{{name}}}" for place, name in named if place == "path"} == {*re.findall(r"\{\w+\}", path)}
 
 
 async def test_document_that_ksef_would_refuse_is_answered_with_the_report(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Header, HTTPException, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
@@ -44,16 +44,13 @@ parameters and response models of FastAPI's take longer than the journal.
 _LARGEST_ID: Final = 2**63 - 1
 _DIGITS: Final = len(str(_LARGEST_ID))
 
-_NIP: Final[dict[str, Any]] = {"name": "nip", "in": "path", "required": True, "schema": {"type": "string"}}
-_ONE: Final[dict[str, Any]] = {
-    "parameters": [_NIP, {"name": "submission_id", "in": "path", "required": True, "schema": {"type": "integer"}}]
-}
+# What the path holds is declared to FastAPI, which then tells OpenAPI of it once, though dependencies of the user's
+# ask for it as well. An id is read by hand: Python refuses to read thousands of digits.
+_Id: TypeAlias = Annotated[str, Path(json_schema_extra={"type": "integer"})]
 
 
-async def _find(request: Request) -> Submission:
-    nip: str = request.path_params["nip"]
-    journal, number = journal_of(request, nip), request.path_params["submission_id"]
-    # Not by Starlette's converter: Python refuses to read thousands of digits.
+async def _find(request: Request, nip: str, number: str) -> Submission:
+    journal = journal_of(request, nip)
     is_possible = number.isascii() and number.isdecimal() and len(number) <= _DIGITS
     try:
         # Of another company: as if it were not there.
@@ -103,7 +100,7 @@ _NO_OPTIONS: Final = _Options()
 
 def _handed_in(options: type[BaseModel]) -> dict[str, Any]:
     """Return what OpenAPI says of a document with options, which are read by hand."""
-    parameters = [_NIP]
+    parameters: list[dict[str, Any]] = []
     for field, schema in options.model_json_schema()["properties"].items():
         place, name = _place(field)
         parameters.append({"name": name, "in": place, "schema": schema})
@@ -121,13 +118,12 @@ _REFUSED: Final = responses(400, 404, 409, 413, 422, 503)
     responses=_REFUSED,
     openapi_extra=_handed_in(_Options),
 )
-async def submit_invoice(request: Request) -> Response:
+async def submit_invoice(nip: str, request: Request) -> Response:
     """Write one invoice (the XML as the body) into the journal; from there it is delivered exactly once.
 
     The same document again is the same submission. A technical correction has ``offline`` and, as ``corrects``, the
     ``sha256`` of the rejected offline invoice, in hexadecimal as that is told.
     """
-    nip: str = request.path_params["nip"]
     submissions = journal_of(request, nip)
     options = _Options.of(request)
     document = await _read_body(request)
@@ -175,12 +171,11 @@ class _IssueOptions(BaseModel):
 
 
 @router.post("/{nip}/issued", response_model=IssuedView, responses=_REFUSED, openapi_extra=_handed_in(_IssueOptions))
-async def issue_invoice(request: Request) -> Response:
+async def issue_invoice(nip: str, request: Request) -> Response:
     """Issue one invoice (the XML as the body) while the customer waits: online in time, otherwise offline.
 
     It is in the journal before anything else, and delivered exactly once; how it goes on, ``/invoices/{id}`` tells.
     """
-    nip: str = request.path_params["nip"]
     submissions = journal_of(request, nip)
     if (signer := service_of(request).signers.get(nip)) is None:
         raise HTTPException(409, "The company has nobody who signs what is issued offline.")
@@ -198,11 +193,11 @@ async def issue_invoice(request: Request) -> Response:
     status_code=202,
     response_model=SubmissionView,
     responses=_REFUSED,
-    openapi_extra={"requestBody": _DOCUMENT, **_ONE},
+    openapi_extra={"requestBody": _DOCUMENT},
 )
-async def correct_invoice(request: Request) -> Response:
+async def correct_invoice(nip: str, submission_id: _Id, request: Request) -> Response:
     """Write the technical correction (the XML as the body) of a rejected offline invoice into the journal."""
-    original = await _find(request)
+    original = await _find(request, nip, submission_id)
     document = await _read_body(request)
     try:
         submission = await service_of(request).submissions.correct(
@@ -218,12 +213,11 @@ async def correct_invoice(request: Request) -> Response:
     "/{nip}/invoices/{submission_id}/release",
     status_code=202,
     response_model=SubmissionView,
-    responses=responses(400, 404, 503),
-    openapi_extra=_ONE,
+    responses=responses(400, 404, 422, 503),
 )
-async def release_invoice(request: Request) -> Response:
+async def release_invoice(nip: str, submission_id: _Id, request: Request) -> Response:
     """Have a held invoice sent as an offline invoice; the service's signer, if the company has one, signs KOD II."""
-    held = await _find(request)
+    held = await _find(request, nip, submission_id)
     try:
         submission = await service_of(request).submissions.release(
             held.id, signer=service_of(request).signers.get(held.nip)
@@ -258,23 +252,21 @@ async def list_invoices(
 @router.get(
     "/{nip}/invoices/{submission_id}",
     response_model=SubmissionView,
-    responses=responses(404, 503),
-    openapi_extra=_ONE,
+    responses=responses(404, 422, 503),
 )
-async def get_invoice(request: Request) -> Response:
+async def get_invoice(nip: str, submission_id: _Id, request: Request) -> Response:
     """Return an invoice's status."""
-    return _told(await _find(request))
+    return _told(await _find(request, nip, submission_id))
 
 
 @router.get(
     "/{nip}/invoices/{submission_id}/upo",
     response_class=Response,
-    responses={200: {"description": "The UPO", "content": {"application/xml": {}}}, **responses(404, 503)},
-    openapi_extra=_ONE,
+    responses={200: {"description": "The UPO", "content": {"application/xml": {}}}, **responses(404, 422, 503)},
 )
-async def get_upo(request: Request) -> Response:
+async def get_upo(nip: str, submission_id: _Id, request: Request) -> Response:
     """Return the UPO, exactly as KSeF issued it. 404 until it is there: it comes once the session is closed."""
-    submission = await _find(request)
+    submission = await _find(request, nip, submission_id)
     if not submission.has_upo:
         raise HTTPException(404, "There is no UPO yet.")
     name = f"{file_name(submission.ksef_number or str(submission.id))}.upo.xml"
@@ -294,14 +286,15 @@ async def get_upo(request: Request) -> Response:
         204: {"description": "The end was told before"},
         **responses(404, 422, 503),
     },
-    openapi_extra=_ONE,
 )
-async def watch_invoice(request: Request, last_event_id: Annotated[str | None, Header()] = None) -> Response:
+async def watch_invoice(
+    nip: str, submission_id: _Id, request: Request, last_event_id: Annotated[str | None, Header()] = None
+) -> Response:
     """Each change of an invoice's state as an event ``transition`` (SSE), the present one first, to its end.
 
     A browser that comes back after the end is answered with 204, so that it stops asking.
     """
-    submission = await _find(request)
+    submission = await _find(request, nip, submission_id)
     if submission.state.is_terminal and last_event_id == event_id(submission):
         return Response(status_code=204)
     service = service_of(request)
