@@ -20,6 +20,7 @@ from .parts import (
     attachment_block,
     buyer,
     changes,
+    chosen,
     exact_number,
     legal_notes,
     payment,
@@ -95,8 +96,8 @@ def invoice(
         system: The name of the program that makes it.
 
     Raises:
-        ValueError: A currency has no exchange rate, though there is tax; exempt rows have no legal basis; rows of the
-            margin scheme no scheme; or ``sold_on`` and ``period`` are both given.
+        ValueError: A row's rate is none of FA(3)'s; a currency has no exchange rate, though there is tax; exempt rows
+            have no legal basis; rows of the margin scheme no scheme; or ``sold_on`` and ``period`` are both given.
         TypeError: The exchange rate is a float.
     """
     if sold_on is not None and period is not None:
@@ -145,8 +146,8 @@ def count(invoice: fa3.Faktura) -> fa3.Faktura:
         invoice: With rows; its P_13_x, P_14_x, P_14_xW and P_15 are written anew.
 
     Raises:
-        ValueError: A row has neither a net nor a gross value; or a currency, an exempt row or a margin scheme is
-            wrong as described at `invoice`.
+        ValueError: A row has a rate that FA(3) does not have, or neither a net nor a gross value; or a currency, an
+            exempt row or a margin scheme is wrong as described at `invoice`.
     """
     notes = invoice.fa.adnotacje
     for one in invoice.fa.fa_wiersz:
@@ -191,12 +192,15 @@ def make_correction(
         corrected: From `corrected_invoice`, at least one.
         reason: Why.
         effect: As of which day it counts: that of the original invoice, of the correction, or another.
+
+    Raises:
+        ValueError: ``effect`` is none of these.
     """
     effects: dict[str, Literal[1, 2, 3]] = {"original": 1, "correction": 2, "other": 3}
     kinds: dict[str, fa3.TRodzajFaktury] = {"ZAL": "KOR_ZAL", "ROZ": "KOR_ROZ"}
     invoice.fa.rodzaj_faktury = kinds.get(invoice.fa.rodzaj_faktury, "KOR")
     invoice.fa.przyczyna_korekty = reason
-    invoice.fa.typ_korekty = None if effect is None else effects[effect]
+    invoice.fa.typ_korekty = None if effect is None else chosen(effects, effect, "effect of a correction")
     invoice.fa.dane_fa_korygowanej = list(corrected)
     return invoice
 
@@ -304,6 +308,8 @@ def _key_of(one: fa3.FaWiersz) -> _Key:
         return "5", one.p_12_xii
     if one.p_12 is None:
         return "11", _ZERO
+    # Of a row that was made by hand.
+    chosen(GROUPS, one.p_12, "rate")
     return GROUPS[one.p_12], PERCENT.get(one.p_12, _ZERO)
 
 

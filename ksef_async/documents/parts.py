@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from itertools import zip_longest
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar, get_args
 
 import attrs
 
@@ -19,6 +19,7 @@ __all__ = [
     "attachment_block",
     "buyer",
     "changes",
+    "chosen",
     "exact_number",
     "legal_notes",
     "payment",
@@ -33,6 +34,9 @@ Number: TypeAlias = Decimal | int
 # Whatever the caller's context is: the largest quantity times the largest price has to be exact.
 EXACT: Final = Context(prec=120, rounding=ROUND_HALF_UP)
 
+T = TypeVar("T")
+
+_RATES: Final[Mapping[str, fa3.TStawkaPodatku]] = {rate: rate for rate in get_args(fa3.TStawkaPodatku)}
 _GROSZ: Final = Decimal("0.01")
 _ZERO: Final = Decimal()
 _FORMS: Final = {"cash": 1, "card": 2, "voucher": 3, "cheque": 4, "credit": 5, "transfer": 6, "mobile": 7}
@@ -170,7 +174,7 @@ def row(
     quantity: Number,
     price: Number,
     *,
-    rate: fa3.TStawkaPodatku | None = "23",
+    rate: fa3.TStawkaPodatku | int | None = "23",
     unit: str | None = "szt.",
     gross: bool = False,
     discount: Number | None = None,
@@ -186,7 +190,7 @@ def row(
         name: The goods or the service.
         quantity: How many units: an int or a Decimal, as all numbers; a float is refused.
         price: Of a unit: net, or with tax where ``gross``.
-        rate: The VAT rate: ``"23"``, ``"8"``, ``"5"``, ``"0 KR"``, ``"zw"``, ``"np I"``, ...; None in the
+        rate: The VAT rate: ``"23"``, ``"8"``, ``"5"``, ``"0 KR"``, ``"zw"``, ``"np I"``, ... (23 is ``"23"``); None in the
             margin scheme, where the price is the one with tax.
         unit: Such as ``szt.``, ``kg`` or ``godz.``.
         gross: Whether price and discount are with tax.
@@ -199,9 +203,11 @@ def row(
 
     Raises:
         TypeError: A number is a float, or none at all.
+        ValueError: FA(3) has no such rate.
     """
     many, each = exact_number(quantity, "quantity"), exact_number(price, "price")
     off = None if discount is None else exact_number(discount, "discount")
+    known_rate = None if rate is None else _rate(rate)
     is_gross = gross or (rate is None and oss_rate is None)
     with localcontext(EXACT):
         value = rounded(many * each - (off or _ZERO))
@@ -217,7 +223,7 @@ def row(
         p_10=off,
         p_11=None if is_gross else value,
         p_11a=value if is_gross else None,
-        p_12=rate if oss_rate is None else None,
+        p_12=known_rate if oss_rate is None else None,
         p_12_xii=None if oss_rate is None else exact_number(oss_rate, "oss_rate"),
         p_12_zal_15=1 if annex_15 else None,
         gtu=gtu,
@@ -266,7 +272,7 @@ def legal_notes(
         margin: The margin scheme that applies.
 
     Raises:
-        ValueError: There is more than one legal basis.
+        ValueError: There is more than one legal basis, or no such margin scheme.
     """
     bases = [basis for basis in (exempt_act, exempt_directive, exempt_other) if basis is not None]
     if len(bases) > 1:
@@ -275,7 +281,7 @@ def legal_notes(
     scheme = fa3.PMarzy(p_p_marzy_n=1)
     if margin is not None:
         scheme = fa3.PMarzy(p_p_marzy=1)
-        setattr(scheme, _MARGINS[margin], 1)
+        setattr(scheme, chosen(_MARGINS, margin, "margin scheme"), 1)
     return fa3.Adnotacje(
         p_16=_choice(cash_accounting),
         p_17=_choice(self_billing),
@@ -376,6 +382,27 @@ def exact_number(value: Number, name: str) -> Decimal:
     if isinstance(value, float):
         raise TypeError(f"{name} is the float {value!r}, which is not exact: write Decimal('{value!r}').")
     raise TypeError(f"{name} is a Decimal or an int, not {value!r}.")
+
+
+def chosen(values: Mapping[str, T], name: object, what: str) -> T:
+    """Return the value of a name in a table.
+
+    Args:
+        values: The table.
+        name: One of its names.
+        what: What a name stands for, in the sentence.
+
+    Raises:
+        ValueError: The table does not have it.
+    """
+    if isinstance(name, str) and name in values:
+        return values[name]
+    raise ValueError(f"There is no {what} {name!r}; known are {', '.join(map(repr, values))}.")
+
+
+def _rate(rate: fa3.TStawkaPodatku | int) -> fa3.TStawkaPodatku:
+    written = str(rate) if isinstance(rate, int) and not isinstance(rate, bool) else rate
+    return chosen(_RATES, written, "rate")
 
 
 def _choice(yes: bool) -> Literal[1, 2]:

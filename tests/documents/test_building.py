@@ -322,6 +322,9 @@ def test_rows_that_were_changed_are_counted_again() -> None:
 
 #: As those write who have no type checker.
 untyped_row: Any = row
+untyped_notes: Any = legal_notes
+untyped_correction: Any = make_correction
+RATE: Any = "24"
 untyped_advance: Any = make_advance
 
 
@@ -335,6 +338,13 @@ untyped_advance: Any = make_advance
         ),
         (lambda: untyped_row("a", 1.5, 1), TypeError, "quantity is the float 1.5"),
         (lambda: untyped_row("a", 1, 1, discount=0.5), TypeError, "discount is the float 0.5"),
+        (lambda: untyped_row("a", 1, 2, rate="24"), ValueError, "no rate '24'; known are '23', '22', '8'"),
+        (lambda: untyped_row("a", 1, 2, rate=24), ValueError, "no rate '24'"),
+        (lambda: untyped_row("a", 1, 2, rate=True), ValueError, "no rate True"),
+        (lambda: untyped_row("a", 1, 2, rate=["23"]), ValueError, "no rate"),
+        (lambda: build(fa3.FaWiersz(nr_wiersza_fa=1, p_11=D(1), p_12=RATE)), ValueError, "no rate '24'"),
+        (lambda: untyped_notes(margin="cars"), ValueError, "no margin scheme 'cars'; known are 'travel'"),
+        (lambda: untyped_correction(order(), [], effect="now"), ValueError, "no effect of a correction 'now'"),
         (lambda: row("a", True, 1), TypeError, "quantity is a Decimal or an int, not True"),
         (lambda: row("a", 1, D("NaN")), TypeError, "price is a Decimal or an int"),
         (lambda: untyped_row("a", 1, "1,00"), TypeError, "price is a Decimal or an int"),
@@ -359,3 +369,7 @@ untyped_advance: Any = make_advance
 def test_what_cannot_be_an_invoice_is_told(make: Callable[[], object], error: type[Exception], sentence: str) -> None:
     with pytest.raises(error, match=sentence):
         make()
+
+
+def test_rate_may_be_a_whole_number() -> None:
+    assert row("a", 1, 1, rate=8) == row("a", 1, 1, rate="8")
