@@ -190,7 +190,7 @@ def row(
         name: The goods or the service.
         quantity: How many units: an int or a Decimal, as all numbers; a float is refused.
         price: Of a unit: net, or with tax where ``gross``.
-        rate: The VAT rate: ``"23"``, ``"8"``, ``"5"``, ``"0 KR"``, ``"zw"``, ``"np I"``, ... (23 is ``"23"``); None in the
+        rate: The VAT rate: ``"23"`` (or 23), ``"8"``, ``"5"``, ``"0 KR"``, ``"zw"``, ``"np I"``, ...; None in the
             margin scheme, where the price is the one with tax.
         unit: Such as ``szt.``, ``kg`` or ``godz.``.
         gross: Whether price and discount are with tax.
