@@ -22,7 +22,7 @@ from anyio.abc import TaskGroup
 from ..calling.events import CredentialsEnding
 from ..calling.finishing import ended, finish
 from ..client import KsefClient
-from ..errors import LocalProtocolError
+from ..errors import ConfigurationError, LocalProtocolError
 from ..protocol.numbers import nip_problem
 from .context_store import ContextStore
 from .database import Database
@@ -325,8 +325,9 @@ class Worker:
             return
         if (about := gist(text)) not in failures.logged:
             failures.logged.add(about)
-            # A fault of the database is logged in one sentence; anything else with its traceback.
-            exc_info = None if all(faults.values()) else error
+            # A fault of the database, or a company that nobody serves, is one sentence; all else has its traceback.
+            plain = all(fault or isinstance(each, ConfigurationError) for each, fault in faults.items())
+            exc_info = None if plain else error
             _log.error("delivery for %s failed; trying again in %g s: %s", context, pause, text, exc_info=exc_info)
 
 
@@ -343,14 +344,14 @@ def client_of(clients: Clients, context: str) -> KsefClient:
     """Return the client of a context.
 
     Raises:
-        LocalProtocolError: There is none.
+        ConfigurationError: There is none.
     """
     if isinstance(clients, KsefClient):
         return clients
     try:
         return clients[context] if isinstance(clients, Mapping) else clients(context)
     except LookupError:
-        raise LocalProtocolError(f"There is no client for {context}.") from None
+        raise ConfigurationError(f"There is no client for {context}: nobody logs in for this company here.") from None
 
 
 def _leaves(error: Exception) -> Iterator[Exception]:

@@ -125,3 +125,21 @@ async def test_ksef_that_fails_at_every_try_is_told_of_once(
                     await anyio.sleep(0.01)
 
     assert sum("delivery for" in record.getMessage() for record in caplog.records) == 1
+
+
+async def test_company_that_nobody_serves_is_one_sentence_in_the_log(
+    sandbox: Sandbox, sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = "5265877635"
+    async with (
+        connected(sandbox) as client,
+        Submissions(sqlite_url, client={sandbox.nip: client}, settings=QUICK_SETTINGS) as submissions,
+    ):
+        await submissions.submit(sample_invoice(other), nip=other)
+        async with submissions.running():
+            while not (troubles := await submissions.troubles()):
+                await asyncio.sleep(0.01)
+
+    assert f"There is no client for {other}" in troubles[other]
+    (record,) = [one for one in caplog.records if other in one.getMessage() and one.levelname == "ERROR"]
+    assert record.exc_info is None
