@@ -80,7 +80,10 @@ class Refusal(BaseModel):
 _DESCRIPTIONS: Final = {
     400: "Not fit to be sent, no technical correction, or not held",
     404: "There is no such company, invoice or receipt",
-    409: "Another document of the company has its seller, kind and number, or its key",
+    409: (
+        "Another document of the company has its seller, kind and number, or its key; or an invoice is to be issued "
+        "for a company without a signer (``KsefService(signers=...)``)"
+    ),
     413: "Too large",
     422: "KSeF would refuse the document (``report`` says why), or a parameter cannot be understood",
     502: "KSeF refused the service, or did not answer",

@@ -178,7 +178,9 @@ async def issue_invoice(nip: str, request: Request) -> Response:
     """
     submissions = journal_of(request, nip)
     if (signer := service_of(request).signers.get(nip)) is None:
-        raise HTTPException(409, "The company has nobody who signs what is issued offline.")
+        raise HTTPException(
+            409, "The company has nobody who signs what is issued offline: see signers= of KsefService."
+        )
     options = _validated(_IssueOptions, request)
     document = await _read_body(request)
     try:

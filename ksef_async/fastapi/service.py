@@ -29,6 +29,7 @@ class ServiceOptions(TypedDict, total=False):
 
     engine: Engine | None
     settings: Settings | None
+    signers: Mapping[str, OfflineSigner] | None
     deliver: bool
     stream_lifetime: float
     ssl_context: ssl.SSLContext | None

@@ -8,9 +8,10 @@ API, production, and whatever goes wrong: see `versions`, `Sandbox` and `faults`
 
 from __future__ import annotations
 
+from ..protocol.numbers import make_up_nip
 from .clock import Clock, Timings
 from .faults import Fault
 from .samples import sample_invoice
 from .server import Sandbox
 
-__all__ = ["Clock", "Fault", "Sandbox", "Timings", "sample_invoice"]
+__all__ = ["Clock", "Fault", "Sandbox", "Timings", "make_up_nip", "sample_invoice"]
