@@ -219,7 +219,7 @@ async def test_port_in_use_is_told(sandbox: Sandbox) -> None:
 
     result = await run("sandbox", "--port", port)
 
-    assert result.code == 1
+    assert result.code == 2
     assert "in use" in result.err
 
 

@@ -40,8 +40,6 @@ async def correct(
     deadline is that of the original, whose KOD I leads to it. It is in the journal before it is sent, so the command
     can be interrupted and run again. With --certificate its KOD II is signed and printed.
     """
-    if key is not None and certificate is None:
-        raise UsageError("--key is the private key of --certificate, which is missing.")
     settled = await access.settle()
     signer = None if certificate is None else await load_signer(certificate, key)
     xml = await anyio.to_thread.run_sync(read_file, file)

@@ -80,8 +80,6 @@ async def issue(
     from ..submissions import NotIssuedError
 
     settled = await access.settle()
-    if certificate is None and key is not None:
-        raise UsageError("--key is the key of a certificate: name that, with --certificate.")
     signer = None if certificate is None else await load_signer(certificate, key)
     xml = await anyio.to_thread.run_sync(read_file, file)
     # Without a login first: KSeF may be away, and the customer waits.

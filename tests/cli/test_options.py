@@ -11,6 +11,8 @@ from ksef_async.cli.app import COMMANDS, load, parser_of
 ALONE = {
     "send": "--retry --offline --upo --timeout --credentials --journal --json --proxy --ca-file",
     "issue": "--within --certificate --codes --credentials --journal --json --proxy --ca-file",
+    "correct": "--certificate --timeout --credentials --journal --json --proxy --ca-file",
+    "certificate": "--type --name --credentials --json --proxy --ca-file",
     "check": "--nip --language --json",
     "show": "--output --pdf --language --ksef-number --code --open --json",
     "status": "--credentials --journal --json",
@@ -28,6 +30,8 @@ ALONE = {
 NEEDED = [
     ("send", ["invoices", "--key", "own.key", "--offline", "offline24"], "--key", "--certificate"),
     ("send", ["invoices", "--certificate", "own.pem"], "--certificate", "--offline"),
+    ("issue", ["invoice.xml", "--key", "own.key"], "--key", "--certificate"),
+    ("correct", ["1", "invoice.xml", "--key", "own.key"], "--key", "--certificate"),
     ("send", ["--recursive"], "--recursive", "FILE"),
     ("show", ["invoice.xml", "--credentials", "ksef.env"], "--credentials", "--code"),
     ("plan", ["invoices", "--size", "10000"], "--size", "--count"),
@@ -35,8 +39,8 @@ NEEDED = [
     ("qr", ["invoice.xml", "--ksef-number", "1"], "--ksef-number", "--picture or --json"),
     ("demo", ["--recursive"], "--recursive", "FILE"),
 ]
-# argparse itself tells what is missing there: a certificate, files.
-REQUIRED = {("issue", "--key"), ("check", "--recursive")}
+# argparse itself tells what is missing there: files.
+REQUIRED = {("check", "--recursive")}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
