@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from ..errors import LocalProtocolError
 from .access import JOURNAL_NEEDS, Access
-from .arguments import Command, Parser, positive
+from .arguments import NETWORK_AND_JOURNAL, Command, Parser, positive
 from .files import read_file
 from .issue import add_signer_arguments, load_signer
 from .lookup import named
@@ -69,6 +69,7 @@ COMMAND: Final = Command(
         "correct FV/2026/17 corrected.xml --certificate offline.p12",
         "correct rejected.xml corrected.xml --timeout 600",
     ),
+    access=NETWORK_AND_JOURNAL,
     needs=JOURNAL_NEEDS,
 )
 
