@@ -227,8 +227,9 @@ def test_each_file_that_a_page_shows_is_run_by_a_test() -> None:
     # A file that a page shows is run by another test, which names it.
     tests = "".join(path.read_text("utf-8") for path in (pages.ROOT / "tests").rglob("test_*.py"))
     every = [block.included for page in pages.ENGLISH for block in pages.blocks(page)]
+    shown = [file.relative_to(EXAMPLES).parts for file in every if file is not None]
     # Of a recipe in several files, its folder.
-    names = {file.relative_to(EXAMPLES / "recipes").parts[0] for file in every if file is not None}
+    names = {Path(parts[1] if parts[0] == "recipes" else parts[0]).stem for parts in shown}
 
     assert [name for name in sorted(names) if name not in tests] == []
 
