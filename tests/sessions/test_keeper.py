@@ -335,6 +335,20 @@ async def test_refusal_of_the_document_is_told_at_once(client: KsefClient, sandb
     assert len(sandbox.world.sessions) == 1
 
 
+async def test_refusal_of_an_opening_is_told_at_once(client: KsefClient, sandbox: Sandbox) -> None:
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        sandbox.faults.add("open_online_session", Fault.refuse(21405), times=1)
+        with pytest.raises(BadRequestError) as caught:
+            await sender.send(sample_invoice(sandbox.nip))
+        assert caught.value.code == 21405
+        assert sandbox.world.sessions == {}
+
+        # The next one asks again.
+        await sender.send(sample_invoice(sandbox.nip))
+
+    assert [count for _, count in sessions(sandbox)] == [1]
+
+
 async def test_session_that_cannot_be_closed_yet_holds_no_invoice_up(client: KsefClient, sandbox: Sandbox) -> None:
     async with client.sessions.keep_open(FormCode.FA3) as sender:
         await sender.send(sample_invoice(sandbox.nip, "FV/1"))
