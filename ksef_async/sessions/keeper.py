@@ -96,8 +96,11 @@ class KeptSession:
             KsefError: What ``patience`` did not wait out.
         """
         result: SentInvoice | Undelivered | None = None
-        with anyio.move_on_after(self._seconds_for(outgoing)):
-            result = await self._send(outgoing, patience, again)
+        seconds = self._seconds_for(outgoing)
+        # A scope of no time would let it go out: it cancels only where something is waited for.
+        if seconds is None or seconds > 0.0:
+            with anyio.move_on_after(seconds):
+                result = await self._send(outgoing, patience, again)
         if result is None:
             result = self._too_late(outgoing)
         if isinstance(result, Undelivered):
@@ -147,7 +150,7 @@ class KeptSession:
     def _seconds_for(self, outgoing: Outgoing) -> float | None:
         if outgoing.send_before is None:
             return None
-        return max(0.0, (outgoing.send_before - self._now()).total_seconds())
+        return (outgoing.send_before - self._now()).total_seconds()
 
     def _too_late(self, outgoing: Outgoing) -> Undelivered:
         error = LocalProtocolError(f"It was not sent before {outgoing.send_before}.")

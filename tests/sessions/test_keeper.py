@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import anyio
@@ -11,7 +12,12 @@ from clients import Traffic, connected
 from virtual_time import VirtualTimeLoop, mind_threads
 
 from ksef_async import BadRequestError, FormCode, InvoicingMode, KsefClient, LocalProtocolError, StatusCode
+from ksef_async.protocol.delivery import DocumentFate, Step
 from ksef_async.sandbox import Clock, Fault, Sandbox, sample_invoice
+from ksef_async.sessions.book import Outgoing, Undelivered
+from ksef_async.sessions.keeper import KeptSession
+from ksef_async.sessions.memory import Impatience, MemoryBook
+from ksef_async.sessions.online import OnlineSession
 
 
 @pytest.fixture(scope="module")
@@ -358,6 +364,44 @@ async def test_session_that_cannot_be_closed_yet_holds_no_invoice_up(client: Kse
 
     await sender.upos()
     assert sessions(sandbox) == [(StatusCode.PROCESSED_OK, 1), (StatusCode.PROCESSED_OK, 1)]
+
+
+class NotedBook(MemoryBook):
+    """Keeps what was not delivered, as the journal does."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda *_: asyncio.sleep(0, result=False), lambda _: None)
+        self.noted: list[Undelivered] = []
+
+    def undelivered(self, session: OnlineSession, outgoing: Outgoing, result: Undelivered) -> None:
+        self.noted.append(result)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "taken_in", "step", "fate"),
+    [
+        pytest.param(-1.0, 0, Step.ANOTHER_SESSION, DocumentFate.NOT_TAKEN_IN, id="too late before it is sent"),
+        pytest.param(5.0, 1, Step.SETTLE, DocumentFate.IN_DOUBT, id="too late before KSeF has answered"),
+        pytest.param(60.0, 1, None, None, id="in time"),
+    ],
+)
+async def test_what_cannot_be_sent_in_time_is_not_sent_and_what_may_have_been_is_settled(
+    client: KsefClient, sandbox: Sandbox, seconds: float, taken_in: int, step: Step | None, fate: DocumentFate | None
+) -> None:
+    book = NotedBook()
+    sandbox.faults.add("send_invoice", Fault.wait(30.0))
+    async with await client.sessions.open_online(FormCode.FA3) as session:
+        kept = KeptSession(session, book, now=client.sessions.now)
+        until = client.sessions.now() + timedelta(seconds=seconds)
+        outgoing = Outgoing(xml=sample_invoice(sandbox.nip), send_before=until)
+        result = await kept.send(outgoing, Impatience())
+
+        assert [(each.step, each.fate) for each in book.noted] == ([] if step is None else [(step, fate)])
+        assert (result in book.noted, outgoing.sha256 in book.kept) == (step is not None, step is None)
+        # Where KSeF may have it, only the list of the closed session tells.
+        assert kept.is_spent is (step is Step.SETTLE)
+
+    assert [count for _, count in sessions(sandbox)] == [taken_in]
 
 
 @pytest.mark.parametrize("valid_until", ["1999-01-01T00:00:00Z", "2999-01-01T00:00:00Z"])
