@@ -32,7 +32,7 @@ every moment, what is certain about each of them. This module is the only place 
 3. *A session's failure says nothing about its documents.* Sessions end with 415, 435, 440 or 500 at random (issues
    308, 575 and 675 of the Ministry's documentation), and the same documents pass in the next one. KSeF refuses a
    document only where it says so of that very document, with a code that the document can bring about. Everything
-   else is sent again, `SEND_AGAIN_LIMIT` times at most.
+   else is sent again, `SEND_AGAIN_LIMIT` times at most; deaths of sessions are counted apart from that.
 
 4. *A wrong key is a reason to fetch the Ministry's keys anew.* The session's AES key was encrypted with a public key
    that may have been withdrawn: `SessionFate.REPLACE_WITH_NEW_KEYS`.

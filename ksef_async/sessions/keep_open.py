@@ -19,7 +19,16 @@ from ..calling.events import Event
 from ..calling.finishing import finish
 from ..calling.polling import Cadence
 from ..errors import InvoiceRejectedError, KsefError, LocalProtocolError, SessionFailedError
-from ..protocol.delivery import SEND_AGAIN_LIMIT, SESSIONS_LIMIT, Asked, DocumentFate, Step, is_full, judge
+from ..protocol.delivery import (
+    SEND_AGAIN_LIMIT,
+    SESSIONS_LIMIT,
+    Asked,
+    DocumentFate,
+    Step,
+    is_failure_on_document,
+    is_full,
+    judge,
+)
 from .book import Outgoing
 from .checking import check_document
 from .keeper import Keeper, KeptSession, decisions
@@ -51,8 +60,8 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
 
     An invoice that KSeF fails on, because its session died (405, after 415) or for reasons of KSeF's own (435, 500,
     550), is sent again when that is seen: by `SentInvoice.outcome`, or by `outcomes`. That happens at most
-    `SEND_AGAIN_LIMIT` times, after the block in a session of its own that is closed at once. So each document is kept
-    in memory until KSeF has decided on it.
+    `SEND_AGAIN_LIMIT` times for each of the two, after the block in a session of its own that is closed at once. So
+    each document is kept in memory until KSeF has decided on it.
 
     Args:
         open_session: Opens a session.
@@ -222,7 +231,9 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
             if kept.reference_number != failed.reference_number:
                 return True  # Another task has done it.
             outgoing = kept.outgoing
-            if outgoing is None or kept.times_sent > SEND_AGAIN_LIMIT:
+            failures = kept.failures + is_failure_on_document(failed.code)
+            # A session's failure says nothing about its documents, and has a bound of its own.
+            if outgoing is None or max(failures, kept.times_sent - failures) > SEND_AGAIN_LIMIT:
                 # Whoever gives it to `send` once more has it sent.
                 self._book.forget(kept)
                 return False
@@ -233,6 +244,7 @@ class SessionKeeper(anyio.AsyncContextManagerMixin):
                 current.spend(failed)
             async with self._sending_again():
                 await self._send(outgoing)
+            kept.failures = failures
             self._superseded.add(failed.reference_number)
             return True
 

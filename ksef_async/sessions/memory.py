@@ -43,10 +43,12 @@ class KeptInvoice(SentInvoice):
         book: Keeps it.
     """
 
-    __slots__ = ("_book", "_is_reported", "_send_again", "_was_offline", "outgoing", "times_sent")
+    __slots__ = ("_book", "_is_reported", "_send_again", "_was_offline", "failures", "outgoing", "times_sent")
 
     def __init__(self, sent: SentInvoice, outgoing: Outgoing, send_again: SendAgain, book: MemoryBook) -> None:
         self.times_sent = 0
+        self.failures = 0
+        """How often it was sent again because KSeF failed on this very document, rather than on its session."""
         self.outgoing: Outgoing | None = outgoing
         """None once KSeF has decided, or the document was sent as often as it may be."""
         self._was_offline = outgoing.offline

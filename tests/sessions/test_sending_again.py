@@ -130,6 +130,23 @@ async def test_invoice_that_ksef_always_fails_on_is_told_after_a_few_times(
         assert (await (await sender.send(invoice)).outcome()).ksef_number
 
 
+@pytest.mark.parametrize("ask", [by_each, by_all])
+async def test_death_of_a_session_is_not_counted_as_a_failure_on_the_document(
+    client: KsefClient, sandbox: Sandbox, ask: Asking
+) -> None:
+    sandbox.faults.add("open_online_session", Fault.wrong_key())
+    async with client.sessions.keep_open(FormCode.FA3) as sender:
+        sent = await sender.send(sample_invoice(sandbox.nip))
+        await asyncio.sleep(10)
+        # One of them is spent on the dead session, which takes nothing any more.
+        sandbox.faults.add("send_invoice", Fault.invoice_ends(500), times=SEND_AGAIN_LIMIT + 1)
+
+        assert len(await ask(sender, [sent])) == 1
+
+    ends = [invoice.verdict.code for invoice in sandbox.world.invoices()]
+    assert ends == [405, *[500] * SEND_AGAIN_LIMIT, 200]
+
+
 async def test_outcomes_tell_once_what_ksef_always_fails_on(client: KsefClient, sandbox: Sandbox) -> None:
     sandbox.faults.add("send_invoice", Fault.invoice_ends(500), times=1000)
     async with client.sessions.keep_open(FormCode.FA3) as sender:
