@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
 
 from ..api.auth import (
     GET_CHALLENGE,
@@ -22,13 +21,10 @@ from ..calling.polling import Cadence, wait_until
 from ..crypto.envelope import rsa_encrypt
 from ..errors import ApiError, BadRequestError, LoginFailedError, UnauthorizedError
 from ..protocol.error_codes import ErrorCode
-from ..protocol.lifecycle import LOGIN
+from ..protocol.lifecycle import LOGIN, LoginStatusCode
 from .credentials import Credentials, KsefToken
 
 __all__ = ["CERTIFICATE_LOGIN_CADENCE", "LOGIN_CADENCE", "log_in"]
-
-# The status of a login of somebody to whom the company has granted nothing.
-_NO_PERMISSIONS: Final = 415
 
 LOGIN_CADENCE = Cadence(interval=0.1, factor=1.6, longest=2.0, deadline=120.0)
 """A token login takes KSeF well under a second, mostly."""
@@ -98,7 +94,7 @@ def _by_whom(credentials: Credentials, code: int) -> str:
     if isinstance(credentials, KsefToken):
         return ""
     who = f" by the certificate of {credentials.holder}"
-    if code != _NO_PERMISSIONS:
+    if code != LoginStatusCode.NO_PERMISSIONS:
         return who
     return f"{who} (the company has to grant it a permission; or log in for another company, or with its certificate)"
 
