@@ -14,6 +14,7 @@ import attrs
 
 from ..api.packages import CompressionType
 from ..calling.finishing import in_thread
+from ..calling.whole_files import replace_file
 from ..errors import LocalProtocolError
 from ..protocol.snapshots import SnapshotFormat
 from .spool import remove_folder
@@ -139,12 +140,7 @@ class Package:
         for part in self.parts:
             with part.path.open("r+b") as file:
                 os.fsync(file.fileno())
-        draft = self.folder / f"{MANIFEST}.new"
-        with draft.open("wb") as file:
-            file.write(manifest)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.folder / MANIFEST)
+        replace_file(self.folder / MANIFEST, manifest)
 
     @classmethod
     def _read_manifest(cls, folder: Path, key: bytes | str) -> Package:

@@ -23,7 +23,7 @@ _PREFIX: Final = "ksef-package-"
 # As tempfile names folders.
 _NAME: Final = re.compile(rf"{_PREFIX}[a-z0-9_]{{8}}")
 # What a package that can be packed again leaves; a folder with anything else in it is not touched.
-_LEFTOVER: Final = re.compile(r"part-\d+\.aes|uploaded-[\w-]+|manifest\.new")
+_LEFTOVER: Final = re.compile(r"part-\d+\.aes|uploaded-[\w-]+|manifest\.part")
 
 # The locks of this process, by folder: a kept spool is held until it is removed, or the process ends.
 _held: Final[dict[Path, int]] = {}
