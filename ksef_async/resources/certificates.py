@@ -242,15 +242,17 @@ class Certificates:
                 f"KSeF does not give certificate {serial_number} yet; call again.", operation=RETRIEVE_CERTIFICATES.name
             )
 
-        return await renew_in_steps(
-            RenewalFile(Path(file), password.encode() if isinstance(password, str) else password),
-            partial(new_private_key, key_kind),
-            is_offline=certificate_type is CertificateType.OFFLINE,
-            find=self._find_certificate,
-            apply=apply,
-            wait=wait,
-            fetch=fetch,
-        )
+        renewal = RenewalFile(Path(file), password.encode() if isinstance(password, str) else password)
+        await anyio.to_thread.run_sync(renewal.check, certificate_type)
+        async with renewal.alone():
+            return await renew_in_steps(
+                renewal,
+                partial(new_private_key, key_kind),
+                find=self._find_certificate,
+                apply=apply,
+                wait=wait,
+                fetch=fetch,
+            )
 
     async def _find_certificate(self, key: PrivateKey) -> tuple[str, bytes] | None:
         """Return serial number and DER of the active certificate of ``key``, among the newest; None for none."""

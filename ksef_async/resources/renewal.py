@@ -21,13 +21,13 @@ import re
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
 import attrs
 
+from ..api.certificates import CertificateType
 from ..calling.file_locks import file_lock
 from ..calling.whole_files import part_of, replace_private_file
 from ..errors import (
@@ -145,11 +145,11 @@ class RenewalFile:
             replace_private_file(self.path, private_key_pem(key, self.password) + certificate.pem)
         self.forget()
 
-    def check(self, *, is_offline: bool) -> None:
+    def check(self, certificate_type: CertificateType) -> None:
         """Make sure before anything is asked that the files can be written, and that the type stays the same.
 
         Args:
-            is_offline: Whether the new certificate is of the type Offline.
+            certificate_type: Of the new certificate.
 
         Raises:
             ConfigurationError: The folder is not there, or the file is none; or it holds a certificate of the other
@@ -162,12 +162,12 @@ class RenewalFile:
         if self.path.exists() and not self.path.is_file():
             raise ConfigurationError(f"{self.path} is no file: name the one that key and certificate are to be in.")
         with suppress(FileNotFoundError, CryptoError):
-            present = load_certificate(self.path.read_bytes())
-            if present.is_offline is not is_offline:
-                types = ("Authentication", "Offline") if present.is_offline else ("Offline", "Authentication")
+            is_offline = load_certificate(self.path.read_bytes()).is_offline
+            present = CertificateType.OFFLINE if is_offline else CertificateType.AUTHENTICATION
+            if present != certificate_type:
                 raise ConfigurationError(
-                    f"{self.path} has a certificate of the type {types[1]}, which one of the type {types[0]} does not "
-                    "replace: name another file."
+                    f"{self.path} has a certificate of the type {present}, which one of the type "
+                    f"{certificate_type} does not replace: name another file."
                 )
 
 
@@ -175,41 +175,24 @@ async def renew_in_steps(
     file: RenewalFile,
     new_key: Callable[[], PrivateKey],
     *,
-    is_offline: bool,
     find: Callable[[PrivateKey], Awaitable[tuple[str, bytes] | None]],
     apply: Callable[[PrivateKey], Awaitable[str]],
     wait: Callable[[str], Awaitable[str]],
     fetch: Callable[[str], Awaitable[bytes]],
 ) -> RenewedCertificate:
-    """Go on with a renewal where it is, to its end, unless another process is at it.
+    """Go on with a renewal where it is, to its end.
 
     Args:
-        file: Where to write.
+        file: Where to write; no other renewal of it may be under way (`RenewalFile.alone`).
         new_key: Makes one.
-        is_offline: Whether the certificate is of the type Offline.
         find: Looks for a certificate of a key: its serial number, and DER.
         apply: Applies for a certificate of a key; returns the reference number of the application.
         wait: Waits for an application's end; returns the serial number.
         fetch: Returns a certificate (DER) by its serial number.
 
     Raises:
-        LocalProtocolError: The file is being renewed already.
         KsefError: What one of the calls raised. Where KSeF refused the application, the next renewal begins anew.
     """
-    await anyio.to_thread.run_sync(partial(file.check, is_offline=is_offline))
-    async with file.alone():
-        return await _renew(file, new_key, find=find, apply=apply, wait=wait, fetch=fetch)
-
-
-async def _renew(
-    file: RenewalFile,
-    new_key: Callable[[], PrivateKey],
-    *,
-    find: Callable[[PrivateKey], Awaitable[tuple[str, bytes] | None]],
-    apply: Callable[[PrivateKey], Awaitable[str]],
-    wait: Callable[[str], Awaitable[str]],
-    fetch: Callable[[str], Awaitable[bytes]],
-) -> RenewedCertificate:
     from ..crypto.certificates import load_certificate
 
     in_thread = anyio.to_thread.run_sync
