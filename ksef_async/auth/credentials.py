@@ -268,13 +268,10 @@ class CertificateCredentials:
             CryptoError: As `from_bytes` and `from_pkcs12`.
             LocalProtocolError: As `from_bytes` and `from_pkcs12`.
         """
-
         data = await anyio.Path(certificate).read_bytes()
-        if key is None and b"-----BEGIN" in data:
-            return await anyio.to_thread.run_sync(partial(cls.from_bytes, data, data, password=password, **options))
-        if key is None:
+        if key is None and b"-----BEGIN" not in data:
             return await anyio.to_thread.run_sync(partial(cls.from_pkcs12, data, password, **options))
-        key_data = await anyio.Path(key).read_bytes()
+        key_data = data if key is None else await anyio.Path(key).read_bytes()
         return await anyio.to_thread.run_sync(partial(cls.from_bytes, data, key_data, password=password, **options))
 
     @classmethod
