@@ -36,17 +36,13 @@ async def file_lock(path: Path, refusal: Callable[[str], Exception], *, is_kept:
         nonlocal file
         file = _take(path, refusal)
 
-    def give_back() -> None:
-        # A lock that is left to the garbage collector keeps the next one away.
-        if file is not None:
-            _give_back(path, file, is_kept=is_kept)
-
     try:
         await in_thread(take)
         yield
     finally:
+        # A lock that is left to the garbage collector keeps the next one away.
         if file is not None:
-            await in_thread(give_back)
+            await in_thread(_give_back, path, file, is_kept)
 
 
 def _take(path: Path, refusal: Callable[[str], Exception]) -> IO[str]:
@@ -77,7 +73,7 @@ def _is_there(path: Path, file: IO[str]) -> bool:
         return False
 
 
-def _give_back(path: Path, file: IO[str], *, is_kept: bool) -> None:
+def _give_back(path: Path, file: IO[str], is_kept: bool) -> None:
     try:
         # While it is locked still, so that it is nobody else's. Windows deletes no file that is open: there it stays.
         if not is_kept:
