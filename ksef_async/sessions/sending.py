@@ -116,17 +116,16 @@ class Sender:
         digest = request.invoice_hash
         if found := await self.find_doubtful(digest):
             return found
-        as_it_is = request
 
         async def as_it_goes() -> SendInvoiceRequest:
             # Time may have passed before its turn: by the limits, in a pause, or while KSeF's list was read. Whatever
             # was sent before, KSeF does not have it: it was refused, did not arrive, or the list does not show it.
-            nonlocal as_it_is
-            if not as_it_is.offline_mode and turned_offline is not None and await turned_offline():
-                as_it_is = attrs.evolve(as_it_is, offline_mode=True)
+            nonlocal request
+            if not request.offline_mode and turned_offline is not None and await turned_offline():
+                request = attrs.evolve(request, offline_mode=True)
             # From here on, until KSeF has said something: a cancelled task leaves the doubt behind.
             self._in_doubt.setdefault(digest, self._earlier(digest))
-            return as_it_is
+            return request
 
         attempts = self._api.attempts()
         while True:
