@@ -1,4 +1,4 @@
-"""Writing files whole: whoever looks sees the old content or the new one, also after a crash.
+"""Writing files onto the disk; one that is replaced has its old content or the new one, also after a crash.
 
 Files that hold keys are their owner's alone (0600) from their first byte.
 """
