@@ -6,6 +6,7 @@ import asyncio
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 
 import official
 import pytest
@@ -68,12 +69,18 @@ def nothing_secret(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
+def start() -> datetime | None:
+    """The sandbox's time when a test begins; None for now."""
+    return None
+
+
+@pytest.fixture
+async def sandbox(start: datetime | None) -> AsyncIterator[Sandbox]:
     """A sandbox in the time of the event loop, without rate limits."""
     loop = asyncio.get_running_loop()
     if isinstance(loop, VirtualTimeLoop):
         await mind_threads()
-    async with Sandbox(clock=Clock(monotonic=loop.time), rate_limits=None) as sandbox:
+    async with Sandbox(clock=Clock(start, monotonic=loop.time), rate_limits=None) as sandbox:
         yield sandbox
 
 

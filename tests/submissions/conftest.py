@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from postgres_server import NO_SERVER, postgres_server
 from sqlalchemy.engine import URL, make_url
 
 from ksef_async import KsefClient
+from ksef_async.protocol.polish_calendar import polish_day, start_of_day
 from ksef_async.sandbox import Sandbox
 from ksef_async.submissions import Settings, Submissions
 
@@ -35,6 +37,12 @@ async def run_until(submissions: Submissions, is_so: Callable[[], Awaitable[Any]
         with anyio.fail_after(seconds):
             while not await is_so():
                 await anyio.sleep(0.001)
+
+
+@pytest.fixture
+def start() -> datetime:
+    """Noon in Poland, so that at no time of the day midnight is near by itself."""
+    return start_of_day(polish_day(datetime.now(UTC))) + timedelta(hours=12)
 
 
 @pytest.fixture(autouse=True)
