@@ -173,6 +173,9 @@ async def test_group_that_is_broken_off_for_a_deadlock_is_written_one_by_one(
     url = postgres_database.set(drivername=driver).render_as_string(hide_password=False)
     first, second = (sample_invoice(NIP, f"FV/{number}") for number in (1, 2))
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with Submissions(url) as watching, watching.begin() as connection:
+        # The group looks once for a deadlock, after this: until then a busy machine has the time to bring it about.
+        await connection.execute(text(f"ALTER DATABASE {postgres_database.database} SET deadlock_timeout = '5s'"))
     async with Submissions(url) as submissions, Submissions(url) as watching:
 
         async def is_waiting() -> bool:
@@ -180,11 +183,12 @@ async def test_group_that_is_broken_off_for_a_deadlock_is_written_one_by_one(
                 return bool((await connection.execute(text(waiting))).scalar_one())
 
         async with submissions.begin() as transaction:
+            await transaction.execute(text("SET LOCAL deadlock_timeout = '1h'"))
             mine = await submissions.submit(second, tx=transaction)
             group = asyncio.gather(*map(submissions.submit, (first, second)))
             while not await is_waiting():
                 pass
-            # The group has inserted the first, and waits for the second. Whoever waited first is broken off.
+            # The group has inserted the first, and waits for the second. Whoever looks for the deadlock is broken off.
             assert (await submissions.submit(first, tx=transaction)).identity.number == "FV/1"
 
         assert (await group)[1] == mine
