@@ -308,9 +308,8 @@ def _key_of(one: fa3.FaWiersz) -> _Key:
         return "5", one.p_12_xii
     if one.p_12 is None:
         return "11", _ZERO
-    # Of a row that was made by hand.
-    chosen(GROUPS, one.p_12, "rate")
-    return GROUPS[one.p_12], PERCENT.get(one.p_12, _ZERO)
+    # One made by hand may have any rate.
+    return chosen(GROUPS, one.p_12, "rate"), PERCENT.get(one.p_12, _ZERO)
 
 
 def _sum_fields() -> list[str]:
