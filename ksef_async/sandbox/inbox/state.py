@@ -5,7 +5,6 @@ Nothing secret is shown: no token, key, certificate or link.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from itertools import islice, takewhile
 from typing import Any, Final, TypeVar
@@ -114,8 +113,8 @@ def describe_session(
     now = world.clock.now()
     told = _session(session, now)
     if query or mood:
-        found: Iterable[Invoice] = (matches := (search or InvoiceSearch()).find(session, now, query, mood))
-        count = len(matches)
+        matches = (search or InvoiceSearch()).find(session, now, query, mood)
+        found, count = iter(matches), len(matches)
     else:
         found, count = reversed(session.invoices.values()), told["invoiceCount"]
     pages = max(1, -(-count // _ROWS))
