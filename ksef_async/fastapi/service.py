@@ -113,7 +113,7 @@ class KsefService:
             prefixes: What the names of each company's variables begin with; by default ``KSEF_`` of one company. The
                 journal, its keys and the network are those of the first.
             journal: In place of ``KSEF_JOURNAL``.
-            options: ``engine=``, ``settings=``, ``deliver=``, ``stream_lifetime=``, ``ssl_context=`` or
+            options: ``engine=``, ``settings=``, ``signers=``, ``deliver=``, ``stream_lifetime=``, ``ssl_context=`` or
                 ``client_options=``, as for `KsefService`.
 
         Raises:
