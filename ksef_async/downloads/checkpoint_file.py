@@ -9,7 +9,7 @@ from typing import Final, Self
 import anyio
 import anyio.to_thread
 
-from ..calling.finishing import finish
+from ..calling.finishing import in_thread
 from ..calling.whole_files import replace_file
 from ..errors import LocalProtocolError
 from .checkpoint import Checkpoint
@@ -66,12 +66,10 @@ class CheckpointFile:
 
     async def _write(self) -> None:
         if self._written is not self._checkpoint:
+            checkpoint = self._checkpoint
             # To its end: a thread that goes on writing would meet the next one in the same file.
-            await finish(self._replace(self._checkpoint), math.inf)
-
-    async def _replace(self, checkpoint: Checkpoint) -> None:
-        await anyio.to_thread.run_sync(replace_file, self._path, checkpoint.to_json().encode())
-        self._written, self._written_at = checkpoint, anyio.current_time()
+            await in_thread(replace_file, self._path, checkpoint.to_json().encode())
+            self._written, self._written_at = checkpoint, anyio.current_time()
 
 
 def _read(path: Path) -> Checkpoint:

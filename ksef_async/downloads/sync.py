@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 import anyio
-import anyio.to_thread
 import attrs
 
 from ..api.common import ServerTime
 from ..api.invoices import DateRange, DateType, InvoiceFilters, InvoiceMetadata, InvoiceSubject
 from ..calling.events import Event, ExportReplaced, RequestRetried
+from ..calling.finishing import in_thread
 from ..calling.whole_files import replace_file
 from ..errors import (
     ApiError,
@@ -102,7 +102,7 @@ class SyncedInvoice:
             OSError: It cannot be written.
         """
         path = Path(folder) / f"{file_name(self.metadata.ksef_number)}.xml"
-        await anyio.to_thread.run_sync(replace_file, path, self.xml)
+        await in_thread(replace_file, path, self.xml)
         return path
 
 
