@@ -24,7 +24,7 @@ class CheckpointFile:
     """A checkpoint in a file, written once a second at most and at the end of the block, however that comes.
 
     With an overlap it may have some 500 kB, too many to be written after each invoice. A process that is killed loses
-    its last second: the next one fetches those invoices again, and writes the same files.
+    what it noted within one second: the next one fetches those invoices again, and writes the same files.
 
     Args:
         path: Of the file; its folder has to be there.
