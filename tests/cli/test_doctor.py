@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import sys
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -438,6 +439,17 @@ async def test_journal_is_looked_into(sandbox: Sandbox, shell: Shell) -> None:
     assert not (shell.folder / "none.db").exists()
     assert found(broken, "journal")["state"] == "failed"
     assert "Traceback" not in broken.err
+
+
+async def test_journal_is_passed_over_without_its_extra(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    (shell.folder / "own.db").touch()
+
+    result = await shell.run("doctor", "--json", "--journal", "own.db")
+
+    journal = found(result, "journal")
+    assert (result.code, journal["state"], journal["found"]) == (0, "skipped", "own.db was not looked into.")
+    assert "pip install 'ksef_async[cli]'" in journal["advice"]
 
 
 # --- the whole flow -----------------------------------------------------------------------------------------------

@@ -19,8 +19,8 @@ from ...calling.caller import Caller
 from ...calling.keys import PublicKeys
 from ...errors import ApiError, TransportError, quote
 from ...resources.limits import Limits
-from ..access import Settled
-from ..output import Exit, counts_text
+from ..access import JOURNAL_NEEDS, Settled
+from ..output import Exit, UsageError, counts_text, need_extra
 from .checking import CheckResult, failed, ok, skipped, warning
 
 __all__ = ["Company"]
@@ -111,6 +111,10 @@ class Company:
         path = self.settled.journal
         if not path.exists() and self.settled.variables.journal is None:
             return skipped("None is set (KSEF_JOURNAL), and none lies in this folder.")
+        try:
+            need_extra("doctor", "cli", *JOURNAL_NEEDS)
+        except UsageError as error:
+            return skipped(f"{path} was not looked into.", str(error))
         async with self.settled.submissions(must_exist=True) as submissions:
             counts = {state.value: count for state, count in (await submissions.count()).items() if count}
             troubles = [*dict.fromkeys((await submissions.troubles()).values())]
