@@ -1,12 +1,13 @@
-"""What all tests share: asyncio as the backend, a loop that must not be blocked, a sandbox and a client."""
+"""What all tests share: asyncio as the backend, a loop that must not be blocked, a sandbox, a client and a shell."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 
 import official
 import pytest
@@ -14,6 +15,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from clients import connected
 from hypothesis import settings
 from secrets_watch import Listener, listening
+from shell import Shell, shell_for
 from skips import Skips
 from virtual_time import VirtualTimeLoop, mind_threads
 
@@ -97,6 +99,23 @@ async def client(sandbox: Sandbox) -> AsyncIterator[KsefClient]:
     """At the sandbox, for its first company."""
     async with connected(sandbox) as client:
         yield client
+
+
+@pytest.fixture
+def shell_at(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    no_blocking_calls: BlockBuster,
+) -> Callable[[Sandbox], Shell]:
+    """Makes the test's shell for the commands, set up for a sandbox."""
+    return lambda sandbox: shell_for(sandbox, tmp_path, monkeypatch, capsys, no_blocking_calls)
+
+
+@pytest.fixture
+def shell(sandbox: Sandbox, shell_at: Callable[[Sandbox], Shell]) -> Shell:
+    """A shell for the commands, set up for the sandbox."""
+    return shell_at(sandbox)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ import pytest
 from blockbuster import BlockBuster
 from fastapi import FastAPI
 from receiving import BUYER, feed_samples, settle
-from shell import Shell, shell_for, variables
+from shell import Shell, variables
 
 from ksef_async import CertificateCredentials, CertificateType, KsefClient
 from ksef_async.protocol.numbers import KsefNumber
@@ -31,15 +31,8 @@ NIP = "5265877635"
 
 
 @pytest.fixture
-def shell(
-    sandbox: Sandbox,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    no_blocking_calls: BlockBuster,
-) -> Shell:
+def shell(shell: Shell, sandbox: Sandbox) -> Shell:
     """A shell without a variable of KSeF: an example has a sandbox of its own there."""
-    shell = shell_for(sandbox, tmp_path, monkeypatch, capsys, no_blocking_calls)
     shell.set(**dict.fromkeys(variables(sandbox)))
     return shell
 

@@ -5,7 +5,7 @@ The journal and the command line are tried on the version that production was la
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 from blockbuster import BlockBuster
 from certificates import EC_KEY, NIP
 from clients import QUICK
-from shell import Shell, shell_for
+from shell import Shell
 
 from ksef_async import AcceptedInvoice, Cadence, CertificateCredentials, FormCode, KsefClient, KsefToken, pack
 from ksef_async.api.invoices import DateRange, DateType, InvoiceFilters, InvoiceSubject
@@ -55,14 +55,8 @@ async def client(old: Sandbox, events: list[Event]) -> AsyncIterator[KsefClient]
 
 
 @pytest.fixture
-def shell(
-    old: Sandbox,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    no_blocking_calls: BlockBuster,
-) -> Shell:
-    return shell_for(old, tmp_path, monkeypatch, capsys, no_blocking_calls)
+def shell(old: Sandbox, shell_at: Callable[[Sandbox], Shell]) -> Shell:
+    return shell_at(old)
 
 
 def filters(sandbox: Sandbox) -> InvoiceFilters:

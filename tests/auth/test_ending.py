@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from blockbuster import BlockBuster
 from certificates import EC_KEY, key_bytes, pem
-from shell import Shell, shell_for
+from shell import Shell
 
 from ksef_async import CertificateCredentials, CredentialsEnding, Environment, Event, KsefClient, KsefToken
 from ksef_async.auth.ending import EXPIRY_NOTICE, TOKENS_END, ending_of
@@ -89,17 +88,6 @@ async def test_journal_tells_of_it_among_its_troubles(sandbox: Sandbox, tmp_path
 
     assert troubles.keys() == {sandbox.nip}
     assert troubles[sandbox.nip].startswith(f"The certificate of {sandbox.nip} ends on ")
-
-
-@pytest.fixture
-def shell(
-    sandbox: Sandbox,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    no_blocking_calls: BlockBuster,
-) -> Shell:
-    return shell_for(sandbox, tmp_path, monkeypatch, capsys, no_blocking_calls)
 
 
 async def test_command_tells_of_it(sandbox: Sandbox, shell: Shell) -> None:

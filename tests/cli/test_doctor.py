@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,11 @@ from typing import Any
 import anyio
 import attrs
 import pytest
-from blockbuster import BlockBuster
 from certificates import EC_KEY, key_bytes, pem
 from networks import HOST, Authority, ConnectProxy, behind_tls, proxying
 from processes import open_sessions, running
 from raw_server import listening
-from shell import Result, Shell, shell_for
+from shell import Result, Shell
 
 from ksef_async import CertificateCredentials, Environment, KsefClient
 from ksef_async.cli.doctor.checking import Checker, CheckResult, ok
@@ -119,19 +118,13 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture
-async def company(
-    authority: Authority,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    no_blocking_calls: BlockBuster,
-) -> AsyncIterator[Company]:
+async def company(authority: Authority, shell_at: Callable[[Sandbox], Shell]) -> AsyncIterator[Company]:
     async with (
         Sandbox(public_url=f"https://{HOST}", rate_limits=None) as sandbox,
         behind_tls(port_of(sandbox), authority) as tls_port,
         proxying(tls_port) as proxy,
     ):
-        shell = shell_for(sandbox, tmp_path, monkeypatch, capsys, no_blocking_calls)
+        shell = shell_at(sandbox)
         shell.set(KSEF_ENV=f"https://{HOST}/v2", KSEF_PROXY=proxy.url, KSEF_CA_FILE=str(authority.ca_file))
         yield Company(sandbox, proxy, authority, tls_port, shell)
 
