@@ -41,7 +41,7 @@ async def correct(
     can be interrupted and run again. With --certificate its KOD II is signed and printed.
     """
     settled = await access.settle()
-    signer = None if certificate is None else await load_signer(certificate, key)
+    signer = await load_signer(certificate, key)
     xml = await anyio.to_thread.run_sync(read_file, file)
     async with (
         settled.client(log_in=False) as client,

@@ -41,12 +41,14 @@ def add_signer_arguments(parser: Parser) -> None:
     parser.add_need("--key", "--certificate")
 
 
-async def load_signer(certificate: Path, key: Path | None) -> OfflineSigner:
-    """Return who signs what is issued offline.
+async def load_signer(certificate: Path | None, key: Path | None) -> OfflineSigner | None:
+    """Return who signs what is issued offline; None where no certificate is named.
 
     Raises:
         UsageError: A file cannot be read or used.
     """
+    if certificate is None:
+        return None
     password = os.environ.get(_PASSWORD)
     try:
         return await OfflineSigner.from_files(certificate, key, password=password)
@@ -80,7 +82,7 @@ async def issue(
     from ..submissions import NotIssuedError
 
     settled = await access.settle()
-    signer = None if certificate is None else await load_signer(certificate, key)
+    signer = await load_signer(certificate, key)
     xml = await anyio.to_thread.run_sync(read_file, file)
     # Without a login first: KSeF may be away, and the customer waits.
     async with (

@@ -97,7 +97,7 @@ async def send(
     if not found:
         raise UsageError("There are no files to send: name files, or folders with *.xml.")
     mode = None if offline is None else OfflineMode(offline)
-    signer = None if certificate is None else await load_signer(certificate, key)
+    signer = await load_signer(certificate, key)
     bars = _Bars(quiet=access.json)
     async with (
         settled.client(bars.hear, log_in=False, revoke=True) as client,
