@@ -12,13 +12,12 @@ from ..api.certificates import CertificateType
 from ..errors import LocalProtocolError
 from .access import Access
 from .arguments import Command, Parser
+from .issue import OFFLINE_PASSWORD
 from .output import Exit, UsageError, print_json
 
 __all__ = ["COMMAND", "certificate"]
 
 _TYPES: Final = {"authentication": CertificateType.AUTHENTICATION, "offline": CertificateType.OFFLINE}
-# Of the new key, where it is set: the variable by which the commands open the file again.
-_PASSWORDS: Final = {"offline": "KSEF_OFFLINE_KEY_PASSWORD"}
 
 
 def _add_arguments(parser: Parser) -> None:
@@ -43,9 +42,11 @@ async def certificate(file: Path, *, type: str, name: str | None, access: Access
     settled = await access.settle()
     if settled.variables.has_token:
         raise UsageError("KSeF gives no certificate to who logs in with a token: log in with a certificate.")
-    password = await anyio.to_thread.run_sync(settled.key_password)
-    if type in _PASSWORDS:
-        password = os.environ.get(_PASSWORDS[type], "").encode() or None
+    # That of the new key, from where the commands take it when they open the file again.
+    if type == "offline":
+        password = os.environ.get(OFFLINE_PASSWORD, "").encode() or None
+    else:
+        password = await anyio.to_thread.run_sync(settled.key_password)
     async with settled.client() as client:
         try:
             made = await client.certificates.renew(file, name=name, password=password, certificate_type=_TYPES[type])

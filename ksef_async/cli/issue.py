@@ -22,9 +22,10 @@ from .output import Exit, UsageError, describe, need_extra, print_json
 if TYPE_CHECKING:
     from ..submissions import IssuedInvoice
 
-__all__ = ["COMMAND", "add_signer_arguments", "issue", "load_signer"]
+__all__ = ["COMMAND", "OFFLINE_PASSWORD", "add_signer_arguments", "issue", "load_signer"]
 
-_PASSWORD: Final = "KSEF_OFFLINE_KEY_PASSWORD"  # the name of the variable
+OFFLINE_PASSWORD: Final = "KSEF_OFFLINE_KEY_PASSWORD"
+"""The variable that holds the password of the key for offline invoices."""
 # Seconds that closing the session may take, once the customer has the invoice.
 _CLOSING: Final = 15.0
 
@@ -37,7 +38,9 @@ def add_signer_arguments(parser: Parser) -> None:
         metavar="FILE",
         help="certificate of the type Offline, which signs KOD II: PEM (its key may be in it), DER or PKCS#12",
     )
-    parser.add_argument("--key", type=Path, metavar="FILE", help=f"its private key; the password is in {_PASSWORD}")
+    parser.add_argument(
+        "--key", type=Path, metavar="FILE", help=f"its private key; the password is in {OFFLINE_PASSWORD}"
+    )
     parser.add_need("--key", "--certificate")
 
 
@@ -49,7 +52,7 @@ async def load_signer(certificate: Path | None, key: Path | None) -> OfflineSign
     """
     if certificate is None:
         return None
-    password = os.environ.get(_PASSWORD)
+    password = os.environ.get(OFFLINE_PASSWORD)
     try:
         return await OfflineSigner.from_files(certificate, key, password=password)
     except OSError as error:
