@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, Final
 
 from .. import __version__
+from ..errors import ConnectError
 from .arguments import Command, Parser
 from .output import (
     CREDENTIALS,
@@ -239,8 +240,7 @@ def _overview() -> Parser:
 def _described(error: BaseException) -> str:
     if isinstance(error, UsageError | BusyError):
         return str(error)
-    # Of the network, only by its name: help and completion do without the client's errors.
-    hint = " `ksef-async doctor` tells where the way to KSeF ends." if type(error).__name__ == "ConnectError" else ""
+    hint = " `ksef-async doctor` tells where the way to KSeF ends." if isinstance(error, ConnectError) else ""
     return f"{type(error).__name__}: {error}{hint}"
 
 
