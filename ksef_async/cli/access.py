@@ -166,15 +166,15 @@ class Settled:
 
     @asynccontextmanager
     async def client(
-        self, hook: Hook | None = None, *, log_in: bool = True, revoke: bool | None = None
+        self, hook: Hook | None = None, *, log_in: bool = True, revoke: bool = True
     ) -> AsyncIterator[KsefClient]:
         """Logged in, so that wrong credentials show before anything else; keeps to what KSeF grants this company.
 
         Args:
             hook: Is told of every request.
             log_in: False where the journal comes first: KSeF may be away. `log_in` follows, or the first call logs in.
-            revoke: Whether the login is ended with the block, within seconds; by default if it logs in. A failure of
-                this is told, and is none of the command.
+            revoke: Whether the login is ended with the block, within seconds. A failure of this is told, and is none of
+                the command.
 
         Raises:
             UsageError: There are no usable credentials; see `credentials`. Or the certificate has expired, by
@@ -183,7 +183,6 @@ class Settled:
         """
         environment = self.environment
         credentials = await self.credentials()
-        revoke = log_in if revoke is None else revoke
         has_ended = False
         try:
             async with await anyio.to_thread.run_sync(self._client, environment, credentials, hook, revoke) as client:

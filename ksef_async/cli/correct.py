@@ -44,7 +44,7 @@ async def correct(
     signer = await load_signer(certificate, key)
     xml = await anyio.to_thread.run_sync(read_file, file)
     async with (
-        settled.client(log_in=False) as client,
+        settled.client(log_in=False, revoke=False) as client,
         settled.submissions(client, must_exist=True) as submissions,
     ):
         original = await _rejected(submissions, invoice)

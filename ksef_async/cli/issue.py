@@ -89,7 +89,7 @@ async def issue(
     xml = await anyio.to_thread.run_sync(read_file, file)
     # Without a login first: KSeF may be away, and the customer waits.
     async with (
-        settled.client(log_in=False) as client,
+        settled.client(log_in=False, revoke=False) as client,
         settled.submissions(client) as submissions,
         submissions.running(),
     ):

@@ -100,7 +100,7 @@ async def send(
     signer = await load_signer(certificate, key)
     bars = _Bars(quiet=access.json)
     async with (
-        settled.client(bars.hear, log_in=False, revoke=True) as client,
+        settled.client(bars.hear, log_in=False) as client,
         settled.submissions(client) as submissions,
     ):
         with bars.shown(len(found)):
