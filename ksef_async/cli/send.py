@@ -207,7 +207,7 @@ async def _follow(submissions: Submissions, mine: set[int], seen: dict[int, Subm
 
 
 async def _look(submissions: Submissions, mine: set[int], seen: dict[int, Submission]) -> None:
-    async for submission in every(submissions, after=min(mine, default=0) - 1):
+    async for submission in every(submissions, after=min(mine) - 1):
         if submission.id in mine:
             seen[submission.id] = submission
 
@@ -227,7 +227,8 @@ class _Bars:
         self._progress = Progress(*columns, console=Console(stderr=True), disable=quiet)
         self._tasks: dict[str, TaskID] = {}
         self._told: set[str] = set()
-        self._is_waiting = self._is_logged_in = False
+        # Not once the login is done, nor once it is told that the invoices wait.
+        self._tells_of_waiting = True
 
     @contextmanager
     def shown(self, count: int) -> Iterator[None]:
@@ -265,13 +266,13 @@ class _Bars:
 
     def tell_of_waiting(self, error: KsefError) -> None:
         """Say that the invoices wait for KSeF, and why; once before the login."""
-        if not self._is_logged_in and not self._is_waiting:
-            self._is_waiting = True
+        if self._tells_of_waiting:
+            self._tells_of_waiting = False
             self._say(f"The invoices are in the journal, and wait for KSeF. ({type(error).__name__}: {error})")
 
     def logged_in(self) -> None:
         """From now on what is waited for is told of the journal's work."""
-        self._is_logged_in = True
+        self._tells_of_waiting = False
 
     def tell(self, troubles: Mapping[str, str]) -> None:
         """Say what keeps invoices from being delivered, each thing once."""
