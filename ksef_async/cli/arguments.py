@@ -110,8 +110,7 @@ class Parser(argparse.ArgumentParser):
 
     def _is_given(self, values: argparse.Namespace, name: str) -> bool:
         (action,) = (one for one in self.arguments if name in (one.option_strings or (one.metavar,)))
-        value = getattr(values, action.dest)
-        return bool(value != [] if not action.option_strings else value != action.default)
+        return bool(getattr(values, action.dest) != action.default)
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong in one line, and end with 2."""

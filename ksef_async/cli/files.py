@@ -64,7 +64,9 @@ class FoundFiles:
 
 def add_file_arguments(parser: Parser, *, nargs: str = "*") -> None:
     """Add the arguments that `find_files` takes."""
-    parser.add_argument("files", nargs=nargs, type=Path, metavar="FILE", help="invoices, or folders of them (*.xml)")
+    parser.add_argument(
+        "files", nargs=nargs, type=Path, default=[], metavar="FILE", help="invoices, or folders of them (*.xml)"
+    )
     parser.add_flag("--recursive", "look into the subfolders of folders, too")
     parser.add_need("--recursive", "FILE")
 
