@@ -277,6 +277,31 @@ class Settled:
                 ) from error
 
 
+# As argparse takes them, in the order of the help.
+_OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "--credentials": {
+        "type": Path,
+        "metavar": "FILE",
+        "help": "file with KSEF_ENV, KSEF_NIP and KSEF_CERTIFICATE_FILE or KSEF_TOKEN, mode 600",
+    },
+    "--journal": {
+        "type": Path,
+        "metavar": "FILE",
+        "help": "journal; by default KSEF_JOURNAL, or ksef-ENVIRONMENT.db in this folder",
+    },
+    "--json": {"action": "store_true", "help": "print one JSON object, and no progress"},
+    "--proxy": {
+        "metavar": "URL",
+        "help": "http://HOST:PORT; by default KSEF_PROXY (with a password, too), or HTTPS_PROXY and NO_PROXY",
+    },
+    "--ca-file": {
+        "type": Path,
+        "metavar": "FILE",
+        "help": "authorities (PEM) trusted besides the system's; by default KSEF_CA_FILE, or none",
+    },
+}
+
+
 @attrs.frozen(kw_only=True)
 class Access:
     """The options that all commands share which have to do with KSeF or the journal."""
@@ -290,35 +315,9 @@ class Access:
     @staticmethod
     def add_arguments(parser: Parser, names: Collection[str]) -> None:
         """Add the options that are named, each for an attribute."""
-        if "--credentials" in names:
-            parser.add_argument(
-                "--credentials",
-                type=Path,
-                metavar="FILE",
-                help="file with KSEF_ENV, KSEF_NIP and KSEF_CERTIFICATE_FILE or KSEF_TOKEN, mode 600",
-            )
-        if "--journal" in names:
-            parser.add_argument(
-                "--journal",
-                type=Path,
-                metavar="FILE",
-                help="journal; by default KSEF_JOURNAL, or ksef-ENVIRONMENT.db in this folder",
-            )
-        if "--json" in names:
-            parser.add_flag("--json", "print one JSON object, and no progress")
-        if "--proxy" in names:
-            parser.add_argument(
-                "--proxy",
-                metavar="URL",
-                help="http://HOST:PORT; by default KSEF_PROXY (with a password, too), or HTTPS_PROXY and NO_PROXY",
-            )
-        if "--ca-file" in names:
-            parser.add_argument(
-                "--ca-file",
-                type=Path,
-                metavar="FILE",
-                help="authorities (PEM) trusted besides the system's; by default KSEF_CA_FILE, or none",
-            )
+        for name, settings in _OPTIONS.items():
+            if name in names:
+                parser.add_argument(name, **settings)
 
     @classmethod
     def taken_from(cls, values: dict[str, Any]) -> Self:
