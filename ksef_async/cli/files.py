@@ -21,7 +21,16 @@ from ..protocol.invoices import MAX_SIZE_WITH_ATTACHMENT
 from .arguments import Parser
 from .output import UsageError
 
-__all__ = ["FoundFiles", "LeftOut", "add_file_arguments", "find_files", "read_file", "read_invoice", "tell_left_out"]
+__all__ = [
+    "FoundFiles",
+    "LeftOut",
+    "add_file_arguments",
+    "find_files",
+    "read_file",
+    "read_invoice",
+    "tell_left_out",
+    "unreadable",
+]
 
 # So many names are printed for each reason.
 _MOST_NAMED: Final = 5
@@ -102,7 +111,7 @@ def find_files(paths: Sequence[Path], *, recursive: bool = False) -> FoundFiles:
         except (FileNotFoundError, NotADirectoryError):
             raise UsageError(f"There is no file {quote(str(path))}.") from None
         except (OSError, ValueError) as error:
-            raise UsageError(_unreadable(path, error)) from error
+            raise UsageError(unreadable(path, error)) from error
     return FoundFiles(files=tuple(files.values()), left_out=tuple(left_out))
 
 
@@ -168,10 +177,11 @@ def read_file(path: Path) -> bytes:
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"There is no file {quote(str(path))}.") from None
     except (OSError, ValueError) as error:
-        raise UsageError(_unreadable(path, error)) from error
+        raise UsageError(unreadable(path, error)) from error
 
 
-def _unreadable(path: Path, error: Exception) -> str:
+def unreadable(path: str | Path, error: Exception) -> str:
+    """Return the sentence that tells why a file cannot be read."""
     return f"{quote(str(path))} {_reason(error)}."
 
 

@@ -13,10 +13,10 @@ import anyio
 import anyio.to_thread
 
 from ..auth.offline_signing import OfflineSigner
-from ..errors import CryptoError, file_problem, quote
+from ..errors import CryptoError
 from .access import JOURNAL_NEEDS, Access
 from .arguments import NETWORK_AND_JOURNAL, Command, Parser, positive
-from .files import read_file
+from .files import read_file, unreadable
 from .output import Exit, UsageError, describe, need_extra, print_json
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ async def load_signer(certificate: Path | None, key: Path | None) -> OfflineSign
     try:
         return await OfflineSigner.from_files(certificate, key, password=password)
     except OSError as error:
-        raise UsageError(f"{quote(str(error.filename))} cannot be read: {file_problem(error)}.") from error
+        raise UsageError(unreadable(str(error.filename), error)) from error
     except CryptoError as error:
         raise UsageError(f"The certificate for offline invoices cannot be used: {error}") from error
 

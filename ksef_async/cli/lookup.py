@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import anyio.to_thread
 
-from ..errors import file_problem, quote
+from ..errors import quote
+from .files import unreadable
 from .output import UsageError
 
 if TYPE_CHECKING:
@@ -75,4 +76,4 @@ def _hash_of_file(name: str) -> bytes | None:
     try:
         return hashlib.sha256(path.read_bytes()).digest() if path.is_file() else None
     except OSError as error:
-        raise UsageError(f"{quote(name)} cannot be read: {file_problem(error)}.") from error
+        raise UsageError(unreadable(name, error)) from error
