@@ -36,9 +36,13 @@ _IS_LAST: Final = not_(
     )
 )
 
-OUTSTANDING: Final = _T.mode.is_not(None) & (
-    _T.state.in_([SubmissionState.QUEUED.value, SubmissionState.SENDING.value])
-    | ((_T.state == SubmissionState.REJECTED.value) & _IS_LAST)
+_REJECTED: Final = SubmissionState.REJECTED.value
+
+# Not an OR of whole conditions: within one SQLite uses no partial index, and reads all that a context has in the queue.
+OUTSTANDING: Final = (
+    _T.mode.is_not(None)
+    & _T.state.in_([SubmissionState.QUEUED.value, SubmissionState.SENDING.value, _REJECTED])
+    & ((_T.state != _REJECTED) | _IS_LAST)
 )
 """Of those issued offline that KSeF does not have, or may not have. One that KSeF has rejected is due as well, for the
 customer has it on paper: until its technical correction is handed in, or another document in its place.

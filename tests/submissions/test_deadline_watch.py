@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
+from typing import Any
 
 import anyio
 import attrs
 import pytest
 from clients import ONCE, connected
+from sqlalchemy import event
 from sqlalchemy.engine import URL
 
 from ksef_async import DeadlineNear, DeadlinePassed, KsefClient, LocalProtocolError, OfflineMode, OutageKind
@@ -17,9 +19,11 @@ from ksef_async.calling.events import Event
 from ksef_async.protocol.offline import Outage
 from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
 from ksef_async.submissions import Settings, Submission, Submissions, SubmissionState
-from ksef_async.submissions.deadline_watch import _Group, _moved
+from ksef_async.submissions.database import Database
+from ksef_async.submissions.deadline_watch import DeadlineWatch, _Group, _moved
 from ksef_async.submissions.deadlines import deadline_in
 from ksef_async.submissions.schema import NEVER
+from ksef_async.submissions.worker import journal_outage
 
 from .conftest import QUICK_SETTINGS
 
@@ -307,6 +311,38 @@ async def test_process_without_any_client_cannot_watch(sqlite_url: str) -> None:
         with pytest.raises(LocalProtocolError, match="no client"):
             async with submissions.watching_deadlines():
                 pass
+
+
+# --- what a look takes ---------------------------------------------------------------------------------------
+
+
+async def test_look_reads_nothing_of_a_context_but_what_was_issued_offline(sqlite_url: str) -> None:
+    async with scene(sqlite_url) as here, watched(sqlite_url, here.client) as (watch, database):
+        await here.submit()
+        here.sandbox.latarnia.announce("FAILURE")
+        asked: list[tuple[str, Any]] = []
+        event.listen(
+            database.engine.sync_engine, "before_cursor_execute", lambda *call: asked.append((call[2], call[3]))
+        )
+        await watch.look()
+        about = [(statement, given) for statement, given in asked if "ksef_submissions.context = " in statement]
+        async with database.read() as connection:
+            plans = [await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", given) for text, given in about]
+            steps = [row[-1] for plan in plans for row in plan if "SEARCH ksef_submissions" in row[-1]]
+
+    by_index = "SEARCH ksef_submissions USING INDEX ksef_submissions_due (state=? AND context=? AND due_by"
+    assert len(steps) == len(about) == 3  # it is moved, and neither passed nor near
+    assert all(step.startswith(by_index) for step in steps)
+
+
+@asynccontextmanager
+async def watched(url: str, client: KsefClient) -> AsyncIterator[tuple[DeadlineWatch, Database]]:
+    """A watch that looks when it is told to, with a database of its own."""
+    database = Database(url)
+    try:
+        yield DeadlineWatch(database, lambda _: client, SETTINGS, journal_outage(database, SETTINGS)), database
+    finally:
+        await database.aclose()
 
 
 MONDAY_BEFORE = datetime(2026, 2, 23, 11, tzinfo=UTC)
