@@ -82,12 +82,13 @@ class DeadlineWatch:
 
     async def look(self) -> None:
         """Move the deadlines by what is announced, and report those that are near or have passed."""
+        announced: dict[str, tuple[Outage, ...]] = {}
         for context, groups in (await self._groups()).items():
             try:
                 client = self._client_of(context)
             except LocalProtocolError:
                 continue  # A process that has its client reports them.
-            if outages := await self._outages(client):
+            if outages := await self._outages(client, announced):
                 await self._move(context, groups, outages)
             for event in await self._due(context, client.sessions.now().timestamp()):
                 client.report(event)
@@ -105,14 +106,22 @@ class DeadlineWatch:
         return groups
 
     @staticmethod
-    async def _outages(client: KsefClient) -> tuple[Outage, ...]:
-        """Return what is announced; nothing where that is a dummy's, or cannot be asked."""
+    async def _outages(client: KsefClient, announced: dict[str, tuple[Outage, ...]]) -> tuple[Outage, ...]:
+        """Return what is announced; nothing where that is a dummy's, or cannot be asked.
+
+        Args:
+            client: Who asks.
+            announced: What was answered in this look, by Latarnia's address: it says the same to every company.
+        """
         if client.environment.has_dummy_latarnia:
             return ()
-        try:
-            return outages_of(await client.latarnia.get_messages(fresh=True))
-        except (TransportError, ApiError, RemoteProtocolError, LocalProtocolError):
-            return ()  # The failure was reported; the deadlines stay as they are.
+        latarnia = client.environment.latarnia_url
+        if latarnia not in announced:
+            try:
+                announced[latarnia] = outages_of(await client.latarnia.get_messages(fresh=True))
+            except (TransportError, ApiError, RemoteProtocolError, LocalProtocolError):
+                return ()  # The failure was reported; the deadlines stay as they are. Another client may get through.
+        return announced[latarnia]
 
     async def _move(self, context: str, groups: Sequence[_Group], outages: Sequence[Outage]) -> None:
         changes = [(group, *moved) for group in groups if (moved := _moved(group, outages)) is not None]

@@ -15,7 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL
 
 from ksef_async import DeadlineNear, DeadlinePassed, KsefClient, LocalProtocolError, OfflineMode, OutageKind
-from ksef_async.calling.events import Event
+from ksef_async.calling.events import Event, RequestAnswered
 from ksef_async.protocol.offline import Outage
 from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
 from ksef_async.submissions import Settings, Submission, Submissions, SubmissionState
@@ -333,6 +333,20 @@ async def test_look_reads_nothing_of_a_context_but_what_was_issued_offline(sqlit
     by_index = "SEARCH ksef_submissions USING INDEX ksef_submissions_due (state=? AND context=? AND due_by"
     assert len(steps) == len(about) == 3  # it is moved, and neither passed nor near
     assert all(step.startswith(by_index) for step in steps)
+
+
+async def test_look_asks_latarnia_once_for_all_companies(sqlite_url: str) -> None:
+    async with scene(sqlite_url) as here, watched(sqlite_url, here.client) as (watch, _):
+        for nip in (NIP, "7010002137"):
+            await here.submissions.submit(sample_invoice(nip, "FV/1", TUESDAY), offline=OFFLINE24)
+        here.sandbox.latarnia.announce("FAILURE")
+        await watch.look()
+        moved = await here.submissions.list_page()
+
+    assert [one.due_by for one in moved] == [None] * 2
+    assert [one.operation for one in here.events if isinstance(one, RequestAnswered)].count(
+        "get_latarnia_messages"
+    ) == 1
 
 
 @asynccontextmanager
