@@ -111,15 +111,10 @@ class ContextStore:
         self._lease = lease
         self.vault = vault
         self.context = lease.context
-        self.read = database.read
 
     @asynccontextmanager
-    async def write(self) -> AsyncGenerator[AsyncConnection]:
-        """Begin a transaction in which the lease is held, and stays so; the end of the block commits it.
-
-        Raises:
-            LeaseLostError: Another worker has taken the context over.
-        """
+    async def _write(self) -> AsyncGenerator[AsyncConnection]:
+        """Begin a transaction in which the lease is held, and stays so; the end of the block commits it."""
         async with self._database.write() as connection:
             await check(connection, self._lease)
             yield connection
@@ -144,7 +139,7 @@ class ContextStore:
         table = SESSIONS.c
         found = select(table.reference_number, table.form_code, table.snapshot, table.is_closing)
         found = found.where(table.context == self.context, table.is_open).order_by(table.opened_at.desc())
-        async with self.write() as connection:
+        async with self._write() as connection:
             await connection.execute(update(SUBMISSIONS).where(under_way).values(owner=self._lease.owner))
             await connection.execute(packed.values(attempt=0))
             rows = (await connection.execute(found)).all()
@@ -179,7 +174,7 @@ class ContextStore:
             func.coalesce(func.sum(case((due_in_batch, func.length(_T.document)))), 0),
             func.count(case((late, 1))),
         )
-        async with self.read() as connection:
+        async with self._database.read() as connection:
             rows = (await connection.execute(counted.where(self._queued()).group_by(_T.form_code))).all()
         return {FormCode(form): Queue(*map(int, numbers)) for form, *numbers in rows}
 
@@ -192,7 +187,7 @@ class ContextStore:
         """
         those = self._queued() & is_late(today)
         marked: dict[date, int] = {}
-        async with self.write() as connection:
+        async with self._write() as connection:
             for (text,) in (await connection.execute(select(_T.issued_on).where(those).distinct())).all():
                 day = date.fromisoformat(text)
                 if late is Late.HOLD:
@@ -235,7 +230,7 @@ class ContextStore:
             if among is not Among.ALL:
                 chosen = chosen.where(is_due(today) if among is Among.DUE else not_(is_due(today)))
         chosen = chosen.order_by(*CLAIM_ORDER).limit(limit).with_for_update(skip_locked=True)
-        async with self.write() as connection:
+        async with self._write() as connection:
             rows = (await connection.execute(chosen)).all()
             if not rows:
                 return ()
@@ -275,7 +270,7 @@ class ContextStore:
             if due:
                 fit &= is_due(today) & _T.offline.is_(False)
         first = select(_T.lost_batches, _T.offline).where(fit).order_by(_T.lost_batches, _T.send_by).limit(1)
-        async with self.write() as connection:
+        async with self._write() as connection:
             if (row := (await connection.execute(first)).first()) is None:
                 return None
             lost, offline = int(row[0]), bool(row[1])
@@ -292,12 +287,12 @@ class ContextStore:
     async def under_way(self, session: str, state: SubmissionState) -> tuple[bytes, ...]:
         """Return the SHA-256 of the session's submissions in ``state``."""
         found = select(_T.sha256).where(self._in(session), in_state(state))
-        async with self.read() as connection:
+        async with self._database.read() as connection:
             return tuple(bytes(digest) for (digest,) in await connection.execute(found))
 
     async def is_offline(self, submission_id: int) -> bool:
         """Return whether a submission is to be sent as an offline invoice the next time."""
-        async with self.read() as connection:
+        async with self._database.read() as connection:
             return bool((await connection.execute(select(_T.offline).where(_T.id == submission_id))).scalar())
 
     async def record(self, verdicts: Sequence[DocumentVerdict]) -> tuple[DocumentVerdict, ...]:
@@ -308,7 +303,7 @@ class ContextStore:
         """
         stored = {v.receipt: await self.vault.lock(v.receipt.document.xml) for v in verdicts if v.receipt is not None}
         offline = [v for v in verdicts if v.invoicing_mode is InvoicingMode.OFFLINE and v.receipt is None]
-        async with self.write() as connection:
+        async with self._write() as connection:
             turned = tuple([v for v in offline if await self._turn_offline(connection, v)])
             upos = {receipt: await _add_upo(connection, receipt, document) for receipt, document in stored.items()}
             # A verdict can be known before it is written that KSeF has the document: both are written then.
@@ -358,7 +353,7 @@ class ContextStore:
 
     async def put_back(self, session: str, reason: Reason | None, *, loss: int = 0) -> None:
         """Put what is in doubt in a session back into the queue, all at once: KSeF does not have it."""
-        async with self.write() as connection:
+        async with self._write() as connection:
             await self._put_back(connection, session, reason, loss, {_S.SENDING})
 
     async def _put_back(
@@ -403,7 +398,7 @@ class ContextStore:
             "is_closing": False,
             "opened_at": time.time(),
         }
-        async with self.write() as connection:
+        async with self._write() as connection:
             await connection.execute(insert(SESSIONS).values(values))
             if batch is not None:
                 claimed = update(SUBMISSIONS).where(self._in(batch), in_state(_S.SENDING))
@@ -411,7 +406,7 @@ class ContextStore:
 
     async def session_closing(self, session: str) -> None:
         """Commit the intent to close a batch: from now on its documents are not taken back while KSeF may close it."""
-        async with self.write() as connection:
+        async with self._write() as connection:
             await _change_session(connection, session, is_closing=True)
 
     async def session_over(self, session: str, status_code: int | None, pages: Sequence[UPODocument]) -> int:
@@ -422,7 +417,7 @@ class ContextStore:
         stored = [await self.vault.lock(page.xml) for page in pages]
         accepted = (_T.session == session) & in_state(_S.ACCEPTED) & _T.upo_id.is_(None)
         confirmed = (_T.ksef_number == bindparam("of_number")) & (_T.sha256 == bindparam("of_hash"))
-        async with self.write() as connection:
+        async with self._write() as connection:
             for page, document in zip(pages, stored, strict=True):
                 upo_id = await _add_upo(connection, Receipt(session, str(page.page), page), document)
                 entries = [{"of_number": entry.ksef_number, "of_hash": entry.invoice_hash} for entry in page.entries]
@@ -442,7 +437,7 @@ class ContextStore:
             loss: For a batch: see `DocumentVerdict.loss`.
         """
         why = None if reason is None else Reason(None, reason)
-        async with self.write() as connection:
+        async with self._write() as connection:
             await self._put_back(connection, session, why, loss, {_S.SENDING, _S.TAKEN_IN})
             await _change_session(connection, session, is_open=False, snapshot=None)
 
@@ -451,7 +446,7 @@ class ContextStore:
     async def batch_size(self, batch: str) -> int:
         """Return how many bytes the documents of ``batch`` have in all, as they are stored."""
         counted = select(func.coalesce(func.sum(func.length(_T.document)), 0))
-        async with self.read() as connection:
+        async with self._database.read() as connection:
             found = await connection.execute(counted.where(self._in(batch), in_state(_S.SENDING)))
             return int(found.scalar_one())
 
@@ -460,7 +455,7 @@ class ContextStore:
         last = 0
         while True:
             page = select(_T.id, _T.sha256, _T.document).where(self._in(batch), in_state(_S.SENDING), _T.id > last)
-            async with self.read() as connection:
+            async with self._database.read() as connection:
                 rows = (await connection.execute(page.order_by(_T.id).limit(_PAGE))).all()
             if not rows:
                 return
@@ -470,7 +465,7 @@ class ContextStore:
 
     async def parts_in(self, session: str) -> set[int]:
         """See `UploadLedger.parts_in`."""
-        async with self.read() as connection:
+        async with self._database.read() as connection:
             return await _parts_in(connection, session)
 
     async def note_part(self, session: str, number: int) -> None:
@@ -483,7 +478,7 @@ class ContextStore:
 
     async def _change_parts(self, session: str, change: Callable[[set[int]], set[int]]) -> None:
         # What is read cannot change before it is written: the fence holds the context's row.
-        async with self.write() as connection:
+        async with self._write() as connection:
             parts = change(await _parts_in(connection, session))
             await _change_session(connection, session, uploaded=" ".join(map(str, sorted(parts))))
 
