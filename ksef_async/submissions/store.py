@@ -337,9 +337,8 @@ class Store:
         taken = identity_text(before.identity)
         ended = {state for state in sources_of(_S.QUEUED) if state.is_terminal and state is not _S.HELD}
         change = transition(_S.QUEUED, ended).values(
-            taken_identity=taken, reason=None, reason_code=None, attempt=0, failures=0, lost_batches=0,
-            acknowledged=False,
-        )  # fmt: skip
+            taken_identity=taken, attempt=0, failures=0, lost_batches=0, **_DECIDED_ANEW
+        )
         try:
             return await self._changed(before.id, change)
         except IntegrityError:
