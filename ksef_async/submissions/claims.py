@@ -83,11 +83,11 @@ class Queue:
     """Number of those issued online whose date is over, besides all others: they are not claimed."""
 
     def claimable(self, among: Among, *, but_batch: bool) -> int:
-        """Return how many may be claimed to go one by one.
+        """Return how many may be claimed to go one by one, at most.
 
         Args:
             among: Which of them.
-            but_batch: True where those that may go in a batch wait for one, unless they are due.
+            but_batch: True where those that may go in a batch wait for one; of interest for `Among.ALL` only.
         """
         if among is Among.ALL:
             return self.others if but_batch else self.for_batch + self.others
