@@ -13,7 +13,6 @@ import attrs
 import psycopg
 import pytest
 from certificates import NIP
-from clients import ONCE, connected
 from sqlalchemy.engine import URL
 
 from ksef_async import InvoicingMode, KsefClient, LocalProtocolError, OfflineMode
@@ -32,12 +31,6 @@ EMERGENCY = OfflineMode.EMERGENCY
 async def sandbox() -> AsyncIterator[Sandbox]:
     async with Sandbox(nip=NIP, rate_limits=None) as sandbox:
         yield sandbox
-
-
-@pytest.fixture
-async def client(sandbox: Sandbox) -> AsyncIterator[KsefClient]:
-    async with connected(sandbox, retry=ONCE) as client:
-        yield client
 
 
 async def test_what_is_queued_as_an_online_invoice_goes_as_an_offline_one(
