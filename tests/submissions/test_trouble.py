@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import anyio
 import attrs
@@ -15,7 +16,7 @@ from ksef_async.sandbox import Fault, Sandbox, sample_invoice
 from ksef_async.submissions import Settings, Submissions
 from ksef_async.submissions.trouble import Trouble, gist
 
-from .conftest import QUICK_SETTINGS
+from .conftest import QUICK_SETTINGS, run_until
 
 TRACE = "open: HTTP 500 [trace d0ba0ed937a4423d44d79a61ff2725ed]"
 NUMBER = "Session 20261127-SO-466EAA6000-C6AB029B07-41 died: 415"
@@ -131,15 +132,18 @@ async def test_company_that_nobody_serves_is_one_sentence_in_the_log(
     sandbox: Sandbox, sqlite_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     other = "5265877635"
+
+    async def errors() -> list[logging.LogRecord]:
+        return [one for one in caplog.records if other in one.getMessage() and one.levelname == "ERROR"]
+
     async with (
         connected(sandbox) as client,
         Submissions(sqlite_url, client={sandbox.nip: client}, settings=QUICK_SETTINGS) as submissions,
     ):
         await submissions.submit(sample_invoice(other), nip=other)
-        async with submissions.running():
-            while not (troubles := await submissions.troubles()):
-                await asyncio.sleep(0.01)
+        await run_until(submissions, errors)
+        troubles = await submissions.troubles()
 
     assert f"There is no client for {other}" in troubles[other]
-    (record,) = [one for one in caplog.records if other in one.getMessage() and one.levelname == "ERROR"]
+    (record,) = await errors()
     assert record.exc_info is None
