@@ -7,6 +7,7 @@ reports it once, and `Submissions.troubles` has it until the invoices are with K
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import Final, TypeAlias
@@ -28,6 +29,8 @@ from .schema import NEVER, SUBMISSIONS
 from .trouble import Unreachable
 
 __all__ = ["DeadlineWatch"]
+
+_log = logging.getLogger(__name__)
 
 _T = SUBMISSIONS.c
 
@@ -64,6 +67,8 @@ class DeadlineWatch:
         self._client_of = client_of
         self._settings = settings
         self._outage = outage
+        # Contexts whose client could not be made, once that is logged.
+        self._left_out: set[str] = set()
 
     async def run(self) -> None:
         """Watch until cancelled; a database that cannot be reached is waited for.
@@ -84,14 +89,28 @@ class DeadlineWatch:
         """Move the deadlines by what is announced, and report those that are near or have passed."""
         announced: dict[str, tuple[Outage, ...]] = {}
         for context, groups in (await self._groups()).items():
-            try:
-                client = self._client_of(context)
-            except LocalProtocolError:
-                continue  # A process that has its client reports them.
+            if (client := self._client(context)) is None:
+                continue
             if outages := await self._outages(client, announced):
                 await self._move(context, groups, outages)
             for event in await self._due(context, client.sessions.now().timestamp()):
                 client.report(event)
+
+    def _client(self, context: str) -> KsefClient | None:
+        """Return the client of a context; None where this process has none, or none for now."""
+        try:
+            client = self._client_of(context)
+        except LocalProtocolError:
+            return None  # A process that has it reports the deadlines.
+        except Exception as error:  # noqa: BLE001  # the caller's function; one company must not stop the others
+            if context not in self._left_out:
+                self._left_out.add(context)
+                _log.warning(
+                    "the deadlines of %s are not watched for now: %s: %s", context, type(error).__name__, error
+                )
+            return None
+        self._left_out.discard(context)
+        return client
 
     async def _groups(self) -> dict[str, list[_Group]]:
         """Return what is outstanding, by context."""

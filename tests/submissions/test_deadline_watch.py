@@ -306,6 +306,29 @@ async def test_context_without_a_client_here_is_left_to_others(sqlite_url: str) 
             await here.until(here.told)
 
 
+async def test_client_that_cannot_be_made_stops_neither_the_others_nor_the_journal(
+    sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sealed = "1111111111"
+
+    def client_of(nip: str) -> KsefClient:
+        if nip == sealed:
+            raise RuntimeError("the safe is sealed")
+        return here.client
+
+    async with scene(sqlite_url) as here:
+        await here.submissions.submit(sample_invoice(sealed, "FV/1", TUESDAY), offline=OFFLINE24)
+        await here.submit()
+        await here.advance((DUE - NOON).total_seconds() - HOUR)
+        async with Submissions(sqlite_url, client=client_of, settings=SETTINGS) as other, other.watching_deadlines():
+            await here.until(here.told)
+            await anyio.sleep(0.2)
+
+    assert here.told() == [DeadlineNear(nip=NIP, due_by=DUE, count=1, numbers=("FV/1",))]
+    logged = [record.getMessage() for record in caplog.records if "sealed" in record.getMessage()]
+    assert logged == [f"the deadlines of {sealed} are not watched for now: RuntimeError: the safe is sealed"]
+
+
 async def test_process_without_any_client_cannot_watch(sqlite_url: str) -> None:
     async with Submissions(sqlite_url) as submissions:
         with pytest.raises(LocalProtocolError, match="no client"):
