@@ -15,19 +15,10 @@ from typing import Final
 
 from ..errors import quote
 
-__all__ = ["note_journal", "state_folder"]
+__all__ = ["note_journal"]
 
 # The longest window in which KSeF counts.
 _WINDOW: Final = 3600.0
-
-
-def state_folder() -> Path:
-    """Return the folder in which this user's programs keep what they remember between runs."""
-    if given := os.environ.get("XDG_STATE_HOME"):
-        return Path(given) / "ksef_async"
-    if sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
-        return Path(local) / "ksef_async"
-    return Path.home() / ".local" / "state" / "ksef_async"
 
 
 def note_journal(journal: Path, environment: str, nip: str) -> str | None:
@@ -40,7 +31,7 @@ def note_journal(journal: Path, environment: str, nip: str) -> str | None:
     """
     path = os.path.realpath(journal)
     try:
-        note = state_folder() / "journals" / f"{environment}-{nip}"
+        note = _state_folder() / "journals" / f"{environment}-{nip}"
         other = _recent(note)
         note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         note.write_text(path, encoding="utf-8")
@@ -53,6 +44,15 @@ def note_journal(journal: Path, environment: str, nip: str) -> str | None:
         f"{quote(other, 300)} has delivered for {nip} within the last hour. Two journals of one company do not know of "
         "each other's calls, and KSeF may lock the company out: use one, by KSEF_JOURNAL or --journal."
     )
+
+
+def _state_folder() -> Path:
+    """Return the folder in which this user's programs keep what they remember between runs."""
+    if given := os.environ.get("XDG_STATE_HOME"):
+        return Path(given) / "ksef_async"
+    if sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
+        return Path(local) / "ksef_async"
+    return Path.home() / ".local" / "state" / "ksef_async"
 
 
 def _recent(note: Path) -> str | None:
