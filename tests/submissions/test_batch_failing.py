@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from datetime import datetime
 from typing import Any
 
 import anyio
@@ -76,10 +77,10 @@ def batches(sandbox: Sandbox) -> list[str]:
 
 
 @pytest.mark.timeout(1200)
-async def test_backlog_whose_first_two_batches_die_goes_in_the_third(sqlite_url: str) -> None:
+async def test_backlog_whose_first_two_batches_die_goes_in_the_third(start: datetime, sqlite_url: str) -> None:
     loop = asyncio.get_running_loop()
     delivered, started = Delivered(), time.perf_counter()
-    async with Sandbox(rate_limits=None, clock=Clock(monotonic=loop.time)) as sandbox:
+    async with Sandbox(rate_limits=None, clock=Clock(start, monotonic=loop.time)) as sandbox:
         for code in (415, 500):
             sandbox.faults.add("open_batch_session", Fault.session_ends(code))
 

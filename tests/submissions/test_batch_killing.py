@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import URL
 
 from ksef_async.packing import pack
-from ksef_async.sandbox import Fault, Sandbox, Timings, sample_invoice
+from ksef_async.sandbox import Clock, Fault, Sandbox, Timings, sample_invoice
 from ksef_async.sandbox.faults import UPLOAD_PART
 from ksef_async.sandbox.sessions import BatchSession
 from ksef_async.sessions.manager import UPLOAD_CONCURRENCY
@@ -33,9 +34,10 @@ Part = tuple[str, int]
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
+async def sandbox(start: datetime) -> AsyncIterator[Sandbox]:
     """One whose batches take their time: long enough to be killed at each stage."""
-    async with Sandbox(rate_limits=None, timings=Timings(invoice_processing_delay=1)) as sandbox:
+    timings = Timings(invoice_processing_delay=1)
+    async with Sandbox(rate_limits=None, clock=Clock(start), timings=timings) as sandbox:
         slow_down(sandbox)
         yield sandbox
 

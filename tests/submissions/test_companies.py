@@ -10,6 +10,7 @@ import os
 import resource
 import time
 from contextlib import AsyncExitStack
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -38,13 +39,13 @@ def nips(count: int) -> list[str]:
 
 
 @pytest.mark.timeout(900)
-async def test_every_company_is_delivered_within_its_limits(sqlite_url: str) -> None:
+async def test_every_company_is_delivered_within_its_limits(start: datetime, sqlite_url: str) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     await mind_threads()
     traffic = Traffic()
     async with AsyncExitStack() as stack:
-        sandbox = await stack.enter_async_context(Sandbox(clock=Clock(monotonic=loop.time)))
+        sandbox = await stack.enter_async_context(Sandbox(clock=Clock(start, monotonic=loop.time)))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         address = AddressBudget()
         clients = {

@@ -6,6 +6,7 @@ import asyncio
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from datetime import datetime
 from hashlib import sha256
 
 import aiohttp
@@ -363,10 +364,10 @@ async def test_upo_moves_the_time_of_the_last_change_and_is_no_further_result(
 
 
 @pytest.mark.parametrize("anyio_backend", [("asyncio", {"loop_factory": VirtualTimeLoop})], ids=["virtual time"])
-async def test_urgent_submission_goes_before_those_that_wait_for_the_budget(sqlite_url: str) -> None:
+async def test_urgent_submission_goes_before_those_that_wait_for_the_budget(start: datetime, sqlite_url: str) -> None:
     loop = asyncio.get_running_loop()
     await mind_threads()
-    async with Sandbox(clock=Clock(monotonic=loop.time)) as sandbox:
+    async with Sandbox(clock=Clock(start, monotonic=loop.time)) as sandbox:
         credentials = KsefToken(nip=sandbox.nip, token=sandbox.token)
         async with KsefClient(sandbox.environment, credentials, retry=QUICK) as client:
             async with Submissions(sqlite_url, client=client, settings=QUICK_SETTINGS) as submissions:

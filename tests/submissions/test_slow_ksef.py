@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import anyio
@@ -33,6 +34,7 @@ def anyio_backend() -> tuple[str, dict[str, Any]]:
     ],
 )
 async def test_slow_ksef_is_waited_for_without_a_word(
+    start: datetime,
     sqlite_url: str,
     caplog: pytest.LogCaptureFixture,
     timings: Timings,
@@ -42,7 +44,7 @@ async def test_slow_ksef_is_waited_for_without_a_word(
     await mind_threads()
     settings = Settings(linger=1.0, poll_interval=5.0)
     async with (
-        Sandbox(rate_limits=None, clock=Clock(monotonic=loop.time), timings=timings) as sandbox,
+        Sandbox(rate_limits=None, clock=Clock(start, monotonic=loop.time), timings=timings) as sandbox,
         connected(sandbox, pacer=Pacer(), retry=QUICK) as client,
         Submissions(sqlite_url, client=client, settings=settings) as submissions,
     ):
@@ -62,14 +64,14 @@ async def test_slow_ksef_is_waited_for_without_a_word(
     assert not [record for record in caplog.records if "delivery for" in record.getMessage()]
 
 
-async def test_ksef_that_decides_nothing_for_an_hour_is_told_of(sqlite_url: str) -> None:
+async def test_ksef_that_decides_nothing_for_an_hour_is_told_of(start: datetime, sqlite_url: str) -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     await mind_threads()
     settings = Settings(linger=1.0, poll_interval=60.0, lease_duration=600.0)
     timings = Timings(invoice_processing_delay=75 * 60)
     async with (
-        Sandbox(rate_limits=None, clock=Clock(monotonic=loop.time), timings=timings) as sandbox,
+        Sandbox(rate_limits=None, clock=Clock(start, monotonic=loop.time), timings=timings) as sandbox,
         connected(sandbox, pacer=Pacer(), retry=QUICK) as client,
         Submissions(sqlite_url, client=client, settings=settings) as submissions,
     ):
